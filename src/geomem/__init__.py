@@ -1,0 +1,1 @@
+"""geomem: a laboratory for geometric memory in sequence models."""

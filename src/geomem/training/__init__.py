@@ -1,0 +1,1 @@
+"""Training: fleets of runs along one `run` axis. Importing this package imports no torch."""

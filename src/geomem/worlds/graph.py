@@ -1,0 +1,156 @@
+"""A graph to memorise: labelled nodes and undirected edges, each with a forward direction.
+
+Axis names: `node`, `edge`; the second axis of `edges` is (tail, head).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from geomem.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """An undirected graph whose every edge remembers which direction is forward.
+
+    Equality of two graphs is equality of their `digest`, which covers labels, edges, root and coordinates
+    but not the name and the notes.
+
+    Raises `InputError` if there is no edge, an edge names a node that does not exist, an edge joins a node
+    to itself, or an undirected edge is listed twice.
+
+    >>> graph = Graph(name="triangle", labels=("a", "b", "c"), edges=np.array([[0, 1], [1, 2], [2, 0]]))
+    >>> graph.node_count, graph.edge_count
+    (3, 3)
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    edges: Int[np.ndarray, "edge 2"]
+    """Each undirected edge once, as (tail, head) of its forward direction; self-edges are a task's choice."""
+    root: int | None = None
+    """The root of a path-star or tree-star; every leaf then has a first hop."""
+    coordinates: Float[np.ndarray, "node 2"] | None = None
+    """True places of the nodes as map coordinates (x to the east, y to the north), where the world has them."""
+    notes: tuple[str, ...] = ()
+    """What was found and accepted while the graph was built: duplicates, self-loops, components."""
+
+    def __post_init__(self) -> None:
+        edges = np.ascontiguousarray(self.edges, dtype=np.int64)
+        edges.setflags(write=False)
+        object.__setattr__(self, "edges", edges)
+        if len(edges) == 0:
+            raise InputError(f"The graph {self.name!r} has no edge between two different nodes; give at least one.")
+        if edges.min() < 0 or edges.max() >= len(self.labels):
+            raise InputError(
+                f"The graph {self.name!r} has {len(self.labels)} labels but an edge names node "
+                f"{edges.max() if edges.max() >= len(self.labels) else edges.min()}; use ids from 0 to {len(self.labels) - 1}."
+            )
+        if (edges[:, 0] == edges[:, 1]).any():
+            raise InputError(f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges.")
+        keys = np.sort(edges, axis=1) @ np.array([len(self.labels), 1])
+        if len(np.unique(keys)) < len(keys):
+            raise InputError(f"The graph {self.name!r} lists an edge twice; give each undirected edge once.")
+        if len(set(self.labels)) < len(self.labels):
+            raise InputError(f"The graph {self.name!r} has two nodes with the same label; labels must differ.")
+        if self.coordinates is not None and self.coordinates.shape != (len(self.labels), 2):
+            raise InputError(
+                f"The graph {self.name!r} has {len(self.labels)} nodes but coordinates of shape "
+                f"{self.coordinates.shape}; give one (x, y) row per node."
+            )
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes."""
+        return len(self.labels)
+
+    @property
+    def edge_count(self) -> int:
+        """Number of undirected edges."""
+        return len(self.edges)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of labels, edges, root and coordinates: what makes two graphs the same world."""
+        sha = hashlib.sha256(json.dumps([self.labels, self.root], ensure_ascii=False).encode())
+        sha.update(self.edges.astype("<i8").tobytes())
+        if self.coordinates is not None:
+            sha.update(np.ascontiguousarray(self.coordinates, dtype="<f8").tobytes())
+        return sha.hexdigest()
+
+
+def adjacency_matrix(graph: Graph, *, self_edges: bool = False) -> sparse.csr_array:
+    """Symmetric 0/1 adjacency matrix, [node, node]; with `self_edges` the diagonal is one.
+
+    >>> from geomem.worlds.families import path
+    >>> adjacency_matrix(path(3)).toarray().astype(int).tolist()
+    [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
+    """
+    tails, heads = graph.edges.T
+    rows, columns = np.concatenate([tails, heads]), np.concatenate([heads, tails])
+    shape = (graph.node_count, graph.node_count)
+    adjacency = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=shape).tocsr()
+    return (adjacency + sparse.eye_array(graph.node_count)).tocsr() if self_edges else adjacency
+
+
+def node_degrees(graph: Graph) -> Int[np.ndarray, " node"]:
+    """Number of neighbours of every node.
+
+    >>> from geomem.worlds.families import path
+    >>> node_degrees(path(3)).tolist()
+    [1, 2, 1]
+    """
+    return np.bincount(graph.edges.ravel(), minlength=graph.node_count)
+
+
+def component_labels(graph: Graph) -> Int[np.ndarray, " node"]:
+    """Number of the connected component each node belongs to, counted from 0.
+
+    >>> from geomem.worlds.families import irregular
+    >>> np.bincount(component_labels(irregular())).tolist()
+    [12, 4]
+    """
+    return csgraph.connected_components(adjacency_matrix(graph), directed=False)[1].astype(np.int64)
+
+
+def distance_matrix(graph: Graph) -> Float[np.ndarray, "node node"]:
+    """Length of the shortest path between every two nodes; `inf` between components.
+
+    Takes O(node * edge) time and node² floats of memory: for graphs of at most a few thousand nodes.
+
+    >>> from geomem.worlds.families import path
+    >>> distance_matrix(path(3))[0].tolist()
+    [0.0, 1.0, 2.0]
+    """
+    return csgraph.shortest_path(adjacency_matrix(graph), method="D", directed=False, unweighted=True)
+
+
+def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[np.ndarray, " leaf"]]:
+    """Every leaf of a rooted tree with the root's neighbour on its path: the first hop of the path task.
+
+    Raises `InputError` if the graph has no root or is not a tree.
+
+    >>> from geomem.worlds.families import path_star
+    >>> leaves, first_hops = leaves_and_first_hops(path_star(arms=2, length=3, world_seed=None))
+    >>> leaves.tolist(), first_hops.tolist()
+    ([2, 4], [1, 3])
+    """
+    if graph.root is None:
+        raise InputError(f"The graph {graph.name!r} has no root; first hops exist on path-stars and tree-stars.")
+    order, parents = csgraph.breadth_first_order(adjacency_matrix(graph), graph.root, directed=False)
+    if len(order) < graph.node_count or graph.edge_count != graph.node_count - 1:
+        raise InputError(f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars.")
+    hops = np.arange(graph.node_count)
+    # Breadth-first order puts parents before children, so one pass hands every node its ancestor below the root.
+    for node in order[1:]:
+        if parents[node] != graph.root:
+            hops[node] = hops[parents[node]]
+    leaves = np.flatnonzero((node_degrees(graph) == 1) & (np.arange(graph.node_count) != graph.root))
+    return leaves, hops[leaves]

@@ -1,0 +1,94 @@
+"""How a world is asked: tasks turn a graph into `Examples`, unique prefixes with exact target distributions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from geomem.errors import InputError
+from geomem.worlds.graph import Graph
+from geomem.worlds.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class EdgeMemorization:
+    """Memorise the edges of a graph: prefix `[EDGE] u`, target `v` (arXiv 2510.26745, section B.1)."""
+
+    directions: Literal["both", "forward", "reverse"] = "both"
+    """Which directions of every edge are facts."""
+    self_edges: bool = False
+    """Also ask every node for itself, exactly once."""
+    task_token: bool = True
+    """Start the prefix with `[EDGE]`; without it the prefix is the node alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Unique prefixes and, for each, the exact distribution of its targets.
+
+    With facts f = (prefix e_f, target t_f) of weight w_f, sum_f w_f = 1, the cross-entropy of one row per
+    fact is sum_f w_f (logsumexp(logits[e_f]) - logits[e_f, t_f]): every prefix is computed once.
+    Facts are sorted by example, then by target.
+    """
+
+    prefixes: Int[np.ndarray, "example seq"]
+    fact_examples: Int[np.ndarray, " fact"]
+    """Row of `prefixes` that each fact belongs to."""
+    fact_targets: Int[np.ndarray, " fact"]
+    """Token that each fact asks for."""
+    fact_weights: Float[np.ndarray, " fact"]
+    """Share of each fact in the loss; they sum to one."""
+    vocabulary_size: int
+
+    @property
+    def example_count(self) -> int:
+        """Number of unique prefixes."""
+        return len(self.prefixes)
+
+    @property
+    def fact_count(self) -> int:
+        """Number of facts."""
+        return len(self.fact_targets)
+
+
+def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fact 2"]:
+    """Every (source, target) pair of the task, sorted: edges in the asked directions, self-edges once each.
+
+    >>> from geomem.worlds.families import path
+    >>> directed_facts(path(2), EdgeMemorization(self_edges=True)).tolist()
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    parts = []
+    if task.directions in ("both", "forward"):
+        parts.append(graph.edges)
+    if task.directions in ("both", "reverse"):
+        parts.append(graph.edges[:, ::-1])
+    if task.self_edges:
+        parts.append(np.repeat(np.arange(graph.node_count)[:, None], 2, axis=1))
+    if not parts:
+        raise InputError(f"directions was {task.directions!r}; give 'both', 'forward' or 'reverse'.")
+    return np.unique(np.concatenate(parts), axis=0)
+
+
+def edge_examples(graph: Graph, task: EdgeMemorization) -> Examples:
+    """Examples of edge memorisation: one prefix per source node, its targets with equal weight per fact.
+
+    >>> from geomem.worlds.families import path
+    >>> examples = edge_examples(path(3), EdgeMemorization())
+    >>> examples.prefixes.tolist(), examples.fact_targets.tolist()
+    ([[10, 0], [10, 1], [10, 2]], [1, 0, 2, 1])
+    """
+    facts = directed_facts(graph, task)
+    vocabulary = Vocabulary(graph.labels)
+    sources, fact_examples = np.unique(facts[:, 0], return_inverse=True)
+    prefixes = sources[:, None]
+    if task.task_token:
+        prefixes = np.concatenate([np.full_like(prefixes, vocabulary.token("[EDGE]")), prefixes], axis=1)
+    return Examples(
+        prefixes=prefixes,
+        fact_examples=fact_examples,
+        fact_targets=facts[:, 1],
+        fact_weights=np.full(len(facts), 1.0 / len(facts)),
+        vocabulary_size=vocabulary.size,
+    )
