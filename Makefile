@@ -1,0 +1,51 @@
+# Every target works in a fresh clone: what it needs is installed once into .venv, and again only when
+# pyproject.toml or constraints.txt change. `make demo PYTHON=python3.12` chooses another interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --retries 5 --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed-run ## memorise a small graph four ways and write one HTML report (under a minute)
+	@$(BIN)/geomem demo
+
+test: $(VENV)/.installed-dev ## run every test, trained science and browser included
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff and pyright
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+
+bench: $(VENV)/.installed-run ## print the README's speed table, measured here and now
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.installed-docs ## build the site into docs/_build/html; a warning is an error
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean: ## remove what the targets made, the environment included; runs stay
+	rm -rf $(VENV) build dist docs/_build docs/gallery docs/sg_execution_times.rst
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing geomem into $(VENV), once; torch alone is some 200 MB, so this takes a minute or two."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-run
+	@echo "Installing the test tools into $(VENV), once."
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed-run
+	@echo "Installing the documentation tools into $(VENV), once."
+	@$(PIP) --editable '.[docs]'
+	@touch $@
