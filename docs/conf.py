@@ -1,0 +1,92 @@
+"""Sphinx configuration: the site builds without a network and without a warning."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
+HERE = Path(__file__).parent
+VERBS = ("demo", "memorize", "measure", "report", "worlds", "models", "doctor")
+
+project = "geomem"
+author = "The geomem maintainers"
+copyright = "The geomem maintainers"
+release = "0.1.0"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = [
+    "_build",
+    "gallery/*.py",
+    "gallery/*.ipynb",
+    "gallery/*.zip",
+    "gallery/*.json",
+    "sg_execution_times.rst",
+]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Docstrings put names between single backticks.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_display_short_literal_types = True
+python_maximum_signature_line_length = 90
+
+html_theme = "furo"
+html_title = "geomem"
+html_show_sphinx = False
+html_copy_source = False
+# Formulas become MathML while the site is built: no page loads a script from anywhere.
+html_math_renderer = "mathml"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/\d\d_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "min_reported_time": 3600,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "image_srcset": ["2x"],
+}
+
+
+def write_command_help(_application) -> None:
+    """Store what `geomem VERB --help` prints, so that the page of the command line cannot go stale."""
+    folder = HERE / "_build" / "help"
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    for verb in VERBS:
+        command = [sys.executable, "-m", "geomem", verb, "--help"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        (folder / f"{verb}.txt").write_text(done.stdout)
+
+
+def visit_inline_math(translator, node) -> None:
+    """Write an inline formula as MathML."""
+    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    raise nodes.SkipNode
+
+
+def visit_block_math(translator, node) -> None:
+    """Write a displayed formula as MathML."""
+    translator.body.append(f"<div>{tex2mathml(node.astext(), as_block=True)}</div>")
+    raise nodes.SkipNode
+
+
+def setup(application) -> None:
+    """Register the formula writer, and the step above at the start of the build."""
+    application.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
+    application.connect("builder-inited", write_command_help)
