@@ -5,15 +5,25 @@ Axis names: `node`, `edge`; the second axis of `edges` is (tail, head).
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from geomem.errors import InputError
+
+if (
+    TYPE_CHECKING
+):  # scipy.sparse takes a tenth of a second to import, and the command line's help needs none of it
+    import scipy.sparse
+
+MAXIMUM_NODES = 1_000_000
+"""Largest number of nodes a world may have."""
+MAXIMUM_EDGES = 10_000_000
+"""Largest number of undirected edges a world may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +33,9 @@ class Graph:
     Equality of two graphs is equality of their `digest`, which covers labels, edges, root and coordinates
     but not the name and the notes.
 
-    Raises `InputError` if there is no edge, an edge names a node that does not exist, an edge joins a node
-    to itself, or an undirected edge is listed twice.
+    Raises `InputError` if there is no edge, an edge or the root names a node that does not exist, an edge joins
+    a node to itself, an undirected edge is listed twice, two labels are equal, a label is no valid Unicode text,
+    a coordinate is not finite, or the graph is larger than `MAXIMUM_NODES` and `MAXIMUM_EDGES` allow.
 
     >>> graph = Graph(name="triangle", labels=("a", "b", "c"), edges=np.array([[0, 1], [1, 2], [2, 0]]))
     >>> graph.node_count, graph.edge_count
@@ -43,28 +54,54 @@ class Graph:
     """What was found and accepted while the graph was built: duplicates, self-loops, components."""
 
     def __post_init__(self) -> None:
-        edges = np.ascontiguousarray(self.edges, dtype=np.int64)
+        edges = np.array(self.edges, dtype=np.int64)
         edges.setflags(write=False)
         object.__setattr__(self, "edges", edges)
+        check_size(self.name, len(self.labels), len(edges))
         if len(edges) == 0:
-            raise InputError(f"The graph {self.name!r} has no edge between two different nodes; give at least one.")
+            raise InputError(
+                f"The graph {self.name!r} has no edge between two different nodes; give at least one."
+            )
         if edges.min() < 0 or edges.max() >= len(self.labels):
             raise InputError(
                 f"The graph {self.name!r} has {len(self.labels)} labels but an edge names node "
                 f"{edges.max() if edges.max() >= len(self.labels) else edges.min()}; use ids from 0 to {len(self.labels) - 1}."
             )
         if (edges[:, 0] == edges[:, 1]).any():
-            raise InputError(f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges.")
+            raise InputError(
+                f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges."
+            )
         keys = np.sort(edges, axis=1) @ np.array([len(self.labels), 1])
         if len(np.unique(keys)) < len(keys):
             raise InputError(f"The graph {self.name!r} lists an edge twice; give each undirected edge once.")
         if len(set(self.labels)) < len(self.labels):
-            raise InputError(f"The graph {self.name!r} has two nodes with the same label; labels must differ.")
-        if self.coordinates is not None and self.coordinates.shape != (len(self.labels), 2):
             raise InputError(
-                f"The graph {self.name!r} has {len(self.labels)} nodes but coordinates of shape "
-                f"{self.coordinates.shape}; give one (x, y) row per node."
+                f"The graph {self.name!r} has two nodes with the same label; labels must differ."
             )
+        try:
+            "".join(self.labels).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"The graph {self.name!r} has a label with half a surrogate pair; give labels that are valid Unicode."
+            ) from None
+        if self.root is not None and not 0 <= self.root < len(self.labels):
+            raise InputError(
+                f"The graph {self.name!r} has {len(self.labels)} nodes but root {self.root}; use an id from 0 to "
+                f"{len(self.labels) - 1}."
+            )
+        if self.coordinates is not None:
+            coordinates = np.array(self.coordinates, dtype=np.float64)
+            coordinates.setflags(write=False)
+            object.__setattr__(self, "coordinates", coordinates)
+            if coordinates.shape != (len(self.labels), 2):
+                raise InputError(
+                    f"The graph {self.name!r} has {len(self.labels)} nodes but coordinates of shape "
+                    f"{coordinates.shape}; give one (x, y) row per node."
+                )
+            if not np.isfinite(coordinates).all():
+                raise InputError(
+                    f"The graph {self.name!r} has a coordinate that is not finite; give numbers only."
+                )
 
     @property
     def node_count(self) -> int:
@@ -86,13 +123,74 @@ class Graph:
         return sha.hexdigest()
 
 
-def adjacency_matrix(graph: Graph, *, self_edges: bool = False) -> sparse.csr_array:
+def check_size(name: str, nodes: int, edges: int) -> None:
+    """Raise `InputError` if a graph of so many nodes and edges is larger than a world may be; call it before building one.
+
+    >>> check_size("path", nodes=3, edges=2)
+    """
+    if nodes > MAXIMUM_NODES or edges > MAXIMUM_EDGES:
+        raise InputError(
+            f"The graph {name!r} would have {nodes:,} nodes and {edges:,} edges; a world may have {MAXIMUM_NODES:,} "
+            f"nodes and {MAXIMUM_EDGES:,} edges, so give a smaller one."
+        )
+
+
+def simple_graph(
+    name: str,
+    labels: Sequence[str],
+    pairs: Int[np.ndarray, "pair 2"],
+    *,
+    coordinates: Float[np.ndarray, "node 2"] | None = None,
+    notes: Sequence[str] = (),
+) -> Graph:
+    """Graph of any list of pairs: self-loops dropped, repeated edges merged, and the notes say so.
+
+    An edge and its reverse are one edge; the direction of the first is its forward direction.
+    Raises `InputError` as `Graph` does, thus also if nothing but self-loops is left.
+
+    >>> graph = simple_graph("small", ["a", "b"], np.array([[1, 0], [0, 1], [1, 1]]))
+    >>> graph.edges.tolist()
+    [[1, 0]]
+    >>> for note in graph.notes:
+    ...     print(note)
+    1 self-loop was dropped; ask the task for self-edges to have every node name itself.
+    1 repeated edge was merged; an edge and its reverse are one edge.
+    """
+    notes = list(notes)
+    check_size(name, len(labels), len(pairs))
+    edges = pairs[pairs[:, 0] != pairs[:, 1]]
+    if dropped := len(pairs) - len(edges):
+        notes.append(
+            f"{_count(dropped, 'self-loop')} dropped; ask the task for self-edges to have every node name itself."
+        )
+    _, first = np.unique(np.sort(edges, axis=1) @ np.array([len(labels), 1]), return_index=True)
+    if merged := len(edges) - len(first):
+        notes.append(f"{_count(merged, 'repeated edge')} merged; an edge and its reverse are one edge.")
+    graph = Graph(name, tuple(labels), edges[np.sort(first)], coordinates=coordinates)
+    sizes = np.bincount(component_labels(graph))
+    if len(sizes) > 1:
+        notes.append(
+            f"The graph has {len(sizes)} connected components, the largest with {sizes.max()} of its "
+            f"{graph.node_count} nodes."
+        )
+    if isolated := int((sizes == 1).sum()):
+        notes.append(f"{isolated} of the nodes {'has' if isolated == 1 else 'have'} no neighbour.")
+    return replace(graph, notes=tuple(notes))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun} was" if number == 1 else f"{number:,} {noun}s were"
+
+
+def adjacency_matrix(graph: Graph, *, self_edges: bool = False) -> "scipy.sparse.csr_array":
     """Symmetric 0/1 adjacency matrix, [node, node]; with `self_edges` the diagonal is one.
 
     >>> from geomem.worlds.families import path
     >>> adjacency_matrix(path(3)).toarray().astype(int).tolist()
     [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     """
+    from scipy import sparse
+
     tails, heads = graph.edges.T
     rows, columns = np.concatenate([tails, heads]), np.concatenate([heads, tails])
     shape = (graph.node_count, graph.node_count)
@@ -117,6 +215,8 @@ def component_labels(graph: Graph) -> Int[np.ndarray, " node"]:
     >>> np.bincount(component_labels(irregular())).tolist()
     [12, 4]
     """
+    from scipy.sparse import csgraph
+
     return csgraph.connected_components(adjacency_matrix(graph), directed=False)[1].astype(np.int64)
 
 
@@ -129,6 +229,8 @@ def distance_matrix(graph: Graph) -> Float[np.ndarray, "node node"]:
     >>> distance_matrix(path(3))[0].tolist()
     [0.0, 1.0, 2.0]
     """
+    from scipy.sparse import csgraph
+
     return csgraph.shortest_path(adjacency_matrix(graph), method="D", directed=False, unweighted=True)
 
 
@@ -143,10 +245,16 @@ def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[n
     ([2, 4], [1, 3])
     """
     if graph.root is None:
-        raise InputError(f"The graph {graph.name!r} has no root; first hops exist on path-stars and tree-stars.")
+        raise InputError(
+            f"The graph {graph.name!r} has no root; first hops exist on path-stars and tree-stars."
+        )
+    from scipy.sparse import csgraph
+
     order, parents = csgraph.breadth_first_order(adjacency_matrix(graph), graph.root, directed=False)
     if len(order) < graph.node_count or graph.edge_count != graph.node_count - 1:
-        raise InputError(f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars.")
+        raise InputError(
+            f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars."
+        )
     hops = np.arange(graph.node_count)
     # Breadth-first order puts parents before children, so one pass hands every node its ancestor below the root.
     for node in order[1:]:
