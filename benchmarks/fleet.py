@@ -1,9 +1,9 @@
 """A fleet of Transformers against the training script that people write.
 
-Theirs is idiomatic PyTorch: one `nn.Module` per run, a `Dataset` with one item per fact, a shuffling `DataLoader` over
-the full batch, `AdamW` with a cosine schedule, and after every step the metrics that ours writes down too: loss, top-1,
-top-d recovery and the mean cosine over edges. Both train the same number of steps per run, and both are timed without
-their first run, which pays for warming up.
+Theirs is idiomatic PyTorch: one `nn.Module` per run, a `Dataset` with one item per fact, a shuffling
+`DataLoader` over the full batch, `AdamW` with a cosine schedule, and after every step the metrics that ours
+writes down too: loss, top-1, top-d recovery and the mean cosine over edges. Both train the same number of
+steps per run, and both warm up before they are timed.
 """
 
 import math
