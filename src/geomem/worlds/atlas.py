@@ -1,4 +1,4 @@
-"""Two real worlds: who borders whom in Europe and in the contiguous United States, with the true map to compare with.
+"""Two real worlds: who borders whom in Europe and in the contiguous United States, with the true map.
 
 The facts stand in `data/*.tsv`, whose first lines name their source, the date and what was decided.
 """
@@ -17,8 +17,8 @@ EARTH_RADIUS = 6371.0
 def europe() -> Graph:
     """Land borders of the 42 countries of mainland Europe, with the places of their capitals (kilometres).
 
-    The islands are left out: Ireland and the United Kingdom border only each other, so nothing that is learned from
-    borders could place them beside the mainland.
+    The islands are left out: Ireland and the United Kingdom border only each other, so nothing that is learned
+    from borders could place them beside the mainland.
 
     >>> graph = europe()
     >>> graph.node_count, graph.edge_count
@@ -28,7 +28,7 @@ def europe() -> Graph:
 
 
 def united_states() -> Graph:
-    """Land borders of the 48 contiguous states of the United States, with the places of their capitals (kilometres).
+    """Land borders of the 48 contiguous United States, with the places of their capitals (kilometres).
 
     >>> graph = united_states()
     >>> graph.node_count, graph.edge_count
@@ -40,10 +40,10 @@ def united_states() -> Graph:
 def project(
     latitudes: Float[np.ndarray, " node"], longitudes: Float[np.ndarray, " node"]
 ) -> Float[np.ndarray, "node 2"]:
-    """Lambert's azimuthal equal-area map of places given in degrees: (x to the east, y to the north) in kilometres.
+    """Lambert's azimuthal equal-area map of places in degrees: x to the east, y to the north, in kilometres.
 
-    Centred on the mean direction of the places, latitude f0 and longitude l0 (Snyder, Map Projections: A Working
-    Manual, 1987, equations 24-2 to 24-4, on the sphere):
+    Centred on the mean direction of the places, latitude f0 and longitude l0 (Snyder, Map Projections: A
+    Working Manual, 1987, section 24, on the sphere):
 
         k = sqrt(2 / (1 + sin f0 sin f + cos f0 cos f cos(l - l0)))
         x = R k cos f sin(l - l0)
@@ -83,7 +83,7 @@ def _atlas(name: str, left_out: tuple[str, ...]) -> Graph:
         name.replace("_", "-"),
         labels,
         np.array([[node[one], node[other]] for one, other in borders]),
-        # Whole kilometres: the last bits of sine and cosine differ between machines, a world's digest must not.
+        # Whole kilometres: the last bits of a sine differ between machines, a world's digest must not.
         coordinates=project(places[:, 0], places[:, 1]).round(),
         notes=(f"{' and '.join(left_out)} border only each other and are left out.",) if left_out else (),
     )

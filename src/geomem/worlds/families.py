@@ -1,8 +1,8 @@
-"""Families of graphs: the papers' worlds in their exact sizes (arXiv 2510.26745, section B.1 and release), and random ones.
+"""Families of graphs: those of arXiv 2510.26745 in their exact sizes (section B.1 and release), and random ones.
 
-Where a family takes `world_seed`, star graphs permute their node ids by it, as the release does, so that no model
-can read the structure off the ids (`None` keeps the natural ids; labels travel with their node), and random graphs
-are drawn from it. Every `world_seed` gives the same world on every machine.
+Star graphs permute their node ids by `world_seed`, as the release does, so that no model can read the structure
+off the ids; `None` keeps the natural ids, and labels travel with their node. Random graphs are drawn from
+`world_seed`. The same seed gives the same world on every machine.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from geomem.worlds.graph import Graph, check_size, simple_graph
 def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> Graph:
     """Path-star: a root with disjoint arms; `length` counts the nodes of an arm, the root included.
 
-    n = d (l - 1) + 1 nodes for d arms of length l (arXiv 2510.26745, section B.1). Label "2.1" is arm 2, position 1,
-    the first hop; position l - 1 is the leaf. Forward is away from the root.
+    n = d (l - 1) + 1 nodes for d arms of length l (arXiv 2510.26745, section B.1). Label "2.1" is arm 2,
+    position 1, the first hop; position l - 1 is the leaf. Forward is away from the root.
 
     Raises `InputError` for no arm, a length below 2, a negative seed, or too many nodes.
 
@@ -37,9 +37,9 @@ def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> 
 
 
 def tree_star(arms: int = 3, length: int = 4, *, world_seed: int | None = 0) -> Graph:
-    """Tree-star: a root with binary trees as arms; `length` counts the nodes from the root to a leaf, both included.
+    """Tree-star: a root with binary trees as arms; `length` counts the nodes from root to leaf, both included.
 
-    n = 1 + d (2^(l - 1) - 1) nodes and d 2^(l - 2) leaves for d arms of length l (arXiv 2510.26745, section C.2).
+    n = 1 + d (2^(l - 1) - 1) nodes, d 2^(l - 2) of them leaves, for d arms of length l (section C.2).
     Label "2" is the first hop of arm 2, and every further ".0" or ".1" goes to its first or second child.
     Forward is away from the root.
 
@@ -139,8 +139,9 @@ def complete(nodes: int = 8) -> Graph:
 def irregular() -> Graph:
     """The fixed irregular graph of the paper: a ring of 12 nodes with two chords, and a complete graph of 4.
 
-    16 nodes and 20 edges as in the authors' release (`build_in_weights_datasets.py`). Forward is from the smaller
-    id to the larger: only so do the release's forward-only numbers come out (best top-1 accuracy 70 %, floor 0.4421).
+    16 nodes and 20 edges as in the authors' release (`build_in_weights_datasets.py`). Forward is from the
+    smaller id to the larger: only so do the release's forward-only numbers come out (best top-1 accuracy 70 %,
+    loss floor 0.4421).
 
     >>> irregular().edge_count
     20
@@ -153,7 +154,7 @@ def irregular() -> Graph:
 def erdos_renyi(nodes: int = 32, probability: float = 0.15, *, world_seed: int = 0) -> Graph:
     """Erdős–Rényi graph: every two nodes are joined with the same probability, independently.
 
-    Raises `InputError` for fewer than 2 nodes, a probability outside 0 to 1, no edge drawn, or a graph too large.
+    Raises `InputError` for fewer than 2 nodes, a probability outside 0 to 1, no edge drawn, or a size too large.
 
     >>> erdos_renyi(10, 1.0).edge_count
     45
@@ -170,7 +171,7 @@ def erdos_renyi(nodes: int = 32, probability: float = 0.15, *, world_seed: int =
 
 
 def barabasi_albert(nodes: int = 32, attachments: int = 2, *, world_seed: int = 0) -> Graph:
-    """Barabási–Albert graph: nodes come one by one and attach to so many others, preferably to those of high degree.
+    """Barabási–Albert graph: nodes come one by one and attach to others, preferably to those of high degree.
 
     m (n - m) edges for m attachments, as networkx draws it.
     Raises `InputError` for fewer than 2 nodes, attachments outside 1 to nodes - 1, or a graph too large.
@@ -194,10 +195,10 @@ def barabasi_albert(nodes: int = 32, attachments: int = 2, *, world_seed: int = 
 def watts_strogatz(
     nodes: int = 32, neighbours: int = 4, rewiring: float = 0.1, *, world_seed: int = 0
 ) -> Graph:
-    """Watts–Strogatz small world: a ring with so many neighbours each, whose edges are rewired with a probability.
+    """Watts–Strogatz small world: a ring of near neighbours whose edges are rewired with a probability.
 
-    n k / 2 edges for k neighbours. Raises `InputError` for fewer than 3 nodes, neighbours that are odd or outside
-    2 to nodes - 1, a probability outside 0 to 1, or a graph too large.
+    n k / 2 edges for k neighbours. Raises `InputError` for fewer than 3 nodes, neighbours that are odd or
+    outside 2 to nodes - 1, a probability outside 0 to 1, or a size too large.
 
     >>> watts_strogatz(10, 4, 0.0).edge_count
     20
@@ -207,7 +208,8 @@ def watts_strogatz(
     _at_least("nodes", nodes, 3)
     if neighbours < 2 or neighbours >= nodes or neighbours % 2:
         raise InputError(
-            f"neighbours was {neighbours} for {nodes} nodes; give an even number from 2 to {(nodes - 1) // 2 * 2}."
+            f"neighbours was {neighbours} for {nodes} nodes; "
+            f"give an even number from 2 to {(nodes - 1) // 2 * 2}."
         )
     _probability("rewiring", rewiring)
     name = f"watts-strogatz-{nodes}-{neighbours}-{rewiring:g}-seed{_checked_seed(world_seed)}"
@@ -218,8 +220,8 @@ def watts_strogatz(
 def random_regular(nodes: int = 32, degree: int = 3, *, world_seed: int = 0) -> Graph:
     """Random regular graph: every node has the same number of neighbours.
 
-    n k / 2 edges for degree k. Raises `InputError` for a degree outside 1 to nodes - 1, an odd nodes * degree, or a
-    graph too large.
+    n k / 2 edges for degree k. Raises `InputError` for a degree outside 1 to nodes - 1, an odd nodes * degree,
+    or a size too large.
 
     >>> random_regular(10, 3).edge_count
     15
@@ -257,7 +259,7 @@ def _permuted(
 
 
 def _from_networkx(name: str, graph) -> Graph:
-    """The graph that networkx drew, nodes 0 to n - 1, edges sorted, forward from the smaller id to the larger."""
+    """The graph that networkx drew: nodes 0 to n - 1, edges sorted, forward to the larger id."""
     pairs = np.array(sorted((min(pair), max(pair)) for pair in graph.edges), dtype=np.int64).reshape(-1, 2)
     return simple_graph(name, _numbers(graph.number_of_nodes()), pairs)
 

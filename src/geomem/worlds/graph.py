@@ -33,8 +33,8 @@ class Graph:
     Equality of two graphs is equality of their `digest`, which covers labels, edges, root and coordinates
     but not the name and the notes.
 
-    Raises `InputError` if there is no edge, an edge or the root names a node that does not exist, an edge joins
-    a node to itself, an undirected edge is listed twice, two labels are equal, a label is no valid Unicode text,
+    Raises `InputError` if there is no edge, an edge or the root names a node that does not exist, an edge
+    joins a node to itself, an undirected edge is listed twice, two labels are equal, a label is no valid Unicode,
     a coordinate is not finite, or the graph is larger than `MAXIMUM_NODES` and `MAXIMUM_EDGES` allow.
 
     >>> graph = Graph(name="triangle", labels=("a", "b", "c"), edges=np.array([[0, 1], [1, 2], [2, 0]]))
@@ -49,7 +49,7 @@ class Graph:
     root: int | None = None
     """The root of a path-star or tree-star; every leaf then has a first hop."""
     coordinates: Float[np.ndarray, "node 2"] | None = None
-    """True places of the nodes as map coordinates (x to the east, y to the north), where the world has them."""
+    """True places of the nodes on a map (x to the east, y to the north), where the world has them."""
     notes: tuple[str, ...] = ()
     """What was found and accepted while the graph was built: duplicates, self-loops, components."""
 
@@ -65,7 +65,8 @@ class Graph:
         if edges.min() < 0 or edges.max() >= len(self.labels):
             raise InputError(
                 f"The graph {self.name!r} has {len(self.labels)} labels but an edge names node "
-                f"{edges.max() if edges.max() >= len(self.labels) else edges.min()}; use ids from 0 to {len(self.labels) - 1}."
+                f"{edges.max() if edges.max() >= len(self.labels) else edges.min()}; "
+                f"use ids from 0 to {len(self.labels) - 1}."
             )
         if (edges[:, 0] == edges[:, 1]).any():
             raise InputError(
@@ -82,12 +83,12 @@ class Graph:
             "".join(self.labels).encode()
         except UnicodeEncodeError:
             raise InputError(
-                f"The graph {self.name!r} has a label with half a surrogate pair; give labels that are valid Unicode."
+                f"The graph {self.name!r} has a label that is half a surrogate pair; give valid Unicode."
             ) from None
         if self.root is not None and not 0 <= self.root < len(self.labels):
             raise InputError(
-                f"The graph {self.name!r} has {len(self.labels)} nodes but root {self.root}; use an id from 0 to "
-                f"{len(self.labels) - 1}."
+                f"The graph {self.name!r} has {len(self.labels)} nodes but root {self.root}; "
+                f"use an id from 0 to {len(self.labels) - 1}."
             )
         if self.coordinates is not None:
             coordinates = np.array(self.coordinates, dtype=np.float64)
@@ -124,14 +125,16 @@ class Graph:
 
 
 def check_size(name: str, nodes: int, edges: int) -> None:
-    """Raise `InputError` if a graph of so many nodes and edges is larger than a world may be; call it before building one.
+    """Raise `InputError` if a graph of so many nodes and edges is larger than a world may be.
+
+    Called before a graph is built, so that a slip of the hand does not fill the memory.
 
     >>> check_size("path", nodes=3, edges=2)
     """
     if nodes > MAXIMUM_NODES or edges > MAXIMUM_EDGES:
         raise InputError(
-            f"The graph {name!r} would have {nodes:,} nodes and {edges:,} edges; a world may have {MAXIMUM_NODES:,} "
-            f"nodes and {MAXIMUM_EDGES:,} edges, so give a smaller one."
+            f"The graph {name!r} would have {nodes:,} nodes and {edges:,} edges; "
+            f"give one with at most {MAXIMUM_NODES:,} nodes and {MAXIMUM_EDGES:,} edges."
         )
 
 
@@ -161,7 +164,8 @@ def simple_graph(
     edges = pairs[pairs[:, 0] != pairs[:, 1]]
     if dropped := len(pairs) - len(edges):
         notes.append(
-            f"{_count(dropped, 'self-loop')} dropped; ask the task for self-edges to have every node name itself."
+            f"{_count(dropped, 'self-loop')} dropped; "
+            "ask the task for self-edges to have every node name itself."
         )
     _, first = np.unique(np.sort(edges, axis=1) @ np.array([len(labels), 1]), return_index=True)
     if merged := len(edges) - len(first):
@@ -256,7 +260,7 @@ def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[n
             f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars."
         )
     hops = np.arange(graph.node_count)
-    # Breadth-first order puts parents before children, so one pass hands every node its ancestor below the root.
+    # Breadth-first order puts parents before children: one pass hands every node its ancestor below the root.
     for node in order[1:]:
         if parents[node] != graph.root:
             hops[node] = hops[parents[node]]

@@ -12,7 +12,7 @@ FORMAT = "geomem-graph-1"
 
 
 def graph_to_json(graph: Graph) -> dict[str, Any]:
-    """The graph as a dictionary of plain JSON values: format, name, labels, edges, root, coordinates and notes.
+    """The graph as a dictionary of plain JSON values: format, name, labels, edges, root, coordinates, notes.
 
     >>> from geomem.worlds.families import path
     >>> graph_to_json(path(2))["edges"]

@@ -1,4 +1,4 @@
-"""How a world is asked: tasks turn a graph into `Examples`, unique prefixes with exact target distributions."""
+"""How a world is asked: tasks turn a graph into `Examples`, unique prefixes with exact targets."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -7,7 +7,7 @@ SPECIAL_TOKENS = ("|", "[PAUSE]", "/", "$", ">", "<", "[PAD]", "[EDGE]", "[PATH]
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids of a world: node `i` is token `i`, then nine special tokens (arXiv 2510.26745, release order).
+    """Token ids of a world: node `i` is token `i`, then nine special tokens (arXiv 2510.26745, release).
 
     >>> vocabulary = Vocabulary(labels=("a", "b"))
     >>> vocabulary.size, vocabulary.token("[EDGE]"), vocabulary.text(1)
