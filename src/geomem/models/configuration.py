@@ -3,8 +3,10 @@
 Every class is a frozen dataclass whose fields are the command line's options.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from geomem.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Transformer:
     heads: int = 1
     positions: Literal["learned", "sinusoidal", "none"] = "learned"
     position_scale: float = 1.0
-    """Standard deviation of learned positions at the start: 1.0 as in the authors' release, 0.02 as in GPT-2."""
+    """Standard deviation of learned positions at the start: 1.0 as in the release, 0.02 as in GPT-2."""
     tied: bool = True
     """Read out with the token embedding; otherwise with a table of its own."""
     attention: bool = True
@@ -67,3 +69,41 @@ MODELS: dict[str, type[Model]] = {
     "node2vec": Node2Vec,
 }
 """The architectures by the name the command line uses."""
+
+
+def check_model(model: Model) -> None:
+    """Raise `InputError` if the configuration describes no model: sizes, heads, chances, unknown words.
+
+    >>> check_model(Transformer(width=32, heads=4))
+    >>> check_model(Transformer(width=32, heads=5))
+    Traceback (most recent call last):
+    geomem.errors.InputError: width is 32 and heads is 5; heads must divide width, for example heads 4.
+    """
+    types = get_type_hints(type(model))
+    for field in fields(model):
+        value = getattr(model, field.name)
+        if get_origin(types[field.name]) is Literal and value not in get_args(types[field.name]):
+            words = ", ".join(repr(word) for word in get_args(types[field.name]))
+            raise InputError(f"{field.name} is {value!r}; give one of {words}.")
+        if types[field.name] is int and value < 1:
+            raise InputError(f"{field.name} is {value}; give a whole number of at least 1.")
+    match model:
+        case Transformer():
+            if model.width % model.heads:
+                best = max(heads for heads in range(1, model.heads) if model.width % heads == 0)
+                raise InputError(
+                    f"width is {model.width} and heads is {model.heads}; heads must divide width, "
+                    f"for example heads {best}."
+                )
+            if model.positions == "sinusoidal" and model.width % 2:
+                raise InputError(f"width is {model.width}; sinusoidal positions need an even width.")
+            _check_scale("position_scale", model.position_scale)
+        case Bilinear() if not 0 <= model.dropout < 1:
+            raise InputError(f"dropout is {model.dropout}; give a chance of at least 0 and below 1.")
+        case Node2Vec():
+            _check_scale("embedding_scale", model.embedding_scale)
+
+
+def _check_scale(name: str, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise InputError(f"{name} is {value}; give a finite standard deviation of at least 0.")

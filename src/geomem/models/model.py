@@ -1,0 +1,122 @@
+"""What every model can be asked: to start, to compute logits, to show its node embeddings.
+
+A model is its configuration; its parameters are a dictionary of tensors whose first axis is `run`. The
+functions here choose by the configuration's type (functools.singledispatch).
+"""
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from geomem.models.configuration import Model, check_model
+from geomem.models.parameters import ParameterDescription, describe_parameters
+from geomem.models.randomness import generator_for
+
+Parameters = dict[str, Tensor]
+"""Tensors by the names of `geomem.models.parameters.describe_parameters`, each with a leading `run` axis."""
+
+
+def initialize_parameters(
+    model: Model,
+    *,
+    vocabulary_size: int,
+    context_length: int,
+    node_count: int,
+    seeds: Sequence[int],
+    scales: Sequence[float] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Parameters:
+    """Parameters of one fresh run per seed, drawn as the table of `describe_parameters` says.
+
+    Every tensor of every run has its own random stream, so a run starts the same alone and in a fleet.
+    `scales` multiplies every standard deviation, run by run. Raises `InputError` for an impossible model.
+
+    >>> from geomem.models.configuration import Bilinear
+    >>> sizes = dict(vocabulary_size=11, context_length=2, node_count=2)
+    >>> parameters = initialize_parameters(Bilinear(width=4), **sizes, seeds=[0, 1])
+    >>> parameters["weight"].shape
+    torch.Size([2, 4, 4])
+    """
+    check_model(model)
+    described = describe_parameters(
+        model, vocabulary_size=vocabulary_size, context_length=context_length, node_count=node_count
+    )
+    scales = [1.0] * len(seeds) if scales is None else scales
+    return {
+        name: torch.stack(
+            [_draw(name, parameter, seed, scale, dtype) for seed, scale in zip(seeds, scales, strict=True)]
+        ).to(device)
+        for name, parameter in described.items()
+    }
+
+
+def _draw(
+    name: str, parameter: ParameterDescription, seed: int, scale: float, dtype: torch.dtype
+) -> Float[Tensor, "..."]:
+    shape = parameter.shape
+    match parameter.start:
+        case "normal":
+            # Drawn in float32 whatever the dtype: float64 runs start at the same point.
+            draw = torch.randn(shape, generator=generator_for(seed, name))
+            return draw.to(dtype) * (parameter.deviation * scale)
+        case "zeros":
+            return torch.zeros(shape, dtype=dtype)
+        case "ones":
+            return torch.ones(shape, dtype=dtype)
+        case "identity":
+            return torch.eye(*shape, dtype=dtype)
+        case "sinusoids":
+            return _sinusoids(*shape).to(dtype)
+
+
+def _sinusoids(positions: int, width: int) -> Float[Tensor, "seq width"]:
+    """Even coordinates sin(p / 10000^(2k/width)), odd ones the cosine (Vaswani et al. 2017, section 3.5)."""
+    frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angles = torch.arange(positions, dtype=torch.float64)[:, None] * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def trainable_names(model: Model) -> tuple[str, ...]:
+    """Names of the tensors that training changes.
+
+    >>> from geomem.models.configuration import Associative
+    >>> trainable_names(Associative())
+    ('weight', 'bias')
+    """
+    described = describe_parameters(model, vocabulary_size=1, context_length=1, node_count=1)
+    return tuple(name for name, parameter in described.items() if parameter.trained)
+
+
+@singledispatch
+def compute_logits(
+    model: Model, parameters: Parameters, prefixes: Int[Tensor, "example seq"], *, shared: int | None = None
+) -> Float[Tensor, "run example vocab"]:
+    """Logits after the last token of every prefix.
+
+    `shared` is the number of leading tokens that are the same in all prefixes; what they contribute is
+    computed once. It is counted if not given. For Node2Vec the vocabulary is the nodes.
+    """
+    raise TypeError(f"{type(model).__name__} is not a model; MODELS in models/configuration.py lists them.")
+
+
+def node_embeddings(model: Model, parameters: Parameters, node_count: int) -> Float[Tensor, "run node width"]:
+    """The rows of the token embedding that belong to nodes: a view that changes with training, so copy it."""
+    return parameters["token_embedding"][:, :node_count].detach()
+
+
+def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
+    """Number of leading tokens, never the last, that all prefixes have in common.
+
+    >>> count_shared(torch.tensor([[9, 1], [9, 2]]))
+    1
+    """
+    differs = (prefixes != prefixes[:1]).any(dim=0)[:-1].tolist()
+    return differs.index(True) if True in differs else len(differs)
+
+
+# At the end, so that importing this module alone makes every architecture known to the functions above.
+from geomem.models import bilinear, node2vec, transformer  # noqa: E402, F401
