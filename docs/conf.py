@@ -1,6 +1,7 @@
 """Sphinx configuration: the site builds without a network and without a warning."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,41 @@ def write_command_help(_application) -> None:
         (folder / f"{verb}.txt").write_text(done.stdout)
 
 
+def mark_up_prose(text: str) -> str:
+    """Escape what reStructuredText would take for markup outside of names in backticks."""
+    parts = text.split("`")
+    for index in range(0, len(parts), 2):
+        parts[index] = re.sub(r"([|*\\]|_(?!\w))", r"\\\1", parts[index])
+        if index and re.match(r"[^\s.,;:!?')\]}/-]", parts[index]):
+            parts[index] = "\\ " + parts[index]
+    return "`".join(parts)
+
+
+def mark_up_docstring(_application, _what, _name, _object, _options, lines: list[str]) -> None:
+    """Turn our plain-text docstrings into reStructuredText.
+
+    Their paragraphs are prose with names in single backticks, formulas (indented), tables (lines between
+    bars), lists with dashes, and doctests.
+    """
+    marked: list[str] = []
+    formula_before = False
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines).strip("\n")):
+        formula = paragraph.startswith("  ")
+        if paragraph.startswith(">>>"):
+            marked.append(paragraph)
+        elif formula:
+            marked.append(paragraph if formula_before else "::\n\n" + paragraph)
+        elif paragraph.startswith("|"):
+            rows = [line.strip()[1:-1].split("|") for line in paragraph.split("\n") if "|---" not in line]
+            cells = [[mark_up_prose(cell.strip()) for cell in row] for row in rows]
+            body = "\n".join("   * - " + "\n     - ".join(row) for row in cells)
+            marked.append(".. list-table::\n   :header-rows: 1\n\n" + body)
+        else:
+            marked.append(mark_up_prose(paragraph))
+        formula_before = formula
+    lines[:] = [*"\n\n".join(marked).split("\n"), ""]
+
+
 def visit_inline_math(translator, node) -> None:
     """Write an inline formula as MathML."""
     translator.body.append(tex2mathml(node.astext(), as_block=False))
@@ -87,6 +123,7 @@ def visit_block_math(translator, node) -> None:
 
 
 def setup(application) -> None:
-    """Register the formula writer, and the step above at the start of the build."""
+    """Register the steps above."""
     application.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
+    application.connect("autodoc-process-docstring", mark_up_docstring)
     application.connect("builder-inited", write_command_help)

@@ -1,0 +1,45 @@
+"""The site misses no module and no public name, and its pages load nothing from anywhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import geomem
+
+ROOT = Path(__file__).parents[1]
+API_PAGES = sorted((ROOT / "docs" / "api").glob("*.rst"))
+PICTURES = sorted((ROOT / "docs" / "images").glob("*.svg"))
+
+
+def test_every_module_stands_on_a_reference_page():
+    package = ROOT / "src" / "geomem"
+    modules = {
+        "geomem." + ".".join(path.relative_to(package).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+    listed = {name for page in API_PAGES for name in re.findall(r"automodule:: (\S+)", page.read_text())}
+    assert modules - listed == set()
+    packages = {name for name in listed - modules if (ROOT / "src" / name.replace(".", "/")).is_dir()}
+    assert listed - modules - packages == set()
+
+
+def test_every_public_name_stands_on_the_package_page():
+    page = (ROOT / "docs" / "api" / "package.rst").read_text()
+    shown = {target.rsplit(".", 1)[1] for target in re.findall(r":py:\w+:`~([\w.]+)`", page)}
+    assert shown == set(geomem.__all__)
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_pictures_load_nothing(picture):
+    text = picture.read_text()
+    # Namespaces are names that look like addresses; nothing is fetched from them.
+    text = re.sub(r'xmlns(:\w+)?="[^"]*"|<metadata>.*?</metadata>|<!DOCTYPE[^>]*>', "", text, flags=re.DOTALL)
+    assert "http" not in text
+
+
+def test_both_pictures_of_the_readme_exist_in_light_and_dark():
+    assert {picture.name for picture in PICTURES} >= {
+        f"{name}-{shade}.svg" for name in ("two-memories", "europe") for shade in ("light", "dark")
+    }
