@@ -1,0 +1,381 @@
+"""The main job: a world, a task, a model and seeds become a trained fleet in a run directory.
+
+Nothing is printed; whoever wants to know what happens gives `on_progress`.
+"""
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from importlib.metadata import version
+from operator import index
+from pathlib import Path
+from time import monotonic
+from typing import Any, get_type_hints
+
+import torch
+
+from geomem.checkpoint import (
+    Checkpoint,
+    format_bytes,
+    locked_run,
+    read_checkpoint,
+    remove_checkpoint,
+    require_disk,
+    write_checkpoint,
+)
+from geomem.errors import InputError
+from geomem.models.configuration import MODELS, Model, check_model
+from geomem.models.parameters import describe_parameters, estimate_cost
+from geomem.store import (
+    FORMAT,
+    MANIFEST,
+    StoredFleet,
+    configuration_hash,
+    is_finished,
+    read_fleet,
+    run_path,
+    safe_name,
+    write_fleet,
+    write_json,
+)
+from geomem.training.configuration import RunSettings, Training, check_training, default_training
+from geomem.training.fleet import FleetState, Progress, state_from_arrays, state_to_arrays, train_fleet
+from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.graph import Graph
+from geomem.worlds.readers import graph_from, read_graph
+from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
+
+CHECKPOINT_SHARE = 20
+"""A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Announcement:
+    """What is about to happen, said before the first step."""
+
+    path: Path
+    """The run directory."""
+    graph: Graph
+    model: str
+    run_count: int
+    fact_count: int
+    steps: int
+    first_step: int
+    """0, or the checkpoint's step when an interrupted training goes on; `steps` if nothing is left to do."""
+    memory_bytes: int
+    disk_bytes: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether the same configuration was trained before, so that nothing is left to do."""
+        return self.first_step == self.steps
+
+
+Event = Announcement | Progress
+"""What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
+
+
+def memorize(
+    world: Graph | str | os.PathLike[str] | object,
+    *,
+    model: Model | str = "transformer",
+    task: EdgeMemorization | None = None,
+    training: Training | None = None,
+    seeds: int | Sequence[int] = 3,
+    directory: str | os.PathLike[str] = "runs",
+    device: str = "cpu",
+    on_progress: Callable[[Event], None] | None = None,
+) -> StoredFleet:
+    """Train one run per seed to hold the edges of a world, and keep everything in a run directory.
+
+    `world` is a graph, the name of a built-in world, a file of edges, or a graph of networkx, scipy, pandas
+    or polars; `seeds` a count (3 means 0, 1, 2) or the seeds themselves; `training` the architecture's
+    published setting if not given. The same configuration again trains nothing; an interrupted one goes
+    on where its last checkpoint left it and ends in the same bits (same machine, same versions).
+
+    Raises `InputError` if anything cannot be read or meant, if memory or disk will not do, or if another
+    process is training the same configuration.
+
+    >>> import tempfile
+    >>> from geomem.models.configuration import Node2Vec
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     short = Training(steps=5)
+    ...     fleet = memorize("cycle", model=Node2Vec(width=8), training=short, directory=directory)
+    ...     fleet.seeds, fleet.graph.name
+    ((0, 1, 2), 'cycle-15')
+    """
+    graph = find_world(world)
+    model = find_model(model)
+    task = task or EdgeMemorization()
+    training = training or default_training(model)
+    check_model(model)
+    check_training(training)
+    seeds = _check_seeds(seeds)
+    _check_device(device)
+    examples = edge_examples(graph, task)
+    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
+    configuration = {
+        "world": {"name": graph.name, "digest": graph.digest},
+        "task": {"kind": "edge-memorization", **_plain(task)},
+        "model": {"kind": kind, **_plain(model)},
+        "training": _plain(training),
+        "seeds": list(seeds),
+    }
+    digest = configuration_hash(configuration)
+    name = safe_name(f"{graph.name}-{kind}")
+    path = run_path(directory, name, configuration)
+    memory_bytes, disk_bytes = _estimate_bytes(model, graph, examples, training, len(seeds))
+
+    def announce(first_step: int) -> None:
+        if on_progress:
+            on_progress(
+                Announcement(
+                    path=path,
+                    graph=graph,
+                    model=kind,
+                    run_count=len(seeds),
+                    fact_count=examples.fact_count,
+                    steps=training.steps,
+                    first_step=first_step,
+                    memory_bytes=memory_bytes,
+                    disk_bytes=disk_bytes,
+                )
+            )
+
+    if is_finished(path):
+        fleet = read_fleet(path)
+        announce(training.steps)
+        return fleet
+    _require_memory(memory_bytes, device)
+    require_disk(path, disk_bytes)
+    with locked_run(path):
+        if is_finished(path):  # by whoever held the lock before
+            return read_fleet(path)
+        checkpoint = read_checkpoint(path, configuration_hash=digest)
+        state = _read_state(path, checkpoint)
+        manifest = {
+            "format": FORMAT,
+            "name": name,
+            "hash": digest,
+            "configuration": configuration,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "first_step": state.step if state else 0,
+            **describe_environment(device),
+        }
+        write_json(path / MANIFEST, manifest)
+        announce(state.step if state else 0)
+        began = monotonic()
+        trained = train_fleet(
+            model,
+            examples,
+            _directed_pairs(graph, task),
+            graph.node_count,
+            [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
+            training,
+            state=state,
+            on_progress=on_progress,
+            on_checkpoint=_checkpoint_writer(path, digest),
+            device=device,
+        )
+        fleet = write_fleet(
+            path,
+            manifest=manifest | {"seconds": round(monotonic() - began, 3)},
+            graph=graph,
+            metrics=trained.metrics,
+            metric_steps=trained.metric_steps,
+            weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
+            snapshots=trained.snapshots,
+            snapshot_steps=trained.snapshot_steps,
+        )
+        remove_checkpoint(path)
+    return fleet
+
+
+def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
+    """The graph that is meant: itself, a built-in world's name, a file, or another library's graph.
+
+    >>> find_world("cycle").node_count
+    15
+    """
+    if isinstance(world, Graph):
+        return world
+    if isinstance(world, str) and world in WORLDS:
+        return WORLDS[world]()
+    if isinstance(world, str) and not Path(world).exists():
+        near = get_close_matches(world, WORLDS, n=3, cutoff=0.5)
+        advice = f"did you mean {' or '.join(near)}?" if near else "`geomem worlds` lists the built-in ones."
+        raise InputError(f"{world!r} is neither a built-in world nor a file that exists; {advice}")
+    if isinstance(world, str | os.PathLike):
+        return read_graph(Path(world))
+    return graph_from(world)
+
+
+def find_model(model: Model | str) -> Model:
+    """The configuration that is meant: itself, or the defaults of an architecture's name.
+
+    >>> find_model("node2vec").width
+    100
+    """
+    if not isinstance(model, str):
+        return model
+    if model not in MODELS:
+        near = get_close_matches(model, MODELS, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]}?" if near else f"give one of {', '.join(MODELS)}."
+        raise InputError(f"{model!r} is not a model; {advice}")
+    return MODELS[model]()
+
+
+def describe_environment(device: str = "cpu") -> dict[str, Any]:
+    """What a result depends on besides its configuration: versions, device, number type, platform, source."""
+    names = ("geomem", "torch", "numpy", "scipy", "networkx", "safetensors", "polars")
+    on_gpu = torch.device(device).type == "cuda"
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
+        "device": torch.cuda.get_device_name(device) if on_gpu else device,
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "git": _source_state(),
+    }
+
+
+def available_memory(device: str = "cpu") -> int:
+    """Bytes of memory that a training on the device could still take."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = []
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):  # not Linux, or no limit ("max")
+        pass
+    return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _plain(configuration: Any) -> dict[str, Any]:
+    """A dataclass as JSON values: 1 given for a float is 1.0, so that equal settings have equal hashes."""
+    types = get_type_hints(type(configuration))
+    convert = {float: float, int: index}
+    return {
+        name: convert.get(types[name], lambda value: value)(value)
+        for name, value in asdict(configuration).items()
+    }
+
+
+def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        found = (
+            tuple(range(index(seeds)))
+            if not isinstance(seeds, Sequence)
+            else tuple(index(seed) for seed in seeds)
+        )
+    except TypeError:
+        found = ()
+    if not found or len(set(found)) < len(found) or not all(0 <= seed < 2**63 for seed in found):
+        raise InputError(
+            f"seeds is {seeds!r}; give a count of at least 1, or different whole numbers of at least 0."
+        )
+    return found
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        have = (
+            "cpu or cuda" if torch.cuda.is_available() else "cpu; this machine's torch finds no CUDA device"
+        )
+        raise InputError(f"device is {device!r}; give {have}.")
+
+
+def _directed_pairs(graph: Graph, task: EdgeMemorization):
+    """The facts whose cosine is the geometric level: all that do not ask a node for itself."""
+    facts = directed_facts(graph, task)
+    return facts[facts[:, 0] != facts[:, 1]]
+
+
+def _estimate_bytes(
+    model: Model, graph: Graph, examples: Examples, training: Training, run_count: int
+) -> tuple[int, int]:
+    """Memory and disk that the fleet will take, counted from its shapes."""
+    sizes = {
+        "vocabulary_size": examples.vocabulary_size,
+        "context_length": examples.prefixes.shape[1],
+        "node_count": graph.node_count,
+    }
+    cost = estimate_cost(model, **sizes, example_count=examples.example_count, run_count=run_count)
+    described = describe_parameters(model, **sizes)
+    weights = 4 * run_count * sum(torch.Size(parameter.shape).numel() for parameter in described.values())
+    snapshots = 4 * run_count * training.snapshots * graph.node_count * model.width
+    # A row of the metrics is four numbers of eight bytes per run, twice that in the unpacked long table.
+    metrics = 2 * 4 * 8 * run_count * (training.steps // training.metric_every + 2)
+    texts = 200 * graph.node_count + 60 * graph.edge_count + 10_000
+    # While a checkpoint replaces the former both exist, each with two moments beside the weights.
+    checkpoints = 2 * (3 * weights + snapshots + metrics)
+    return (
+        cost.memory_bytes + 2 * snapshots + 2 * metrics,
+        weights + snapshots + metrics + texts + checkpoints,
+    )
+
+
+def _require_memory(needed_bytes: int, device: str) -> None:
+    free = available_memory(device)
+    if needed_bytes > free:
+        raise InputError(
+            f"This fleet needs about {format_bytes(needed_bytes)} of memory, {format_bytes(free)} are free; "
+            "use fewer seeds, a smaller width, a smaller world or fewer snapshots."
+        )
+
+
+def _read_state(path: Path, checkpoint: Checkpoint | None) -> FleetState | None:
+    if checkpoint is None:
+        return None
+    try:
+        return state_from_arrays(checkpoint.arrays)
+    except (KeyError, IndexError) as error:
+        raise InputError(
+            f"The checkpoint in {path} is incomplete; delete the directory and run again."
+        ) from error
+
+
+def _checkpoint_writer(path: Path, digest: str) -> Callable[[FleetState], None]:
+    not_before = 0.0
+
+    def write(state: FleetState) -> None:
+        nonlocal not_before
+        began = monotonic()
+        if began < not_before:
+            return
+        write_checkpoint(path, Checkpoint(state.step, state_to_arrays(state)), configuration_hash=digest)
+        ended = monotonic()
+        not_before = ended + CHECKPOINT_SHARE * (ended - began)
+
+    return write
+
+
+def _source_state() -> dict[str, Any] | None:
+    """Commit of this source tree and whether files differ from it; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {
+            "commit": commit,
+            "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
