@@ -1,0 +1,29 @@
+"""A table of what the science tests measured, printed after the run: fraction of seeds, mean and range."""
+
+import numpy as np
+import pytest
+
+ROWS: list[tuple[str, str, str]] = []
+
+
+@pytest.fixture
+def report(request):
+    """Note a measured quantity: `report(name, values, holds)`; `holds` says per seed whether the rule held."""
+
+    def note(name: str, values, holds=None) -> None:
+        values = np.atleast_1d(np.asarray(values, dtype=float))
+        held = "" if holds is None else f"{int(np.sum(holds))} of {np.size(holds)} seeds"
+        measured = f"mean {np.nanmean(values):.4g}, {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
+        ROWS.append((f"{request.node.name}  {name}", measured, held))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the collected table."""
+    if not ROWS:
+        return
+    terminalreporter.section("what was measured (arXiv 2510.26745, tiny graphs)")
+    width = max(len(row[0]) for row in ROWS)
+    for name, measured, held in ROWS:
+        terminalreporter.write_line(f"{name:<{width}}  {measured:<44}  {held}")
