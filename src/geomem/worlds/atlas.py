@@ -17,8 +17,8 @@ EARTH_RADIUS = 6371.0
 def europe() -> Graph:
     """Land borders of the 42 countries of mainland Europe, with the places of their capitals (kilometres).
 
-    The islands are left out: Ireland and the United Kingdom border only each other, so nothing that is learned
-    from borders could place them beside the mainland.
+    The islands are left out: Ireland and the United Kingdom border only each other, so nothing learned from
+    borders could place them beside the mainland.
 
     >>> graph = europe()
     >>> graph.node_count, graph.edge_count

@@ -1,8 +1,8 @@
-"""Families of graphs: those of arXiv 2510.26745 in their exact sizes (section B.1 and release), and random ones.
+"""Families of graphs: those of arXiv 2510.26745 in their exact sizes (section B.1, release), and random ones.
 
-Star graphs permute their node ids by `world_seed`, as the release does, so that no model can read the structure
-off the ids; `None` keeps the natural ids, and labels travel with their node. Random graphs are drawn from
-`world_seed`. The same seed gives the same world on every machine.
+Star graphs permute their node ids by `world_seed`, as the release does, so that ids do not give the structure
+away; `None` keeps the natural ids, and labels travel with their node. Random graphs are drawn from it.
+The same seed gives the same world on every machine.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> 
 
 
 def tree_star(arms: int = 3, length: int = 4, *, world_seed: int | None = 0) -> Graph:
-    """Tree-star: a root with binary trees as arms; `length` counts the nodes from root to leaf, both included.
+    """Tree-star: a root with binary trees as arms; `length` counts the nodes from root to leaf.
 
     n = 1 + d (2^(l - 1) - 1) nodes, d 2^(l - 2) of them leaves, for d arms of length l (section C.2).
     Label "2" is the first hop of arm 2, and every further ".0" or ".1" goes to its first or second child.
@@ -140,8 +140,8 @@ def irregular() -> Graph:
     """The fixed irregular graph of the paper: a ring of 12 nodes with two chords, and a complete graph of 4.
 
     16 nodes and 20 edges as in the authors' release (`build_in_weights_datasets.py`). Forward is from the
-    smaller id to the larger: only so do the release's forward-only numbers come out (best top-1 accuracy 70 %,
-    loss floor 0.4421).
+    smaller id to the larger: only so do the release's forward-only numbers come out (best top-1 accuracy
+    70 %, loss floor 0.4421).
 
     >>> irregular().edge_count
     20
@@ -154,7 +154,7 @@ def irregular() -> Graph:
 def erdos_renyi(nodes: int = 32, probability: float = 0.15, *, world_seed: int = 0) -> Graph:
     """Erdős–Rényi graph: every two nodes are joined with the same probability, independently.
 
-    Raises `InputError` for fewer than 2 nodes, a probability outside 0 to 1, no edge drawn, or a size too large.
+    Raises `InputError` for fewer than 2 nodes, a probability outside 0 to 1, no edge, or a size too large.
 
     >>> erdos_renyi(10, 1.0).edge_count
     45
@@ -220,8 +220,8 @@ def watts_strogatz(
 def random_regular(nodes: int = 32, degree: int = 3, *, world_seed: int = 0) -> Graph:
     """Random regular graph: every node has the same number of neighbours.
 
-    n k / 2 edges for degree k. Raises `InputError` for a degree outside 1 to nodes - 1, an odd nodes * degree,
-    or a size too large.
+    n k / 2 edges for degree k. Raises `InputError` for a degree outside 1 to nodes - 1, an odd product of
+    the two, or a size too large.
 
     >>> random_regular(10, 3).edge_count
     15

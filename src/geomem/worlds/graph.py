@@ -33,9 +33,10 @@ class Graph:
     Equality of two graphs is equality of their `digest`, which covers labels, edges, root and coordinates
     but not the name and the notes.
 
-    Raises `InputError` if there is no edge, an edge or the root names a node that does not exist, an edge
-    joins a node to itself, an undirected edge is listed twice, two labels are equal, a label is no valid Unicode,
-    a coordinate is not finite, or the graph is larger than `MAXIMUM_NODES` and `MAXIMUM_EDGES` allow.
+    Raises `InputError` if edges are not whole numbers [edge, 2], there is no edge, an edge or the root names
+    a node that does not exist, an edge joins a node to itself, an undirected edge is listed twice, two labels
+    are equal, a label is not valid Unicode, a coordinate is not finite, or there are more nodes or edges than
+    `MAXIMUM_NODES` and `MAXIMUM_EDGES`.
 
     >>> graph = Graph(name="triangle", labels=("a", "b", "c"), edges=np.array([[0, 1], [1, 2], [2, 0]]))
     >>> graph.node_count, graph.edge_count
@@ -54,7 +55,13 @@ class Graph:
     """What was found and accepted while the graph was built: duplicates, self-loops, components."""
 
     def __post_init__(self) -> None:
-        edges = np.array(self.edges, dtype=np.int64)
+        edges = np.array(self.edges)
+        if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu":
+            raise InputError(
+                f"The graph {self.name!r} was given edges of shape {edges.shape} and type {edges.dtype}; "
+                "give whole numbers of shape [edge, 2]."
+            )
+        edges = edges.astype(np.int64)
         edges.setflags(write=False)
         object.__setattr__(self, "edges", edges)
         check_size(self.name, len(self.labels), len(edges))
@@ -72,8 +79,8 @@ class Graph:
             raise InputError(
                 f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges."
             )
-        keys = np.sort(edges, axis=1) @ np.array([len(self.labels), 1])
-        if len(np.unique(keys)) < len(keys):
+        keys = np.sort(np.sort(edges, axis=1) @ np.array([len(self.labels), 1]))
+        if (keys[1:] == keys[:-1]).any():
             raise InputError(f"The graph {self.name!r} lists an edge twice; give each undirected edge once.")
         if len(set(self.labels)) < len(self.labels):
             raise InputError(
@@ -143,7 +150,6 @@ def simple_graph(
     labels: Sequence[str],
     pairs: Int[np.ndarray, "pair 2"],
     *,
-    coordinates: Float[np.ndarray, "node 2"] | None = None,
     notes: Sequence[str] = (),
 ) -> Graph:
     """Graph of any list of pairs: self-loops dropped, repeated edges merged, and the notes say so.
@@ -170,7 +176,7 @@ def simple_graph(
     _, first = np.unique(np.sort(edges, axis=1) @ np.array([len(labels), 1]), return_index=True)
     if merged := len(edges) - len(first):
         notes.append(f"{_count(merged, 'repeated edge')} merged; an edge and its reverse are one edge.")
-    graph = Graph(name, tuple(labels), edges[np.sort(first)], coordinates=coordinates)
+    graph = Graph(name, tuple(labels), edges[np.sort(first)])
     sizes = np.bincount(component_labels(graph))
     if len(sizes) > 1:
         notes.append(

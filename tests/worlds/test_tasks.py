@@ -1,0 +1,123 @@
+"""Edge memorisation: the facts of every direction, and that computing a prefix once changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geomem.errors import InputError
+from geomem.worlds.families import cycle, grid, irregular, path_star
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+from geomem.worlds.vocabulary import SPECIAL_TOKENS, Vocabulary
+
+GRAPHS = [path_star(), grid(), cycle(), irregular()]
+TASKS = st.builds(
+    EdgeMemorization,
+    directions=st.sampled_from(["both", "forward", "reverse"]),
+    self_edges=st.booleans(),
+    task_token=st.booleans(),
+)
+
+
+@given(st.sampled_from(GRAPHS), TASKS)
+def test_facts_are_exactly_those_asked_for(graph, task):
+    expected = set()
+    for tail, head in graph.edges.tolist():
+        if task.directions in ("both", "forward"):
+            expected.add((tail, head))
+        if task.directions in ("both", "reverse"):
+            expected.add((head, tail))
+    if task.self_edges:
+        expected |= {(node, node) for node in range(graph.node_count)}
+    facts = [tuple(fact) for fact in directed_facts(graph, task).tolist()]
+    assert facts == sorted(expected)
+
+
+@pytest.mark.parametrize("self_edges", [False, True])
+def test_unknown_directions(self_edges):
+    task = EdgeMemorization(self_edges=self_edges)
+    object.__setattr__(task, "directions", "sideways")  # past the tests' type checks, as users are
+    with pytest.raises(InputError, match="'sideways'"):
+        directed_facts(cycle(), task)
+
+
+@given(st.sampled_from(GRAPHS), TASKS)
+def test_examples_hold_every_fact_once(graph, task):
+    examples = edge_examples(graph, task)
+    vocabulary = Vocabulary(graph.labels)
+    facts = directed_facts(graph, task)
+    sources = examples.prefixes[examples.fact_examples]
+    assert (sources[:, -1] == facts[:, 0]).all()
+    assert (examples.fact_targets == facts[:, 1]).all()
+    assert len(np.unique(examples.prefixes, axis=0)) == examples.example_count == len(np.unique(facts[:, 0]))
+    assert examples.fact_count == len(facts)
+    assert examples.prefixes.shape[1] == 1 + task.task_token
+    if task.task_token:
+        assert (examples.prefixes[:, 0] == vocabulary.token("[EDGE]")).all()
+    assert examples.fact_weights.sum() == pytest.approx(1, abs=1e-12)
+    assert examples.vocabulary_size == graph.node_count + 9
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@given(graph=st.sampled_from(GRAPHS), task=TASKS, seed=st.integers(0, 100))
+@settings(max_examples=25, deadline=None)
+def test_unique_prefixes_give_the_loss_and_gradient_of_one_row_per_fact(dtype, graph, task, seed):
+    """Criterion 2 of issue 2, on a table of logits per node that the last token of a prefix looks up."""
+    torch.set_num_threads(1)
+    examples = edge_examples(graph, task)
+    start = torch.randn(
+        examples.vocabulary_size,
+        examples.vocabulary_size,
+        generator=torch.Generator().manual_seed(seed),
+        dtype=dtype,
+    )
+
+    def unique(table):
+        logits = table[torch.from_numpy(examples.prefixes[:, -1])]
+        rows, targets = torch.from_numpy(examples.fact_examples), torch.from_numpy(examples.fact_targets)
+        weights = torch.from_numpy(examples.fact_weights).to(dtype)
+        return (weights * (logits.logsumexp(1)[rows] - logits[rows, targets])).sum()
+
+    def one_row_per_fact(table):
+        facts = torch.from_numpy(directed_facts(graph, task))
+        return torch.nn.functional.cross_entropy(table[facts[:, 0]], facts[:, 1])
+
+    losses, gradients = [], []
+    for loss_of in (unique, one_row_per_fact):
+        table = start.clone().requires_grad_()
+        loss = loss_of(table)
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, table)[0])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert torch.allclose(gradients[0], gradients[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("graph", "task", "best", "floor"),
+    [
+        (path_star(), EdgeMemorization(), 53.125, 0.6931),
+        (grid(), EdgeMemorization(), 33.3333, 1.1269),
+        (cycle(), EdgeMemorization(), 50.0, 0.6931),
+        (irregular(), EdgeMemorization(), 40.0, 0.9364),
+        (path_star(), EdgeMemorization(self_edges=True), 34.6939, 1.0845),
+    ],
+)
+def test_loss_floors_and_best_accuracies_of_the_paper(graph, task, best, floor):
+    """Tables B.3.1 and B.3.3: the edge-weighted mean of log(out-degree), and prefixes per fact."""
+    examples = edge_examples(graph, task)
+    sizes = np.bincount(examples.fact_examples)
+    assert 100 * examples.example_count / examples.fact_count == pytest.approx(best, abs=1e-4)
+    assert (examples.fact_weights * np.log(sizes[examples.fact_examples])).sum() == pytest.approx(
+        floor, abs=5e-5
+    )
+
+
+def test_vocabulary_is_nodes_then_the_nine_specials_of_the_release():
+    vocabulary = Vocabulary(("a", "b", "[EDGE]"))
+    assert vocabulary.node_count == 3
+    assert vocabulary.size == 12
+    assert [vocabulary.token(special) for special in SPECIAL_TOKENS] == list(range(3, 12))
+    assert [vocabulary.text(token) for token in range(12)] == ["a", "b", "[EDGE]", *SPECIAL_TOKENS]
+    with pytest.raises(ValueError, match="not in tuple"):
+        vocabulary.token("[MASK]")
