@@ -1,8 +1,8 @@
 """The tiny-graph experiments of arXiv 2510.26745 as fleets: one cell is one model on one graph, many seeds.
 
-Settings are those of the release's notebooks (tables B.3.1 to B.3.3 and B.3.6 of the paper file), except that
-self-edges count once and associative runs have no positions. Seeds are 0 to 7 (0 to 2 for the width-512 runs of
-10,000 steps), fixed before any result was seen.
+Settings are those of the release's notebooks (tables B.3.1 to B.3.3 and B.3.6 of the paper file), except
+that self-edges count once and associative runs have no positions. Seeds are 0 to 7 (0 to 2 for the width-512
+runs of 10,000 steps), fixed before any result was seen.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ ROWS: list[tuple[str, str, str]] = []
 
 @pytest.fixture
 def report(request):
-    """Note a measured quantity: `report(name, values, holds)`; `holds` says per seed whether the rule held."""
+    """Note a measured quantity: `report(name, values, holds)`, with `holds` per seed."""
 
     def note(name: str, values, holds=None) -> None:
         values = np.atleast_1d(np.asarray(values, dtype=float))

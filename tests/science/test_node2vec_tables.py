@@ -15,8 +15,8 @@ GRAPHS = ("star", "grid", "cycle", "irregular")
 FINAL_LOSS = {"star": 1.301, "grid": 1.836, "cycle": 1.435, "irregular": 1.504}
 FINAL_LOSS_SELF = {"star": 1.159, "grid": 1.622, "cycle": 1.225, "irregular": 1.361}
 SURVIVORS = {"star": 4, "grid": 3, "cycle": 3, "irregular": 4}
-# Projections on the surviving modes beyond the trivial ones, measured once by an independent NumPy program with the
-# release's settings (B.3.6). The trivial modes keep what the draw of the start gave them, 9 to 15.
+# Projections on the surviving modes beyond the trivial ones, measured once by an independent NumPy program
+# with the release's settings (B.3.6). The trivial modes keep what the draw of the start gave them, 9 to 15.
 PROJECTIONS = {
     "star": (6.10, 6.08, 6.07),
     "grid": (5.37, 5.37),
@@ -24,7 +24,7 @@ PROJECTIONS = {
     "irregular": (5.03, 4.04),
 }
 TRIVIAL = {"star": 1, "grid": 1, "cycle": 1, "irregular": 2}
-# "Others at most about .8" holds but on the star, whose mode at eigenvalue 2.5 keeps 1.20 to 1.37 on every seed.
+# "Others at most about .8" fails on the star: its mode at eigenvalue 3.5 keeps 1.20 to 1.37 on every seed.
 LARGEST_REST = {"star": 1.5, "grid": 0.8, "cycle": 0.8, "irregular": 0.8}
 STAR_SHELLS = (0.971, 0.881, 0.756, 0.600, 0.476, 0.353, 0.225, 0.151)
 
@@ -46,7 +46,7 @@ def test_n1_final_loss(graph, report):
     result = outcome(f"node2vec/{graph}")
     final = result.final("loss")
     report("final loss", final, np.abs(final - FINAL_LOSS[graph]) <= 0.002)
-    # At the start log p(i, i) is nearly 0, so the loss is the mean of |v_i|² - v_i · v_j: 100, give or take 4 a seed.
+    # At the start log p(i, i) is nearly 0, so the loss is the mean of |v_i|² - v_i · v_j: 100 ± 4 a seed.
     report("initial loss", result.curve("loss")[0])
     assert result.curve("loss")[0].mean() == pytest.approx(100, abs=6)
     assert np.abs(final - FINAL_LOSS[graph]).max() <= 0.002

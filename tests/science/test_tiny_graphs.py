@@ -1,7 +1,7 @@
-"""Tables T1 to T12 of the paper file (E.2): trained models on the four tiny graphs, over all seeds of each cell.
+"""Tables T1 to T12 of the paper file (E.2): trained models on the four tiny graphs, over all seeds of a cell.
 
-Where single seeds fail by the paper's own account (T1, T2) the rule is stated over the seeds that memorise, and the
-fraction of seeds is reported; no rule names a seed.
+Where single seeds fail by the paper's own account (T1, T2) the rule is stated over the seeds that memorise,
+and the fraction of seeds is reported; no rule names a seed.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.science
 
 GRAPHS = ("star", "grid", "cycle", "irregular")
 
-# Highest top-1 accuracy that one-to-many facts allow: sources over facts (B.3.1 to B.3.3; star with self-edges
-# counted once, so 17/49 instead of the release's 34/66).
+# Highest top-1 accuracy that one-to-many facts allow: sources over facts (B.3.1 to B.3.3; the star's
+# self-edges counted once, so 17/49 instead of the release's 34/66).
 HIGHEST_TOP1 = {
     "both": {"star": 17 / 32, "grid": 16 / 48, "cycle": 15 / 30, "irregular": 16 / 40},
     "forward": {"star": 0.8125, "grid": 0.625, "cycle": 1.0, "irregular": 0.70},
@@ -57,7 +57,7 @@ def test_t2_loss_ends_at_the_floor_of_runs_that_memorize(model, task, graph, rep
     holds = excess <= allowed
     report("loss above floor", excess, holds)
     assert (excess > -1e-5).all(), "no model beats the entropy of the targets"
-    # Self-edge runs of the narrow Transformer keep an excess of up to .14 on some seeds (E.2.1), so the median counts.
+    # Self-edge runs of the Transformer keep an excess of up to .14 on some seeds (E.2.1): the median counts.
     assert np.median(excess[memorized(result)]) <= allowed
 
 
@@ -67,7 +67,7 @@ def test_t3_associative_memory_is_found_in_at_most_two_steps(graph, report):
     recovery = result.curve("associative_accuracy")
     first = np.argmax(recovery == 1.0, axis=0)
     report("steps to 100 %", first, first <= 2)
-    # Before the first update an answer is chance: neighbours per node over 25 tokens, up to a quarter on one seed.
+    # Before the first update an answer is chance: a few neighbours among 25 tokens, a quarter on one seed.
     report("recovery before", recovery[0])
     assert recovery[0].mean() < 0.25
     assert (recovery.max(axis=0) == 1.0).all()
@@ -78,8 +78,8 @@ def test_t3_associative_memory_is_found_in_at_most_two_steps(graph, report):
 def test_t5_associative_memory_has_no_geometry_at_any_step(name, report):
     level = outcome(name).curve("geometric_level")
     report("|geometric level|", np.abs(level).max(axis=0), np.abs(level).max(axis=0) < 0.1)
-    # Frozen embeddings never move, and over seeds their level is that of random vectors: mean zero, deviation of
-    # a mean of E cosines in D dimensions, about 1 / sqrt(E D) (single narrow draws reach .1).
+    # Frozen embeddings never move, and over seeds their level is that of random vectors: mean zero, deviation
+    # of a mean of E cosines in D dimensions, about 1 / sqrt(E D) (single narrow draws reach .1).
     assert np.allclose(level, level[0])
     assert abs(level.mean()) < 0.1
 
@@ -131,8 +131,8 @@ def test_t10_self_edges_remove_the_zig_zag(graph, report):
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_t12_untying_makes_neighbours_opposite_and_second_neighbours_alike(graph, report):
     result = outcome(f"node2vec-untied/{graph}")
-    # Ends of an edge of a triangle are second neighbours, too: on the irregular graph (ten such edges of twenty) they
-    # are alike and pull the mean over all edges to +.06 on every seed. The claim is about the other edges.
+    # Ends of an edge of a triangle are second neighbours, too: on the irregular graph they are alike and pull
+    # the mean over all edges to +.06 on every seed. The claim is about the other edges.
     adjacency = adjacency_matrix(result.graph).toarray()
     tails, heads = result.graph.edges.T
     apart = (adjacency @ adjacency)[tails, heads] == 0
