@@ -1,0 +1,157 @@
+"""Draw the README's pictures from real runs: `python docs/pictures.py` writes docs/images/*.svg.
+
+Both pictures come in a light and a dark variant with a transparent ground. Seed 0 of each fleet is shown;
+numbers under a panel are means over all seeds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+import geomem
+from geomem.geometry.alignment import fit_to_map, map_coordinates
+from geomem.geometry.projection import pca
+
+IMAGES = Path(__file__).parent / "images"
+
+
+@dataclass(frozen=True)
+class Shade:
+    """Colours of one variant."""
+
+    name: str
+    text: str
+    faint: str
+    arms: tuple[str, ...]
+
+
+SHADES = (
+    Shade("light", "#1f2328", "#59636e", ("#0969da", "#bc4c00", "#1a7f37", "#8250df")),
+    Shade("dark", "#f0f6fc", "#9198a1", ("#58a6ff", "#f0883e", "#3fb950", "#bc8cff")),
+)
+
+
+def save(figure, name: str) -> None:
+    """Write one picture without date or program, so that the same runs give the same file."""
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(IMAGES / f"{name}.svg", transparent=True, metadata=metadata)
+    plt.close(figure)
+
+
+def draw_panel(
+    axes, places, graph, node_colours, edge_colours, shade: Shade, *, title: str, line: str
+) -> None:
+    """Nodes as dots, edges as lines, a title above and what was measured below."""
+    for (tail, head), colour in zip(graph.edges, edge_colours, strict=True):
+        axes.plot(*places[[tail, head]].T, color=colour, linewidth=1.3, alpha=0.8, zorder=1)
+    axes.scatter(*places.T, c=node_colours, s=42, zorder=2, linewidths=0)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.axis("off")
+    axes.margins(0.1)
+    axes.set_title(title, color=shade.text, fontsize=13, fontweight="bold", pad=6)
+    place = {"ha": "center", "va": "top", "transform": axes.transAxes, "linespacing": 1.5}
+    axes.text(0.5, 0.0, line, color=shade.faint, fontsize=10.5, **place)
+
+
+def new_figure():
+    """Three panels of one size, with room for a title above and two lines below."""
+    figure, axes = plt.subplots(1, 3, figsize=(10.5, 4.2))
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.14, wspace=0.04)
+    return figure, axes
+
+
+def draw_two_memories() -> None:
+    """One path-star: the graph, a lookup table of it, a geometry of it."""
+    graph = geomem.path_star(arms=4, length=5)
+    fleets = [
+        geomem.memorize(graph, model=model, seeds=5, directory="runs")
+        for model in ("associative", "node2vec")
+    ]
+    portraits = [geomem.measure_fleet(fleet) for fleet in fleets]
+    arms = [None if label == "root" else int(label.split(".")[0]) - 1 for label in graph.labels]
+    steps = [0 if label == "root" else int(label.split(".")[1]) for label in graph.labels]
+    turns = [np.pi * (0.25 + 0.5 * (arm or 0)) for arm in arms]
+    drawn = np.array(
+        [[step * np.cos(turn), step * np.sin(turn)] for step, turn in zip(steps, turns, strict=True)]
+    )
+    panels = [drawn, *(pca(geomem.fleet_embeddings(fleet)[0], dimensions=2).coordinates for fleet in fleets)]
+    titles = ["what is told", "as a lookup table", "as a geometry"]
+    lines = [
+        f"{graph.edge_count} edges,\none at a time",
+        *(
+            f"edges recalled: {portrait['associative_accuracy'].mean:.0%}\n"
+            f"cosine of neighbours: {round(portrait['geometric_level'].mean, 2) + 0.0:.2f}"
+            for portrait in portraits
+        ),
+    ]
+    for shade in SHADES:
+        colours = [shade.text if arm is None else shade.arms[arm] for arm in arms]
+        figure, axes = new_figure()
+        for axis, places, title, line in zip(axes, panels, titles, lines, strict=True):
+            heads = [colours[head] for head in graph.edges[:, 1]]
+            draw_panel(axis, places, graph, colours, heads, shade, title=title, line=line)
+        save(figure, f"two-memories-{shade.name}")
+
+
+def draw_europe() -> None:
+    """The capitals, and where two models that know only borders place the countries."""
+    graph = geomem.europe()
+    fleets = [
+        geomem.memorize(graph, model="node2vec", seeds=5, directory="runs"),
+        geomem.memorize(
+            graph,
+            model="transformer",
+            task=geomem.EdgeMemorization(self_edges=True),
+            seeds=5,
+            directory="runs",
+        ),
+    ]
+    panels, lines = [graph.coordinates], ["places of the capitals,\nnever shown to the models"]
+    for fleet in fleets:
+        fit = geomem.measure_fleet(fleet)["map_correlation"]
+        panels.append(
+            fit_to_map(map_coordinates(geomem.fleet_embeddings(fleet)[0]), graph.coordinates).aligned
+        )
+        lines.append(
+            f"correlation with the map: {fit.mean:.2f}\nby chance: {fit.null_mean:.2f}, p = {fit.p_value:.3f}"
+        )
+        print(fleet.path.name, fit.values.round(3), fit.mean, fit.low, fit.high, fit.null_high, fit.p_value)
+    titles = ("the map", "Node2Vec", "Transformer, self-edges")
+    for shade in SHADES:
+        colours = corner_colours(graph.coordinates, shade)
+        grey = [shade.faint + "66"] * graph.edge_count
+        figure, axes = new_figure()
+        for axis, places, title, line in zip(axes, panels, titles, lines, strict=True):
+            draw_panel(axis, places, graph, colours, grey, shade, title=title, line=line)
+            for label in NAMED:
+                axis.annotate(
+                    label,
+                    places[graph.labels.index(label)],
+                    xytext=(5, 5),
+                    textcoords="offset points",
+                    color=shade.text,
+                    fontsize=8,
+                )
+        save(figure, f"europe-{shade.name}")
+
+
+def corner_colours(places, shade: Shade):
+    """A colour by true place, blended between four corners: a country keeps its colour in every panel."""
+    east, north = ((places - places.min(axis=0)) / np.ptp(places, axis=0)).T[..., None]
+    south_west, south_east, north_west, north_east = (
+        np.array(matplotlib.colors.to_rgb(shade.arms[arm])) for arm in (1, 3, 2, 0)
+    )
+    south = south_west * (1 - east) + south_east * east
+    return south * (1 - north) + (north_west * (1 - east) + north_east * east) * north
+
+
+NAMED = ("Portugal", "Italy", "Norway", "Germany", "Ukraine", "Turkey")
+
+if __name__ == "__main__":
+    matplotlib.use("agg")
+    matplotlib.rcParams["svg.hashsalt"] = "geomem"
+    draw_two_memories()
+    draw_europe()
