@@ -1,0 +1,237 @@
+"""One plain word for what an embedding knows of its graph, and the rule behind each word.
+
+The rules look at the mean cosine s_d of node pairs at graph distance d, and at what s_d would be if the rows
+of the embedding were dealt to the nodes at random (permutation null). They are tried in the order of
+`READINGS`; the first that holds gives the word.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from geomem.geometry.nulls import p_value
+from geomem.geometry.similarity import Shells, cosine_similarity, permuted_shell_means, shell_means
+
+COLLAPSED_COSINE = 0.95
+"""From this mean cosine over all pairs on, the nodes count as being in one place."""
+
+SIGNIFICANCE = 0.05
+"""Level of the permutation tests."""
+
+NEGLIGIBLE_COSINE = 0.1
+"""Distance structure that moves the mean cosine by less than this counts as none, however significant: wide
+embeddings make tiny differences significant, and trained associative memories stay within it (paper file,
+T5)."""
+
+ZIG_ZAG_MARGIN = 0.05
+"""How far second neighbours must be more alike than neighbours for a zig-zag; nearer than that is a tie."""
+
+READINGS: dict[str, str] = {
+    "collapsed": (
+        "All nodes are (nearly) in one place: the mean cosine over all pairs of nodes is at least "
+        f"{COLLAPSED_COSINE}, or all embeddings are zero."
+    ),
+    "associative": (
+        "Similarity knows nothing of the graph: the mean cosines by graph distance differ no more from "
+        f"each other than under permuted nodes (p > {SIGNIFICANCE}), or neither at distance 1 nor at "
+        f"distance 2 is the mean cosine {NEGLIGIBLE_COSINE} away from the mean over all pairs."
+    ),
+    "zig-zag": (
+        "Structured, but neighbours are on opposite sides: nodes at distance 2 are more alike than "
+        f"neighbours, by a mean cosine of at least {ZIG_ZAG_MARGIN}."
+    ),
+    "geometric": (
+        "Structured, and close in the graph is close in the embedding: neighbours are more alike than nodes "
+        "at distance 2, and similarity falls with distance more than under permuted nodes "
+        f"(p <= {SIGNIFICANCE})."
+    ),
+    "mixed": (
+        "None of the other words holds, or the graph is too small or too symmetric to tell: then even a "
+        f"similarity that is exactly minus the graph distance is not significant (p > {SIGNIFICANCE})."
+    ),
+}
+"""The words in the order in which their rules are tried, each with its rule."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A word of `READINGS` and the numbers that decided for it."""
+
+    word: str
+    reason: str
+
+
+def structure_statistic(
+    means: Float[np.ndarray, "*permutation shell"], shells: Shells
+) -> Float[np.ndarray, "*permutation"] | float:
+    """How much the mean cosines by graph distance differ: sum_d n_d (s_d - s)^2.
+
+    n_d pairs at distance d with mean cosine s_d, s the mean over all pairs: the part of the variance of the
+    cosines that distance explains, times a number that no permutation changes. Large for a geometry and for a
+    zig-zag alike.
+
+    >>> from geomem.geometry.similarity import graph_shells
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> float(structure_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3))))).__round__(3)
+    0.667
+    """
+    mean = (means * shells.sizes).sum(axis=-1, keepdims=True) / shells.sizes.sum()
+    return ((means - mean) ** 2 * shells.sizes).sum(axis=-1)
+
+
+def decay_statistic(
+    means: Float[np.ndarray, "*permutation shell"], shells: Shells
+) -> Float[np.ndarray, "*permutation"] | float:
+    """How steeply similarity falls with distance: minus the covariance of cosine and distance over pairs.
+
+    Mantel's (1967) statistic, on pairs of one component: two components that are far from each other say
+    nothing about distances inside them. Where components have no distance beyond 1, pairs of two components
+    count as distance 2. Positive: closer nodes are more alike.
+
+    >>> from geomem.geometry.similarity import graph_shells
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> bool(decay_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3)))) > 0)
+    True
+    """
+    finite = np.isfinite(shells.distances)
+    if finite.sum() > 1:
+        means, sizes, distances = means[..., finite], shells.sizes[finite], shells.distances[finite]
+    else:
+        sizes, distances = shells.sizes, np.where(finite, shells.distances, 2.0)
+    weights = sizes * (distances - np.average(distances, weights=sizes))
+    return -(means * weights).sum(axis=-1) / sizes.sum()
+
+
+def can_tell(shells: Shells, node_count: int, permutations: Int[np.ndarray, "permutation node"]) -> bool:
+    """Whether the graph is large and irregular enough for its distances to be recognised in an embedding.
+
+    A similarity that is exactly minus the distance is put to the same permutation test. In a complete graph,
+    or with four nodes, it does not pass, and no embedding could.
+
+    >>> from geomem.geometry.nulls import draw_permutations
+    >>> from geomem.geometry.similarity import graph_shells
+    >>> from geomem.worlds.families import complete, cycle
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> dealt = draw_permutations(199, 8)
+    >>> [can_tell(graph_shells(distance_matrix(graph)), 8, dealt) for graph in (complete(8), cycle(8))]
+    [False, True]
+    """
+    finite = np.isfinite(shells.distances)
+    farthest = shells.distances[finite].max()
+    ideal = np.zeros((node_count, node_count))
+    ideal[shells.first, shells.second] = -np.repeat(
+        np.where(finite, shells.distances, farthest + 1), shells.sizes
+    )
+    ideal += ideal.T
+    observed = structure_statistic(shell_means(ideal[shells.first, shells.second], shells), shells)
+    null = structure_statistic(permuted_shell_means(ideal, shells, permutations), shells)
+    return p_value(float(observed), np.asarray(null)) <= SIGNIFICANCE
+
+
+def read_embedding(
+    embedding: Float[np.ndarray, "node width"],
+    shells: Shells,
+    permutations: Int[np.ndarray, "permutation node"],
+) -> Reading:
+    """The word for one embedding on the graph whose pairs `shells` lists; the rules are in `READINGS`.
+
+    The tests share the given permutations. Random embeddings read "associative" in at least 95 % of draws, by
+    the level of the test.
+
+    >>> from geomem.geometry.nulls import draw_permutations
+    >>> from geomem.geometry.similarity import graph_shells
+    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> angles = 2 * np.pi * np.arange(15) / 15
+    >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> read_embedding(circle, graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)).word
+    'geometric'
+    """
+    cosines = cosine_similarity(embedding)
+    return read_shells(
+        shell_means(cosines[shells.first, shells.second], shells),
+        permuted_shell_means(cosines, shells, permutations),
+        shells,
+        zero=not np.any(embedding),
+        tellable=can_tell(shells, len(embedding), permutations),
+    )
+
+
+def read_shells(
+    means: Float[np.ndarray, " shell"],
+    null: Float[np.ndarray, "permutation shell"],
+    shells: Shells,
+    *,
+    zero: bool = False,
+    tellable: bool = True,
+) -> Reading:
+    """The word for the mean cosines by distance of one embedding, given the same under permuted nodes.
+
+    `zero` says that every embedding is zero, `tellable` is the answer of `can_tell`.
+
+    >>> from geomem.geometry.similarity import graph_shells
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> shells = graph_shells(distance_matrix(path(3)))
+    >>> read_shells(np.array([0.99, 0.98]), np.array([[0.99, 0.98]]), shells).reason
+    'mean cosine .99 over all pairs'
+    """
+    mean = float((means * shells.sizes).sum() / shells.sizes.sum())
+    if zero:
+        return Reading("collapsed", "every embedding is zero")
+    if mean >= COLLAPSED_COSINE:
+        return Reading("collapsed", f"mean cosine {_short(mean)} over all pairs")
+    if not tellable:
+        return Reading("mixed", "the graph is too small or too symmetric to tell")
+    structure = p_value(
+        float(structure_statistic(means, shells)), np.asarray(structure_statistic(null, shells))
+    )
+    # Where no two nodes are at distance 2, the next shell, of pairs of two components, takes part in the size
+    # of the effect but can make no zig-zag.
+    near = means[:2]
+    listed = ", ".join(
+        f"{_short(float(value))} at distance {distance:.0f}"
+        if np.isfinite(distance)
+        else f"{_short(float(value))} across"
+        for value, distance in zip(near, shells.distances[:2], strict=True)
+    )
+    if structure > SIGNIFICANCE:
+        return Reading(
+            "associative", f"mean cosine {listed}; by chance so in {structure:.0%} of permutations"
+        )
+    if np.abs(near - mean).max() < NEGLIGIBLE_COSINE:
+        return Reading(
+            "associative", f"mean cosine {listed}, within {NEGLIGIBLE_COSINE} of {_short(mean)} overall"
+        )
+    if np.isfinite(shells.distances[1]) and near[1] - near[0] >= ZIG_ZAG_MARGIN:
+        return Reading("zig-zag", f"mean cosine {listed}; p = {structure:.3f}")
+    decay = p_value(float(decay_statistic(means, shells)), np.asarray(decay_statistic(null, shells)))
+    if near[0] > near[1] and decay <= SIGNIFICANCE:
+        return Reading("geometric", f"mean cosine {listed}, falling with distance; p = {decay:.3f}")
+    if near[0] > near[1]:
+        return Reading(
+            "mixed", f"mean cosine {listed}, but no significant fall with distance; p = {decay:.3f}"
+        )
+    return Reading(
+        "mixed", f"mean cosine {listed}: structured, with neighbours and second neighbours about tied"
+    )
+
+
+def _short(value: float) -> str:
+    """A cosine with two digits and no leading zero, as papers print it."""
+    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.2f}"
+
+
+def majority_word(words: tuple[str, ...]) -> str:
+    """The word that more than half of the runs carry; "mixed" if there is none.
+
+    >>> majority_word(("geometric", "geometric", "zig-zag")), majority_word(("geometric", "zig-zag"))
+    ('geometric', 'mixed')
+    """
+    for word in READINGS:
+        if 2 * words.count(word) > len(words):
+            return word
+    return "mixed"

@@ -1,0 +1,280 @@
+"""How alike nodes are: cosines over all pairs, facts, graph distances, and from leaves to first hops.
+
+Axis names: `node`, `width`, `fact`, `shell` (one graph distance), `pair` (two different nodes), `leaf`.
+Functions accept one embedding [node, width] or many [..., node, width] and keep the leading axes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from geomem.errors import InputError
+
+
+def unit_rows(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run node width"]:
+    """Every row divided by its length; a row of zeros points nowhere and stays zero.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    rows = np.asarray(embeddings, dtype=np.float64)
+    # Dividing by the largest entry first keeps the squares of very long and very short rows finite.
+    largest = np.abs(rows).max(axis=-1, keepdims=True, initial=0.0)
+    scaled = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    return np.divide(scaled, lengths, out=np.zeros_like(rows), where=lengths > 0)
+
+
+def cosine_similarity(
+    embeddings: Float[np.ndarray, "*run node width"],
+) -> Float[np.ndarray, "*run node node"]:
+    """Cosine of the angle between the embeddings of every two nodes.
+
+        S[u, v] = e_u . e_v / (||e_u|| ||e_v||)
+
+    Not centred, as in the paper's heatmaps. A row of zeros has no direction: its cosines are 0, its own
+    included. Read it beside the graph's distances: 1 same direction, 0 unrelated, -1 opposite.
+
+    >>> cosine_similarity(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])).tolist()
+    [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    rows = unit_rows(embeddings)
+    return np.clip(rows @ np.swapaxes(rows, -1, -2), -1.0, 1.0)
+
+
+def geometric_level(
+    embeddings: Float[np.ndarray, "*run node width"], facts: Int[np.ndarray, "fact 2"]
+) -> Float[np.ndarray, "*run"] | float:
+    """Mean cosine over the facts (u, v) with u != v (arXiv 2510.26745, release `analysis_curves`).
+
+    Self-edges, which would each add 1, are left out. It says whether neighbours are alike and nothing about
+    nodes further apart: near 1 in Node2Vec, near 0 in an associative memory, and below 0 in a zig-zag even
+    where the global structure is perfect. Raises `InputError` if no fact joins two different nodes.
+
+    >>> embedding = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    >>> float(geometric_level(embedding, np.array([[0, 1], [1, 2], [2, 2]])))
+    0.5
+    """
+    pairs = facts[facts[:, 0] != facts[:, 1]]
+    if len(pairs) == 0:
+        raise InputError(
+            f"None of the {len(facts)} facts joins two different nodes; give at least one that does."
+        )
+    rows = unit_rows(embeddings)
+    return np.einsum("...fw,...fw->...f", rows[..., pairs[:, 0], :], rows[..., pairs[:, 1], :]).mean(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Shells:
+    """All pairs of different nodes, sorted by graph distance; pairs of one distance form a shell.
+
+    A pair of two components has distance `inf`; these pairs, if there are any, are the last shell.
+    """
+
+    first: Int[np.ndarray, " pair"]
+    second: Int[np.ndarray, " pair"]
+    distances: Float[np.ndarray, " shell"]
+    starts: Int[np.ndarray, " shell"]
+    """Where each shell's pairs begin."""
+    sizes: Int[np.ndarray, " shell"]
+
+
+def graph_shells(distances: Float[np.ndarray, "node node"]) -> Shells:
+    """The unordered pairs of different nodes grouped by their graph distance.
+
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> shells = graph_shells(distance_matrix(path(4)))
+    >>> shells.distances.tolist(), shells.sizes.tolist()
+    ([1.0, 2.0, 3.0], [3, 2, 1])
+    """
+    first, second = np.triu_indices(len(distances), 1)
+    pair_distances = distances[first, second]
+    order = np.argsort(pair_distances, kind="stable")
+    values, starts, sizes = np.unique(pair_distances[order], return_index=True, return_counts=True)
+    return Shells(first[order], second[order], values, starts, sizes)
+
+
+def shell_means(
+    pair_values: Float[np.ndarray, "*run pair"], shells: Shells
+) -> Float[np.ndarray, "*run shell"]:
+    """Mean over each shell of values given per pair, in the order of `shells`."""
+    return np.add.reduceat(pair_values, shells.starts, axis=-1) / shells.sizes
+
+
+def permuted_shell_means(
+    cosines: Float[np.ndarray, "node node"], shells: Shells, permutations: Int[np.ndarray, "permutation node"]
+) -> Float[np.ndarray, "permutation shell"]:
+    """Shell means when the embedding of node u is replaced by that of node permutation[u].
+
+    Permuting gathers cosines instead of computing them again: node² numbers per permutation, taken in chunks.
+
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> cosines = cosine_similarity(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    >>> shells = graph_shells(distance_matrix(path(3)))
+    >>> permuted_shell_means(cosines, shells, np.array([[0, 1, 2], [0, 2, 1]])).tolist()
+    [[0.5, 0.0], [0.0, 1.0]]
+    """
+    flat = cosines.ravel()
+    chunk = max(1, 2_000_000 // len(shells.first))
+    parts = []
+    for at in range(0, len(permutations), chunk):
+        rows = permutations[at : at + chunk]
+        parts.append(shell_means(flat[rows[:, shells.first] * len(cosines) + rows[:, shells.second]], shells))
+    return np.concatenate(parts)
+
+
+def distance_shells(
+    embeddings: Float[np.ndarray, "*run node width"], distances: Float[np.ndarray, "node node"]
+) -> tuple[Float[np.ndarray, " shell"], Float[np.ndarray, "*run shell"]]:
+    """Mean cosine of the pairs at each finite graph distance 1, 2, 3, ...: (the distances, the means).
+
+        s_d = mean of S[u, v] over unordered pairs u != v with distance(u, v) = d
+
+    Falling with distance: a global geometry. Second above first: a zig-zag, neighbours on opposite sides.
+    Flat: the similarity knows nothing of the graph (section D of the paper file).
+
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> line = np.array([[2.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 2.0]])
+    >>> shell_distances, means = distance_shells(line, distance_matrix(path(4)))
+    >>> shell_distances.tolist(), means.round(2).tolist()
+    ([1.0, 2.0, 3.0], [0.86, 0.45, 0.0])
+    """
+    shells = graph_shells(distances)
+    means = shell_means(cosine_similarity(embeddings)[..., shells.first, shells.second], shells)
+    finite = np.isfinite(shells.distances)
+    return shells.distances[finite], means[..., finite]
+
+
+def distance_correlation(
+    means: Float[np.ndarray, "*run shell"], squares: Float[np.ndarray, "*run shell"], shells: Shells
+) -> Float[np.ndarray, "*run"] | float:
+    """Pearson correlation of cosine and graph distance over pairs of one component, from shell means.
+
+    `means` and `squares` are the `shell_means` of the cosines and of their squares. -1: similarity falls in
+    step with distance; 0: it does not fall, or falls and rises again as in a zig-zag. NaN if all cosines or
+    all distances are equal.
+
+    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graph import distance_matrix
+    >>> means = np.array([0.5, 0.0, -0.5])
+    >>> float(np.round(distance_correlation(means, means**2, graph_shells(distance_matrix(path(4)))), 6))
+    -1.0
+    """
+    finite = np.isfinite(shells.distances)
+    weights = shells.sizes[finite] / shells.sizes[finite].sum()
+    distances = shells.distances[finite] - weights @ shells.distances[finite]
+    covariance = means[..., finite] @ (weights * distances)
+    variance = np.asarray(squares[..., finite] @ weights - (means[..., finite] @ weights) ** 2)
+    product = variance * (weights @ distances**2)
+    # Cosines equal but for rounding have no correlation with anything.
+    varied = product > 1e-14
+    deviation = np.sqrt(np.where(varied, product, 1.0))
+    return np.where(varied, covariance / deviation, np.nan)[()]
+
+
+def mean_cosine(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
+    """Mean cosine over all pairs of different nodes: near 1 if all are in one place, near 0 if spread out.
+
+    From the sum of the unit rows, so it needs no node by node matrix.
+
+    >>> float(mean_cosine(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])).round(6))
+    0.333333
+    """
+    rows = unit_rows(embeddings)
+    nodes = rows.shape[-2]
+    return ((rows.sum(axis=-2) ** 2).sum(axis=-1) - (rows**2).sum(axis=(-2, -1))) / (nodes * (nodes - 1))
+
+
+def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
+    """How many directions the nodes spread in once their mean is taken away.
+
+        (sum_i s_i^2)^2 / sum_i s_i^4,    s: singular values of the centred embedding
+
+    The participation ratio of the variances: 1 on a line, m if m directions share the variance equally, at
+    most min(node - 1, width); 0 if all nodes coincide.
+
+    >>> float(np.round(effective_rank(np.eye(3)), 6))
+    2.0
+    """
+    centred = np.asarray(embeddings, dtype=np.float64)
+    centred = centred - centred.mean(axis=-2, keepdims=True)
+    if centred.shape[-1] > centred.shape[-2]:
+        gram = centred @ np.swapaxes(centred, -1, -2)
+    else:
+        gram = np.swapaxes(centred, -1, -2) @ centred
+    total = np.trace(gram, axis1=-2, axis2=-1)
+    fourth = (gram**2).sum(axis=(-2, -1))
+    return np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth > 0)[()]
+
+
+def leaf_distances(
+    embeddings: Float[np.ndarray, "*run node width"],
+    leaves: Int[np.ndarray, " leaf"],
+    first_hops: Int[np.ndarray, " leaf"],
+) -> Float[np.ndarray, "*run leaf leaf"]:
+    """Cosine distance from every leaf (row) to the first hop of every leaf's path (column).
+
+        D[i, j] = 1 - cos(leaf_i, first_hop_j)      (arXiv 2510.26745, figure 6)
+
+    A dark diagonal means that the first hop of a path can be read off its leaf in one step.
+
+    >>> leaf_distances(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1]), np.array([2, 3])).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    rows = unit_rows(embeddings)
+    return 1.0 - np.clip(rows[..., leaves, :] @ np.swapaxes(rows[..., first_hops, :], -1, -2), -1.0, 1.0)
+
+
+def leaf_retrieval(
+    embeddings: Float[np.ndarray, "*run node width"],
+    leaves: Int[np.ndarray, " leaf"],
+    first_hops: Int[np.ndarray, " leaf"],
+) -> Float[np.ndarray, "*run"] | float:
+    """Share of leaves whose most similar first hop is that of their own path: retrieval@1 (section D).
+
+    Ties count against the leaf. By chance it is one over the number of first hops; 1 means that finding the
+    start of any path is a single similarity query.
+
+    >>> float(leaf_retrieval(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1]), np.array([2, 3])))
+    1.0
+    """
+    hops, own = np.unique(first_hops, return_inverse=True)
+    rows = unit_rows(embeddings)
+    cosines = rows[..., leaves, :] @ np.swapaxes(rows[..., hops, :], -1, -2)
+    # Several leaves of a tree-star share a first hop, so it must beat the other hops, not the other leaves.
+    mine = np.take_along_axis(cosines, np.broadcast_to(own[:, None], (*cosines.shape[:-1], 1)), axis=-1)
+    others = np.arange(len(hops)) != own[:, None]
+    return (~((cosines >= mine) & others).any(axis=-1)).mean(axis=-1)
+
+
+def path_distances(
+    embeddings: Float[np.ndarray, "*run node width"], paths: Int[np.ndarray, "path step"]
+) -> Float[np.ndarray, "*run path path"]:
+    """Mean cosine distance within each path (diagonal) and between every two paths.
+
+        D[i, i] = mean of 1 - cos(u, v) over pairs u != v of path i;  D[i, j] = mean over u of i and v of j
+
+    (arXiv 2510.26745, figure 17, with plain means instead of its miscounted denominators.) Give paths without
+    the root and with at least two steps. A dark diagonal: the nodes of a path cluster.
+
+    >>> path_distances(np.eye(2)[[0, 0, 1, 1]], np.array([[0, 1], [2, 3]])).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    count, steps = paths.shape
+    if steps < 2:
+        raise InputError(
+            f"The paths have {steps} step each, and a distance within a path needs at least two."
+        )
+    rows = unit_rows(embeddings)[..., paths, :]
+    sums = rows.sum(axis=-2)
+    dots = sums @ np.swapaxes(sums, -1, -2)
+    mean = dots / steps**2
+    # The diagonal of `dots` also counts each node with itself: 1, or 0 for a row of zeros.
+    own = (rows**2).sum(axis=(-2, -1))
+    index = np.arange(count)
+    mean[..., index, index] = (dots[..., index, index] - own) / (steps * (steps - 1))
+    return 1.0 - mean
