@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from geomem.worlds.readers import graph_from, read_graph
     from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
-__version__ = "0.1.0"
-
 __all__ = [
     "MODELS",
     "READINGS",

@@ -6,10 +6,10 @@ Nothing is printed; whoever wants to know what happens gives `on_progress`.
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from importlib.metadata import version
 from operator import index
 from pathlib import Path
@@ -27,9 +27,9 @@ from geomem.checkpoint import (
     require_disk,
     write_checkpoint,
 )
-from geomem.errors import InputError
+from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS, Model, check_model
-from geomem.models.parameters import describe_parameters, estimate_cost
+from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.store import (
     FORMAT,
     MANIFEST,
@@ -44,10 +44,13 @@ from geomem.store import (
 )
 from geomem.training.configuration import RunSettings, Training, check_training, default_training
 from geomem.training.fleet import FleetState, Progress, state_from_arrays, state_to_arrays, train_fleet
-from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.find import find_world
 from geomem.worlds.graph import Graph
-from geomem.worlds.readers import graph_from, read_graph
 from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
+
+SINGLE_THREAD_FLOPS = 1e8
+"""Steps with less arithmetic run on one thread: waking others costs more than they do, on a busy machine ten
+times more, and the result does not depend on the number of cores."""
 
 CHECKPOINT_SHARE = 20
 """A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
@@ -128,7 +131,8 @@ def memorize(
     digest = configuration_hash(configuration)
     name = safe_name(f"{graph.name}-{kind}")
     path = run_path(directory, name, configuration)
-    memory_bytes, disk_bytes = _estimate_bytes(model, graph, examples, training, len(seeds))
+    cost, disk_bytes = _estimate_cost(model, graph, examples, training, len(seeds))
+    threads = 1 if cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
 
     def announce(first_step: int) -> None:
         if on_progress:
@@ -141,7 +145,7 @@ def memorize(
                     fact_count=examples.fact_count,
                     steps=training.steps,
                     first_step=first_step,
-                    memory_bytes=memory_bytes,
+                    memory_bytes=cost.memory_bytes,
                     disk_bytes=disk_bytes,
                 )
             )
@@ -150,7 +154,7 @@ def memorize(
         fleet = read_fleet(path)
         announce(training.steps)
         return fleet
-    _require_memory(memory_bytes, device)
+    _require_memory(cost.memory_bytes, device)
     require_disk(path, disk_bytes)
     with locked_run(path):
         if is_finished(path):  # by whoever held the lock before
@@ -165,22 +169,33 @@ def memorize(
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "first_step": state.step if state else 0,
             **describe_environment(device),
+            "threads": threads,
         }
         write_json(path / MANIFEST, manifest)
         announce(state.step if state else 0)
         began = monotonic()
-        trained = train_fleet(
-            model,
-            examples,
-            _directed_pairs(graph, task),
-            graph.node_count,
-            [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
-            training,
-            state=state,
-            on_progress=on_progress,
-            on_checkpoint=_checkpoint_writer(path, digest),
-            device=device,
-        )
+        checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
+        try:
+            with _threads(threads):
+                trained = train_fleet(
+                    model,
+                    examples,
+                    _directed_pairs(graph, task),
+                    graph.node_count,
+                    [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
+                    training,
+                    state=state,
+                    on_progress=on_progress,
+                    on_checkpoint=checkpoints.write,
+                    device=device,
+                )
+        except KeyboardInterrupt:
+            step = (
+                f"goes on from step {checkpoints.step} of {training.steps}"
+                if checkpoints.step
+                else "starts anew"
+            )
+            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
         fleet = write_fleet(
             path,
             manifest=manifest | {"seconds": round(monotonic() - began, 3)},
@@ -195,25 +210,6 @@ def memorize(
     return fleet
 
 
-def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
-    """The graph that is meant: itself, a built-in world's name, a file, or another library's graph.
-
-    >>> find_world("cycle").node_count
-    15
-    """
-    if isinstance(world, Graph):
-        return world
-    if isinstance(world, str) and world in WORLDS:
-        return WORLDS[world]()
-    if isinstance(world, str) and not Path(world).exists():
-        near = get_close_matches(world, WORLDS, n=3, cutoff=0.5)
-        advice = f"did you mean {' or '.join(near)}?" if near else "`geomem worlds` lists the built-in ones."
-        raise InputError(f"{world!r} is neither a built-in world nor a file that exists; {advice}")
-    if isinstance(world, str | os.PathLike):
-        return read_graph(Path(world))
-    return graph_from(world)
-
-
 def find_model(model: Model | str) -> Model:
     """The configuration that is meant: itself, or the defaults of an architecture's name.
 
@@ -223,9 +219,9 @@ def find_model(model: Model | str) -> Model:
     if not isinstance(model, str):
         return model
     if model not in MODELS:
-        near = get_close_matches(model, MODELS, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]}?" if near else f"give one of {', '.join(MODELS)}."
-        raise InputError(f"{model!r} is not a model; {advice}")
+        raise unknown_name(
+            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
+        )
     return MODELS[model]()
 
 
@@ -237,10 +233,18 @@ def describe_environment(device: str = "cpu") -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
         "dtype": "float32",
-        "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "git": _source_state(),
     }
+
+
+def describe_devices() -> str:
+    """torch's version, its threads, and the CUDA devices it finds, in one line."""
+    devices = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    cuda = (
+        f"CUDA {torch.version.cuda} on {', '.join(devices)}" if devices else "no CUDA device (none is needed)"
+    )
+    return f"{torch.__version__}, {torch.get_num_threads()} threads, {cuda}"
 
 
 def available_memory(device: str = "cpu") -> int:
@@ -302,10 +306,10 @@ def _directed_pairs(graph: Graph, task: EdgeMemorization):
     return facts[facts[:, 0] != facts[:, 1]]
 
 
-def _estimate_bytes(
+def _estimate_cost(
     model: Model, graph: Graph, examples: Examples, training: Training, run_count: int
-) -> tuple[int, int]:
-    """Memory and disk that the fleet will take, counted from its shapes."""
+) -> tuple[Cost, int]:
+    """Memory and arithmetic of the fleet, with what it writes down, and the bytes of disk it will take."""
     sizes = {
         "vocabulary_size": examples.vocabulary_size,
         "context_length": examples.prefixes.shape[1],
@@ -320,10 +324,19 @@ def _estimate_bytes(
     texts = 200 * graph.node_count + 60 * graph.edge_count + 10_000
     # While a checkpoint replaces the former both exist, each with two moments beside the weights.
     checkpoints = 2 * (3 * weights + snapshots + metrics)
-    return (
-        cost.memory_bytes + 2 * snapshots + 2 * metrics,
-        weights + snapshots + metrics + texts + checkpoints,
-    )
+    cost = replace(cost, memory_bytes=cost.memory_bytes + 2 * (snapshots + metrics))
+    return cost, weights + snapshots + metrics + texts + checkpoints
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch compute on `count` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _require_memory(needed_bytes: int, device: str) -> None:
@@ -346,19 +359,21 @@ def _read_state(path: Path, checkpoint: Checkpoint | None) -> FleetState | None:
         ) from error
 
 
-def _checkpoint_writer(path: Path, digest: str) -> Callable[[FleetState], None]:
-    not_before = 0.0
+class _Checkpoints:
+    """Writes the checkpoints of one training and knows the step of the last."""
 
-    def write(state: FleetState) -> None:
-        nonlocal not_before
+    def __init__(self, path: Path, digest: str, *, step: int):
+        self.path, self.digest, self.step = path, digest, step
+        self.not_before = 0.0
+
+    def write(self, state: FleetState) -> None:
         began = monotonic()
-        if began < not_before:
+        if began < self.not_before:
             return
-        write_checkpoint(path, Checkpoint(state.step, state_to_arrays(state)), configuration_hash=digest)
-        ended = monotonic()
-        not_before = ended + CHECKPOINT_SHARE * (ended - began)
-
-    return write
+        checkpoint = Checkpoint(state.step, state_to_arrays(state))
+        write_checkpoint(self.path, checkpoint, configuration_hash=self.digest)
+        self.step = state.step
+        self.not_before = monotonic() + CHECKPOINT_SHARE * (monotonic() - began)
 
 
 def _source_state() -> dict[str, Any] | None:

@@ -1,0 +1,87 @@
+"""The command line: verbs, thin, over the functions a Python user calls.
+
+Only what a verb needs is imported, when it is needed: `geomem --help` answers without torch.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from geomem.errors import InputError, unknown_name
+
+VERBS = {
+    "demo": "store one small graph as a lookup table and as a geometry, and write the report",
+    "memorize": "train models to hold the edges of a graph, several seeds at once",
+    "measure": "measure the geometry of a run, or of any embeddings of any graph",
+    "report": "write runs into one HTML file that opens anywhere",
+    "worlds": "list the built-in graphs and their options",
+    "models": "list the architectures and their options",
+    "doctor": "check this installation",
+}
+"""Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run`."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
+
+
+def help_text() -> str:
+    """What `geomem --help` prints.
+
+    >>> help_text().splitlines()[0]
+    'geomem: memorise a graph in the weights of a model, and see its geometry'
+    """
+    lines = ["geomem: memorise a graph in the weights of a model, and see its geometry", ""]
+    lines += ["usage: geomem VERB [OPTIONS]", "", "verbs:"]
+    lines += [f"  {verb:<10} {text}" for verb, text in VERBS.items()]
+    lines += [
+        "",
+        "examples:",
+        "  geomem demo",
+        "  geomem memorize path-star --arms 4 --length 5 --model transformer --seeds 5",
+        "  geomem memorize borders.tsv --model node2vec",
+        "  geomem measure --embeddings vectors.npy --graph edges.tsv",
+        "  geomem report runs/* --out report.html",
+        "",
+        "`geomem VERB --help` shows a verb's options, `geomem --version` the version.",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit status: 0, 2 for input that cannot be used, 130 after Ctrl-C.
+
+    >>> main(["--version"])
+    geomem 0.1.0
+    0
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        print(f"geomem: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"geomem: {error or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone (`geomem worlds | head`); what Python still holds must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    verb, *rest = arguments
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(f"geomem {version('geomem')}")
+        return 0
+    if verb not in VERBS:
+        raise unknown_name(
+            f"{verb!r} is not a verb", verb, VERBS, otherwise=f"give one of {', '.join(VERBS)}"
+        )
+    return import_module(f"geomem.cli.{verb}").run(rest)

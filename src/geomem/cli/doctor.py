@@ -1,0 +1,137 @@
+"""`geomem doctor`: what this installation is, and whether it computes what it should."""
+
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
+from rich.text import Text
+
+from geomem.checkpoint import format_bytes
+from geomem.cli.options import parse_options
+from geomem.cli.progress import format_seconds
+
+LEAST_PYTHON = (3, 11)
+LEAST_FREE_DISK = 100_000_000
+"""Bytes: some hundred small runs, or the demo and its report many times."""
+LEAST_FREE_MEMORY = 1_000_000_000
+"""Bytes: torch itself takes a third of it."""
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Where runs would go."""
+
+    directory: Path = Path("runs")
+    """The directory whose disk is looked at."""
+
+
+class CheckFailed(Exception):
+    """A check did not hold; the message says what was found and what to do."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print a line per check; the exit status is 0 if all hold and 1 if not."""
+    description = (
+        "Check this installation: versions, memory, disk, devices, and a training with a known result."
+    )
+    options = parse_options(DoctorOptions, arguments, verb="doctor", description=description)
+    console = Console(highlight=False)
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("python", check_python),
+        ("packages", check_packages),
+        ("torch", check_torch),
+        ("memory", check_memory),
+        ("disk", lambda: check_disk(options.directory)),
+        ("training", check_training_result),
+    )
+    failed = 0
+    for name, check in checks:
+        try:
+            word, style, found = "ok", "green", check()
+        # Whatever breaks is what a doctor is asked to find, so every error becomes a line.
+        except Exception as error:
+            failed += 1
+            word, style = "failed", "bold red"
+            found = str(error) if isinstance(error, CheckFailed) else f"{type(error).__name__}: {error}"
+        console.print(Text.assemble((f"{word:<7}", style), f"{name:<9} ", found), soft_wrap=True)
+    console.print("All is well." if not failed else f"{failed} of {len(checks)} checks failed.")
+    return 1 if failed else 0
+
+
+def check_python() -> str:
+    """The interpreter, which must be new enough."""
+    found = f"{sys.version.split()[0]} on {sys.platform}"
+    if sys.version_info < LEAST_PYTHON:
+        raise CheckFailed(f"{found}; geomem needs Python {'.'.join(map(str, LEAST_PYTHON))} or newer")
+    return found
+
+
+def check_packages() -> str:
+    """Versions of what geomem computes with; all must import."""
+    from importlib import import_module
+    from importlib.metadata import version
+
+    names = ("geomem", "numpy", "scipy", "networkx", "polars", "safetensors", "plotly", "matplotlib")
+    for name in names:
+        import_module(name)
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def check_torch() -> str:
+    """The build of torch, its threads and devices."""
+    from geomem.memorize import describe_devices
+
+    return describe_devices()
+
+
+def check_memory() -> str:
+    """Memory that a training could take."""
+    from geomem.memorize import available_memory
+
+    free = available_memory()
+    if free < LEAST_FREE_MEMORY:
+        raise CheckFailed(
+            f"{format_bytes(free)} free; close other programs, small runs need about 1 GB with torch"
+        )
+    return f"{format_bytes(free)} free"
+
+
+def check_disk(directory: Path) -> str:
+    """Disk for runs, which must be writable."""
+    place = next(parent for parent in [directory, *directory.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        raise CheckFailed(f"{place} cannot be written; choose another place with --directory")
+    if free < LEAST_FREE_DISK:
+        raise CheckFailed(f"{format_bytes(free)} free at {place}; free some space")
+    return f"{format_bytes(free)} free at {place}"
+
+
+def check_training_result() -> str:
+    """Train, store and read back; recall must be perfect and the loss must reach what the facts allow.
+
+    On a cycle every node has two neighbours, so no model can do better than a loss of log 2.
+    """
+    from geomem.memorize import memorize
+    from geomem.store import fleet_metrics
+    from geomem.training.configuration import Training
+
+    began = monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        training = Training(steps=300, metric_every=300)
+        fleet = memorize("cycle", model="bilinear", training=training, seeds=1, directory=directory)
+        last = dict(fleet_metrics(fleet).filter(step=300).select("metric", "value").iter_rows())
+    found = (
+        f"a cycle of 15 nodes: recalled {last['associative_accuracy']:.3f} (expected 1.000), "
+        f"loss {last['loss']:.4f} (expected {math.log(2):.4f}), {format_seconds(monotonic() - began)}"
+    )
+    if last["associative_accuracy"] < 1 or abs(last["loss"] - math.log(2)) > 0.01:
+        raise CheckFailed(f"{found}; please report this with the lines above")
+    return found

@@ -1,0 +1,147 @@
+"""`geomem measure`: the measurements of a run, or of any embeddings on any graph; torch is not imported."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from geomem.cli.options import parse_options
+from geomem.cli.progress import count_of
+from geomem.errors import InputError
+from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
+from geomem.store import read_fleet
+from geomem.worlds.find import find_world
+
+DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of any graph.
+
+Give a run directory, or --embeddings with --graph. Row i of the embeddings is node i of the graph: nodes are
+numbered by their number if all labels are whole numbers, else as they first appear in the file."""
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured."""
+
+    run: tyro.conf.Positional[Path | None] = None
+    """A run directory, as `geomem memorize` prints it."""
+    embeddings: Path | None = None
+    """Node vectors in NumPy's .npy format: [node, width], or [run, node, width]."""
+    graph: str | None = None
+    """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
+    json: bool = False
+    """Print JSON, with the values of every run, in place of the table."""
+    seed: int = 0
+    """Of the permutations and the bootstrap."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Measure what the arguments name and print the table, or JSON."""
+    options = parse_options(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
+    match options:
+        case MeasureOptions(run=Path() as path, embeddings=None, graph=None):
+            fleet = read_fleet(path)
+            title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
+        case MeasureOptions(run=None, embeddings=Path() as path, graph=str() as world):
+            graph = find_world(world)
+            for note in graph.notes:
+                Console(stderr=True, highlight=False).print(Text(f"{graph.name}: {note}"), soft_wrap=True)
+            title = f"{path.name} on {graph.name}"
+            portrait = measure_embeddings(read_embeddings(path), graph, seed=options.seed)
+        case _:
+            raise InputError("Give either a run directory, or --embeddings with --graph.")
+    if options.json:
+        print(json.dumps(portrait_json(portrait), ensure_ascii=False, indent=2))
+    else:
+        print_portrait(portrait, title)
+    return 0
+
+
+def read_embeddings(path: Path) -> np.ndarray:
+    """Node vectors from a .npy file, [node, width] or [run, node, width], as float64; nothing is unpickled.
+
+    Raises `InputError` if the file is missing, is not .npy, or does not hold such an array of numbers.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(
+            f"The embeddings {path} cannot be read ({error.strerror or error}); give a .npy file."
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"The embeddings {path} are not a complete .npy file of numbers; write them with numpy.save."
+        ) from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
+        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
+        raise InputError(f"The embeddings {path} hold {what}; give numbers of shape [node, width].")
+    return array.astype(np.float64)
+
+
+def print_portrait(portrait: Portrait, title: str) -> None:
+    """The table of measurements with intervals and null models, and the reading with its rule, for people."""
+    console = Console(highlight=False)
+    runs = len(portrait.readings)
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("measurement")
+    table.add_column("mean" if runs > 1 else "value", justify="right", no_wrap=True)
+    if runs > 1:
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("by chance", justify="right", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    for measured in portrait.measurements:
+        interval = [_interval(measured.low, measured.high)] if runs > 1 else []
+        chance = _interval(measured.null_low, measured.null_high) if measured.null else ""
+        p = f"{measured.p_value:.3f}" if measured.null else ""
+        table.add_row(
+            *[Text(cell) for cell in (measured.title, _number(measured.mean), *interval, chance, p)]
+        )
+    console.print(table)
+    console.print()
+    agreeing = portrait.readings.count(portrait.reading)
+    share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
+    console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
+    console.print(Text(READINGS[portrait.reading]))
+
+
+def portrait_json(portrait: Portrait) -> dict:
+    """A portrait as JSON values; numbers that do not exist are null."""
+    return {
+        "reading": portrait.reading,
+        "readings": list(portrait.readings),
+        "rule": READINGS[portrait.reading],
+        "measurements": [_finite(row) for row in portrait_table(portrait).to_dicts()],
+        "shells": {
+            "distances": _finite(portrait.shell_distances.tolist()),
+            "mean_cosines": _finite(portrait.shells.tolist()),
+        },
+        "spectrum": {
+            "eigenvalues": portrait.eigenvalues.tolist(),
+            "multiplicities": portrait.multiplicities.tolist(),
+            "energies": _finite(portrait.energies.tolist()),
+        },
+    }
+
+
+def _finite(value):
+    """The same value with None for every NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if isfinite(value) else "-"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}" if isfinite(low) and isfinite(high) else ""

@@ -1,0 +1,151 @@
+"""`geomem memorize`: the options of the world, the model, the task and the training in one flat list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from geomem.cli.options import (
+    configuration_arguments,
+    option_names,
+    parse_options,
+    read_configuration,
+    signature_options,
+)
+from geomem.cli.progress import FleetTable
+from geomem.errors import InputError, unknown_name
+from geomem.models.configuration import MODELS
+from geomem.training.configuration import Training, default_training
+from geomem.worlds.catalogue import WORLDS, describe_world
+from geomem.worlds.find import unknown_world
+from geomem.worlds.readers import read_graph
+from geomem.worlds.tasks import EdgeMemorization
+
+USAGE = """Train models to hold the edges of a graph; every option below has a default.
+
+WORLD comes first: a built-in world (`geomem worlds` lists them, `geomem memorize WORLD --help` shows its
+options) or a file of edges. --model chooses which model's options and published training setting apply."""
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """How many runs, where they go, and what is said on the way."""
+
+    model: Literal["transformer", "bilinear", "associative", "node2vec"] = "transformer"
+    """The architecture; `geomem models` describes them."""
+    seeds: int = 3
+    """How many runs, with the seeds 0, 1, 2, ..."""
+    seed_list: tuple[int, ...] = ()
+    """The seeds themselves, in place of their number."""
+    directory: Path = Path("runs")
+    """Where run directories are made."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
+    config: Path | None = None
+    """A TOML file with any of these options (and `world`), one per line; the command line comes before it."""
+    quiet: bool = False
+    """Show no progress; print the run directory alone."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train what the arguments ask for; print the run directory on standard output."""
+    world, options = read_arguments(arguments)
+    graph = WORLDS[world](**_values(options.world)) if world in WORLDS else read_graph(Path(world))
+
+    from geomem.memorize import memorize
+
+    with FleetTable(quiet=options.fleet.quiet) as table:
+        fleet = memorize(
+            graph,
+            model=options.model,
+            task=options.task,
+            training=options.training,
+            seeds=options.fleet.seed_list or options.fleet.seeds,
+            directory=options.fleet.directory,
+            device=options.fleet.device,
+            on_progress=table.show,
+        )
+    print(fleet.path)
+    return 0
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
+    """The world's name or path, and options by group: `fleet`, `world` (if built-in), `model`, `task`, `training`.
+
+    >>> world, options = read_arguments(["cycle", "--nodes", "6", "--model", "node2vec", "--width", "8"])
+    >>> world, options.world, options.model.width, options.training.steps
+    ('cycle', CycleOptions(nodes=6), 8, 10000)
+    """
+    arguments = list(arguments)
+    world = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    path = _value_of("--config", arguments)
+    configuration = read_configuration(Path(path)) if path else {}
+    configured_world = configuration.pop("world", None)
+    world = world or configured_world
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    if not isinstance(world, str) and not wants_help:
+        raise InputError(
+            "Give a world first, as in `geomem memorize path-star`; `geomem worlds` lists the built-in ones."
+        )
+    if world and world not in WORLDS and not Path(world).exists():
+        raise unknown_world(world)
+    model = str(_value_of("--model", arguments) or configuration.get("model", FleetOptions.model))
+    if model not in MODELS:
+        raise unknown_name(
+            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
+        )
+    groups = option_groups(world if world in WORLDS else None, model)
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
+    entries = [
+        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
+        for name, kind, default, text in groups
+    ]
+    options = parse_options(
+        make_dataclass("MemorizeOptions", entries, frozen=True),
+        [*given, *arguments],
+        verb=f"memorize {world or 'WORLD'}",
+        description=describe_world(world) if world in WORLDS else USAGE,
+    )
+    return world or "", options
+
+
+def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, str]]:
+    """Name, dataclass, defaults and title of every group of options that one world and one model have."""
+    configuration = MODELS[model]()
+    groups: list[tuple[str, type, Any, str]] = [
+        ("fleet", FleetOptions, FleetOptions(), "What is trained, and where it goes."),
+        ("model", MODELS[model], configuration, _first_line(MODELS[model])),
+        ("task", EdgeMemorization, EdgeMemorization(), _first_line(EdgeMemorization)),
+        (
+            "training",
+            Training,
+            default_training(configuration),
+            f"The published setting of {model} is the default.",
+        ),
+    ]
+    if world:
+        kind = signature_options(WORLDS[world])
+        groups.insert(1, ("world", kind, kind(), f"Options of {world}."))
+    return groups
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+def _values(options: Any) -> dict[str, Any]:
+    return {entry.name: getattr(options, entry.name) for entry in fields(options)}
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """The last value given to an option, before the arguments are parsed in earnest."""
+    found = None
+    for number, argument in enumerate(arguments):
+        if argument == option and number + 1 < len(arguments):
+            found = arguments[number + 1]
+        elif argument.startswith(option + "="):
+            found = argument.removeprefix(option + "=")
+    return found

@@ -1,0 +1,146 @@
+"""Options of a verb: dataclasses and signatures read by tyro; everything wrong with them in one sentence."""
+
+import io
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import MISSING, field, fields, make_dataclass
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import tyro
+
+from geomem.errors import InputError, unknown_name
+
+Options = TypeVar("Options")
+
+
+def parse_options(
+    kind: type[Options],
+    arguments: Sequence[str],
+    *,
+    verb: str,
+    description: str,
+    default: Options | None = None,
+) -> Options:
+    """Read arguments into a dataclass; nested dataclasses share one flat list of options.
+
+    Prints the help and exits with status 0 when asked for it. Raises `InputError` for anything wrong.
+    """
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return tyro.cli(
+                kind,
+                prog=f"geomem {verb}",
+                description=description,
+                args=list(arguments),
+                default=tyro.MISSING_NONPROP if default is None else default,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as error:
+        if not error.code:
+            raise
+        raise InputError(one_sentence(complaint.getvalue(), verb)) from None
+
+
+def one_sentence(complaint: str, verb: str) -> str:
+    """What tyro says in a box, as one sentence.
+
+    >>> box = "│ Unrecognized options: --stepz │\\n│ ─── │\\n│ Perhaps you meant: │\\n│ --steps INT │"
+    >>> one_sentence(box, "memorize")
+    'unrecognized options: --stepz; did you mean --steps? `geomem memorize --help` lists the options.'
+    """
+    lines = [line.strip("│ ").strip() for line in complaint.splitlines() if line.startswith("│")]
+    end = next((number for number, line in enumerate(lines) if line and set(line) == {"─"}), len(lines))
+    sentence = " ".join(line for line in lines[:end] if line).rstrip(".:") or "the options cannot be read"
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", " ".join(lines))
+    advice = f"did you mean {meant[1]}? " if meant else ""
+    return f"{sentence[0].lower()}{sentence[1:]}; {advice}`geomem {verb} --help` lists the options."
+
+
+def signature_options(function: Callable[..., Any]) -> type:
+    """A dataclass whose fields are the parameters of a function, with their types and defaults.
+
+    >>> def grid(rows: int = 4, *, columns: int = 5): ...
+    >>> signature_options(grid)(rows=2)
+    GridOptions(rows=2, columns=5)
+    """
+    types = get_type_hints(function)
+    entries = []
+    for parameter in signature(function).parameters.values():
+        given = parameter.default is not Parameter.empty
+        entries.append(
+            (parameter.name, types[parameter.name], field(default=parameter.default if given else MISSING))
+        )
+    title = "".join(part.capitalize() for part in function.__name__.split("_"))
+    return make_dataclass(f"{title}Options", entries, frozen=True, kw_only=True)
+
+
+def option_names(*groups: type) -> dict[str, str]:
+    """Every option of flat groups of dataclasses, as `--name`, with the group it belongs to.
+
+    Raises `ValueError` if two groups have an option of the same name: then one flat list cannot serve both.
+    """
+    names: dict[str, str] = {}
+    for group in groups:
+        for entry in fields(group):
+            name = "--" + entry.name.replace("_", "-")
+            if name in names:
+                raise ValueError(f"{name} is an option of {names[name]} and of {group.__name__}")
+            names[name] = group.__name__
+    return names
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a TOML file of options: one flat table, keys as on the command line, with dashes or underscores.
+
+    Raises `InputError` if it is missing, not TOML, or holds a table or a date.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise InputError(
+            f"The configuration {path} cannot be read ({error.strerror}); give a TOML file."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The configuration {path} is not TOML ({error}); write lines like `steps = 500`."
+        ) from error
+    for key, value in content.items():
+        if not isinstance(value, bool | int | float | str | list):
+            raise InputError(
+                f"The key {key!r} in {path} is not a number, text or list; write one option per line."
+            )
+    return {key.replace("_", "-"): value for key, value in content.items()}
+
+
+def configuration_arguments(
+    configuration: Mapping[str, Any], known: Iterable[str], *, path: Path
+) -> list[str]:
+    """The options of a TOML file as command-line arguments.
+
+    Raises `InputError` for a key that is no option.
+
+    >>> configuration_arguments({"steps": 5, "tied": False}, ["--steps", "--tied"], path=Path("a.toml"))
+    ['--steps', '5', '--no-tied']
+    """
+    known = list(known)
+    arguments = []
+    for key, value in configuration.items():
+        option = f"--{key}"
+        if option not in known:
+            names = [name.removeprefix("--") for name in known]
+            raise unknown_name(
+                f"The key {key!r} in {path} is no option here", key, names, otherwise="remove it"
+            )
+        if isinstance(value, bool):
+            arguments.append(option if value else f"--no-{key}")
+        elif isinstance(value, list):
+            arguments += [option, *map(str, value)]
+        else:
+            arguments += [option, str(value)]
+    return arguments

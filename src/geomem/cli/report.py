@@ -1,0 +1,32 @@
+"""`geomem report`: runs into one HTML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from geomem.cli.options import parse_options
+from geomem.errors import InputError
+from geomem.report import write_report
+from geomem.store import read_fleet
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Which runs, and where the report goes."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, as `geomem memorize` prints them."""
+    out: Path = Path("report.html")
+    """The HTML file that is written."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Write the report and print its path."""
+    description = "Write runs into one HTML file that opens without a network, side by side."
+    options = parse_options(ReportOptions, arguments, verb="report", description=description)
+    if not options.runs:
+        raise InputError("Give one run directory or more, as in `geomem report runs/* --out report.html`.")
+    print(write_report([read_fleet(path) for path in options.runs], options.out))
+    return 0
