@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.collections import LineCollection
 
 import geomem
 from geomem.geometry.alignment import fit_to_map, map_coordinates
@@ -45,8 +46,7 @@ def draw_panel(
     axes, places, graph, node_colours, edge_colours, shade: Shade, *, title: str, line: str
 ) -> None:
     """Nodes as dots, edges as lines, a title above and what was measured below."""
-    for (tail, head), colour in zip(graph.edges, edge_colours, strict=True):
-        axes.plot(*places[[tail, head]].T, color=colour, linewidth=1.3, alpha=0.8, zorder=1)
+    axes.add_collection(LineCollection(places[graph.edges], colors=edge_colours, linewidths=1.3, zorder=1))
     axes.scatter(*places.T, c=node_colours, s=42, zorder=2, linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")
     axes.axis("off")
@@ -91,7 +91,7 @@ def draw_two_memories() -> None:
         colours = [shade.text if arm is None else shade.arms[arm] for arm in arms]
         figure, axes = new_figure()
         for axis, places, title, line in zip(axes, panels, titles, lines, strict=True):
-            heads = [colours[head] for head in graph.edges[:, 1]]
+            heads = [matplotlib.colors.to_rgba(colours[head], 0.8) for head in graph.edges[:, 1]]
             draw_panel(axis, places, graph, colours, heads, shade, title=title, line=line)
         save(figure, f"two-memories-{shade.name}")
 
@@ -121,8 +121,8 @@ def draw_europe() -> None:
         print(fleet.path.name, fit.values.round(3), fit.mean, fit.low, fit.high, fit.null_high, fit.p_value)
     titles = ("the map", "Node2Vec", "Transformer, self-edges")
     for shade in SHADES:
-        colours = corner_colours(graph.coordinates, shade)
-        grey = [shade.faint + "66"] * graph.edge_count
+        colours = compass_colours(graph.coordinates, shade)
+        grey = matplotlib.colors.to_rgba(shade.faint, 0.35)
         figure, axes = new_figure()
         for axis, places, title, line in zip(axes, panels, titles, lines, strict=True):
             draw_panel(axis, places, graph, colours, grey, shade, title=title, line=line)
@@ -138,14 +138,13 @@ def draw_europe() -> None:
         save(figure, f"europe-{shade.name}")
 
 
-def corner_colours(places, shade: Shade):
-    """A colour by true place, blended between four corners: a country keeps its colour in every panel."""
-    east, north = ((places - places.min(axis=0)) / np.ptp(places, axis=0)).T[..., None]
-    south_west, south_east, north_west, north_east = (
-        np.array(matplotlib.colors.to_rgb(shade.arms[arm])) for arm in (1, 3, 2, 0)
-    )
-    south = south_west * (1 - east) + south_east * east
-    return south * (1 - north) + (north_west * (1 - east) + north_east * east) * north
+def compass_colours(places, shade: Shade):
+    """A colour by true place, hue by direction from the middle: a country keeps its colour in every panel."""
+    east, north = ((places - places.mean(axis=0)) / places.std(axis=0)).T
+    hue = (np.arctan2(north, east) / (2 * np.pi)) % 1
+    saturation = np.clip(0.35 + 0.45 * np.hypot(east, north), 0, 1)
+    value = np.full(len(places), 0.75 if shade.name == "light" else 0.95)
+    return matplotlib.colors.hsv_to_rgb(np.stack([hue, saturation, value], axis=1))
 
 
 NAMED = ("Portugal", "Italy", "Norway", "Germany", "Ukraine", "Turkey")
