@@ -1,0 +1,333 @@
+"""A fleet's pictures for papers and READMEs: matplotlib figures from a `FleetView`, saved as PDF, SVG and CSV."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours
+from geomem.figures.tables import (
+    tabulate_curves,
+    tabulate_dynamics,
+    tabulate_embedding,
+    tabulate_heatmap,
+    tabulate_map,
+    tabulate_shells,
+    tabulate_spectrum,
+)
+from geomem.figures.views import FleetView
+
+# Hash salt and missing dates make files byte-equal for equal data; text stays text in both formats.
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "text.parse_math": False,
+    "svg.hashsalt": "geomem",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, Path, Path]:
+    """Write `stem`.pdf, `stem`.svg and the plotted data as `stem`.csv; equal input gives equal bytes."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = tuple(stem.with_name(f"{stem.name}.{kind}") for kind in ("pdf", "svg", "csv"))
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "geomem", "Producer": None})
+        figure.savefig(paths[1], metadata={"Date": None, "Creator": "geomem"})
+    table.write_csv(paths[2])
+    return paths[0], paths[1], paths[2]
+
+
+def save_figures(view: FleetView, directory: Path) -> list[Path]:
+    """Every picture of a fleet as PDF, SVG and CSV in a directory; the paths written."""
+    pictures: dict[str, tuple[Callable[[FleetView], Figure], Callable[[FleetView], pl.DataFrame]]] = {
+        "embedding": (draw_embedding, tabulate_embedding),
+        "heatmap": (draw_heatmap, tabulate_heatmap),
+        "curves": (draw_curves, tabulate_curves),
+        "spectrum": (draw_spectrum, tabulate_spectrum),
+        "shells": (draw_shells, tabulate_shells),
+    }
+    if view.dynamics is not None:
+        pictures["dynamics"] = (draw_dynamics, tabulate_dynamics)
+    if view.learned_maps is not None:
+        pictures["map"] = (draw_map, tabulate_map)
+    return [
+        path
+        for name, (draw, tabulate) in pictures.items()
+        for path in save_figure(draw(view), tabulate(view), directory / name)
+    ]
+
+
+def _figure(width: float, height: float, theme: Theme) -> Figure:
+    # A Figure of its own, never pyplot's: no global state, nothing to close, safe in any thread.
+    return Figure(figsize=(width, height), facecolor=theme.card, layout="constrained")
+
+
+def _axes(figure: Figure, theme: Theme, *position: int) -> Axes:
+    axes = figure.add_subplot(*position, facecolor=theme.card)
+    axes.tick_params(colors=theme.muted, labelsize=8)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(theme.line)
+    for text in (axes.xaxis.label, axes.yaxis.label):
+        text.set_color(theme.muted)
+    axes.title.set_color(theme.ink)
+    return axes
+
+
+def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    def styled(*arguments: Any, **options: Any) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*arguments, **options)
+
+    styled.__name__, styled.__doc__ = draw.__name__, draw.__doc__
+    styled.__wrapped__ = draw  # pyright: ignore[reportFunctionMemberAccess]
+    return styled
+
+
+def _project(places: Float[np.ndarray, "node 3"], yaw: float = 0.6, pitch: float = 0.32) -> np.ndarray:
+    """Perspective view of points in the unit ball: x, y on the picture and depth towards the eye."""
+    x, y, z = places.T
+    side = np.cos(yaw) * x + np.sin(yaw) * z
+    forward = np.cos(yaw) * z - np.sin(yaw) * x
+    up, depth = np.cos(pitch) * y - np.sin(pitch) * forward, np.cos(pitch) * forward + np.sin(pitch) * y
+    nearness = 4.2 / (4.2 - depth)
+    return np.stack([side * nearness, up * nearness, depth], axis=1)
+
+
+def _paint_graph(
+    axes: Axes, view: FleetView, places: np.ndarray, theme: Theme, *, labels: bool = False
+) -> None:
+    points = _project(places)
+    nearness = np.clip((points[:, 2] + 1) / 2, 0, 1)
+    size = min(90.0, 1600 / len(points))
+    for tail, head in view.edges:
+        near = float(nearness[[tail, head]].mean())
+        axes.plot(
+            *points[[tail, head], :2].T, color=theme.edge, linewidth=0.6 + 1.0 * near, alpha=0.35 + 0.55 * near,
+            zorder=1 + near, solid_capstyle="round",
+        )  # fmt: skip
+    colours = np.array(node_colours(np.linspace(0, 1, len(points)), view.branches, theme))
+    order = np.argsort(points[:, 2])
+    sizes = size * (0.6 + 0.7 * nearness) * np.where(np.arange(len(points)) == view.root, 1.9, 1.0)
+    axes.scatter(
+        points[order, 0], points[order, 1], s=sizes[order], c=colours[order], edgecolors=theme.card, linewidths=0.9,
+        zorder=3,
+    )  # fmt: skip
+    if labels:
+        for label, (x, y, _) in zip(view.labels, points, strict=True):
+            axes.annotate(
+                label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=6, color=theme.ink
+            )
+    axes.set_xlim(-1.25, 1.25)
+    axes.set_ylim(-1.25, 1.25)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+
+
+def _paint_reading(axes: Axes, view: FleetView, theme: Theme) -> None:
+    colour = getattr(theme, READING_COLOURS.get(view.portrait.reading, "slate"))
+    place = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+    axes.text(0.5, 0.04, view.portrait.reading, fontsize=13, fontweight="bold", color=colour, **place)
+    axes.text(0.5, -0.055, view.model, fontsize=8.5, color=theme.muted, **place)
+
+
+@_styled
+def side_by_side(fleet_a: FleetView, fleet_b: FleetView, *, theme: str = "light", run: int = 0) -> Figure:
+    """The same graph stored two ways: principal components after the last step, each with its reading."""
+    colours = THEMES[theme]
+    figure = _figure(8.4, 4.5, colours)
+    for column, view in enumerate((fleet_a, fleet_b)):
+        axes = _axes(figure, colours, 1, 2, column + 1)
+        _paint_graph(axes, view, view.places[run, -1], colours)
+        _paint_reading(axes, view, colours)
+    return figure
+
+
+@_styled
+def map_side_by_side(view: FleetView, *, theme: str = "light", run: int | None = None) -> Figure:
+    """The true map beside the learned one, borders as lines; without `run` the seed of median correlation."""
+    return _draw_map(view, THEMES[theme], run)
+
+
+@_styled
+def draw_map(view: FleetView) -> Figure:
+    """The true map beside the one learned by the seed of median correlation."""
+    return _draw_map(view, LIGHT, None)
+
+
+def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
+    if view.learned_maps is None or view.map_correlations is None or view.graph.coordinates is None:
+        raise ValueError(f"{view.graph.name} has no coordinates")
+    if run is None:
+        run = int(np.argsort(view.map_correlations)[(len(view.map_correlations) - 1) // 2])
+    true = view.graph.coordinates[view.nodes]
+    learned = view.learned_maps[run]
+    figure = _figure(10.4, 5.2, theme)
+    colours = node_colours(_shares(true[:, 0]), None, theme)
+    titles = (
+        "The map",
+        f"What {view.model.split(',')[0]} made of the borders alone, r = {view.map_correlations[run]:.2f}",
+    )
+    for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
+        axes = _axes(figure, theme, 1, 2, column + 1)
+        for tail, head in view.edges:
+            axes.plot(*places[[tail, head]].T, color=theme.edge, linewidth=0.9, alpha=0.6, zorder=1)
+        axes.scatter(*places.T, s=34, c=colours, edgecolors=theme.card, linewidths=0.8, zorder=2)
+        for label, (x, y) in zip(view.labels, places, strict=True):
+            axes.annotate(
+                label,
+                (x, y),
+                xytext=(3.5, 3),
+                textcoords="offset points",
+                fontsize=5.6,
+                color=theme.ink,
+                zorder=3,
+            )
+        axes.set_title(title)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_axis_off()
+    return figure
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    ranks = np.argsort(np.argsort(values))
+    return ranks / max(1, len(values) - 1)
+
+
+@_styled
+def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
+    """Principal components of one seed at the first, a middle and the last snapshot, in the same axes."""
+    chosen = sorted({0, len(view.steps) // 2, len(view.steps) - 1})
+    figure = _figure(3.3 * len(chosen), 3.5, LIGHT)
+    for column, snapshot in enumerate(chosen):
+        axes = _axes(figure, LIGHT, 1, len(chosen), column + 1)
+        _paint_graph(axes, view, view.places[run, snapshot], LIGHT, labels=len(view.nodes) <= 24)
+        axes.set_title(f"step {view.steps[snapshot]:,}")
+    return figure
+
+
+@_styled
+def draw_heatmap(view: FleetView) -> Figure:
+    """Cosine of every two nodes after the last step (mean over seeds) beside their graph distance."""
+    figure = _figure(8.2, 3.9, LIGHT)
+    labels = [view.labels[place] for place in view.heatmap_nodes]
+    finite = np.where(np.isfinite(view.distances), view.distances, np.nan)
+    panels = (
+        ("Cosine similarity", view.cosines[:, -1].mean(axis=0), LIGHT.diverging, -1.0, 1.0),
+        ("Graph distance", finite, LIGHT.sequential, 0.0, float(np.nanmax(finite))),
+    )
+    for column, (title, values, stops, low, high) in enumerate(panels):
+        axes = _axes(figure, LIGHT, 1, 2, column + 1)
+        image = axes.imshow(values, cmap=LinearSegmentedColormap.from_list(title, stops), vmin=low, vmax=high)
+        axes.set_title(title)
+        if len(labels) <= 48:
+            axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=5)
+            axes.set_yticks(range(len(labels)), labels, fontsize=5)
+        bar = figure.colorbar(image, ax=axes, shrink=0.85)
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        bar.ax.tick_params(labelsize=7, colors=LIGHT.muted)
+    return figure
+
+
+def _band(axes: Axes, x: np.ndarray, rows: pl.DataFrame, colour: str, label: str) -> None:
+    axes.fill_between(
+        x, rows["low"].to_numpy(), rows["high"].to_numpy(), color=colour, alpha=0.18, linewidth=0
+    )
+    axes.plot(x, rows["mean"].to_numpy(), color=colour, linewidth=1.8, label=label)
+
+
+@_styled
+def draw_curves(view: FleetView) -> Figure:
+    """Associative accuracy, geometric level and loss over training, mean and range over seeds."""
+    figure = _figure(8.2, 3.0, LIGHT)
+    table = tabulate_curves(view)
+    left, right = _axes(figure, LIGHT, 1, 2, 1), _axes(figure, LIGHT, 1, 2, 2)
+    lines = (
+        (left, "associative_accuracy", LIGHT.warm, "associative accuracy"),
+        (left, "geometric_level", LIGHT.accent, "geometric level"),
+        (right, "loss", LIGHT.slate, "loss"),
+    )
+    for axes, metric, colour, label in lines:
+        rows = table.filter(pl.col("metric") == metric)
+        _band(axes, rows["step"].to_numpy(), rows, colour, label)
+    for axes in (left, right):
+        axes.set_xlabel("training step")
+        axes.set_xscale("symlog", linthresh=1)
+        axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
+    return figure
+
+
+@_styled
+def draw_spectrum(view: FleetView) -> Figure:
+    """Share of the embedding's energy per distinct Laplacian eigenvalue, beside an embedding without preference."""
+    figure = _figure(7.0, 3.2, LIGHT)
+    axes = _axes(figure, LIGHT, 1, 1, 1)
+    table = tabulate_spectrum(view)
+    x, mean = np.arange(len(table)), table["mean"].to_numpy()
+    spread = np.stack([mean - table["low"].to_numpy(), table["high"].to_numpy() - mean])
+    axes.bar(x, mean, color=LIGHT.accent, width=0.72, yerr=np.maximum(spread, 0), ecolor=LIGHT.ink)
+    axes.plot(
+        x, table["expected"], "_", color=LIGHT.warm, markersize=14, markeredgewidth=2, label="no preference"
+    )
+    if len(table) <= 40:
+        names = [
+            f"{value:.3g} ×{count}" for value, count in table.select("eigenvalue", "multiplicity").rows()
+        ]
+        axes.set_xticks(x, names, rotation=60, ha="right", fontsize=7)
+    axes.set_xlabel("Laplacian eigenvalue × multiplicity, smooth to rough")
+    axes.set_ylabel("share of energy")
+    axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
+    return figure
+
+
+@_styled
+def draw_shells(view: FleetView) -> Figure:
+    """Mean cosine by graph distance, with its range over seeds and the band of permuted nodes."""
+    figure = _figure(4.6, 3.2, LIGHT)
+    axes = _axes(figure, LIGHT, 1, 1, 1)
+    table = tabulate_shells(view)
+    x = table["distance"].to_numpy()
+    null = (table["null_low"].to_numpy(), table["null_high"].to_numpy())
+    axes.fill_between(x, *null, color=LIGHT.muted, alpha=0.2, linewidth=0, label="permuted nodes, 95 %")
+    _band(axes, x, table, LIGHT.accent, "mean cosine")
+    axes.axhline(0, color=LIGHT.line, linewidth=1, zorder=0)
+    axes.set_xlabel("graph distance")
+    axes.set_ylabel("mean cosine")
+    axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
+    return figure
+
+
+@_styled
+def draw_dynamics(view: FleetView) -> Figure:
+    """Node2Vec along each eigenspace: ‖Vᵀ e‖ and, for tied tables, ‖C e‖ over training."""
+    table = tabulate_dynamics(view)
+    names = [("projection", "‖Vᵀ e‖")] + ([("gradient", "‖C e‖")] if "gradient" in table.columns else [])
+    figure = _figure(4.2 * len(names), 3.2, LIGHT)
+    eigenvalues = table["eigenvalue"].unique(maintain_order=True).to_list()
+    colours = node_colours(np.linspace(0, 1, len(eigenvalues)), None, LIGHT)
+    for column, (name, label) in enumerate(names):
+        axes = _axes(figure, LIGHT, 1, len(names), column + 1)
+        for eigenvalue, colour in zip(eigenvalues, colours, strict=True):
+            rows = table.filter(pl.col("eigenvalue") == eigenvalue)
+            axes.plot(rows["step"], rows[name], color=colour, linewidth=1.5, label=f"{eigenvalue:.3g}")
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlabel("training step")
+        axes.set_title(label)
+        if column == 0 and len(eigenvalues) <= 12:
+            axes.legend(
+                frameon=False, fontsize=6.5, title="eigenvalue", title_fontsize=7, labelcolor=LIGHT.ink
+            )
+    return figure

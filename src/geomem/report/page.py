@@ -1,0 +1,217 @@
+"""The report: from stored fleets to one HTML file."""
+
+import base64
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from geomem.errors import InputError
+from geomem.figures import save_figures, view_fleet
+from geomem.figures.palette import READING_COLOURS, THEMES
+from geomem.figures.views import FleetView
+from geomem.geometry.reading import READINGS
+from geomem.measure import Measurement
+from geomem.report.content import page_data, script_json
+from geomem.store import StoredFleet
+
+COMPARED = ("associative_accuracy", "geometric_level", "fiedler_alignment", "distance_correlation", "map_correlation")
+"""Columns of the comparison, where any fleet has them."""
+
+HERO_FLEETS = 4
+"""Graphs drawn side by side at the head of the page at most."""
+
+COUNT_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+SCRIPTS = ("scene.js", "charts.js", "page.js")
+
+
+def write_report(
+    fleets: Sequence[StoredFleet], out: str | os.PathLike[str], figures: str | os.PathLike[str] | None = None
+) -> Path:
+    """Write one self-contained HTML page about finished fleets; the path written.
+
+    With `figures`, a directory, every picture is also written there as PDF and SVG with its data as CSV, one
+    subdirectory per fleet. The page holds all it needs and asks for nothing from anywhere.
+
+    Raises `InputError` if there is no fleet or the place cannot be written to.
+    """
+    if not fleets:
+        raise InputError("No run was given to report on; give at least one run directory.")
+    out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    views = [view_fleet(fleet) for fleet in fleets]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(out.name + ".partial")
+        partial.write_text(render_page(views), encoding="utf-8", newline="\n")
+        partial.replace(out)
+        if figures is not None:
+            for name, view in zip(_directory_names(views), views, strict=True):
+                save_figures(view, Path(figures) / name)
+    except OSError as error:
+        raise InputError(f"The report could not be written to {out} ({error.strerror}); give another place.") from error
+    return out
+
+
+def render_page(views: list[FleetView]) -> str:
+    """The page's HTML."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": format_number, "p_value": format_p_value}
+    environment.globals |= {"marks": interval_marks, "flatten": flatten_manifest, "step_count": lambda n: f"{n:,}"}
+    scripts = [_inline_script(get_plotlyjs()), _inline_script("\n".join(_resource(name) for name in SCRIPTS))]
+    return environment.from_string(_resource("template.html")).render(
+        title=page_title(views),
+        lede=page_lede(views),
+        views=views,
+        hero=hero_choice(views),
+        compared=compared_measurements(views),
+        readings=READINGS,
+        reading_colours=READING_COLOURS,
+        themes=THEMES,
+        style=Markup(_resource("style.css")),
+        data=Markup(script_json(page_data(views))),
+        scripts=[Markup(script.text) for script in scripts],
+        policy=Markup(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
+            "script-src " + " ".join(f"'sha256-{script.digest}'" for script in scripts)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class InlineScript:
+    """A script's text and the hash by which the page's policy lets it, and no other, run."""
+
+    text: str
+    digest: str
+
+
+def _inline_script(text: str) -> InlineScript:
+    # A browser reads line ends as \n before it hashes, and ends the element at the first closing tag.
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+    return InlineScript(text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
+
+
+@cache
+def _resource(name: str) -> str:
+    return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _directory_names(views: list[FleetView]) -> list[str]:
+    names = [view.fleet.path.name or f"fleet-{i + 1}" for i, view in enumerate(views)]
+    return [name if names.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(names)]
+
+
+def page_title(views: list[FleetView]) -> str:
+    """The page's heading: one graph and so many memories, or so many memories of so many graphs."""
+    graphs = len({view.graph.digest for view in views})
+    words = [COUNT_WORDS[n] if n < len(COUNT_WORDS) else str(n) for n in (graphs, len(views))]
+    memory = "memory" if len(views) == 1 else "memories"
+    return f"{words[0].capitalize()} graph{'s' if graphs > 1 else ''}, {words[1]} {memory}"
+
+
+def page_lede(views: list[FleetView]) -> str:
+    """One sentence on what is seen."""
+    who = "This model was" if len(views) == 1 else "Each of these models was"
+    return (
+        f"{who} shown nothing but single edges and answers them from its weights: an associative memory is a lookup "
+        "table whose embedding stays as random as it began, a geometric one has arranged all nodes as the graph does, "
+        "pairs it was never shown included."
+    )
+
+
+def hero_choice(views: list[FleetView]) -> list[int]:
+    """Which fleets stand side by side at the head: of the most common graph, each reading once before any twice."""
+    digests = [view.graph.digest for view in views]
+    common = max(digests, key=digests.count)
+    candidates = [i for i, digest in enumerate(digests) if digest == common]
+    first = {view.portrait.reading: i for i, view in reversed(list(enumerate(views))) if i in candidates}
+    chosen = sorted(first.values()) + [i for i in candidates if i not in first.values()]
+    return sorted(chosen[:HERO_FLEETS])
+
+
+def compared_measurements(views: list[FleetView]) -> list[tuple[str, str]]:
+    """Name and title of the columns of the comparison."""
+    titles = {m.name: m.title for view in views for m in view.portrait.measurements}
+    return [(name, titles[name].partition(" (")[0]) for name in COMPARED if name in titles]
+
+
+def format_number(value: float) -> str:
+    """A number as people read it: three significant digits, a real minus, a dash for none.
+
+    >>> format_number(0.98765), format_number(-0.00001), format_number(12345.6), format_number(float("nan"))
+    ('0.988', '−0.00001', '12,346', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) >= 0.001 else 5
+        text = f"{value:.{min(decimals, 3 if abs(value) >= 0.001 else 5)}f}"
+    return text.replace("-", "−")
+
+
+def format_p_value(value: float) -> str:
+    """A p-value with its sign.
+
+    >>> format_p_value(0.001), format_p_value(0.2534), format_p_value(float("nan"))
+    ('p = 0.001', 'p = 0.25', '')
+    """
+    return f"p = {value:.2g}" if value is not None and math.isfinite(value) else ""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Places, 0 to 100, of a measurement on its little scale."""
+
+    mean: float
+    low: float
+    width: float
+    null_low: float
+    null_width: float
+    zero: float
+
+
+def interval_marks(measurement: Measurement) -> Marks | None:
+    """Where value, interval, null band and zero stand on a scale that holds them all; None without a number."""
+    m = measurement
+    numbers = [v for v in (m.mean, m.low, m.high, m.null_low, m.null_high, 0.0) if math.isfinite(v)]
+    if not math.isfinite(m.mean) or max(numbers) == min(numbers):
+        return None
+    start, length = min(numbers), max(numbers) - min(numbers)
+
+    def place(value: float) -> float:
+        return round(4 + 92 * (value - start) / length, 2)
+
+    low, high = (place(v) if math.isfinite(v) else place(m.mean) for v in (m.low, m.high))
+    null = [place(v) if math.isfinite(v) else 0.0 for v in (m.null_low, m.null_high)]
+    return Marks(place(m.mean), low, round(high - low, 2), null[0], round(null[1] - null[0], 2), place(0.0))
+
+
+def flatten_manifest(content: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A manifest as rows of dotted name and value.
+
+    >>> flatten_manifest({"model": {"kind": "node2vec"}, "seeds": [0, 1]})
+    [('model.kind', 'node2vec'), ('seeds', '0, 1')]
+    """
+    if not isinstance(content, dict):
+        text = ", ".join(str(item) for item in content) if isinstance(content, list) else str(content)
+        return [(prefix, text)]
+    rows = []
+    for name, value in content.items():
+        rows += flatten_manifest(value, f"{prefix}.{name}" if prefix else str(name))
+    return rows
