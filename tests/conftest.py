@@ -1,6 +1,11 @@
 """Every test runs with array shapes and types checked at the package's function boundaries."""
 
+import hypothesis
 from jaxtyping import install_import_hook
 
 # Must come before the first import of geomem anywhere in the tests.
 install_import_hook("geomem", "beartype.beartype")
+
+# A shared machine may stop for a second at any time: slowness is no failure of a property.
+hypothesis.settings.register_profile("geomem", deadline=None)
+hypothesis.settings.load_profile("geomem")

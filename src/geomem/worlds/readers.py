@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.worlds import graph as graph_module
-from geomem.worlds.graph import Graph, simple_graph
+from geomem.worlds.graph import Graph, check_size, simple_graph
 
 MAXIMUM_FILE_BYTES = 2**28
 """Largest file that is read: 256 MiB."""
@@ -52,6 +51,7 @@ HEADER_PAIRS = (
 _COMMENT = ("#", "%", "//")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_MISSING = ("None", "nan", "<NA>", "NaT")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 
@@ -117,10 +117,10 @@ def graph_from(value: Any, *, name: str = "graph") -> Graph:
         return _from_networkx(name, value)
     if "scipy.sparse" in sys.modules and sys.modules["scipy.sparse"].issparse(value):
         return _from_adjacency(name, value)
-    if hasattr(value, "columns") and hasattr(value, "iloc"):  # pandas
+    if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
         first, second = _edge_columns(name, [str(column) for column in value.columns])
         return _from_ends(name, value.iloc[:, first].tolist(), value.iloc[:, second].tolist())
-    if hasattr(value, "columns") and hasattr(value, "to_series"):  # polars
+    if hasattr(value, "to_series") and hasattr(value, "columns"):  # polars
         first, second = _edge_columns(name, list(value.columns))
         return _from_ends(name, value.to_series(first).to_list(), value.to_series(second).to_list())
     if isinstance(value, np.ndarray):
@@ -133,7 +133,7 @@ def graph_from(value: Any, *, name: str = "graph") -> Graph:
     if isinstance(value, Iterable):
         pairs = list(value)
         for number, pair in enumerate(pairs):
-            if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
+            if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes) or len(pair) != 2:
                 raise InputError(f"Entry {number} of the edges is {pair!r:.80}; give pairs of two nodes.")
         return _from_ends(name, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
     raise InputError(
@@ -151,20 +151,10 @@ def _read_text(path: Path) -> str:
             raise InputError(
                 f"There is no file {path}; give the path of an edge list, or the name of a world."
             )
-        if (size := path.stat().st_size) > MAXIMUM_FILE_BYTES:
-            raise InputError(
-                f"{path} has {size:,} bytes; give a file of at most {MAXIMUM_FILE_BYTES:,} bytes."
-            )
-        # Read one byte more than allowed: a pipe has no size, and a file may grow.
         with path.open("rb") as file:
             data = file.read(MAXIMUM_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: InputError, or a path that no file can have
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{str(path)!r} cannot be read ({reason}); give a file with one edge per line."
-        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a file that can.") from None
     if len(data) > MAXIMUM_FILE_BYTES:
         raise InputError(f"{path} is larger than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file.")
     try:
@@ -183,8 +173,12 @@ def _read_text(path: Path) -> str:
 def _read_edge_list(path: Path, text: str) -> Graph:
     if text.startswith("%%MatrixMarket"):
         raise InputError(f"{path} is a MatrixMarket file; read it with scipy.io.mmread and pass the matrix.")
-    lines = [line.strip(" \t") for line in text.split("\n")]
-    numbers = [number for number, line in enumerate(lines, 1) if line and not line.startswith(_COMMENT)]
+    lines = text.split("\n")
+    numbers = [
+        number
+        for number, line in enumerate(lines, 1)
+        if (content := line.strip(" \t")) and not content.startswith(_COMMENT)
+    ]
     if not numbers:
         raise InputError(
             f"{path} has only comments; give one edge per line, with a label like #1 in double quotes."
@@ -192,7 +186,7 @@ def _read_edge_list(path: Path, text: str) -> Graph:
     lines = [lines[number - 1] for number in numbers]
     delimiter = _find_delimiter(lines)
     if delimiter == " ":
-        lines = [line.replace("\t", " ") for line in lines]
+        lines = [line.replace("\t", " ").strip(" ") for line in lines]
     top = next(_split_lines(path, numbers, lines[:1], delimiter))
     named = _named_columns(top) or (0, 1)
     tails, heads, wide = _read_columns(path, numbers, lines, delimiter, named)
@@ -205,13 +199,14 @@ def _read_edge_list(path: Path, text: str) -> Graph:
         numbers, tails, heads = numbers[1:], tails[1:], heads[1:]
     if wide:
         notes.append("Columns beyond the two ends of an edge, such as weights, were left out.")
-    return _from_labels(path.stem, *_clean_labels(path, numbers, tails, heads), notes)
+    return _from_labels(_name_of(path), *_clean_labels(path, numbers, tails, heads), notes)
 
 
 def _find_delimiter(lines: Sequence[str]) -> str:
-    """The first of tab, comma, semicolon that the first line and at least half of all have, else a blank."""
+    """The first of tab, comma, semicolon that the first line and half of all have outside quotes, or blank."""
+    outside = [re.sub(r'"[^"]*"', "", line) if '"' in line else line for line in lines]
     for mark in "\t,;":
-        if mark in lines[0] and 2 * sum(mark in line for line in lines) >= len(lines):
+        if mark in outside[0] and 2 * sum(mark in line for line in outside) >= len(lines):
             return mark
     return " "
 
@@ -250,7 +245,7 @@ def _read_columns(
                 f"Line {numbers[len(tails)]} of {path} has {len(row)} column{'s' if len(row) > 1 else ''}; "
                 "give both ends of an edge on every line."
             )
-        wide = wide or len(row) > 2
+        wide = wide or (len(row) > 2 and sum(map(bool, row)) > 2)
         tails.append(row[first])
         heads.append(row[second])
     return tails, heads, wide
@@ -311,23 +306,26 @@ def _from_labels(name: str, tails: list[str], heads: list[str], notes: Sequence[
     return simple_graph(name, labels, np.stack(tuple(ends), axis=1), notes=notes)
 
 
-def _from_ends(name: str, tails: list[Any], heads: list[Any]) -> Graph:
-    """The graph of edges given by any two objects each; missing values are refused."""
-    for number, pair in enumerate(zip(tails, heads, strict=True)):
-        for end in pair:
-            # A missing value is None or, being NaN or pandas' NA, not equal to itself.
-            if end is None or type(end).__name__ in ("NAType", "NaTType") or end != end or end == "":
-                raise InputError(
-                    f"Edge {number} of {name!r} lacks an end: {pair!r:.80}; name both ends of every edge."
-                )
-    return _from_labels(name, [str(end) for end in tails], [str(end) for end in heads])
+def _from_ends(name: str, tails: Sequence[Any], heads: Sequence[Any]) -> Graph:
+    """The graph of edges given by any two objects each."""
+    return _from_labels(name, _labels_of(name, tails), _labels_of(name, heads))
+
+
+def _labels_of(name: str, ends: Sequence[Any]) -> list[str]:
+    """Labels of objects as `str` writes them; missing values, as data frames have them, are refused."""
+    labels = [str(end) for end in ends]
+    for number, (label, end) in enumerate(zip(labels, ends, strict=True)):
+        if not label or (label in _MISSING and not isinstance(end, str)):
+            raise InputError(f"Edge {number} of {name!r} lacks an end; name both ends of every edge.")
+    return labels
 
 
 def _from_adjacency(name: str, matrix: Any) -> Graph:
     """The graph of a square sparse adjacency matrix; labels are the row numbers."""
-    coordinates = matrix.tocoo()
-    if len(coordinates.shape) != 2 or coordinates.shape[0] != coordinates.shape[1]:
-        raise InputError(f"The adjacency matrix has shape {coordinates.shape}; give a square one.")
+    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"The adjacency matrix has shape {matrix.shape}; give a square one.")
+    check_size(name, matrix.shape[0], (matrix.nnz + 1) // 2)
+    coordinates = matrix.tocsr().tocoo()  # entries given in parts are summed on the way
     if np.isnan(coordinates.data).any():
         raise InputError(
             "The adjacency matrix has an entry that is not a number; give zero where there is no edge."
@@ -344,7 +342,7 @@ def _from_networkx(
     name: str, graph: Any, labels: list[str] | None = None, notes: Sequence[str] = ()
 ) -> Graph:
     """The graph of a networkx graph, whose nodes keep their order."""
-    graph_module.check_size(name, graph.number_of_nodes(), graph.number_of_edges())
+    check_size(name, graph.number_of_nodes(), graph.number_of_edges())
     node = {label: number for number, label in enumerate(graph.nodes)}
     pairs = np.array([(node[tail], node[head]) for tail, head in graph.edges()], dtype=np.int64).reshape(
         -1, 2
@@ -385,9 +383,16 @@ def _from_file(path: Path, graph: Any) -> Graph:
         values = [str(data.get(attribute, "")) for _, data in graph.nodes(data=True)]
         labels = [unicodedata.normalize("NFC", value.strip()) for value in values]
         if all(labels) and len(set(labels)) == len(labels):
-            return _from_networkx(path.stem, graph, labels, (f"Nodes are named by their {attribute!r}.",))
+            return _from_networkx(
+                _name_of(path), graph, labels, (f"Nodes are named by their {attribute!r}.",)
+            )
     labels = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
-    return _from_networkx(path.stem, graph, labels)
+    return _from_networkx(_name_of(path), graph, labels)
+
+
+def _name_of(path: Path) -> str:
+    """The file's name without its ending; a name that is no Unicode, which file systems allow, is mended."""
+    return path.stem.encode(errors="replace").decode()
 
 
 def _first_line(error: Exception) -> str:
