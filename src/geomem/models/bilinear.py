@@ -8,7 +8,7 @@ from torch import Tensor
 
 from geomem.models.configuration import Associative, Bilinear
 from geomem.models.layers import apply_linear, look_up, read_out
-from geomem.models.model import Parameters, compute_logits
+from geomem.models.model import Parameters, compute_logits, compute_noisy_logits
 from geomem.models.randomness import generator_for
 
 
@@ -29,6 +29,25 @@ def compute_bilinear_logits(
     table = parameters["token_embedding"]
     hidden = apply_linear(look_up(table, prefixes[:, -1]), parameters["weight"], parameters["bias"])
     return read_out(hidden if dropout_mask is None else hidden * dropout_mask, table)
+
+
+@compute_noisy_logits.register(Bilinear)
+def compute_dropped_logits(
+    model: Bilinear,
+    parameters: Parameters,
+    prefixes: Int[Tensor, "example seq"],
+    *,
+    seeds: Sequence[int],
+    step: int,
+) -> Float[Tensor, "run example vocab"] | None:
+    """Logits with dropout on W e_u + b; None if the model has none."""
+    if not model.dropout:
+        return None
+    bias = parameters["bias"]
+    mask = draw_dropout(
+        model, (len(prefixes), model.width), seeds, step, device=bias.device, dtype=bias.dtype
+    )
+    return compute_bilinear_logits(model, parameters, prefixes, dropout_mask=mask)
 
 
 def draw_dropout(

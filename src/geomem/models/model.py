@@ -1,10 +1,11 @@
-"""What every model can be asked: to start, to compute logits, to show its node embeddings.
+"""What every model can be asked: to start, to compute logits and gradients, to show its node embeddings.
 
 A model is its configuration; its parameters are a dictionary of tensors whose first axis is `run`. The
 functions here choose by the configuration's type (functools.singledispatch).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import singledispatch
 
 import torch
@@ -14,9 +15,29 @@ from torch import Tensor
 from geomem.models.configuration import Model, check_model
 from geomem.models.parameters import ParameterDescription, describe_parameters
 from geomem.models.randomness import generator_for
+from geomem.worlds.tasks import Examples
 
 Parameters = dict[str, Tensor]
 """Tensors by the names of `geomem.models.parameters.describe_parameters`, each with a leading `run` axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the parameters do on the examples, without dropout."""
+
+    losses: Float[Tensor, " run"]
+    logits: Float[Tensor, "run example vocab"]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A fleet's loss as two functions over parameters that change in place."""
+
+    differentiate: Callable[[int], Evaluation | None]
+    """Write the gradient of every run's loss at this step into the flat buffer; return the evaluation if it
+    falls off on the way."""
+    evaluate: Callable[[], Evaluation]
+    """Losses and logits of the parameters as they are now."""
 
 
 def initialize_parameters(
@@ -103,6 +124,36 @@ def compute_logits(
     raise TypeError(f"{type(model).__name__} is not a model; MODELS in models/configuration.py lists them.")
 
 
+@singledispatch
+def compute_noisy_logits(
+    model: Model,
+    parameters: Parameters,
+    prefixes: Int[Tensor, "example seq"],
+    *,
+    seeds: Sequence[int],
+    step: int,
+) -> Float[Tensor, "run example vocab"] | None:
+    """The logits a training step sees where training adds noise; None where it sees `compute_logits`."""
+    return None
+
+
+@singledispatch
+def make_objective(
+    model: Model,
+    parameters: Parameters,
+    gradient: Float[Tensor, "run parameter"],
+    examples: Examples,
+    *,
+    seeds: Sequence[int],
+) -> Objective:
+    """The objective of a fleet on its examples.
+
+    `gradient` is the flat buffer to write into: the trained tensors in the order of `trainable_names`, each
+    flattened. `parameters` hold the tensors that training changes in place.
+    """
+    raise TypeError(f"{type(model).__name__} is not a model; MODELS in models/configuration.py lists them.")
+
+
 def node_embeddings(model: Model, parameters: Parameters, node_count: int) -> Float[Tensor, "run node width"]:
     """The rows of the token embedding that belong to nodes: a view that changes with training, so copy it."""
     return parameters["token_embedding"][:, :node_count].detach()
@@ -119,4 +170,4 @@ def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
 
 
 # At the end, so that importing this module alone makes every architecture known to the functions above.
-from geomem.models import bilinear, node2vec, transformer  # noqa: E402, F401
+from geomem.models import bilinear, node2vec, objective, transformer  # noqa: E402, F401

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from geomem.geometry.dynamics import target_distribution
 from geomem.models.configuration import Node2Vec
-from geomem.models.model import Parameters, compute_logits
-from geomem.models.objective import Evaluation, Objective, make_objective
+from geomem.models.model import Evaluation, Objective, Parameters, compute_logits, make_objective
 from geomem.worlds.tasks import Examples
 
 

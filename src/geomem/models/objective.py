@@ -1,37 +1,25 @@
-"""What training asks of a model at each step: losses, and the gradient written into one flat buffer."""
+"""The loss of models over tokens: examples on the device, exact cross-entropy, gradient by autograd."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.bilinear import compute_bilinear_logits, draw_dropout
-from geomem.models.configuration import Bilinear, Model
-from geomem.models.model import Parameters, compute_logits, count_shared, trainable_names
+from geomem.models.configuration import Associative, Bilinear, Transformer
+from geomem.models.model import (
+    Evaluation,
+    Objective,
+    Parameters,
+    compute_logits,
+    compute_noisy_logits,
+    count_shared,
+    make_objective,
+    trainable_names,
+)
 from geomem.worlds.tasks import Examples
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What the parameters do on the examples, without dropout."""
-
-    losses: Float[Tensor, " run"]
-    logits: Float[Tensor, "run example vocab"]
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """A fleet's loss as two functions over parameters that change in place."""
-
-    differentiate: Callable[[int], Evaluation | None]
-    """Write the gradient of every run's loss at this step into the flat buffer; return the evaluation if it
-    falls off on the way."""
-    evaluate: Callable[[], Evaluation]
-    """Losses and logits of the parameters as they are now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,38 +81,31 @@ def cross_entropy(
     )
 
 
-@singledispatch
-def make_objective(
-    model: Model,
+@make_objective.register(Transformer)
+@make_objective.register(Bilinear)
+@make_objective.register(Associative)
+def make_token_objective(
+    model: Transformer | Bilinear | Associative,
     parameters: Parameters,
     gradient: Float[Tensor, "run parameter"],
     examples: Examples,
     *,
     seeds: Sequence[int],
 ) -> Objective:
-    """The objective of a fleet on its examples.
-
-    `gradient` is the flat buffer to write into: the trained tensors in the order of `trainable_names`, each
-    flattened. `parameters` hold the tensors that training changes in place.
-    """
-    device, dtype = gradient.device, gradient.dtype
-    data = put_examples(examples, examples.vocabulary_size, device=device, dtype=dtype)
+    """The exact cross-entropy of models over tokens, differentiated by autograd."""
+    data = put_examples(examples, examples.vocabulary_size, device=gradient.device, dtype=gradient.dtype)
     names = trainable_names(model)
     leaves = [parameters[name].detach().requires_grad_() for name in names]
     live = parameters | dict(zip(names, leaves, strict=True))
 
     def differentiate(step: int) -> Evaluation | None:
-        if dropped := isinstance(model, Bilinear) and model.dropout > 0:
-            shape = (examples.example_count, model.width)
-            mask = draw_dropout(model, shape, seeds, step, device=device, dtype=dtype)
-            logits = compute_bilinear_logits(model, live, data.prefixes, dropout_mask=mask)
-        else:
-            logits = compute_logits(model, live, data.prefixes, shared=data.shared)
+        noisy = compute_noisy_logits(model, live, data.prefixes, seeds=seeds, step=step)
+        logits = compute_logits(model, live, data.prefixes, shared=data.shared) if noisy is None else noisy
         losses = cross_entropy(logits, data)
         # Runs share no parameter, so the gradient of the sum is every run's own gradient.
         gradients = torch.autograd.grad(losses.sum(), leaves)
         torch.cat([part.flatten(1) for part in gradients], dim=1, out=gradient)
-        return None if dropped else Evaluation(losses.detach(), logits.detach())
+        return Evaluation(losses.detach(), logits.detach()) if noisy is None else None
 
     @torch.no_grad()
     def evaluate() -> Evaluation:

@@ -22,7 +22,7 @@ def compute_transformer_logits(
     *,
     shared: int | None = None,
 ) -> Float[Tensor, "run example vocab"]:
-    """Logits after the last token: x += Attention(LN x), x += MLP(LN x) per block, LN, read-out without bias."""
+    """Logits after the last token; a block is x += Attention(LN x), x += MLP(LN x); then LN, read-out."""
     positions = parameters.get("position_embedding")
     if model.attention:
         shared = count_shared(prefixes) if shared is None else shared

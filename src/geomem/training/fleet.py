@@ -12,8 +12,14 @@ from torch import Tensor
 
 from geomem.errors import InputError
 from geomem.models.configuration import Model, Node2Vec
-from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
-from geomem.models.objective import make_objective, put_examples
+from geomem.models.model import (
+    Parameters,
+    initialize_parameters,
+    make_objective,
+    node_embeddings,
+    trainable_names,
+)
+from geomem.models.objective import put_examples
 from geomem.training.configuration import RunSettings, Training, check_training
 from geomem.training.metrics import METRICS, measure_fleet_step
 from geomem.training.optimizer import AdamState, Rates, adamw_update, gradient_descent_update

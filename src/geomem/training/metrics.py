@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.objective import Evaluation, ExampleTensors, pick_facts
+from geomem.models.model import Evaluation
+from geomem.models.objective import ExampleTensors, pick_facts
 
 METRICS = ("loss", "associative_accuracy", "top1_accuracy", "geometric_level")
 
