@@ -4,6 +4,7 @@ Everything here factorises a shifted Laplacian. That is cheap for tree-like and 
 in the nodes) and grows dense for large random graphs, whose factors fill in.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -31,13 +32,16 @@ RESIDUAL_TOLERANCE = 1e-9
 # A component of at most this many nodes is solved densely, which takes less than a second.
 SMALL_COMPONENT = 1000
 
-# More modes than this beyond those asked for are not listed: their matrix alone is nodes x modes.
-EXTRA_MODES_LIMIT = 1000
+# Most modes that are listed: the work grows with their square, the memory with nodes times modes.
+MODES_LIMIT = 1000
 
 # How far below the lowest eigenvalue to shift, relative to the width of the spectrum. Small, so that the
 # lowest eigenvalues are far apart after inversion; not smaller, so that solves with the shifted matrix keep
 # ten digits.
 SHIFT_MARGIN = 1e-5
+
+# Modes found beyond those asked for, to see the gap behind the last eigenspace.
+SPARE = 8
 
 # Most vectors a Krylov space may hold; on 100,000 nodes they fill 240 MB.
 KRYLOV_LIMIT = 300
@@ -55,7 +59,7 @@ def lowest_modes(
     missed copy of a repeated eigenvalue is noticed and searched for among the vectors orthogonal to those
     found.
 
-    Raises `InputError` if `count` is not between 1 and the number of nodes, or if the eigenspace at the cut
+    Raises `InputError` if `count` is not between 1 and the number of nodes or `MODES_LIMIT`, or if the eigenspace at the cut
     is too large to list; `energy_by_band` then gives its energy without listing it. Raises `ArithmeticError`
     if a residual stays above `RESIDUAL_TOLERANCE`.
 
@@ -63,39 +67,40 @@ def lowest_modes(
     >>> lowest_modes(grid(40, 40), 5, "combinatorial").eigenspaces.tolist()
     [0, 1, 1, 2, 3, 3]
     """
-    if not 1 <= count <= graph.node_count:
+    most = min(graph.node_count, MODES_LIMIT)
+    if not 1 <= count <= most:
         raise InputError(
             f"{count} lowest modes were asked of the graph {graph.name!r} with {graph.node_count:,} nodes; "
-            f"ask for 1 to {graph.node_count:,}."
+            f"ask for 1 to {most:,}."
         )
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
     lowest, _ = trivial_eigenpairs(graph, kind, self_edges=self_edges)
     width = spectral_width(L, kind, lowest.min())
+    # Sorted by component the Laplacian is block diagonal, and a block is cut out at the cost of the block.
     order = np.argsort(labels, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(labels))[:-1])
+    blocks = L[order][:, order]
+    ends = np.cumsum(np.bincount(labels))
+    nodes = np.split(order, ends[:-1])
     values, vectors = [], []
-    for component, nodes in enumerate(parts):
-        part_values, part_vectors = _component_modes(
-            L[nodes][:, nodes], min(count, len(nodes)), float(lowest[component]), width, graph.name
-        )
-        values.append(part_values)
-        vectors.append(part_vectors)
+    for component, end in enumerate(ends):
+        size = len(nodes[component])
+        block = blocks[end - size : end, end - size : end]
+        found = _component_modes(block, min(count, size), float(lowest[component]), width, graph.name)
+        values.append(found[0])
+        vectors.append(found[1])
     all_values = np.concatenate(values)
+    components = np.repeat(np.arange(len(ends)), [len(part) for part in values])
     ranks = np.argsort(all_values, kind="stable")
     groups = eigenspace_groups(all_values[ranks], width)
     chosen = np.zeros(len(all_values), dtype=bool)
     chosen[ranks[groups <= groups[count - 1]]] = True
     _check_group_size(int(chosen.sum()), count, graph.name)
-    padded, components, first = [], [], 0
-    for component, nodes in enumerate(parts):
-        kept = chosen[first : first + len(values[component])]
-        first += len(kept)
-        rows = np.zeros((graph.node_count, int(kept.sum())))
-        rows[nodes] = vectors[component][:, kept]
-        padded.append(rows)
-        components.append(np.full(rows.shape[1], component))
-    return assemble_spectrum(kind, all_values[chosen], np.hstack(padded), np.concatenate(components), width)
+    padded = np.zeros((graph.node_count, int(chosen.sum())))
+    for component in range(len(ends)):
+        columns = np.flatnonzero(components[chosen] == component)
+        padded[np.ix_(nodes[component], columns)] = vectors[component][:, chosen[components == component]]
+    return assemble_spectrum(kind, all_values[chosen], padded, components[chosen], width)
 
 
 def trivial_eigenpairs(
@@ -107,8 +112,7 @@ def trivial_eigenpairs(
     iteration on all components at once, each with its own shift. A bold shift is the quotient less the
     residual; where the solution then changes sign the shift was not below the lowest eigenvalue (the inverse
     of an M-matrix is positive), and that component repeats with Noda's shift min_i (L x)_i / x_i, which
-    always is
-    (Collatz, Wielandt). Raises `ArithmeticError` if it does not converge.
+    always is. Raises `ArithmeticError` if it does not converge.
 
     >>> from geomem.worlds.families import irregular
     >>> (-trivial_eigenpairs(irregular())[0]).round(3).tolist()
@@ -251,29 +255,30 @@ def _component_modes(
     """At least the `count` lowest eigenpairs of one component, ending at the end of an eigenspace."""
     size = len(L.diagonal())
     if size <= SMALL_COMPONENT:
-        return np.linalg.eigh(L.toarray())
+        values, vectors = np.linalg.eigh(L.toarray())
+        groups = eigenspace_groups(values, width)
+        end = int((groups <= groups[count - 1]).sum())
+        # A copy, not a view that keeps the whole square alive: there may be thousands of components.
+        return values[:end], vectors[:, :end].copy()
     shift = lowest - SHIFT_MARGIN * width
     factors = factorize(L - shift * sparse.eye_array(size))
     values, vectors = np.empty(0), np.empty((size, 0))
-    # A handful more than asked, to see the gap behind the last eigenspace.
-    wanted = count + 8
+    wanted = count + SPARE
     while True:
-        _check_group_size(wanted - 8, count, name)
+        # The Lanczos solver cannot list nearly all of them.
         if wanted >= size - 1:
-            return np.linalg.eigh(L.toarray())
+            values, vectors = np.linalg.eigh(L.toarray())
+            return values, vectors
         values, vectors = _extend_lowest(L, factors.solve, shift, vectors, wanted)
-        gaps = np.flatnonzero(np.diff(values) > EIGENSPACE_TOLERANCE * width) + 1
-        gaps = gaps[gaps >= count]
-        if len(gaps) == 0:
-            # The eigenspace runs on past the list: count how far. The offset only has to clear rounding.
-            end = float(values[-1])
-            wanted = count_below(L, end + 1e-7 * width, end + 2e-7 * width) + 8
-            continue
-        end = gaps[0]
-        total = count_below(L, float(values[end - 1]), float(values[end]))
+        end, total = _find_cut(L, values, count, width)
         if total == end:
             break
-        wanted = len(values) + total - end
+        if total < end:
+            raise ArithmeticError(
+                f"Of the lowest modes of the graph {name!r} {end} were found where only {total} can be."
+            )
+        _check_group_size(total, count, name)
+        wanted = len(values) + total - end + SPARE
     values, vectors = values[:end], vectors[:, :end]
     residuals = np.linalg.norm(L @ vectors - vectors * values, axis=0)
     if residuals.max() > RESIDUAL_TOLERANCE * width:
@@ -282,6 +287,28 @@ def _component_modes(
             f"{RESIDUAL_TOLERANCE * width:.1e}; compute the full spectrum instead."
         )
     return values, vectors
+
+
+def _find_cut(
+    L: sparse.csr_array, values: Float[np.ndarray, " mode"], count: int, width: float
+) -> tuple[int, int]:
+    """Where the eigenspace of the `count`-th mode ends: in the list of `values`, and among all eigenvalues.
+
+    The two differ as long as the list lacks copies.
+    """
+    ends = np.flatnonzero(np.diff(values) > EIGENSPACE_TOLERANCE * width) + 1
+    gaps = [(int(end), float(values[end - 1]), float(values[end])) for end in ends]
+    # Nothing is known above the list; a place just far enough above it to clear rounding stands for the gap.
+    gaps.append((len(values), float(values[-1]) + 1e-7 * width, float(values[-1]) + 2e-7 * width))
+    first = next(number for number, gap in enumerate(gaps) if gap[0] >= count)
+    end, low, high = gaps[first]
+    total = count_below(L, low, high)
+    if total > end:
+        # Copies are missing, so the `count`-th mode may come earlier than it does in the list.
+        cut = bisect_left(gaps[:first], count, key=lambda gap: count_below(L, gap[1], gap[2]))
+        end, low, high = gaps[cut]
+        total = count_below(L, low, high)
+    return end, total
 
 
 def _extend_lowest(
@@ -348,7 +375,7 @@ def _gap_between(low: float, high: float, others: Float[np.ndarray, " component"
 
 
 def _check_group_size(modes: int, count: int, name: str) -> None:
-    if modes > count + EXTRA_MODES_LIMIT:
+    if modes > MODES_LIMIT:
         raise InputError(
             f"The {count} lowest modes of the graph {name!r} end inside an eigenspace that reaches to mode "
             f"{modes:,}, too many to list; ask for fewer modes, or for its energy with energy_by_band."
