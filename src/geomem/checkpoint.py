@@ -102,7 +102,7 @@ def require_disk(path: Path, needed_bytes: int) -> None:
         )
 
 
-def format_bytes(count: float) -> str:
+def format_bytes(count: int | float) -> str:
     """A number of bytes for people.
 
     >>> format_bytes(900), format_bytes(2_500_000)

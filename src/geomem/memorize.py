@@ -112,9 +112,9 @@ def memorize(
     ((0, 1, 2), 'cycle-15')
     """
     graph = find_world(world)
-    model = find_model(model)
+    model = _in_types(find_model(model))
     task = task or EdgeMemorization()
-    training = training or default_training(model)
+    training = _in_types(training or default_training(model))
     check_model(model)
     check_training(training)
     seeds = _check_seeds(seeds)
@@ -123,9 +123,9 @@ def memorize(
     kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},
-        "task": {"kind": "edge-memorization", **_plain(task)},
-        "model": {"kind": kind, **_plain(model)},
-        "training": _plain(training),
+        "task": {"kind": "edge-memorization", **asdict(task)},
+        "model": {"kind": kind, **asdict(model)},
+        "training": asdict(training),
         "seeds": list(seeds),
     }
     digest = configuration_hash(configuration)
@@ -262,14 +262,18 @@ def available_memory(device: str = "cpu") -> int:
     return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _plain(configuration: Any) -> dict[str, Any]:
-    """A dataclass as JSON values: 1 given for a float is 1.0, so that equal settings have equal hashes."""
+def _in_types(configuration: Any) -> Any:
+    """The same dataclass with 1.0 where 1 was given for a fraction, so that equal settings have equal hashes."""
     types = get_type_hints(type(configuration))
     convert = {float: float, int: index}
-    return {
-        name: convert.get(types[name], lambda value: value)(value)
-        for name, value in asdict(configuration).items()
-    }
+    values = {}
+    for name, value in asdict(configuration).items():
+        try:
+            values[name] = convert[types[name]](value) if types[name] in convert else value
+        except (TypeError, ValueError) as error:
+            noun = "whole number" if types[name] is int else "number"
+            raise InputError(f"{name} is {value!r}; give a {noun}.") from error
+    return type(configuration)(**values)
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

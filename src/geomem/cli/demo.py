@@ -13,8 +13,9 @@ from geomem.worlds.tasks import EdgeMemorization
 
 DESCRIPTION = """Store one small graph in five ways and write the report, in under a minute.
 
-A path-star of 4 arms and 17 nodes goes into a lookup table (the associative control), Node2Vec, a Transformer,
-and a Transformer that is asked for every node itself as well; the borders of Europe go into Node2Vec."""
+A path-star of 4 arms and 17 nodes goes into a lookup table (the associative control), Node2Vec, a
+Transformer, and a Transformer that is asked for every node itself as well; the borders of Europe go into
+Node2Vec."""
 
 
 @dataclass(frozen=True)

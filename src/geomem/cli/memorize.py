@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
-    """The world's name or path, and options by group: `fleet`, `world` (if built-in), `model`, `task`, `training`.
+    """The world's name or path, and options by group: fleet, world (of built-in ones), model, task, training.
 
     >>> world, options = read_arguments(["cycle", "--nodes", "6", "--model", "node2vec", "--width", "8"])
     >>> world, options.world, options.model.width, options.training.steps

@@ -20,6 +20,8 @@ class ReportOptions:
     """Run directories, as `geomem memorize` prints them."""
     out: Path = Path("report.html")
     """The HTML file that is written."""
+    figures: Path | None = None
+    """A directory for every picture as PDF and SVG, with its data as CSV."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,5 +30,5 @@ def run(arguments: Sequence[str]) -> int:
     options = parse_options(ReportOptions, arguments, verb="report", description=description)
     if not options.runs:
         raise InputError("Give one run directory or more, as in `geomem report runs/* --out report.html`.")
-    print(write_report([read_fleet(path) for path in options.runs], options.out))
+    print(write_report([read_fleet(path) for path in options.runs], options.out, options.figures))
     return 0
