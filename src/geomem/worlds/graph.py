@@ -265,10 +265,10 @@ def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[n
         raise InputError(
             f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars."
         )
-    hops = np.arange(graph.node_count)
+    hops, parents = list(range(graph.node_count)), parents.tolist()
     # Breadth-first order puts parents before children: one pass hands every node its ancestor below the root.
-    for node in order[1:]:
+    for node in order[1:].tolist():
         if parents[node] != graph.root:
             hops[node] = hops[parents[node]]
     leaves = np.flatnonzero((node_degrees(graph) == 1) & (np.arange(graph.node_count) != graph.root))
-    return leaves, hops[leaves]
+    return leaves, np.array(hops)[leaves]

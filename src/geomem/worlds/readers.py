@@ -203,7 +203,7 @@ def _read_edge_list(path: Path, text: str) -> Graph:
 
 
 def _find_delimiter(lines: Sequence[str]) -> str:
-    """The first of tab, comma, semicolon that the first line and half of all have outside quotes, or blank."""
+    """The first of tab, comma, semicolon that the first line and half of all lines have, else a blank."""
     outside = [re.sub(r'"[^"]*"', "", line) if '"' in line else line for line in lines]
     for mark in "\t,;":
         if mark in outside[0] and 2 * sum(mark in line for line in outside) >= len(lines):
@@ -222,10 +222,11 @@ def _split_lines(
             row = next(reader)
             if reader.line_num != start + 1:
                 raise csv.Error("a quoted label goes on in the next line")
-        except csv.Error:
+        except csv.Error as error:
+            wrong = "a far too long label" if "limit" in str(error) else "a double quote out of place"
             raise InputError(
-                f"Line {number} of {path} has a double quote out of place; put the whole label in double "
-                "quotes and double those inside."
+                f"Line {number} of {path} has {wrong}; "
+                "put a label with quotes or separators in double quotes, and double those inside."
             ) from None
         yield row
 
@@ -282,7 +283,8 @@ def _clean_labels(
     path: Path, numbers: Sequence[int], tails: list[str], heads: list[str]
 ) -> tuple[list[str], list[str]]:
     """Both columns without blanks at the ends and in form NFC."""
-    clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in {*tails, *heads}}
+    cells = dict.fromkeys(itertools.chain(tails, heads))
+    clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in cells}
     for cell, label in clean.items():
         if not 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
             number = numbers[(tails if cell in tails else heads).index(cell)]
