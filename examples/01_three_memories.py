@@ -22,7 +22,7 @@ portraits = {name: geomem.measure_fleet(fleet) for name, fleet in fleets.items()
 print(f"{'model':12} {'edges recalled':>15} {'geometric level':>16}  reading of each seed")
 for name, portrait in portraits.items():
     recalled, level = portrait["associative_accuracy"].mean, portrait["geometric_level"].mean
-    print(f"{name:12} {recalled:15.0%} {level:16.2f}  {', '.join(portrait.readings)}")
+    print(f"{name:12} {recalled:15.0%} {level:z16.2f}  {', '.join(portrait.readings)}")
 
 # %%
 # Cosine by graph distance: a geometry falls with it, a lookup table is flat, a zig-zag alternates.

@@ -16,12 +16,13 @@ from geomem.geometry.projection import pca
 EDGES = """# who shares an office with whom
 Łucja\tBen
 Ben\tΧλόη
-Χλόη\tŁucja
 Χλόη\tDai
 Dai\tEmre
-Emre\tDai
 Emre\t藤
-藤\tDai
+藤\tGrete
+Grete\tŁucja
+Grete\tBen
+Ben\tGrete
 """
 Path("offices.tsv").write_text(EDGES, encoding="utf-8")
 world = geomem.read_graph("offices.tsv")
