@@ -6,6 +6,32 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
+class _Product(torch.autograd.Function):
+    """x Wᵀ + b, whose backward pass writes the gradient of W as it is stored.
+
+    Autograd through `W.transpose(1, 2)` makes a transposed gradient, and copying it into place took a third
+    of a step at width 512.
+    """
+
+    @staticmethod
+    def forward(ctx, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(inputs, weight)
+        if bias is None:
+            return torch.bmm(inputs, weight.transpose(1, 2))
+        return torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx, *upstreams: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        (upstream,) = upstreams
+        inputs, weight = ctx.saved_tensors
+        for_inputs, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            torch.bmm(upstream, weight) if for_inputs else None,
+            torch.bmm(upstream.transpose(1, 2), inputs) if for_weight else None,
+            upstream.sum(dim=1) if for_bias else None,
+        )
+
+
 def apply_linear(
     inputs: Float[Tensor, "run row input"],
     weight: Float[Tensor, "run output input"],
@@ -16,7 +42,7 @@ def apply_linear(
     >>> apply_linear(torch.ones(1, 1, 2), torch.ones(1, 3, 2), torch.zeros(1, 3)).tolist()
     [[[2.0, 2.0, 2.0]]]
     """
-    return torch.baddbmm(bias[:, None], inputs, weight.transpose(1, 2))
+    return _Product.apply(inputs, weight, bias)
 
 
 def normalize_layer(
@@ -40,4 +66,4 @@ def read_out(
     states: Float[Tensor, "run example width"], table: Float[Tensor, "run vocab width"]
 ) -> Float[Tensor, "run example vocab"]:
     """Scores of every token: the products of its embedding with the state."""
-    return torch.bmm(states, table.transpose(1, 2))
+    return _Product.apply(states, table, None)
