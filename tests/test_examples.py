@@ -46,5 +46,7 @@ def test_example_is_short_and_titled(example):
     text = example.read_text()
     title, line, *_ = ast.get_docstring(ast.parse(text)).splitlines()
     assert line == "=" * len(title)
-    code = [line for line in text.split('"""', 2)[2].splitlines() if line.strip() and not line.startswith("#")]
+    code = [
+        line for line in text.split('"""', 2)[2].splitlines() if line.strip() and not line.startswith("#")
+    ]
     assert len(code) <= 40
