@@ -1,4 +1,4 @@
-"""Pictures of a fleet: what they show (`views`), the numbers behind them (`tables`), matplotlib (`drawing`)."""
+"""Pictures of a fleet: what they show (`views`), their numbers (`tables`), matplotlib (`drawing`)."""
 
 from geomem.figures.drawing import (
     draw_curves,

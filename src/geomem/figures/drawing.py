@@ -1,4 +1,4 @@
-"""A fleet's pictures for papers and READMEs: matplotlib figures from a `FleetView`, saved as PDF, SVG and CSV."""
+"""A fleet's pictures for papers and READMEs: matplotlib figures, saved as PDF and SVG, with data as CSV."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
 from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours
@@ -25,7 +26,7 @@ from geomem.figures.tables import (
 from geomem.figures.views import FleetView
 
 # Hash salt and missing dates make files byte-equal for equal data; text stays text in both formats.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -45,6 +46,8 @@ def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, 
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = tuple(stem.with_name(f"{stem.name}.{kind}") for kind in ("pdf", "svg", "csv"))
     with matplotlib.rc_context(STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # solved once for both files
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "geomem", "Producer": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": "geomem"})
     table.write_csv(paths[2])
@@ -113,42 +116,97 @@ def _paint_graph(
     points = _project(places)
     nearness = np.clip((points[:, 2] + 1) / 2, 0, 1)
     size = min(90.0, 1600 / len(points))
-    for tail, head in view.edges:
-        near = float(nearness[[tail, head]].mean())
-        axes.plot(
-            *points[[tail, head], :2].T, color=theme.edge, linewidth=0.6 + 1.0 * near, alpha=0.35 + 0.55 * near,
-            zorder=1 + near, solid_capstyle="round",
-        )  # fmt: skip
+    near = nearness[view.edges].mean(axis=1)
+    order = np.argsort(near)
+    fog = [to_rgba(theme.edge, 0.35 + 0.55 * depth) for depth in near[order]]
+    segments = points[view.edges[order], :2]
+    axes.add_collection(
+        LineCollection(list(segments), colors=fog, linewidths=0.6 + near[order], capstyle="round")
+    )
     colours = np.array(node_colours(np.linspace(0, 1, len(points)), view.branches, theme))
     order = np.argsort(points[:, 2])
     sizes = size * (0.6 + 0.7 * nearness) * np.where(np.arange(len(points)) == view.root, 1.9, 1.0)
     axes.scatter(
-        points[order, 0], points[order, 1], s=sizes[order], c=colours[order], edgecolors=theme.card, linewidths=0.9,
+        *points[order, :2].T,
+        s=sizes[order],
+        c=colours[order],
+        edgecolors=theme.card,
+        linewidths=0.9,
         zorder=3,
-    )  # fmt: skip
+    )
     if labels:
-        for label, (x, y, _) in zip(view.labels, points, strict=True):
-            axes.annotate(
-                label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=6, color=theme.ink
-            )
+        _paint_labels(axes, view.labels, points[:, :2], 6.0, 90.0, theme)
     axes.set_xlim(-1.25, 1.25)
     axes.set_ylim(-1.25, 1.25)
     axes.set_aspect("equal")
     axes.set_axis_off()
 
 
+def place_labels(
+    lengths: list[int], points: Float[np.ndarray, "node 2"], size: float
+) -> list[tuple[float, float] | None]:
+    """Offset of each label from its dot so that none covers another; None where none fits.
+
+    `points` and the offsets are in points of 1/72 inch, `lengths` in characters of a font of the given size.
+    """
+    boxes = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
+    offsets: list[tuple[float, float] | None] = []
+    for own, (length, (x, y)) in enumerate(zip(lengths, points, strict=True)):
+        wide, high = length * size * 0.6, size * 1.1
+        spots = [(5, -high / 3), (-5 - wide, -high / 3), (-wide / 2, 5), (-wide / 2, -5 - 0.8 * high)]
+        spots += [(3, 4), (3, -4 - high), (-3 - wide, 4), (-3 - wide, -4 - high)]
+        offsets.append(None)
+        for dx, dy in spots:
+            box = (x + dx, y + dy, x + dx + wide, y + dy + 0.8 * high)
+            if not any(
+                box[0] < other[2] and box[2] > other[0] and box[1] < other[3] and box[3] > other[1]
+                for i, other in enumerate(boxes)
+                if i != own
+            ):
+                boxes.append(box)
+                offsets[-1] = (dx, dy)
+                break
+    return offsets
+
+
+def _paint_labels(
+    axes: Axes,
+    labels: list[str],
+    places: Float[np.ndarray, "node 2"],
+    size: float,
+    points_per_unit: float,
+    theme: Theme,
+) -> None:
+    offsets = place_labels([len(label) for label in labels], places * points_per_unit, size)
+    for label, (x, y), offset in zip(labels, places, offsets, strict=True):
+        if offset is not None:
+            text = axes.annotate(
+                label,
+                (x, y),
+                xytext=offset,
+                textcoords="offset points",
+                fontsize=size,
+                color=theme.ink,
+                zorder=4,
+            )
+            # Otherwise the layout is solved around every label anew, which takes seconds.
+            text.set_in_layout(False)
+
+
 def _paint_reading(axes: Axes, view: FleetView, theme: Theme) -> None:
-    colour = getattr(theme, READING_COLOURS.get(view.portrait.reading, "slate"))
-    place = {"transform": axes.transAxes, "ha": "center", "va": "top"}
-    axes.text(0.5, 0.04, view.portrait.reading, fontsize=13, fontweight="bold", color=colour, **place)
-    axes.text(0.5, -0.055, view.model, fontsize=8.5, color=theme.muted, **place)
+    colour = getattr(theme, READING_COLOURS[view.portrait.reading])
+    axes.set_ylim(-1.6, 1.25)
+    axes.text(
+        0, -1.2, view.portrait.reading, fontsize=14, fontweight="bold", color=colour, ha="center", va="top"
+    )
+    axes.text(0, -1.42, view.model, fontsize=8.5, color=theme.muted, ha="center", va="top")
 
 
 @_styled
 def side_by_side(fleet_a: FleetView, fleet_b: FleetView, *, theme: str = "light", run: int = 0) -> Figure:
     """The same graph stored two ways: principal components after the last step, each with its reading."""
     colours = THEMES[theme]
-    figure = _figure(8.4, 4.5, colours)
+    figure = _figure(8.4, 4.7, colours)
     for column, view in enumerate((fleet_a, fleet_b)):
         axes = _axes(figure, colours, 1, 2, column + 1)
         _paint_graph(axes, view, view.places[run, -1], colours)
@@ -175,31 +233,33 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
         run = int(np.argsort(view.map_correlations)[(len(view.map_correlations) - 1) // 2])
     true = view.graph.coordinates[view.nodes]
     learned = view.learned_maps[run]
-    figure = _figure(10.4, 5.2, theme)
+    figure = _figure(10.4, 5.0, theme)
     colours = node_colours(_shares(true[:, 0]), None, theme)
+    both = np.concatenate([true, learned])
+    low, high = both.min(axis=0), both.max(axis=0)
+    low, high = low - 0.06 * (high - low), high + (high - low) * [0.12, 0.06]
+    scale = min(5.0 * 72 / (high - low)[0], 4.7 * 72 / (high - low)[1])
     titles = (
         "The map",
         f"What {view.model.split(',')[0]} made of the borders alone, r = {view.map_correlations[run]:.2f}",
     )
     for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
         axes = _axes(figure, theme, 1, 2, column + 1)
-        for tail, head in view.edges:
-            axes.plot(*places[[tail, head]].T, color=theme.edge, linewidth=0.9, alpha=0.6, zorder=1)
+        axes.add_collection(
+            LineCollection(list(places[view.edges]), colors=theme.edge, linewidths=0.9, alpha=0.6)
+        )
         axes.scatter(*places.T, s=34, c=colours, edgecolors=theme.card, linewidths=0.8, zorder=2)
-        for label, (x, y) in zip(view.labels, places, strict=True):
-            axes.annotate(
-                label,
-                (x, y),
-                xytext=(3.5, 3),
-                textcoords="offset points",
-                fontsize=5.6,
-                color=theme.ink,
-                zorder=3,
-            )
+        _paint_labels(axes, view.labels, places, 5.8, scale, theme)
         axes.set_title(title)
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_xlim(low[0], high[0])
+        axes.set_ylim(low[1], high[1])
+        axes.set_aspect("equal")
         axes.set_axis_off()
     return figure
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
@@ -223,7 +283,7 @@ def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
 def draw_heatmap(view: FleetView) -> Figure:
     """Cosine of every two nodes after the last step (mean over seeds) beside their graph distance."""
     figure = _figure(8.2, 3.9, LIGHT)
-    labels = [view.labels[place] for place in view.heatmap_nodes]
+    labels = [_shortened(view.labels[place], 14) for place in view.heatmap_nodes]
     finite = np.where(np.isfinite(view.distances), view.distances, np.nan)
     panels = (
         ("Cosine similarity", view.cosines[:, -1].mean(axis=0), LIGHT.diverging, -1.0, 1.0),
@@ -240,6 +300,15 @@ def draw_heatmap(view: FleetView) -> Figure:
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
         bar.ax.tick_params(labelsize=7, colors=LIGHT.muted)
     return figure
+
+
+def _step_axis(axes: Axes) -> None:
+    axes.set_xscale("symlog", linthresh=1)
+    last = axes.get_xlim()[1]
+    ticks = [0] + [10**power for power in range(12) if 10**power <= last]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("training step")
 
 
 def _band(axes: Axes, x: np.ndarray, rows: pl.DataFrame, colour: str, label: str) -> None:
@@ -264,15 +333,14 @@ def draw_curves(view: FleetView) -> Figure:
         rows = table.filter(pl.col("metric") == metric)
         _band(axes, rows["step"].to_numpy(), rows, colour, label)
     for axes in (left, right):
-        axes.set_xlabel("training step")
-        axes.set_xscale("symlog", linthresh=1)
+        _step_axis(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
     return figure
 
 
 @_styled
 def draw_spectrum(view: FleetView) -> Figure:
-    """Share of the embedding's energy per distinct Laplacian eigenvalue, beside an embedding without preference."""
+    """Share of the embedding's energy per distinct Laplacian eigenvalue, beside that of no preference."""
     figure = _figure(7.0, 3.2, LIGHT)
     axes = _axes(figure, LIGHT, 1, 1, 1)
     table = tabulate_spectrum(view)
@@ -280,13 +348,18 @@ def draw_spectrum(view: FleetView) -> Figure:
     spread = np.stack([mean - table["low"].to_numpy(), table["high"].to_numpy() - mean])
     axes.bar(x, mean, color=LIGHT.accent, width=0.72, yerr=np.maximum(spread, 0), ecolor=LIGHT.ink)
     axes.plot(
-        x, table["expected"], "_", color=LIGHT.warm, markersize=14, markeredgewidth=2, label="no preference"
+        *(x, table["expected"].to_numpy(), "_"),
+        color=LIGHT.warm,
+        markersize=max(2.0, 300 / max(20, len(table))),
+        markeredgewidth=2,
+        label="no preference",
     )
-    if len(table) <= 40:
-        names = [
-            f"{value:.3g} ×{count}" for value, count in table.select("eigenvalue", "multiplicity").rows()
-        ]
-        axes.set_xticks(x, names, rotation=60, ha="right", fontsize=7)
+    names = [
+        f"{value:.3g}" + (f" ×{count}" if count > 1 else "")
+        for value, count in table.select("eigenvalue", "multiplicity").rows()
+    ]
+    every = -(-len(table) // 24)
+    axes.set_xticks(x[::every], names[::every], rotation=60, ha="right", fontsize=7)
     axes.set_xlabel("Laplacian eigenvalue × multiplicity, smooth to rough")
     axes.set_ylabel("share of energy")
     axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
@@ -323,8 +396,7 @@ def draw_dynamics(view: FleetView) -> Figure:
         for eigenvalue, colour in zip(eigenvalues, colours, strict=True):
             rows = table.filter(pl.col("eigenvalue") == eigenvalue)
             axes.plot(rows["step"], rows[name], color=colour, linewidth=1.5, label=f"{eigenvalue:.3g}")
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlabel("training step")
+        _step_axis(axes)
         axes.set_title(label)
         if column == 0 and len(eigenvalues) <= 12:
             axes.legend(

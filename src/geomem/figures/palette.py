@@ -1,4 +1,4 @@
-"""The one set of colours of every picture, chosen to be told apart by colour-blind eyes, on paper and on screens."""
+"""The one set of colours of every picture, to be told apart by colour-blind eyes, in light and dark."""
 
 from dataclasses import dataclass
 
@@ -103,7 +103,7 @@ def contrast_ratio(first: str, second: str) -> float:
 def node_colours(
     order_shares: Float[np.ndarray, " node"], branches: list[int] | None, theme: Theme
 ) -> list[str]:
-    """Colour of every node: by branch where the graph has a root (branch -1), else along the ramp by its place 0 to 1.
+    """Colour of every node: by branch (-1 is the root) where there are any, else along the ramp from 0 to 1.
 
     >>> node_colours(np.array([0.0, 1.0]), None, LIGHT)
     ['#2f3f7d', '#f0b13c']

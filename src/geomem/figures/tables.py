@@ -10,7 +10,7 @@ from geomem.figures.views import FleetView
 
 
 def tabulate_embedding(view: FleetView) -> pl.DataFrame:
-    """Places in three dimensions: seed, step, node, label, principal components (and Laplacian coordinates)."""
+    """Places in three dimensions: seed, step, node, label, principal components, Laplacian coordinates."""
     runs, snapshots, nodes, _ = view.places.shape
     run, snapshot, node = (axis.ravel() for axis in np.indices((runs, snapshots, nodes)))
     columns = {
@@ -60,7 +60,7 @@ def tabulate_curves(view: FleetView) -> pl.DataFrame:
 def tabulate_spectrum(view: FleetView) -> pl.DataFrame:
     """Share of ‖V‖² per distinct Laplacian eigenvalue: eigenvalue, multiplicity, mean, low, high, expected.
 
-    `expected` is the share of an embedding that prefers no direction: the multiplicity over the number of nodes.
+    `expected` is the share of an embedding that prefers no direction: multiplicity over number of nodes.
     """
     portrait = view.portrait
     return pl.DataFrame(
@@ -91,7 +91,7 @@ def tabulate_shells(view: FleetView) -> pl.DataFrame:
 
 
 def tabulate_dynamics(view: FleetView) -> pl.DataFrame:
-    """Node2Vec along each eigenspace: step, eigenvalue, multiplicity, projection (and gradient), means over seeds.
+    """Node2Vec on each eigenspace: step, eigenvalue, multiplicity, projection, gradient; means over seeds.
 
     Raises `ValueError` if the fleet has no dynamics.
     """

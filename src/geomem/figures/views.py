@@ -1,7 +1,8 @@
 """What the pictures of a fleet show: node order, places in three dimensions, curves, heatmaps, spectra, maps.
 
 A `FleetView` is computed once; every picture, in a file or on the report's page, is a function of it.
-Axis names: `run`, `snapshot`, `node` (the shown ones, in display order), `row` (of the metrics), `eigenspace`.
+Axis names: `run`, `snapshot`, `node` (the shown ones, in display order), `row` (of a heatmap), `step`,
+`eigenspace`.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_
 from geomem.worlds.tasks import edge_examples
 
 DRAWN_NODES = 1200
-"""Nodes drawn in three dimensions at most; a connected piece of a larger graph is drawn and the page says so."""
+"""Nodes drawn in three dimensions at most; of a larger graph a connected piece is drawn, and it is said."""
 DRAWN_EDGES = 4000
 HEATMAP_NODES = 120
 """Rows of a heatmap at most; of a larger graph every so-manieth node is shown."""
@@ -68,7 +69,7 @@ class FleetView:
     explained: Float[np.ndarray, "run snapshot"]
     """Share of each snapshot's variance that the three axes show."""
     modes: Float[np.ndarray, "run snapshot node 3"] | None
-    """The graph's own three smoothest modes, each stretched by the embedding's share on it; None if not listable."""
+    """The graph's three smoothest modes, each stretched by the embedding's share on it; None if not listable."""
     heatmap_nodes: Int[np.ndarray, " row"]
     """Places in `nodes` of the heatmaps' rows."""
     cosines: Float[np.ndarray, "run snapshot row row"]
@@ -192,8 +193,8 @@ def describe_model(model: dict[str, Any]) -> str:
 def display_order(graph: Graph) -> tuple[Int[np.ndarray, " node"], str]:
     """Order of the nodes in heatmaps and colours, and that order in words.
 
-    A tree with a root: the root, then branch after branch. Labels that are numbers: as numbered. Otherwise along
-    the Fiedler vector of every connected component, which brings neighbours close together.
+    A graph with a root: the root, then branch after branch. Labels that are numbers: as numbered. Otherwise
+    along the Fiedler vector of every connected component, which brings neighbours close together.
 
     >>> from geomem.worlds.families import path_star
     >>> graph = path_star(arms=2, length=3)
@@ -286,7 +287,7 @@ def _fitted_places(
 def _stretched_modes(
     graph: Graph, snapshots: Float[np.ndarray, "run snapshot all width"], nodes: Int[np.ndarray, " node"]
 ) -> Float[np.ndarray, "run snapshot node 3"] | None:
-    """Laplacian coordinates, every axis stretched by sqrt(energy of its eigenspace / (its dimension · ‖V‖²))."""
+    """Laplacian coordinates, each axis stretched by sqrt(energy of its eigenspace / (dimension · ‖V‖²))."""
     count = min(4, graph.node_count)
     try:
         spectrum = lowest_modes(graph, count)

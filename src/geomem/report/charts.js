@@ -20,17 +20,17 @@ function withAlpha(colour, alpha) {
 }
 
 function baseLayout(theme, width) {
-  const axis = {
+  const axis = () => ({
     gridcolor: withAlpha(theme.line, 0.75), linecolor: theme.line, zerolinecolor: theme.line, tickcolor: theme.line,
     title: { font: { size: 12, color: theme.muted }, standoff: 8 }, automargin: true, fixedrange: width < 700,
-  };
+  });
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: width < 700 ? false : "zoom",
     font: { family: "system-ui, -apple-system, 'Segoe UI', sans-serif", size: 12, color: theme.muted },
     margin: { l: 44, r: 12, t: 12, b: 40 }, showlegend: false, hovermode: "closest",
     hoverlabel: { bgcolor: theme.ink, bordercolor: theme.ink, font: { color: theme.card, size: 12.5 }, align: "left" },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { color: theme.ink, size: 12.5 } },
-    xaxis: { ...axis }, yaxis: { ...axis },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { color: theme.ink, size: 12.5 } },
+    xaxis: axis(), yaxis: axis(),
   };
 }
 
@@ -108,9 +108,9 @@ const CHARTS = {
     const names = s.eigenvalue.map((v, i) => `${significant(v)}${s.multiplicity[i] > 1 ? ` ×${s.multiplicity[i]}` : ""}`);
     const every = Math.ceil(names.length / (width < 500 ? 9 : 18));
     Object.assign(layout.xaxis, {
-      tickvals: x.filter((i) => i % every === 0), ticktext: names.filter((_, i) => i % every === 0), showgrid: false, tickangle: -50,
+      tickvals: x.filter((i) => i % every === 0), ticktext: names.filter((_, i) => i % every === 0), showgrid: false, zeroline: false, tickangle: width / Math.min(names.length, 18) > 72 ? 0 : -50,
     });
-    layout.xaxis.title.text = "Laplacian eigenvalue × multiplicity, smooth → rough";
+    layout.xaxis.title.text = width < 500 ? "eigenvalue × multiplicity" : "Laplacian eigenvalue × multiplicity, smooth → rough";
     layout.yaxis.title.text = "share of energy";
     layout.yaxis.rangemode = "tozero";
     layout.bargap = names.length > 60 ? 0.05 : 0.28;
@@ -160,9 +160,9 @@ const CHARTS = {
 
   gradients: (fleet, state, theme, width) => dynamics(fleet, state, theme, width, fleet.dynamics.gradients),
 
-  "true-map": (fleet, state, theme, width) => map(fleet, theme, width, fleet.map.true),
+  "true-map": (fleet, state, theme, width, height) => map(fleet, theme, width, fleet.map.true, height),
 
-  "learned-map": (fleet, state, theme, width) => map(fleet, theme, width, fleet.map.learned[state.run]),
+  "learned-map": (fleet, state, theme, width, height) => map(fleet, theme, width, fleet.map.learned[state.run], height),
 };
 
 function heatmap(fleet, theme, width, values, { named, ticks, ...scale }) {
@@ -200,7 +200,31 @@ function dynamics(fleet, state, theme, width, rows) {
   return { data, layout };
 }
 
-function map(fleet, theme, width, [x, y]) {
+/* Where each label stands beside its dot so that none covers another; null where there is no room. */
+function placeLabels(labels, points, fontSize) {
+  const boxes = points.map(([x, y]) => [x - 4, y - 4, x + 4, y + 4]);
+  return labels.map((label, i) => {
+    const [x, y] = points[i];
+    const [wide, high] = [Math.min(label.length, 20) * fontSize * 0.58, fontSize * 1.15];
+    const spots = {
+      "middle right": [x + 6, y - high / 2], "middle left": [x - 6 - wide, y - high / 2],
+      "top center": [x - wide / 2, y - 6 - high], "bottom center": [x - wide / 2, y + 6],
+      "top right": [x + 3, y - 4 - high], "bottom right": [x + 3, y + 4],
+      "top left": [x - 3 - wide, y - 4 - high], "bottom left": [x - 3 - wide, y + 4],
+    };
+    for (const [place, [left, top]] of Object.entries(spots)) {
+      const box = [left, top, left + wide, top + high];
+      const free = boxes.every((other, j) => j === i || box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]);
+      if (free) {
+        boxes.push(box);
+        return place;
+      }
+    }
+    return null;
+  });
+}
+
+function map(fleet, theme, width, [x, y], height) {
   const layout = baseLayout(theme, width);
   const bare = { visible: false, showgrid: false, zeroline: false, automargin: false };
   const reach = [...fleet.map.learned, fleet.map.true];
@@ -212,6 +236,10 @@ function map(fleet, theme, width, [x, y]) {
   Object.assign(layout.xaxis, bare, { range: span(0), constrain: "domain" });
   Object.assign(layout.yaxis, bare, { range: span(1), scaleanchor: "x", constrain: "domain" });
   layout.margin = { l: 2, r: 2, t: 2, b: 2 };
+  const fontSize = width < 420 ? 8.5 : 10;
+  const [[left, right], [bottom, top]] = [span(0), span(1)];
+  const scale = Math.min((width - 4) / (right - left), (height - 4) / (top - bottom));
+  const placed = placeLabels(fleet.labels, x.map((at, i) => [at * scale, -y[i] * scale]), fontSize);
   const lines = { x: [], y: [] };
   for (let i = 0; i < fleet.edgePairs.length; i += 2) {
     for (const axis of [["x", x], ["y", y]]) lines[axis[0]].push(axis[1][fleet.edgePairs[i]], axis[1][fleet.edgePairs[i + 1]], null);
@@ -221,8 +249,8 @@ function map(fleet, theme, width, [x, y]) {
     data: [
       { ...lines, mode: "lines", line: { color: withAlpha(theme.edge, 0.55), width: 1.2 }, hoverinfo: "skip" },
       {
-        x, y, mode: "markers+text", text: fleet.labels.map((label) => shortened(label, 20)), textposition: "top center",
-        textfont: { size: width < 420 ? 7.5 : 9.5, color: theme.ink }, hovertext: fleet.labels.map(plain), hoverinfo: "text", cliponaxis: false,
+        x, y, mode: "markers+text", text: placed.map((place, i) => (place ? shortened(fleet.labels[i], 20) : "")),
+        textposition: placed.map((place) => place || "top center"), textfont: { size: fontSize, color: theme.ink }, hovertext: fleet.labels.map(plain), hoverinfo: "text", cliponaxis: false,
         marker: { size: width < 420 ? 6 : 8, color: fleet.colours[currentTheme()], line: { color: theme.card, width: 1 } },
       },
     ],

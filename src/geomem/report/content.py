@@ -17,7 +17,7 @@ from geomem.figures.tables import tabulate_shells, tabulate_spectrum
 from geomem.figures.views import FleetView
 
 COSINE_BYTES = 400_000
-"""Cosines per fleet at most; beyond this the heatmap shows the last step only and the slider does not move it."""
+"""Cosines per fleet at most; beyond, the heatmap shows the last step only, unmoved by the slider."""
 
 FINEST_EIGENSPACES = 400
 """Bars of a spectrum at most; a longer one is shown in bands of neighbouring eigenvalues."""

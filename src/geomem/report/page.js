@@ -68,7 +68,7 @@ class Chart {
     if (!this.near) return;
     this.dirty = false;
     const width = this.element.clientWidth;
-    const { data, layout } = CHARTS[this.element.dataset.chart](this.fleet, this.state, DATA.themes[currentTheme()], width);
+    const { data, layout } = CHARTS[this.element.dataset.chart](this.fleet, this.state, DATA.themes[currentTheme()], width, this.element.clientHeight);
     this.drawn = true;
     Plotly.react(this.element, data, { ...layout, autosize: true }, { displayModeBar: false, responsive: true, showTips: false });
   }

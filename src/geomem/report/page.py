@@ -24,13 +24,33 @@ from geomem.measure import Measurement
 from geomem.report.content import page_data, script_json
 from geomem.store import StoredFleet
 
-COMPARED = ("associative_accuracy", "geometric_level", "fiedler_alignment", "distance_correlation", "map_correlation")
+COMPARED = (
+    "associative_accuracy",
+    "geometric_level",
+    "fiedler_alignment",
+    "distance_correlation",
+    "map_correlation",
+)
 """Columns of the comparison, where any fleet has them."""
 
 HERO_FLEETS = 4
 """Graphs drawn side by side at the head of the page at most."""
 
-COUNT_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+COUNT_WORDS = (
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 
 SCRIPTS = ("scene.js", "charts.js", "page.js")
 
@@ -60,15 +80,23 @@ def write_report(
             for name, view in zip(_directory_names(views), views, strict=True):
                 save_figures(view, Path(figures) / name)
     except OSError as error:
-        raise InputError(f"The report could not be written to {out} ({error.strerror}); give another place.") from error
+        raise InputError(
+            f"The report could not be written to {out} ({error.strerror}); give another place."
+        ) from error
     return out
 
 
 def render_page(views: list[FleetView]) -> str:
     """The page's HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"number": format_number, "p_value": format_p_value}
-    environment.globals |= {"marks": interval_marks, "flatten": flatten_manifest, "step_count": lambda n: f"{n:,}"}
+    environment.globals |= {
+        "marks": interval_marks,
+        "flatten": flatten_manifest,
+        "step_count": lambda n: f"{n:,}",
+    }
     scripts = [_inline_script(get_plotlyjs()), _inline_script("\n".join(_resource(name) for name in SCRIPTS))]
     return environment.from_string(_resource("template.html")).render(
         title=page_title(views),
@@ -83,8 +111,8 @@ def render_page(views: list[FleetView]) -> str:
         data=Markup(script_json(page_data(views))),
         scripts=[Markup(script.text) for script in scripts],
         policy=Markup(
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
-            "script-src " + " ".join(f"'sha256-{script.digest}'" for script in scripts)
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+            "form-action 'none'; script-src " + " ".join(f"'sha256-{script.digest}'" for script in scripts)
         ),
     )
 
@@ -123,16 +151,15 @@ def page_title(views: list[FleetView]) -> str:
 
 def page_lede(views: list[FleetView]) -> str:
     """One sentence on what is seen."""
-    who = "This model was" if len(views) == 1 else "Each of these models was"
+    who = "this model" if len(views) == 1 else "these models"
     return (
-        f"{who} shown nothing but single edges and answers them from its weights: an associative memory is a lookup "
-        "table whose embedding stays as random as it began, a geometric one has arranged all nodes as the graph does, "
-        "pairs it was never shown included."
+        f"Shown nothing but single edges, {who} could keep them as a lookup table, the embedding as random as "
+        "it began, or as a geometry that arranges even the nodes never seen together."
     )
 
 
 def hero_choice(views: list[FleetView]) -> list[int]:
-    """Which fleets stand side by side at the head: of the most common graph, each reading once before any twice."""
+    """Which fleets stand side by side at the head: of the commonest graph, each reading once before any twice."""
     digests = [view.graph.digest for view in views]
     common = max(digests, key=digests.count)
     candidates = [i for i, digest in enumerate(digests) if digest == common]
@@ -150,12 +177,12 @@ def compared_measurements(views: list[FleetView]) -> list[tuple[str, str]]:
 def format_number(value: float) -> str:
     """A number as people read it: three significant digits, a real minus, a dash for none.
 
-    >>> format_number(0.98765), format_number(-0.00001), format_number(12345.6), format_number(float("nan"))
-    ('0.988', '−0.00001', '12,346', '–')
+    >>> format_number(0.98765), format_number(-0.00041), format_number(12345.6), format_number(float("nan"))
+    ('0.988', '−0.00041', '12,346', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    if value == 0:
+    if abs(value) < 5e-6:
         return "0"
     if abs(value) >= 1000:
         text = f"{value:,.0f}"
@@ -166,12 +193,16 @@ def format_number(value: float) -> str:
 
 
 def format_p_value(value: float) -> str:
-    """A p-value with its sign.
+    """A p-value with its sign, which a line never breaks.
 
-    >>> format_p_value(0.001), format_p_value(0.2534), format_p_value(float("nan"))
-    ('p = 0.001', 'p = 0.25', '')
+    >>> format_p_value(0.2534).split(), format_p_value(float("nan"))
+    (['p', '=', '0.25'], '')
     """
-    return f"p = {value:.2g}" if value is not None and math.isfinite(value) else ""
+    return (
+        f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.2g}"
+        if value is not None and math.isfinite(value)
+        else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -187,7 +218,7 @@ class Marks:
 
 
 def interval_marks(measurement: Measurement) -> Marks | None:
-    """Where value, interval, null band and zero stand on a scale that holds them all; None without a number."""
+    """Where value, interval, null band and zero stand on one scale that holds them; None without a number."""
     m = measurement
     numbers = [v for v in (m.mean, m.low, m.high, m.null_low, m.null_high, 0.0) if math.isfinite(v)]
     if not math.isfinite(m.mean) or max(numbers) == min(numbers):

@@ -6,7 +6,7 @@
 "use strict";
 
 const EYE_DISTANCE = 4.2;
-const FLOOR = -1.12;
+const FLOOR = -1.02;
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function mixColours(from, to, share) {
@@ -78,7 +78,7 @@ class Scene {
     const up = cosPitch * y - sinPitch * forward;
     const depth = cosPitch * forward + sinPitch * y;
     const magnified = EYE_DISTANCE / (EYE_DISTANCE - depth);
-    return [width / 2 + side * scale * magnified, height * 0.47 - up * scale * magnified, depth, magnified];
+    return [width / 2 + side * scale * magnified, height * 0.455 - up * scale * magnified, depth, magnified];
   }
 
   paint() {
@@ -92,7 +92,7 @@ class Scene {
     }
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.clearRect(0, 0, this.width, this.height);
-    this.scale = Math.min(this.width, this.height * 1.08) * 0.4 * this.zoom;
+    this.scale = Math.min(this.width, this.height * 1.08) * 0.41 * this.zoom;
     this.turn = [Math.cos(this.yaw), Math.sin(this.yaw), Math.cos(this.pitch), Math.sin(this.pitch)];
     const count = this.graph.labels.length;
     for (let i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ class Scene {
     context.strokeStyle = cssColour(palette.floor, 0.75);
     context.beginPath();
     for (let i = -4; i <= 4; i++) {
-      for (const [a, b] of [[[i / 4, -1], [i / 4, 1]], [[-1, i / 4], [1, i / 4]]]) {
+      for (const [a, b] of [[[i / 5, -0.8], [i / 5, 0.8]], [[-0.8, i / 5], [0.8, i / 5]]]) {
         const [x, y] = this.project(a[0], FLOOR, a[1]);
         const [u, v] = this.project(b[0], FLOOR, b[1]);
         context.moveTo(x, y);
@@ -123,7 +123,7 @@ class Scene {
     }
     context.stroke();
     if (this.graph.labels.length > 400) return;
-    context.fillStyle = cssColour(palette.shadow, 0.11);
+    context.fillStyle = cssColour(palette.shadow, palette.shadow[0] ? 0.11 : 0.4);
     for (let i = 0; i < this.graph.labels.length; i++) {
       const [x, y, , magnified] = this.project(this.positions[3 * i], FLOOR, this.positions[3 * i + 2]);
       const radius = size * magnified * 1.15;
@@ -190,7 +190,7 @@ class Scene {
     for (const i of order.slice(0, 400)) {
       const full = graph.labels[i];
       const text = full.length > 22 ? `${full.slice(0, 21)}…` : full;
-      const x = screen[4 * i] + size * 1.4 + 2;
+      const x = screen[4 * i] + size * screen[4 * i + 3] * (i === graph.root ? 1.45 : 1) + 4;
       const y = screen[4 * i + 1] - size * 0.5;
       const width = context.measureText(text).width;
       const box = [x, y - 7, Math.min(x, this.width - width - 3) + width, y + 7];
