@@ -23,7 +23,7 @@ from geomem.geometry.recall import loss_floor
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graph import Graph, distance_matrix, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 
@@ -36,7 +36,9 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     """
     task = stored_task(fleet)
     recall = _recall_measurements(fleet, task, seed)
-    if fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative"):
+    is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
+    # Where every node is every other's neighbour there is nothing to lead over.
+    if is_bilinear and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
         recall += _margin_measurements(fleet, task, seed)
     portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
     return replace(portrait, measurements=(*recall, *portrait.measurements))
@@ -115,7 +117,7 @@ def _margin_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
                 "skewed_margin",
                 "Skewed margin",
                 "The same if W may only stretch the embedding's own directions: positive in a geometry, "
-                "negative in a lookup table.",
+                "near or below 0 in a lookup table.",
                 skewed.margin,
             ),
             (

@@ -50,7 +50,7 @@ RANDOM = "random embeddings"
 
 # Work allowed to one null, in numbers gathered or multiplied; about a second on one core. Large graphs get
 # fewer permutations, never fewer than make p = 0.01 possible.
-NULL_WORK = 2e8
+NULL_WORK = 200_000_000
 FEWEST_DRAWS = 99
 
 FULL_MEASUREMENT_NODES = 4000
@@ -211,9 +211,9 @@ def _checked_embeddings(embeddings: np.ndarray, graph: Graph) -> Float[np.ndarra
     return V
 
 
-def _affordable(wanted: int, work: float) -> int:
+def _affordable(wanted: int, work: int) -> int:
     """How many draws of a null to make when each costs `work`."""
-    return max(min(wanted, FEWEST_DRAWS), min(wanted, int(NULL_WORK / max(work, 1.0))))
+    return max(min(wanted, FEWEST_DRAWS), min(wanted, NULL_WORK // max(work, 1)))
 
 
 def make_measurement(
@@ -302,7 +302,7 @@ def _shell_measurements(
 
 
 def _permuted(
-    statistic: Callable[[np.ndarray], np.ndarray], V: np.ndarray, wanted: int, work: float, seed: int
+    statistic: Callable[[np.ndarray], np.ndarray], V: np.ndarray, wanted: int, work: int, seed: int
 ) -> np.ndarray:
     """Null draws [run, draw] of a statistic, the same permutations for every run."""
     count = _affordable(wanted, work)
