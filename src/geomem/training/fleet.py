@@ -1,4 +1,10 @@
-"""Training a fleet: runs of one shape as one program along the `run` axis, resumable bit for bit."""
+"""Training a fleet: runs of one shape as one program along the `run` axis, resumable bit for bit.
+
+Where the time goes, for 64 one-layer width-32 Transformers on the tiny path-star (17 prefixes), per run and
+step: 1.5 million operations, nearly all in matrix products (45 us on one core, matrices being this small),
+and AdamW's passes over 14 thousand parameters and their moments (11 us). Measured: 105 us on one idle core,
+64 us on two, and 0.9 ms for a run alone, which is the price of some hundred small tensor operations.
+"""
 
 import time
 from collections.abc import Callable, Sequence
