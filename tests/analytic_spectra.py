@@ -41,7 +41,7 @@ def grid_eigenvalues(rows, columns):
 
 
 def antisymmetric_eigenvalues(length):
-    """Combinatorial, of an arm that vanishes at the root: 2 - 2 cos((2k - 1) pi / (2m + 1)), m = length - 1."""
+    """Combinatorial, of an arm tied to 0 at the root: 2 - 2 cos((2k - 1) pi / (2m + 1)), m = length - 1."""
     m = length - 1
     return 2 - 2 * np.cos((2 * np.arange(1, m + 1) - 1) * np.pi / (2 * m + 1))
 

@@ -23,8 +23,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import linalg
 
 from geomem.errors import InputError
-from geomem.geometry.lowest_modes import distinct_low_eigenvalues, trivial_eigenpairs, trivial_projection
+from geomem.geometry.lowest_modes import distinct_low_eigenvalues
 from geomem.geometry.spectrum import LaplacianKind, laplacian_matrix
+from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
 from geomem.worlds.graph import Graph, component_labels
 
 # Columns handled together. Wide enough that the sparse product runs at memory speed; at 100,000 nodes one
@@ -134,13 +135,11 @@ def fiedler_share(
     (299, 0.249, True)
     """
     check_embedding(embedding, graph)
-    values, dimensions = distinct_low_eigenvalues(graph, 2, kind, self_edges=self_edges)
+    fiedler = distinct_low_eigenvalues(graph, 1, kind, self_edges=self_edges)
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
     project = trivial_projection(trivial_eigenpairs(graph, kind, self_edges=self_edges)[1], labels)
-    # With a single distinct eigenvalue (a complete graph) any edge above it will do.
-    edge = values.mean() if len(values) > 1 else values[0] + 1.0
-    bands = _measure_bands(embedding, L, np.array([edge]), project, tolerance, step_limit)
+    bands = _measure_bands(embedding, L, fiedler.ends, project, tolerance, step_limit)
     energy = bands.energies.sum()
     if energy <= 1e-24 * float(np.square(embedding, dtype=np.float64).sum()):
         raise InputError(
@@ -150,9 +149,9 @@ def fiedler_share(
     return FiedlerShare(
         share=float(bands.energies[0] / energy),
         uncertainty=float(bands.uncertainties[0] / energy),
-        eigenvalue=float(values[0]),
-        dimension=int(dimensions[0]),
-        chance=float(dimensions[0] / (graph.node_count - labels.max() - 1)),
+        eigenvalue=float(fiedler.values[0]),
+        dimension=int(fiedler.dimensions[0]),
+        chance=float(fiedler.dimensions[0] / (graph.node_count - labels.max() - 1)),
     )
 
 

@@ -6,6 +6,7 @@ in the nodes) and grows dense for large random graphs, whose factors fill in.
 
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import linalg
 
 from geomem.errors import InputError
+from geomem.geometry.inertia import count_below, factorize
 from geomem.geometry.spectrum import (
     EIGENSPACE_TOLERANCE,
     LaplacianKind,
@@ -24,6 +26,7 @@ from geomem.geometry.spectrum import (
     laplacian_matrix,
     spectral_width,
 )
+from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
 from geomem.worlds.graph import Graph, component_labels
 
 # Largest accepted norm of L v - value v for a listed eigenpair, relative to the width of the spectrum.
@@ -59,9 +62,9 @@ def lowest_modes(
     missed copy of a repeated eigenvalue is noticed and searched for among the vectors orthogonal to those
     found.
 
-    Raises `InputError` if `count` is not between 1 and the number of nodes or `MODES_LIMIT`, or if the eigenspace at the cut
-    is too large to list; `energy_by_band` then gives its energy without listing it. Raises `ArithmeticError`
-    if a residual stays above `RESIDUAL_TOLERANCE`.
+    Raises `InputError` if `count` is below 1 or above the number of nodes or `MODES_LIMIT`, or if the
+    eigenspace at the cut is too large to list; `energy_by_band` then gives its energy without listing it.
+    Raises `ArithmeticError` if a residual stays above `RESIDUAL_TOLERANCE`.
 
     >>> from geomem.worlds.families import grid
     >>> lowest_modes(grid(40, 40), 5, "combinatorial").eigenspaces.tolist()
@@ -103,79 +106,29 @@ def lowest_modes(
     return assemble_spectrum(kind, all_values[chosen], padded, components[chosen], width)
 
 
-def trivial_eigenpairs(
-    graph: Graph, kind: LaplacianKind = "random-walk", *, self_edges: bool = False
-) -> tuple[Float[np.ndarray, " component"], Float[np.ndarray, " node"]]:
-    """The lowest eigenvalue of every component, and its positive unit eigenvector on that component's nodes.
+@dataclass(frozen=True, eq=False)
+class LowEigenspaces:
+    """The lowest distinct eigenvalues beyond the trivial modes, without their eigenvectors."""
 
-    Combinatorial: 0 and a constant. Normalized: 0 and the square root of the degrees. Random-walk: by inverse
-    iteration on all components at once, each with its own shift. A bold shift is the quotient less the
-    residual; where the solution then changes sign the shift was not below the lowest eigenvalue (the inverse
-    of an M-matrix is positive), and that component repeats with Noda's shift min_i (L x)_i / x_i, which
-    always is. Raises `ArithmeticError` if it does not converge.
-
-    >>> from geomem.worlds.families import irregular
-    >>> (-trivial_eigenpairs(irregular())[0]).round(3).tolist()
-    [0.024, -0.0]
-    """
-    L = laplacian_matrix(graph, kind, self_edges=self_edges)
-    labels = component_labels(graph)
-    sizes = np.bincount(labels)
-
-    def normalize(x: Float[np.ndarray, " node"]) -> Float[np.ndarray, " node"]:
-        return x / np.sqrt(np.bincount(labels, weights=x * x))[labels]
-
-    if kind == "combinatorial":
-        return np.zeros(len(sizes)), normalize(np.ones(graph.node_count))
-    if kind == "normalized":
-        degrees = np.bincount(graph.edges.ravel(), minlength=graph.node_count) + float(self_edges)
-        return np.zeros(len(sizes)), normalize(np.sqrt(degrees))
-    x = np.ones(graph.node_count)
-    # A few steps of the power method first: they level what is local (corners, hubs) and cost next to
-    # nothing.
-    for _ in range(50):
-        x = normalize(4 * x - L @ x)
-    bold = np.ones(len(sizes), dtype=bool)
-    last = np.inf
-    for _ in range(100):
-        Lx = L @ x
-        quotients = np.bincount(labels, weights=x * Lx)
-        residuals = np.sqrt(np.bincount(labels, weights=(Lx - quotients[labels] * x) ** 2))
-        # Convergence is quadratic, so a residual that no longer halves is down to the rounding of L x.
-        residual = residuals.max() / (4 - quotients.min())
-        if residual <= 1e-15 or 0.5 * last <= residual <= 1e-11:
-            return quotients, x
-        last = residual
-        bounds = np.full(len(sizes), np.inf)
-        np.minimum.at(bounds, labels, Lx / x)
-        shifts = np.where(bold, np.maximum(bounds, quotients - residuals), bounds) - 1e-14 * (4 - quotients)
-        solution = factorize(L - sparse.diags_array(shifts[labels])).solve(x)
-        largest, smallest = np.full(len(sizes), -np.inf), np.full(len(sizes), np.inf)
-        np.maximum.at(largest, labels, solution)
-        np.minimum.at(smallest, labels, solution)
-        # One sign throughout, up to rounding. A shift within rounding of the eigenvalue turns all signs at
-        # once.
-        bold = np.minimum(largest, -smallest) <= 1e-12 * np.maximum(largest, -smallest)
-        # Entries too small to matter are lifted, so that their quotients are not noise divided by noise.
-        x = normalize(np.maximum(np.abs(np.where(bold[labels], solution, x)), 1e-100))
-    raise ArithmeticError(
-        f"The trivial modes of the graph {graph.name!r} did not settle in 100 steps: residual {last:.1e}; "
-        "the combinatorial Laplacian has them in closed form."
-    )
+    values: Float[np.ndarray, " eigenspace"]
+    dimensions: Int[np.ndarray, " eigenspace"]
+    ends: Float[np.ndarray, " eigenspace"]
+    """A number inside the gap above each value, before the next one: where a band can end."""
 
 
 def distinct_low_eigenvalues(
     graph: Graph, count: int, kind: LaplacianKind = "random-walk", *, self_edges: bool = False
-) -> tuple[Float[np.ndarray, " eigenspace"], Int[np.ndarray, " eigenspace"]]:
+) -> LowEigenspaces:
     """The `count` lowest distinct eigenvalues, trivial modes set aside, and the dimension of each eigenspace.
 
     A Krylov space grown from one random vector meets every eigenspace in a single direction, so shift-invert
     Lanczos lists each eigenvalue once, however often it is repeated; the dimensions come from inertia counts.
-    No eigenvector is formed. Fewer are returned if the graph has fewer.
+    No eigenvector is formed. Fewer are returned if the graph has fewer. Raises `InputError` if `count` is
+    below 1, or if the eigenvalues lie too close together for `KRYLOV_LIMIT` steps.
 
     >>> from geomem.worlds.families import path_star
-    >>> values, dimensions = distinct_low_eigenvalues(path_star(arms=1000, length=5), 2, "combinatorial")
-    >>> values.round(6).tolist(), dimensions.tolist()
+    >>> low = distinct_low_eigenvalues(path_star(arms=1000, length=5), 2, "combinatorial")
+    >>> low.values.round(6).tolist(), low.dimensions.tolist()
     ([0.120615, 0.585536], [999, 1])
     """
     if count < 1:
@@ -186,66 +139,27 @@ def distinct_low_eigenvalues(
     project = trivial_projection(trivial[1], component_labels(graph))
     shift = trivial_values.min() - SHIFT_MARGIN * width
     factors = factorize(L - shift * sparse.eye_array(graph.node_count))
-    # One more than asked: the gap above the last is where its copies are counted.
+    # One more than asked: below it is the gap in which the copies of the last are counted.
     values = _distinct_lowest(
-        lambda x: project(factors.solve(x)), project, graph.node_count, shift, width, count + 1
+        lambda x: project(factors.solve(x)),
+        project(np.random.default_rng(0).standard_normal(graph.node_count)),
+        shift,
+        width,
+        count + 1,
     )
+    if len(values) == 0:
+        raise InputError(
+            f"The {count} lowest distinct eigenvalues of the graph {graph.name!r} lie too close together for "
+            f"{KRYLOV_LIMIT} Lanczos steps; use the combinatorial Laplacian or a smaller graph."
+        )
     gaps = [_gap_between(low, high, trivial_values) for low, high in pairwise(values)]
     below = [count_below(L, *gap) - int((trivial_values <= gap[0]).sum()) for gap in gaps]
+    ends = [(low + high) / 2 for low, high in gaps]
     if len(values) <= count:
         below.append(graph.node_count - len(trivial_values))
-    return values[:count], np.diff([0, *below])[:count].astype(np.int64)
-
-
-def trivial_projection(
-    vector: Float[np.ndarray, " node"], labels: Int[np.ndarray, " node"]
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The function that takes the trivial modes out of vectors [node] or [node, width].
-
-    `vector` holds the unit trivial mode of every component side by side, as `trivial_eigenpairs` gives it.
-    """
-    nodes = np.arange(len(vector))
-    T = sparse.coo_array((vector, (nodes, labels)), shape=(len(vector), labels.max() + 1)).tocsr()
-    return lambda x: x - T @ (T.T @ x)
-
-
-def factorize(matrix: sparse.csr_array) -> linalg.SuperLU:
-    """L U factors of a sparse symmetric matrix, pivots on the diagonal so that U's diagonal shows inertia."""
-    return linalg.splu(
-        sparse.csc_array(matrix),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-
-
-def count_below(laplacian: sparse.csr_array, low: float, high: float) -> int:
-    """Number of eigenvalues below a gap from `low` to `high`, copies included, without computing any.
-
-    Sylvester's law of inertia: with L - x I = F D F^T, D diagonal, it is the number of negative entries of D.
-    Any x inside the gap gives the same number, so where one meets a vanishing pivot another is tried. Raises
-    `ArithmeticError` if none serves: then the gap is too narrow, or no gap at all.
-
-    >>> from geomem.worlds.families import complete
-    >>> count_below(laplacian_matrix(complete(50), "combinatorial"), 0.0, 50.0)
-    1
-    """
-    size = len(laplacian.diagonal())
-    probe = np.random.default_rng(0).standard_normal(size)
-    # The middle first; then places that do not fall on the round numbers our graphs have on their diagonals.
-    for fraction in (0.5, 0.4142, 0.6180, 0.2718, 0.7321):
-        matrix = laplacian - (low + fraction * (high - low)) * sparse.eye_array(size)
-        try:
-            factors = factorize(matrix)
-        except RuntimeError:  # SuperLU: exactly singular
-            continue
-        # A small residual says that no pivot was lost to cancellation; off-diagonal pivots would void the
-        # count.
-        residual = np.linalg.norm(matrix @ factors.solve(probe) - probe) / np.linalg.norm(probe)
-        if residual <= 1e-4 and (factors.perm_r == factors.perm_c).all():
-            return int((factors.U.diagonal() < 0).sum())
-    raise ArithmeticError(
-        f"The eigenvalues below {low:.6g} cannot be counted: others are too close above, up to {high:.6g}."
+        ends.append(float(values[-1]) + width)
+    return LowEigenspaces(
+        values[:count], np.diff([0, *below])[:count].astype(np.int64), np.array(ends[:count])
     )
 
 
@@ -334,37 +248,40 @@ def _extend_lowest(
 
 
 def _distinct_lowest(
-    solve: _Solve, project: _Solve, size: int, shift: float, width: float, count: int
+    solve: _Solve, start: Float[np.ndarray, " node"], shift: float, width: float, count: int
 ) -> Float[np.ndarray, " eigenspace"]:
-    """Up to `count` distinct eigenvalues nearest above `shift`, by Lanczos with full orthogonalisation."""
-    v = project(np.random.default_rng(0).standard_normal(size))
-    basis = [v / np.linalg.norm(v)]
+    """Up to `count` distinct eigenvalues nearest above `shift`, by Lanczos with full orthogonalisation.
+
+    The last one only bounds the gap below it, so a hundredth of that gap is accurate enough; what is returned
+    for it is a lower estimate. Empty if they do not settle.
+    """
+    basis = np.empty((KRYLOV_LIMIT, len(start)))
+    basis[0] = start / np.linalg.norm(start)
     alphas, betas = [], []
-    while True:
-        w = solve(basis[-1])
-        alphas.append(float(w @ basis[-1]))
-        V = np.stack(basis)
+    for step in range(1, min(KRYLOV_LIMIT, len(start)) + 1):
+        w = solve(basis[step - 1])
+        alphas.append(float(w @ basis[step - 1]))
         for _ in range(2):
-            w = w - V.T @ (V @ w)
+            w = w - basis[:step].T @ (basis[:step] @ w)
         beta = float(np.linalg.norm(w))
         ritz, vectors = eigh_tridiagonal(alphas, betas)
-        # Largest of the inverse first. An error in theta moves the eigenvalue shift + 1 / theta by error /
-        # theta².
-        theta, errors = ritz[::-1], beta * np.abs(vectors[-1, ::-1])
-        theta, errors = theta[theta > 0], errors[theta > 0]
-        values = shift + 1 / theta
+        # Largest of the inverse first. An error in theta moves shift + 1 / theta by error / theta².
+        theta, residuals = ritz[::-1], beta * np.abs(vectors[-1, ::-1])
+        residuals, theta = residuals[theta > 0], theta[theta > 0]
+        values, errors = shift + 1 / theta, residuals / theta**2
         groups = eigenspace_groups(values, width)
-        exhausted = beta <= 1e-13 * theta[0] or len(basis) >= size
-        needed = groups < count
-        settled = (errors[needed] <= 1e-2 * EIGENSPACE_TOLERANCE * width * theta[needed] ** 2).all()
-        if exhausted or (settled and groups[-1] >= count):
-            return np.array([values[groups == group].mean() for group in range(min(count, groups[-1] + 1))])
-        if len(basis) >= KRYLOV_LIMIT:
-            raise ArithmeticError(
-                f"The {count} lowest distinct eigenvalues did not settle within {KRYLOV_LIMIT} Lanczos steps."
-            )
-        betas.append(beta)
-        basis.append(w / beta)
+        firsts = np.unique(groups, return_index=True)[1][:count]
+        if beta <= 1e-13 * theta[0] or step == len(start):
+            return values[firsts]
+        asked = groups < count - 1
+        if len(firsts) == count and (errors[asked] <= 1e-2 * EIGENSPACE_TOLERANCE * width).all():
+            last = firsts[-1]
+            if errors[last] <= 1e-2 * (values[last] - values[last - 1]):
+                return np.r_[values[firsts[:-1]], values[last] - errors[last]]
+        if step < KRYLOV_LIMIT:
+            betas.append(beta)
+            basis[step] = w / beta
+    return np.empty(0)
 
 
 def _gap_between(low: float, high: float, others: Float[np.ndarray, " component"]) -> tuple[float, float]:
