@@ -112,14 +112,20 @@ def mark_up_docstring(_application, _what, _name, _object, _options, lines: list
 
 def visit_inline_math(translator, node) -> None:
     """Write an inline formula as MathML."""
-    translator.body.append(tex2mathml(node.astext(), as_block=False))
+    translator.body.append(tex2mathml(spell_for_docutils(node.astext()), as_block=False))
     raise nodes.SkipNode
 
 
 def visit_block_math(translator, node) -> None:
     """Write a displayed formula as MathML."""
-    translator.body.append(f"<div>{tex2mathml(node.astext(), as_block=True)}</div>")
+    formula = tex2mathml(spell_for_docutils(node.astext()), as_block=True)
+    translator.body.append(f"<div>{formula}</div>")
     raise nodes.SkipNode
+
+
+def spell_for_docutils(formula: str) -> str:
+    """Name the commands that docutils' converter lacks by their equals."""
+    return re.sub(r"\\dots\b", r"\\ldots", formula)
 
 
 def setup(application) -> None:
