@@ -123,6 +123,25 @@ def test_fiedler_coordinates_have_share_one_and_the_rough_end_has_none():
     assert fiedler_share(spectrum.eigenvectors[:, -3:], graph).share == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("graph", [grid(40, 40), disjoint_union(path(300), grid(36, 36))])
+def test_a_short_list_closes_what_the_steps_leave_open(graph):
+    embedding = np.random.default_rng(0).standard_normal((graph.node_count, 4))
+    spectrum = laplacian_spectrum(graph)
+    energies = np.square(spectrum.eigenvectors.T @ embedding).sum(axis=1)
+    exact = energies[fiedler_modes(spectrum)].sum() / np.delete(energies, trivial_modes(spectrum)).sum()
+    measured = fiedler_share(embedding, graph, step_limit=6)
+    assert measured.uncertainty == 0
+    assert measured.share == pytest.approx(exact, rel=1e-8)
+
+
+def test_a_long_list_is_left_open_and_said():
+    measured = fiedler_share(
+        np.random.default_rng(0).standard_normal((1401, 4)), path_star(200, 8), step_limit=3
+    )
+    assert measured.dimension == 199
+    assert measured.uncertainty > 1e-3
+
+
 def test_a_complete_graph_has_one_eigenspace_beyond_the_trivial():
     embedding = np.random.default_rng(0).standard_normal((7, 3))
     measured = fiedler_share(embedding, complete(7))

@@ -23,10 +23,13 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import linalg
 
 from geomem.errors import InputError
-from geomem.geometry.lowest_modes import distinct_low_eigenvalues
-from geomem.geometry.spectrum import LaplacianKind, laplacian_matrix
+from geomem.geometry.lowest_modes import distinct_low_eigenvalues, lowest_modes
+from geomem.geometry.spectrum import LaplacianKind, fiedler_modes, laplacian_matrix
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
 from geomem.worlds.graph import Graph, component_labels
+
+# A Fiedler eigenspace whose bracket stays open is listed after all if that takes no more modes than this.
+SHORT_LIST = 64
 
 # Columns handled together. Wide enough that the sparse product runs at memory speed; at 100,000 nodes one
 # block is 26 MB and about six are alive.
@@ -124,8 +127,9 @@ def fiedler_share(
         ||P V'||_F² / ||V'||_F²,    V' = V without trivial modes,    P: projector on the Fiedler eigenspace
 
     The same number as from a list of eigenvectors, for graphs whose Fiedler eigenspace is too large to list.
-    The band ends in the middle of the gap above the Fiedler eigenvalue. Raises `InputError` as
-    `energy_by_band` does, and if nothing is left once the trivial modes are out.
+    The band ends in the gap above the Fiedler eigenvalue. Where that gap is too narrow for `step_limit` steps
+    the eigenspace is listed, if it is short, and otherwise `uncertainty` says what is left open. Raises
+    `InputError` as `energy_by_band` does, and if nothing is left once the trivial modes are out.
 
     >>> from geomem.worlds.families import path_star
     >>> graph = path_star(arms=300, length=5)
@@ -138,17 +142,25 @@ def fiedler_share(
     fiedler = distinct_low_eigenvalues(graph, 1, kind, self_edges=self_edges)
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
-    project = trivial_projection(trivial_eigenpairs(graph, kind, self_edges=self_edges)[1], labels)
+    trivial_values, trivial_vector = trivial_eigenpairs(graph, kind, self_edges=self_edges)
+    project = trivial_projection(trivial_vector, labels)
     bands = _measure_bands(embedding, L, fiedler.ends, project, tolerance, step_limit)
-    energy = bands.energies.sum()
+    energy = float(bands.energies.sum())
     if energy <= 1e-24 * float(np.square(embedding, dtype=np.float64).sum()):
         raise InputError(
             f"The embedding of the graph {graph.name!r} is made of trivial modes alone (the nodes of a "
             "component have the same vector), so no share can be taken; give an embedding whose nodes differ."
         )
+    below, uncertainty = float(bands.energies[0]), float(bands.uncertainties[0])
+    trivial_below = int((trivial_values < fiedler.ends[0]).sum())
+    if uncertainty > 10 * tolerance * energy and fiedler.dimensions[0] + trivial_below <= SHORT_LIST:
+        # The gap is too narrow for the steps, as at the bottom of a large grid; but the list is short.
+        listed = lowest_modes(graph, int(fiedler.dimensions[0]) + trivial_below, kind, self_edges=self_edges)
+        F = listed.eigenvectors[:, fiedler_modes(listed)]
+        below, uncertainty = float(np.square(F.T @ embedding).sum()), 0.0
     return FiedlerShare(
-        share=float(bands.energies[0] / energy),
-        uncertainty=float(bands.uncertainties[0] / energy),
+        share=below / energy,
+        uncertainty=uncertainty / energy,
         eigenvalue=float(fiedler.values[0]),
         dimension=int(fiedler.dimensions[0]),
         chance=float(fiedler.dimensions[0] / (graph.node_count - labels.max() - 1)),
