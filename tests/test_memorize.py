@@ -243,7 +243,7 @@ def test_too_little_memory_is_said_before_anything_is_written(tmp_path):
 
 def test_too_little_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(InputError, match=r"of disk, free are 1 kB; free some space"):
+    with pytest.raises(InputError, match=r"of disk but 1.0 kB are free; free some space"):
         memorize(cycle(6), model=Node2Vec(width=4), directory=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -97,7 +97,7 @@ def require_disk(path: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise InputError(
-            f"The run {path} needs about {format_bytes(needed_bytes)} of disk, free are {format_bytes(free)}; "
+            f"The run {path} needs {format_bytes(needed_bytes)} of disk but {format_bytes(free)} are free; "
             "free some space, choose another --directory, or keep fewer --snapshots."
         )
 
@@ -105,11 +105,11 @@ def require_disk(path: Path, needed_bytes: int) -> None:
 def format_bytes(count: int | float) -> str:
     """A number of bytes for people.
 
-    >>> format_bytes(900), format_bytes(2_500_000)
-    ('900 B', '2.5 MB')
+    >>> format_bytes(900), format_bytes(2_500_000), format_bytes(83_200_000_000)
+    ('900 B', '2.5 MB', '83 GB')
     """
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1000
-    return f"{count:.3g} TB"
+    return f"{count:.1f} TB"

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from operator import index
 from pathlib import Path
 from time import monotonic
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 
@@ -77,6 +77,8 @@ class Announcement:
         """Whether the same configuration was trained before, so that nothing is left to do."""
         return self.first_step == self.steps
 
+
+Configuration = TypeVar("Configuration", bound=Model | Training)
 
 Event = Announcement | Progress
 """What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
@@ -262,8 +264,8 @@ def available_memory(device: str = "cpu") -> int:
     return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _in_types(configuration: Any) -> Any:
-    """The same dataclass with 1.0 where 1 was given for a fraction, so that equal settings have equal hashes."""
+def _in_types(configuration: Configuration) -> Configuration:
+    """The same dataclass with 1.0 where 1 was given for a fraction: equal settings have equal hashes."""
     types = get_type_hints(type(configuration))
     convert = {float: float, int: index}
     values = {}

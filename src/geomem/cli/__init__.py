@@ -11,7 +11,7 @@ from importlib import import_module
 from geomem.errors import InputError, unknown_name
 
 VERBS = {
-    "demo": "store one small graph as a lookup table and as a geometry, and write the report",
+    "demo": "store a graph as a lookup table and as a geometry; write the report",
     "memorize": "train models to hold the edges of a graph, several seeds at once",
     "measure": "measure the geometry of a run, or of any embeddings of any graph",
     "report": "write runs into one HTML file that opens anywhere",

@@ -62,6 +62,6 @@ def run(arguments: Sequence[str]) -> int:
         ]
         table.say(f"measuring {len(fleets)} fleets and writing the report")
         path = write_report(fleets, options.out)
-        table.say(f"done in {format_seconds(monotonic() - began)}; open the report in a browser:")
+    table.say(f"done in {format_seconds(monotonic() - began)}; open the report in a browser:")
     print(path)
     return 0

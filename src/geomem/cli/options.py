@@ -47,16 +47,18 @@ def parse_options(
 
 
 def one_sentence(complaint: str, verb: str) -> str:
-    """What tyro says in a box, as one sentence.
+    """What tyro says in a box, drawn in Unicode or in ASCII, as one sentence.
 
-    >>> box = "│ Unrecognized options: --stepz │\\n│ ─── │\\n│ Perhaps you meant: │\\n│ --steps INT │"
+    >>> box = "╭─ Wrong ─╮\\n│ Unrecognized: --stepz │\\n│ ─── │\\n│ Perhaps you meant: │\\n│ --steps INT │"
     >>> one_sentence(box, "memorize")
-    'unrecognized options: --stepz; did you mean --steps? `geomem memorize --help` lists the options.'
+    'unrecognized: --stepz; did you mean --steps? `geomem memorize --help` lists the options.'
     """
-    lines = [line.strip("│ ").strip() for line in complaint.splitlines() if line.startswith("│")]
-    end = next((number for number, line in enumerate(lines) if line and set(line) == {"─"}), len(lines))
-    sentence = " ".join(line for line in lines[:end] if line).rstrip(".:") or "the options cannot be read"
-    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", " ".join(lines))
+    lines = [line.strip("│╭╮╰╯ ") for line in complaint.splitlines()]
+    # The title goes; rules stand around what is wrong (in ASCII one comes before it as well).
+    body = "\n".join("" if set(line) <= set("─-") else line for line in lines[1:]).strip()
+    wrong, _, rest = body.partition("\n\n")
+    sentence = " ".join(wrong.split()).rstrip(".:") or "the options cannot be read"
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", rest)
     advice = f"did you mean {meant[1]}? " if meant else ""
     return f"{sentence[0].lower()}{sentence[1:]}; {advice}`geomem {verb} --help` lists the options."
 

@@ -70,18 +70,19 @@ class FleetTable:
 
     def _announce(self, announcement: "Announcement") -> None:
         self.rows.append(_Row(announcement))
-        graph, model = announcement.graph, announcement.model
+        graph = announcement.graph
         for note in graph.notes:
             self.say(f"{graph.name}: {note}")
         if announcement.finished:
             self.say(f"already trained: {announcement.path}")
             return
-        self.say(
-            f"{graph.name}: {graph.node_count} nodes, {announcement.fact_count} facts; {model}, "
-            f"{count_of(announcement.run_count, 'run')}, {announcement.steps} steps; about "
-            f"{format_bytes(announcement.memory_bytes)} of memory, "
-            f"{format_bytes(announcement.disk_bytes)} of disk"
-        )
+        memory, disk = format_bytes(announcement.memory_bytes), format_bytes(announcement.disk_bytes)
+        world = f"{graph.name}: {graph.node_count} nodes, {announcement.fact_count} facts"
+        said = f"{world}; {memory} memory, {disk} disk"
+        if not self.live:  # else the table says the rest
+            runs = count_of(announcement.run_count, "run")
+            said += f"; {announcement.model}, {runs}, {announcement.steps} steps"
+        self.say(said)
         if announcement.first_step:
             self.say(f"going on from the checkpoint at step {announcement.first_step}")
 
@@ -104,14 +105,16 @@ class FleetTable:
         self.console.print(Text(text, style="dim" if self.live else ""), soft_wrap=not self.live)
 
     def render(self) -> Table:
-        """The table as it stands."""
-        table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-        table.add_column("world", overflow="ellipsis", no_wrap=True, max_width=24)
-        table.add_column("model", no_wrap=True)
-        for title in ("runs", "step", "loss", "recalled", "geometry", "time", "left"):
-            table.add_column(title, justify="right", no_wrap=True)
-        for row in self.rows:
-            table.add_row(*[Text(cell) for cell in _cells(row)])
+        """The table as it stands; where the terminal is narrow, the worlds' names give way."""
+        titles = ("world", "model", "runs", "step", "loss", "recall", "level", "time", "left")
+        rows = [_cells(row) for row in self.rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column(titles[0], overflow="ellipsis", no_wrap=True)
+        for number, title in enumerate(titles[1:], start=1):
+            width = max([len(title), *[len(row[number]) for row in rows]])
+            table.add_column(title, justify="left" if title == "model" else "right", min_width=width)
+        for row in rows:
+            table.add_row(*[Text(cell) for cell in row])
         return table
 
 
@@ -136,8 +139,8 @@ def _cells(row: _Row) -> list[str]:
 
 def _numbers(progress: "Progress") -> list[tuple[str, str]]:
     """Means over the runs of the three numbers that say what kind of memory is growing."""
-    names = (("loss", "loss", 4), ("recalled", "associative_accuracy", 3), ("geometry", "geometric_level", 3))
-    return [(title, f"{np.mean(progress.metrics[name]):.{digits}f}") for title, name, digits in names]
+    names = {"loss": "loss", "recall": "associative_accuracy", "level": "geometric_level"}
+    return [(title, f"{np.mean(progress.metrics[name]):.3f}") for title, name in names.items()]
 
 
 def count_of(count: int, noun: str) -> str:
@@ -149,7 +152,7 @@ def count_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def format_seconds(seconds: float) -> str:
+def format_seconds(seconds: int | float) -> str:
     """A duration for people.
 
     >>> format_seconds(0.42), format_seconds(75), format_seconds(7300), format_seconds(float("inf"))

@@ -1,0 +1,379 @@
+"""The command line: help without torch, options that apply, TOML, the progress table, every verb."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from geomem.cli import VERBS, main
+from geomem.cli.memorize import option_groups, read_arguments
+from geomem.cli.options import configuration_arguments, option_names, read_configuration
+from geomem.cli.progress import FleetTable
+from geomem.errors import InputError
+from geomem.measure import READINGS, measure_fleet
+from geomem.memorize import Announcement, memorize
+from geomem.models.configuration import MODELS, Bilinear, Node2Vec
+from geomem.store import read_fleet
+from geomem.training.configuration import Training, default_training
+from geomem.training.fleet import Progress
+from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.families import cycle, path_star
+
+QUICK = ["--steps", "5", "--seeds", "2", "--quiet"]
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    training = Training(steps=20)
+    return memorize(
+        path_star(arms=3, length=3), model=Bilinear(width=6), training=training, directory=tmp_path
+    )
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = "import sys; from geomem.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.5
+    for verb in VERBS:
+        assert f"\n  {verb} " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: geomem {verb}" in capsys.readouterr().out
+
+
+def test_no_argument_is_a_request_for_help(capsys):
+    assert main([]) == 0
+    assert "usage: geomem VERB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_help_of_a_world_shows_what_applies_and_nothing_else(model, capsys):
+    for world in WORLDS:
+        # One flat list serves all groups only if no two have an option of one name.
+        names = option_names(*[kind for _, kind, _, _ in option_groups(world, model)])
+        assert {"--model", "--steps", "--self-edges", "--width"} <= names.keys()
+    with pytest.raises(SystemExit):
+        main(["memorize", "path-star", "--model", model, "--help"])
+    shown = capsys.readouterr().out
+    assert "--arms" in shown
+    assert "--rows" not in shown
+    assert ("--heads" in shown) == (model == "transformer")
+    assert ("--embedding-scale" in shown) == (model == "node2vec")
+    assert f"(default: {default_training(MODELS[model]()).steps})" in shown
+
+
+def test_an_option_of_two_groups_is_a_mistake_of_ours():
+    with pytest.raises(ValueError, match="--width is an option of Bilinear and of Node2Vec"):
+        option_names(Bilinear, Node2Vec)
+
+
+def test_memorize_prints_the_run_directory_and_keeps_the_options(tmp_path, capsys):
+    arguments = ["path-star", "--arms", "3", "--length", "4", "--world-seed", "None", "--model", "bilinear"]
+    arguments += ["--width", "6", "--learning-rate", "0.02", "--directions", "forward", "--no-task-token"]
+    assert main(["memorize", *arguments, *QUICK, "--directory", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    fleet = read_fleet(printed.out.strip())
+    assert fleet.graph.digest == path_star(arms=3, length=4, world_seed=None).digest
+    configuration = fleet.manifest["configuration"]
+    assert configuration["model"] == {
+        "kind": "bilinear",
+        "width": 6,
+        "dropout": 0.0,
+        "initialization": "gpt2",
+    }
+    assert configuration["training"]["learning_rate"] == 0.02
+    assert configuration["task"] == {
+        "kind": "edge-memorization",
+        "directions": "forward",
+        "self_edges": False,
+        "task_token": False,
+    }
+    assert fleet.seeds == (0, 1)
+
+
+def test_memorize_takes_a_file_and_a_list_of_seeds(tmp_path, capsys):
+    (tmp_path / "borders.tsv").write_text(
+        "# who borders whom\nÖsterreich\t日本\n日本\tاليمن\n", encoding="utf-8"
+    )
+    arguments = ["memorize", str(tmp_path / "borders.tsv"), "--model", "node2vec", "--steps", "3"]
+    assert main([*arguments, "--seed-list", "7", "2", "--directory", str(tmp_path)]) == 0
+    fleet = read_fleet(capsys.readouterr().out.strip())
+    assert fleet.seeds == (7, 2)
+    assert fleet.graph.labels == ("Österreich", "日本", "اليمن")
+
+
+def test_each_model_has_its_published_training(capsys):
+    for model in MODELS:
+        _, options = read_arguments(["cycle", f"--model={model}"])
+        assert options.training == default_training(MODELS[model]())
+        assert options.model == MODELS[model]()
+
+
+# TOML.
+
+
+def test_a_configuration_file_gives_options_and_the_command_line_comes_before_it(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'world = "grid"\nrows = 3\nmodel = "bilinear"\nwidth = 6\nself_edges = true\ntask-token = false\n'
+        "learning_rate = 0.5\nseed_list = [4, 2]\nquiet = true\n"
+    )
+    world, options = read_arguments(["--config", str(file), "--width", "9", "--task-token"])
+    assert world == "grid"
+    assert (options.world.rows, options.world.columns) == (3, 4)
+    assert options.model == Bilinear(width=9)
+    assert options.task.self_edges
+    assert options.task.task_token
+    assert options.training.learning_rate == 0.5
+    assert options.fleet.seed_list == (4, 2)
+    assert options.fleet.quiet
+
+
+def test_a_world_on_the_command_line_comes_before_the_file(tmp_path):
+    (tmp_path / "run.toml").write_text('world = "grid"\nnodes = 7\n')
+    world, options = read_arguments(["cycle", "--config", str(tmp_path / "run.toml")])
+    assert (world, options.world.nodes) == ("cycle", 7)
+
+
+def test_every_option_goes_through_toml_unchanged():
+    for world in WORLDS:
+        for model in MODELS:
+            groups = option_groups(world, model)
+            values = {}
+            for _, _, default, _ in groups[1:]:  # the first are seeds, directory and the like
+                values |= {key: value for key, value in vars(default).items() if value is not None}
+            text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+            known = option_names(*[kind for _, kind, _, _ in groups])
+            given = configuration_arguments(
+                {key.replace("_", "-"): value for key, value in tomllib.loads(text).items()},
+                known,
+                path=Path("none.toml"),
+            )
+            _, options = read_arguments([world, "--model", model, *given])
+            for name, _, default, _ in groups[1:]:
+                assert vars(getattr(options, name)) == vars(default)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("widht = 3", r"The key 'widht' in .*run.toml is no option here; did you mean width\?"),
+        ("steps = ", r"is not TOML .*; write lines like"),
+        ("[training]\nsteps = 3", r"The key 'training' in .* is not a number, text or list"),
+        ("steps = 'many'", r"error parsing --steps"),
+    ],
+)
+def test_a_configuration_file_that_cannot_be_is_refused(tmp_path, capsys, content, complaint):
+    (tmp_path / "run.toml").write_text(content)
+    assert main(["memorize", "cycle", "--config", str(tmp_path / "run.toml")]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert re.search(complaint, stderr)
+
+
+def test_a_missing_configuration_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read .*; give a TOML file"):
+        read_configuration(tmp_path / "missing.toml")
+
+
+# The other verbs.
+
+
+def test_measure_prints_the_table_and_the_reading_with_its_rule(fleet, capsys):
+    assert main(["measure", str(fleet.path)]) == 0
+    shown = capsys.readouterr().out
+    reading = measure_fleet(fleet).reading
+    assert f"Reading: {reading}" in shown
+    assert " ".join(READINGS[reading].split()) in " ".join(shown.split())
+    assert "Geometric level" in shown
+    assert "95 % interval" in shown
+
+
+def test_measure_as_json_is_json_without_nan(fleet, capsys):
+    assert main(["measure", str(fleet.path), "--json"]) == 0
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    found = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    names = [entry["name"] for entry in found["measurements"]]
+    assert "associative_accuracy" in names
+    level = found["measurements"][names.index("geometric_level")]
+    assert len(level["values"]) == 3
+    assert level["mean"] == pytest.approx(np.mean(level["values"]))
+    assert len(found["readings"]) == 3
+    assert len(found["spectrum"]["energies"][0]) == len(found["spectrum"]["eigenvalues"])
+
+
+def test_measure_of_somebody_elses_embeddings_needs_no_torch(tmp_path):
+    angles = 2 * np.pi * np.arange(12) / 12
+    np.save(tmp_path / "vectors.npy", np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    (tmp_path / "edges.tsv").write_text("".join(f"{node}\t{(node + 1) % 12}\n" for node in range(12)))
+    arguments = [
+        "measure",
+        "--embeddings",
+        str(tmp_path / "vectors.npy"),
+        "--graph",
+        str(tmp_path / "edges.tsv"),
+    ]
+    code = f"import sys; from geomem.cli import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Reading: geometric" in done.stdout
+    assert "interval" not in done.stdout  # one embedding has no spread over seeds
+
+
+def test_report_writes_one_file_and_prints_its_path(fleet, tmp_path, capsys):
+    out = tmp_path / "my report.html"
+    assert main(["report", str(fleet.path), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert out.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(("verb", "names"), [("worlds", WORLDS), ("models", MODELS)])
+def test_listings_name_everything(verb, names, capsys):
+    assert main([verb]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line and not line.startswith(" ")] == list(names)
+    assert main([verb, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert list(listed) == list(names)
+    assert all(entry["description"].endswith(".") for entry in listed.values())
+
+
+def test_doctor_finds_this_installation_well(tmp_path, capsys):
+    assert main(["doctor", "--directory", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("ok ") == 6
+    assert "All is well." in shown
+
+
+def test_doctor_names_what_fails(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5_000_000})())
+    assert main(["doctor", "--directory", str(tmp_path)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    disk = next(line for line in lines if "disk" in line.split()[:2])
+    assert disk.startswith("failed")
+    assert "5.0 MB free" in disk
+    assert lines[-1].endswith("of 6 checks failed.")
+
+
+def test_demo_makes_five_fleets_and_a_report(tmp_path, capsys):
+    directory, out = str(tmp_path / "runs"), str(tmp_path / "a.html")
+    arguments = ["demo", "--seeds", "1", "--directory", directory, "--out", out]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == out
+    assert "measuring 5 fleets" in printed.err
+    fleets = [read_fleet(path) for path in (tmp_path / "runs").iterdir()]
+    assert len(fleets) == 5
+    assert sum(fleet.graph.coordinates is not None for fleet in fleets) == 1
+
+
+# What is seen on the way.
+
+
+def progress_at(step, steps=1000):
+    numbers = {"loss": 1.25, "associative_accuracy": 0.5, "geometric_level": -0.25, "top1_accuracy": 0.5}
+    metrics = {name: np.array([value, value]) for name, value in numbers.items()}
+    left = float("inf") if step == 0 else 75.0
+    return Progress(step=step, steps=steps, seconds=4.0, seconds_left=left, metrics=metrics)
+
+
+def announcement_of(tmp_path, first_step=0):
+    return Announcement(
+        path=tmp_path / "run",
+        graph=cycle(6),
+        model="transformer",
+        run_count=2,
+        fact_count=12,
+        steps=1000,
+        first_step=first_step,
+        memory_bytes=2_500_000,
+        disk_bytes=900,
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_table_fits_the_terminal(tmp_path, width):
+    table = FleetTable(console=Console(file=io.StringIO(), force_terminal=True, width=width))
+    table.show(announcement_of(tmp_path))
+    table.show(progress_at(500))
+    table.show(announcement_of(tmp_path))
+    table.show(progress_at(1000))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table.render())
+    header, first, second = console.file.getvalue().splitlines()
+    for title in ("world", "model", "runs", "step", "loss", "recall", "level", "time", "left"):
+        assert title in header
+    for cell in ("cycle-6", "transformer", "500/1000", "1.250", "0.500", "-0.250", "1:15"):
+        assert cell in first
+    assert second.rstrip().endswith("done")
+    assert max(map(len, (header, first, second))) <= width
+
+
+def test_fleets_trained_before_are_named_and_not_trained(fleet, capsys):
+    again = ["memorize", "path-star", "--arms", "3", "--length", "3", "--model", "bilinear", "--width", "6"]
+    assert main([*again, "--steps", "20", "--directory", str(fleet.path.parent)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(fleet.path)
+    assert printed.err == f"already trained: {fleet.path}\n"
+
+
+def test_without_a_terminal_there_are_few_plain_lines(tmp_path):
+    console = Console(file=io.StringIO(), width=80)
+    with FleetTable(console=console) as table:
+        table.show(announcement_of(tmp_path, first_step=400))
+        for step in range(400, 1001, 10):
+            table.show(progress_at(step))
+    lines = console.file.getvalue().splitlines()
+    said = "cycle-6: 6 nodes, 12 facts; 2.5 MB memory, 900 B disk; transformer, 2 runs, 1000 steps"
+    assert lines[0] == said
+    assert lines[1] == "going on from the checkpoint at step 400"
+    assert lines[-1] == "step 1000/1000: loss 1.250, recall 0.500, level -0.250, 4.0 s"
+    assert len(lines) <= 4
+    assert "\x1b" not in console.file.getvalue()
+
+
+def test_a_quiet_table_says_nothing(tmp_path):
+    console = Console(file=io.StringIO())
+    with FleetTable(quiet=True, console=console) as table:
+        table.show(announcement_of(tmp_path))
+        table.show(progress_at(10))
+        table.say("anything")
+    assert console.file.getvalue() == ""
+
+
+def test_ctrl_c_is_one_line_and_status_130(tmp_path, capsys, monkeypatch):
+    def interrupt(self, event):
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(FleetTable, "show", interrupt)
+    assert main(["memorize", "cycle", "--model", "node2vec", "--directory", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "geomem: interrupted; the same command starts anew\n"
+
+
+def test_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m geomem worlds --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
