@@ -239,11 +239,11 @@ def make_measurement(
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
     low, high = bootstrap_interval(values, seed=seed)
-    if draws is None or not np.isfinite(mean):
+    chance = np.empty(0) if draws is None else draws.mean(axis=0)
+    chance = chance[np.isfinite(chance)]
+    if not len(chance) or not np.isfinite(mean):
         nan = float("nan")
         return Measurement(name, title, values, mean, low, high, "", nan, nan, nan, nan, explanation)
-    chance = draws.mean(axis=0)
-    chance = chance[np.isfinite(chance)]
     null_low, null_high = np.quantile(chance, [0.025, 0.975])
     p = p_value(mean, chance, alternative=alternative)
     return Measurement(
