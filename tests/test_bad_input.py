@@ -322,6 +322,25 @@ def test_the_real_command_line_ends_in_status_2_without_a_traceback(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_training_that_diverges_is_said(refused, tmp_path, capfd):
+    arguments = ["memorize", "cycle", "--model", "node2vec", "--learning-rate", "1e9", "--steps", "20"]
+    assert main([*arguments, "--directory", str(tmp_path)]) == 0
+    printed = capfd.readouterr()
+    assert "3 of 3 runs diverged (the loss is no number); try a smaller --learning-rate" in printed.err
+    assert "NaN or infinity" in refused("measure", printed.out.strip())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_terminals_without_unicode_get_escapes_and_no_failure(tmp_path, encoding):
+    (tmp_path / "ö.tsv").write_text("Österreich\t日本\n日本\tX\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for arguments in (["worlds"], ["memorize", "ö.tsv", *MEMORIZE]):
+        command = [sys.executable, "-m", "geomem", *arguments]
+        done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+        assert done.returncode == 0
+        assert b"Traceback" not in done.stderr
+
+
 def test_no_warning_is_shown_to_people(fleet, capfd):
     """Measuring a trained fleet must not greet its user with warnings of libraries."""
     with warnings.catch_warnings():

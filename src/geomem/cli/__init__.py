@@ -3,6 +3,7 @@
 Only what a verb needs is imported, when it is needed: `geomem --help` answers without torch.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Labels are in any script and some terminals are not: show an escape, never fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(arguments)
     except InputError as error:

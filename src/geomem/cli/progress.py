@@ -97,6 +97,9 @@ class FleetTable:
                 f"step {progress.step}/{progress.steps}: {numbers}, {format_seconds(progress.seconds)}{left}"
             )
         self.rows[-1] = row
+        if last and (diverged := np.count_nonzero(~np.isfinite(progress.metrics["loss"]))):
+            runs = count_of(row.announcement.run_count, "run")
+            self.say(f"{diverged} of {runs} diverged (the loss is no number); try a smaller --learning-rate")
 
     def say(self, text: str) -> None:
         """Write a line, above the table where there is one."""
