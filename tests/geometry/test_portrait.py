@@ -122,6 +122,14 @@ def test_same_seed_same_numbers_and_float32_is_accepted():
     )
 
 
+def test_scale_changes_nothing_even_at_the_ends_of_float64():
+    graph = grid(3, 3)
+    V = random_runs(graph)
+    expected = numbers(measure_embeddings(V, graph, permutations=49))
+    for exponent in (1000, -990):
+        assert numbers(measure_embeddings(np.ldexp(V, exponent), graph, permutations=49)) == expected
+
+
 def test_width_beyond_the_nodes_changes_nothing():
     graph = grid(3, 3)
     V = random_runs(graph, width=6)

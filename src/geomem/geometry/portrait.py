@@ -216,7 +216,10 @@ def _checked_embeddings(embeddings: np.ndarray, graph: Graph) -> Float[np.ndarra
             f"The graph has {graph.node_count:,} nodes and all pairs are measured for at most "
             f"{FULL_MEASUREMENT_NODES:,}; take geomem.geometry.filtering for energies, or a smaller graph."
         )
-    return V
+    # No measurement depends on the scale, and squares of very long or very short embeddings would overflow; a
+    # power of two changes no digit.
+    exponents = np.frexp(np.abs(V).max(axis=(1, 2), keepdims=True))[1]
+    return np.ldexp(V, -exponents)
 
 
 def _affordable(wanted: int, work: int) -> int:
