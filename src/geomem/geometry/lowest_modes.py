@@ -78,7 +78,8 @@ def lowest_modes(
         )
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
-    lowest, _ = trivial_eigenpairs(graph, kind, self_edges=self_edges)
+    # Only to place the shift below them; the trivial modes themselves come out with the others.
+    lowest, _ = trivial_eigenpairs(graph, kind, self_edges=self_edges, accuracy=0.1 * SHIFT_MARGIN)
     width = spectral_width(L, kind, lowest.min())
     # Sorted by component the Laplacian is block diagonal, and a block is cut out at the cost of the block.
     order = np.argsort(labels, kind="stable")

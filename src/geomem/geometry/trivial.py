@@ -12,7 +12,7 @@ from geomem.worlds.graph import Graph, component_labels, node_degrees
 
 
 def trivial_eigenpairs(
-    graph: Graph, kind: LaplacianKind = "random-walk", *, self_edges: bool = False
+    graph: Graph, kind: LaplacianKind = "random-walk", *, self_edges: bool = False, accuracy: float = 1e-15
 ) -> tuple[Float[np.ndarray, " component"], Float[np.ndarray, " node"]]:
     """The lowest eigenvalue of every component, and its positive unit eigenvector on that component's nodes.
 
@@ -20,7 +20,8 @@ def trivial_eigenpairs(
     iteration on all components at once, each with its own shift. A bold shift is the quotient less the
     residual; where the solution then changes sign the shift was not below the lowest eigenvalue (the inverse
     of an M-matrix is positive), and that component repeats with Noda's shift min_i (L x)_i / x_i, which
-    always is. Raises `ArithmeticError` if it does not converge.
+    always is. It stops when the norm of L x - value x, relative to the width of the spectrum, is below
+    `accuracy` or down to rounding. Raises `ArithmeticError` if it does not converge.
 
     >>> from geomem.worlds.families import irregular
     >>> (-trivial_eigenpairs(irregular())[0]).round(3).tolist()
@@ -51,7 +52,7 @@ def trivial_eigenpairs(
         residuals = np.sqrt(np.bincount(labels, weights=(Lx - quotients[labels] * x) ** 2))
         # Convergence is quadratic, so a residual that no longer halves is down to the rounding of L x.
         residual = residuals.max() / (4 - quotients.min())
-        if residual <= 1e-15 or 0.5 * last <= residual <= 1e-11:
+        if residual <= accuracy or 0.5 * last <= residual <= 1e-11:
             return quotients, x
         last = residual
         bounds = np.full(len(sizes), np.inf)
