@@ -8,8 +8,6 @@ import tyro
 
 from geomem.cli.options import parse_options
 from geomem.errors import InputError
-from geomem.report import write_report
-from geomem.store import read_fleet
 
 
 @dataclass(frozen=True)
@@ -30,5 +28,9 @@ def run(arguments: Sequence[str]) -> int:
     options = parse_options(ReportOptions, arguments, verb="report", description=description)
     if not options.runs:
         raise InputError("Give one run directory or more, as in `geomem report runs/* --out report.html`.")
+
+    from geomem.report import write_report
+    from geomem.store import read_fleet
+
     print(write_report([read_fleet(path) for path in options.runs], options.out, options.figures))
     return 0
