@@ -28,7 +28,7 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(example, tmp_path):
-    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(example)],
         cwd=tmp_path,
