@@ -17,8 +17,8 @@ GRID_SIDES = (150, 300)
 ARMS, LENGTH, WIDTH = 10_000, 10, 384
 KIND = "random-walk"
 
-# The factors of a grid have n log n entries and cost n^1.5 to compute, and the small grid's vectors fit a cache
-# that the large one's do not. Measured 1.1 to 1.3; 1.5 would mean that the factors dominate.
+# The factors of a grid have n log n entries and cost n^1.5 to compute, and the small grid fits a cache
+# that the large one does not fit. Measured 1.1 to 1.3; 1.5 would mean that the factors dominate.
 NEAR_LINEAR = 1.4
 
 
