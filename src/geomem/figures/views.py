@@ -69,7 +69,7 @@ class FleetView:
     explained: Float[np.ndarray, "run snapshot"]
     """Share of each snapshot's variance that the three axes show."""
     modes: Float[np.ndarray, "run snapshot node 3"] | None
-    """The graph's three smoothest modes, each stretched by the embedding's share on it; None if not listable."""
+    """The three smoothest modes, each stretched by the embedding's share on it; None if not listable."""
     heatmap_nodes: Int[np.ndarray, " row"]
     """Places in `nodes` of the heatmaps' rows."""
     cosines: Float[np.ndarray, "run snapshot row row"]
@@ -208,7 +208,7 @@ def display_order(graph: Graph) -> tuple[Int[np.ndarray, " node"], str]:
         return np.argsort(numbers, kind="stable"), "as numbered"
     if graph.node_count > DRAWN_NODES or (node_degrees(graph) == 0).any():
         return np.arange(graph.node_count), "as given"
-    spectrum = laplacian_spectrum(graph)
+    spectrum = laplacian_spectrum(graph, "combinatorial")  # its Fiedler vector is monotone on a path
     components = component_labels(graph)
     heights = np.zeros(graph.node_count)
     for component in np.unique(components):

@@ -1,9 +1,9 @@
 /* The flat pictures: each chart is a function of (fleet, state, theme) to plotly's data and layout. */
 "use strict";
 
-/* Plotly reads text as a kind of HTML; labels must reach the eye as they are. */
+/* Plotly reads text as a kind of HTML, and as TeX between dollars; labels must reach the eye as they are. */
 function plain(text) {
-  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\$/g, "&#36;");
 }
 
 function shortened(text, length = 16) {

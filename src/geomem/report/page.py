@@ -153,13 +153,13 @@ def page_lede(views: list[FleetView]) -> str:
     """One sentence on what is seen."""
     who = "this model" if len(views) == 1 else "these models"
     return (
-        f"Shown nothing but single edges, {who} could keep them as a lookup table, the embedding as random as "
-        "it began, or as a geometry that arranges even the nodes never seen together."
+        f"Shown nothing but single edges, {who} could keep them as a lookup table, the embedding as "
+        "random as it began, or as a geometry that arranges even the nodes never seen together."
     )
 
 
 def hero_choice(views: list[FleetView]) -> list[int]:
-    """Which fleets stand side by side at the head: of the commonest graph, each reading once before any twice."""
+    """Fleets to stand side by side: of the commonest graph, each reading once before any stands twice."""
     digests = [view.graph.digest for view in views]
     common = max(digests, key=digests.count)
     candidates = [i for i, digest in enumerate(digests) if digest == common]

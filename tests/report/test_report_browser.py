@@ -1,0 +1,312 @@
+"""A real browser opens the report: it draws, it moves, it asks for nothing, and labels stay text."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geomem.report import write_report
+from geomem.worlds.families import cycle, path_star
+from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(
+    filter(
+        None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))
+    ),
+    None,
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    star = path_star(arms=4, length=5)
+    fleets = [make_fleet(runs, star, learns=False), make_fleet(runs, star), make_fleet(runs, hostile_graph())]
+    return write_report(fleets, tmp_path_factory.mktemp("out") / "a report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as engine:
+        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open the report in a window of a size and a colour scheme; afterwards nothing bad may have happened."""
+    contexts, complaints = [], []
+
+    def open_page(address, viewport=DESKTOP, scheme="light", motion="reduce"):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion=motion)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        context.on(
+            "request",
+            lambda request: (
+                request.url in (address, page.url)
+                or request.url.startswith(("data:", "blob:"))
+                or complaints.append(f"request: {request.url[:80]}")
+            ),
+        )
+        page.goto(address)
+        page.wait_for_function("() => document.querySelector('.hero canvas').width > 0")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def walk_through(page):
+    """Scroll the whole page by less than a window each time, so that everything is drawn once."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for top in range(0, height, 600):
+        page.evaluate("top => scrollTo({ top, behavior: 'instant' })", top)
+        page.wait_for_timeout(60)
+    return height
+
+
+def bring_into_view(page, selector):
+    page.evaluate(
+        "s => document.querySelector(s).scrollIntoView({ block: 'center', behavior: 'instant' })", selector
+    )
+
+
+def wait_for_charts(page, scope):
+    page.wait_for_function(
+        """scope => [...document.querySelectorAll(`${scope} [data-chart]`)]
+        .filter((e) => e.chart.near).every((e) => e.chart.drawn && !e.chart.dirty)""",
+        arg=scope,
+    )
+
+
+def picture(locator):
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_opens_without_complaint_and_never_scrolls_sideways(open_page, report, viewport, scheme):
+    page = open_page(report, viewport, scheme)
+    walk_through(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+        .filter((e) => !e.closest(".scroll, svg, .js-plotly-plot, .skip"))
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+        .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert wide == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(ground[4:].split(",")[0]) < 60) == (scheme == "dark")
+
+
+def test_no_figure_is_blank(open_page, report):
+    page = open_page(report)
+    for index in range(3):
+        for name in (
+            "cosines",
+            "distances",
+            "curves",
+            "shells",
+            "spectrum",
+            "projections",
+            "gradients",
+            "true-map",
+        ):
+            selector = f"#fleet-{index} [data-chart={name}]"
+            if page.locator(selector).count():
+                bring_into_view(page, selector)
+                wait_for_charts(page, f"#fleet-{index}")
+                image = picture(page.locator(selector))
+                far = np.abs(image - np.median(image, axis=(0, 1))).max(axis=2)
+                assert (far > 40).mean() > 0.004, (index, name)
+        bring_into_view(page, f"#fleet-{index} canvas")
+        page.wait_for_function(f"() => document.querySelector('#fleet-{index} canvas').width > 300")
+        page.wait_for_timeout(100)
+        image = picture(page.locator(f"#fleet-{index} canvas"))
+        # Nodes are coloured, ground and lines are not.
+        assert ((image.max(axis=2) - image.min(axis=2)) > 60).mean() > 0.002
+
+
+def test_slider_moves_points_heatmap_and_marker(open_page, report):
+    page = open_page(report)
+    bring_into_view(page, "#fleet-1 canvas")
+    wait_for_charts(page, "#fleet-1")
+    state = """() => { const s = document.querySelector("#fleet-1"); return {
+        points: [...s.scene.positions], pixels: s.querySelector("canvas").toDataURL(),
+        marker: s.querySelector("[data-chart=curves]").layout.shapes[0].x0,
+        step: s.querySelector("output").textContent } }"""
+    page.wait_for_timeout(150)
+    last = page.evaluate(state)
+    slider = page.locator("#fleet-1 input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(200)
+    first = page.evaluate(state)
+    assert first["step"] == "step 0"
+    assert np.abs(np.subtract(first["points"], last["points"])).max() > 0.2
+    assert first["pixels"] != last["pixels"]
+    assert first["marker"] < last["marker"]
+    cosines = "document.querySelector('#fleet-1 [data-chart=cosines]').data[0].z"
+    bring_into_view(page, "#fleet-1 [data-chart=cosines]")
+    wait_for_charts(page, "#fleet-1")
+    before = page.evaluate(cosines)
+    page.keyboard.press("End")
+    page.wait_for_timeout(200)
+    assert page.evaluate(cosines) != before
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#fleet-1 output").inner_text() != last["step"]
+
+
+def test_play_runs_training_from_the_start(open_page, report):
+    page = open_page(report, motion="no-preference")
+    hero = page.locator(".hero .player")
+    hero.locator("button").click()
+    page.wait_for_timeout(400)
+    assert 0 < int(hero.locator("input").input_value()) < 1000
+    assert hero.locator("button").get_attribute("aria-pressed") == "true"
+    hero.locator("button").click()
+    assert hero.locator("button").get_attribute("aria-pressed") == "false"
+
+
+def test_seed_view_and_axis_can_be_chosen(open_page, report):
+    page = open_page(report)
+    bring_into_view(page, "#fleet-1 canvas")
+    points = "[...document.querySelector('#fleet-1').scene.positions]"
+    first = page.evaluate(points)
+    page.locator("#fleet-1 .seed").select_option("1")
+    second = page.evaluate(points)
+    assert first != second
+    page.locator("#fleet-1").get_by_label("Laplacian", exact=True).check(force=True)
+    assert page.evaluate(points) != second
+    wait_for_charts(page, "#fleet-1")
+    page.locator("#fleet-1").get_by_label("linear", exact=True).check(force=True)
+    page.wait_for_function(
+        "document.querySelector('#fleet-1 [data-chart=curves]').layout.xaxis.type !== 'log'"
+    )
+    page.locator("#fleet-1").get_by_label("Loss", exact=True).check(force=True)
+    page.wait_for_function(
+        "() => document.querySelector('#fleet-1 [data-chart=curves]').data.some((trace) => trace.name === 'loss')"
+    )
+
+
+def test_views_turn_by_keyboard_and_by_dragging(open_page, report):
+    page = open_page(report)
+    yaw = "document.querySelector('.hero canvas').scene.yaw"
+    before = page.evaluate(yaw)
+    page.locator(".hero canvas").first.focus()
+    page.keyboard.press("ArrowRight")
+    turned = page.evaluate(yaw)
+    assert turned > before
+    box = page.locator(".hero canvas").first.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 100)
+    page.mouse.up()
+    assert page.evaluate(yaw) > turned
+    # The views side by side turn together.
+    assert page.evaluate("document.querySelectorAll('.hero canvas')[1].scene.yaw") == page.evaluate(yaw)
+
+
+def test_theme_button_restyles_page_and_plots(open_page, report):
+    page = open_page(report)
+    bring_into_view(page, "#fleet-0 [data-chart=curves]")
+    wait_for_charts(page, "#fleet-0")
+    colours = """() => [getComputedStyle(document.body).backgroundColor,
+        document.querySelector("#fleet-0 [data-chart=curves]").layout.font.color]"""
+    light = page.evaluate(colours)
+    page.evaluate("document.querySelector('.theme').click()")
+    page.wait_for_timeout(100)
+    wait_for_charts(page, "#fleet-0")
+    dark = page.evaluate(colours)
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+    page.evaluate("document.querySelector('.theme').click()")
+    page.wait_for_timeout(100)
+    wait_for_charts(page, "#fleet-0")
+    assert page.evaluate(colours) == light
+
+
+def test_hostile_labels_stay_text_everywhere(open_page, report):
+    page = open_page(report)
+    bring_into_view(page, "#fleet-2 [data-chart=true-map]")
+    wait_for_charts(page, "#fleet-2")
+    seen = page.evaluate(
+        """[...document.querySelectorAll('#fleet-2 [data-chart=true-map] text')]
+        .map((e) => e.textContent)"""
+    )
+    assert "<b>bold</b>" in seen
+    assert "$\\frac{1}{2}$" in seen
+    assert "{{ 7 * 7 }}" in seen
+    assert any("alert(1)" in text and "<script>" in text for text in seen)
+    bring_into_view(page, "#fleet-2 [data-chart=cosines]")
+    wait_for_charts(page, "#fleet-2")
+    ticks = page.evaluate(
+        """[...document.querySelectorAll('#fleet-2 [data-chart=cosines] .ytick text')]
+        .map((e) => e.textContent)"""
+    )
+    assert "<b>bold</b>" in ticks
+    plot = page.locator("#fleet-2 [data-chart=cosines] .nsewdrag").bounding_box()
+    order = page.evaluate("DATA.fleets[2].labels")
+    assert sorted(order) == sorted(HOSTILE_LABELS)
+    row, column = order.index("<b>bold</b>"), order.index(HOSTILE_LABELS[0])
+    cell = plot["width"] / len(order), plot["height"] / len(order)
+    page.mouse.move(plot["x"] + (column + 0.5) * cell[0], plot["y"] + (row + 0.5) * cell[1])
+    page.wait_for_selector("#fleet-2 [data-chart=cosines] .hoverlayer text")
+    hover = page.locator("#fleet-2 [data-chart=cosines] .hoverlayer").text_content()
+    assert f"<b>bold</b> · {HOSTILE_LABELS[0]}" in hover
+    assert page.evaluate("document.querySelectorAll('img, b b, i, svg script, svg a').length") == 0
+
+
+def test_policy_stops_a_script_that_was_not_written_by_us(browser, report):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(report)
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit = 1\">')")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), { text: 'window.hit = 1' }))"
+    )
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.hit") is None
+    context.close()
+
+
+def test_everything_that_shows_or_moves_has_a_name(open_page, report):
+    page = open_page(report)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, canvas, [data-chart]")]
+        .filter((e) => !e.getAttribute("aria-label") && !e.closest("label")?.textContent.trim())
+        .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+
+
+def test_twelve_fleets_keep_the_page_light(open_page, tmp_path):
+    fleets = [make_fleet(tmp_path, cycle(8 + i), steps=20, seeds=(0,)) for i in range(12)]
+    page = open_page(write_report(fleets, tmp_path / "many.html").as_uri())
+    walk_through(page)
+    drawn, every = page.evaluate("[Chart.all.filter((chart) => chart.drawn).length, Chart.all.length]")
+    assert every == 12 * 7
+    assert drawn < 45  # the rest was given up when it went out of reach
+    assert page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart") < 15_000
+    began = page.evaluate("performance.now()")
+    page.evaluate("document.querySelector('.theme').click()")
+    page.wait_for_timeout(50)
+    assert page.evaluate("performance.now()") - began < 5_000
