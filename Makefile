@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-run ## memorise a small graph four ways and write one HTML report (under a minute)
+demo: $(VENV)/.installed-run ## memorise two small worlds and write one HTML report (under a minute)
 	@$(BIN)/geomem demo
 
 test: $(VENV)/.installed-dev ## run every test, trained science and browser included
