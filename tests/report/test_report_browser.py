@@ -199,11 +199,11 @@ def test_seed_view_and_axis_can_be_chosen(open_page, report):
     wait_for_charts(page, "#fleet-1")
     page.locator("#fleet-1").get_by_label("linear", exact=True).check(force=True)
     page.wait_for_function(
-        "document.querySelector('#fleet-1 [data-chart=curves]').layout.xaxis.type !== 'log'"
+        "() => document.querySelector('#fleet-1 [data-chart=curves]').layout.xaxis.type !== 'log'"
     )
     page.locator("#fleet-1").get_by_label("Loss", exact=True).check(force=True)
     page.wait_for_function(
-        "() => document.querySelector('#fleet-1 [data-chart=curves]').data.some((trace) => trace.name === 'loss')"
+        "() => document.querySelector('#fleet-1 [data-chart=curves]').data.some((t) => t.name === 'loss')"
     )
 
 

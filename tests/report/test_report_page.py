@@ -133,6 +133,8 @@ def test_marks_stay_on_their_scale(fleets):
 def test_head_shows_different_readings_of_one_graph_first(fleets):
     views = [view_fleet(fleet) for fleet in fleets]
     assert hero_choice(views) == [0, 1]
+    assert hero_choice(views[1:]) == [0, 1]  # no graph twice: then every graph
+    assert hero_choice(views[:2] * 3) == [0, 1, 2, 3]
     assert page_title(views) == "Two graphs, three memories"
     assert page_title(views[:2]) == "One graph, two memories"
     assert page_title(views[:1]) == "One graph, one memory"

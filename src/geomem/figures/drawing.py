@@ -28,7 +28,13 @@ from geomem.figures.tables import (
 from geomem.figures.views import FleetView
 
 INSTALLED = {entry.name for entry in fontManager.ttflist}
-WANTED = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari")
+WANTED = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+)
 SCRIPTS = ["DejaVu Sans", *(name for name in WANTED if name in INSTALLED)]
 """matplotlib's own font, then what is installed for scripts it lacks."""
 
@@ -249,8 +255,8 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
     low, high = low - 0.06 * (high - low), high + (high - low) * [0.12, 0.06]
     scale = min(5.0 * 72 / (high - low)[0], 4.7 * 72 / (high - low)[1])
     titles = (
-        "The map",
-        f"What {view.model.split(',')[0]} made of the borders alone, r = {view.map_correlations[run]:.2f}",
+        "The true map",
+        f"Learned by {view.model.split(',')[0]} from the edges alone, r = {view.map_correlations[run]:.2f}",
     )
     for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
         axes = _axes(figure, theme, 1, 2, column + 1)
