@@ -13,7 +13,7 @@ from geomem.geometry.reading import READINGS
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
 from geomem.report.page import format_number, hero_choice, interval_marks, page_title
-from geomem.worlds.families import cycle, path_star
+from geomem.worlds.families import complete, cycle, irregular, path, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 
@@ -170,3 +170,13 @@ def test_equal_graphs_without_root_or_map_make_a_page(tmp_path):
     text = write_report([fleet], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "True places" not in text
     assert 'class="seed"' not in text
+
+
+@pytest.mark.parametrize("graph", [path(2), complete(3), irregular()], ids=lambda graph: graph.name)
+def test_tiny_and_disconnected_graphs_make_a_page_and_figures(tmp_path, graph):
+    fleet = make_fleet(tmp_path, graph, steps=20)
+    out = write_report([fleet], tmp_path / "report.html", figures=tmp_path / "figures")
+    data = fleet_data(view_fleet(fleet))
+    assert len(data["labels"]) == graph.node_count
+    assert "NaN" not in script_json(data)
+    assert out.stat().st_size > 1_000_000
