@@ -176,9 +176,16 @@ def test_ctrl_c_keeps_the_step_it_was_pressed_in(tmp_path):
         if getattr(event, "step", 0) == 20:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt, match="goes on from step 21 of 30"):
-        train(tmp_path / "parts", press)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # Tests may themselves run where Ctrl-C is ignored, behind a shell.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="goes on from step 21 of 30"):
+            train(tmp_path / "parts", press)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        train(tmp_path / "ignored", press)
+    finally:
+        signal.signal(signal.SIGINT, former)
     resumed = train(tmp_path / "parts")
     assert resumed.manifest["first_step"] == 21
     same_files(resumed, train(tmp_path / "whole"))

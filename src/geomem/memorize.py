@@ -391,7 +391,8 @@ class _Checkpoints:
 @contextmanager
 def _stop_between_steps(checkpoints: _Checkpoints) -> Iterator[None]:
     """Let the first Ctrl-C end the training after the step it is in, and a second one at once."""
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as shells set it for what runs behind them
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
 
