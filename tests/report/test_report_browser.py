@@ -86,6 +86,11 @@ def bring_into_view(page, selector):
     page.evaluate(
         "s => document.querySelector(s).scrollIntoView({ block: 'center', behavior: 'instant' })", selector
     )
+    # The page learns that a chart is near only when the browser says so, later.
+    page.wait_for_function(
+        "s => (({ chart }) => !chart || (chart.drawn && !chart.dirty))(document.querySelector(s))",
+        arg=selector,
+    )
 
 
 def wait_for_charts(page, scope):
