@@ -90,7 +90,7 @@ def band_spectrum(graph: Graph) -> BandedSpectrum:
     >>> from geomem.worlds.families import path_star
     >>> spectrum = band_spectrum(path_star(arms=1000, length=4))
     >>> spectrum.values.round(2).tolist(), spectrum.dimensions.tolist()
-    ([0.2, 0.5, 2.0, 3.5, 3.8, 17.85], [999, 1, 999, 1, 999, 1])
+    ([0.2, 0.5, 2.0, 3.5, 3.8, 17.87], [999, 1, 999, 1, 999, 1])
     """
     if not _can_be_factorized(graph):
         return _blind_bands(graph)

@@ -70,7 +70,7 @@ def measure_large(
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None]
     >>> portrait = measure_large(circle, cycle(2000), permutations=99, seed=0)
     >>> portrait.reading, round(portrait["fiedler_alignment"].mean, 6), portrait.sampled[:24]
-    ('geometric', 1.0, '21,998 pairs of nodes at')
+    ('geometric', 1.0, '49,924 pairs of nodes at')
     """
     sample = sample_pairs(graph, seed=seed)
     shells, finite = sample.shells, np.isfinite(sample.shells.distances)
