@@ -95,12 +95,12 @@ def _attend(
     keys, values = keys_values.view(runs, examples, length, 2, model.heads, head_width).permute(
         3, 0, 4, 1, 2, 5
     )
-    scores = queries @ keys.transpose(-1, -2)
+    scores = _dot(queries, keys)
     if asked > 1:
         future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
         scores = scores.masked_fill(future, float("-inf"))
     if common is None:
-        mixed = scores.softmax(dim=-1) @ values
+        mixed = _mix(scores.softmax(dim=-1), values)
     else:
         shared = common.shape[2]
         normed = _normalize(model, parameters, f"{name}.attention_norm", common[:, 0])
@@ -110,10 +110,20 @@ def _attend(
         )
         common_scores = queries.flatten(2, 3) @ common_keys.transpose(-1, -2)
         weights = torch.cat([common_scores.unflatten(2, (examples, asked)), scores], dim=-1).softmax(dim=-1)
-        mixed = weights[..., shared:] @ values
+        mixed = _mix(weights[..., shared:], values)
         mixed = mixed + (weights[..., :shared].flatten(2, 3) @ common_values).unflatten(2, (examples, asked))
     mixed = mixed.permute(0, 2, 3, 1, 4).reshape(runs, examples * asked, width)
     return _linear(parameters, f"{name}.attention.output", mixed)
+
+
+def _dot(queries: Tensor, keys: Tensor) -> Tensor:
+    """Q Kᵀ; a single key needs no matrix product, and thousands of products of one by one are slow."""
+    return (queries * keys).sum(-1, keepdim=True) if keys.shape[-2] == 1 else queries @ keys.transpose(-1, -2)
+
+
+def _mix(weights: Tensor, values: Tensor) -> Tensor:
+    """Weights times values, likewise."""
+    return weights * values if values.shape[-2] == 1 else weights @ values
 
 
 def _linear(parameters: Parameters, name: str, inputs: Float[Tensor, "run row input"]) -> Tensor:
