@@ -60,9 +60,12 @@ def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     if fleet.manifest["configuration"]["model"]["kind"] == "node2vec":
         # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
         # 1).
-        weights = 1.0 / (np.bincount(examples.fact_examples)[examples.fact_examples] * examples.example_count)
+        totals = np.bincount(examples.fact_examples, weights=weights)
+        weights = weights / (totals[examples.fact_examples] * examples.example_count)
     floor = loss_floor(examples.fact_examples, weights)
-    highest = examples.example_count / examples.fact_count
+    # One fact of each example can be the single best answer; facts are sorted by example.
+    starts = np.unique(examples.fact_examples, return_index=True)[1]
+    highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
     def final(metric: str) -> np.ndarray:
         return last.filter(pl.col("metric") == metric)["value"].to_numpy()

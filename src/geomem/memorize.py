@@ -16,7 +16,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar, get_type_hints
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from geomem.checkpoint import (
     Checkpoint,
@@ -78,7 +80,7 @@ class Announcement:
         return self.first_step == self.steps
 
 
-Configuration = TypeVar("Configuration", bound=Model | Training)
+Configuration = TypeVar("Configuration", bound=Model | Training | EdgeMemorization)
 
 Event = Announcement | Progress
 """What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
@@ -114,12 +116,12 @@ def memorize(
     ((0, 1, 2), 'cycle-15')
     """
     graph = find_world(world)
-    model = _in_types(find_model(model))
-    task = task or EdgeMemorization()
-    training = _in_types(training or default_training(model))
+    model = in_types(find_model(model))
+    task = in_types(task or EdgeMemorization())
+    training = in_types(training or default_training(model))
     check_model(model)
     check_training(training)
-    seeds = _check_seeds(seeds)
+    seeds = check_seeds(seeds)
     _check_device(device)
     examples = edge_examples(graph, task)
     kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
@@ -178,11 +180,11 @@ def memorize(
         began = monotonic()
         checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
         try:
-            with _threads(threads):
+            with limit_threads(threads):
                 trained = train_fleet(
                     model,
                     examples,
-                    _directed_pairs(graph, task),
+                    directed_pairs(graph, task),
                     graph.node_count,
                     [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
                     training,
@@ -264,7 +266,7 @@ def available_memory(device: str = "cpu") -> int:
     return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _in_types(configuration: Configuration) -> Configuration:
+def in_types(configuration: Configuration) -> Configuration:
     """The same dataclass with 1.0 where 1 was given for a fraction: equal settings have equal hashes."""
     types = get_type_hints(type(configuration))
     convert = {float: float, int: index}
@@ -278,7 +280,14 @@ def _in_types(configuration: Configuration) -> Configuration:
     return type(configuration)(**values)
 
 
-def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds that are meant by a count or a list.
+
+    Raises `InputError` if there is none, or one twice, or one is no whole number from 0 to 2^63 - 1.
+
+    >>> check_seeds(3), check_seeds([7, 1])
+    ((0, 1, 2), (7, 1))
+    """
     try:
         found = (
             tuple(range(index(seeds)))
@@ -306,7 +315,7 @@ def _check_device(device: str) -> None:
         raise InputError(f"device is {device!r}; give {have}.")
 
 
-def _directed_pairs(graph: Graph, task: EdgeMemorization):
+def directed_pairs(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "pair 2"]:
     """The facts whose cosine is the geometric level: all that do not ask a node for itself."""
     facts = directed_facts(graph, task)
     return facts[facts[:, 0] != facts[:, 1]]
@@ -335,7 +344,7 @@ def _estimate_cost(
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
     """Let torch compute on `count` threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
