@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         portrait_table,
     )
     from geomem.memorize import Announcement, memorize
-    from geomem.models.configuration import MODELS, Associative, Bilinear, Node2Vec, Transformer
+    from geomem.models.configuration import MODELS, Associative, Bilinear, Mamba, Node2Vec, Transformer
     from geomem.report import write_report
     from geomem.store import (
         StoredFleet,
@@ -54,6 +54,7 @@ __all__ = [
     "Examples",
     "Graph",
     "InputError",
+    "Mamba",
     "Measurement",
     "Node2Vec",
     "Portrait",
@@ -95,7 +96,7 @@ _HOMES = {
         "portrait_table",
     ),
     "geomem.memorize": ("Announcement", "memorize"),
-    "geomem.models.configuration": ("MODELS", "Associative", "Bilinear", "Node2Vec", "Transformer"),
+    "geomem.models.configuration": ("MODELS", "Associative", "Bilinear", "Mamba", "Node2Vec", "Transformer"),
     "geomem.report": ("write_report",),
     "geomem.store": (
         "StoredFleet",
