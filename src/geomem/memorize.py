@@ -115,6 +115,128 @@ def memorize(
     ...     fleet.seeds, fleet.graph.name
     ((0, 1, 2), 'cycle-15')
     """
+    plan = plan_fleet(
+        world, model=model, task=task, training=training, seeds=seeds, directory=directory, device=device
+    )
+    path, digest, threads = plan.path, configuration_hash(plan.configuration), plan.threads
+
+    def announce(first_step: int) -> None:
+        if on_progress:
+            on_progress(
+                Announcement(
+                    path=path,
+                    graph=plan.graph,
+                    model=plan.configuration["model"]["kind"],
+                    run_count=len(plan.seeds),
+                    fact_count=plan.examples.fact_count,
+                    steps=plan.training.steps,
+                    first_step=first_step,
+                    memory_bytes=plan.cost.memory_bytes,
+                    disk_bytes=plan.disk_bytes,
+                )
+            )
+
+    if is_finished(path):
+        fleet = read_fleet(path)
+        announce(plan.training.steps)
+        return fleet
+    _require_memory(plan.cost.memory_bytes, device)
+    require_disk(path, plan.disk_bytes)
+    with locked_run(path):
+        if is_finished(path):  # by whoever held the lock before
+            return read_fleet(path)
+        checkpoint = read_checkpoint(path, configuration_hash=digest)
+        state = _read_state(path, checkpoint)
+        manifest = {
+            "format": FORMAT,
+            "name": plan.name,
+            "hash": digest,
+            "configuration": plan.configuration,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "first_step": state.step if state else 0,
+            **describe_environment(device),
+            "threads": threads,
+        }
+        write_json(path / MANIFEST, manifest)
+        announce(state.step if state else 0)
+        began = monotonic()
+        checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
+        try:
+            with limit_threads(threads):
+                trained = train_fleet(
+                    plan.model,
+                    plan.examples,
+                    directed_pairs(plan.graph, plan.task),
+                    plan.graph.node_count,
+                    [
+                        RunSettings(seed, plan.training.learning_rate, plan.training.weight_decay)
+                        for seed in plan.seeds
+                    ],
+                    plan.training,
+                    state=state,
+                    on_progress=on_progress,
+                    on_checkpoint=checkpoints.write,
+                    device=device,
+                )
+        except KeyboardInterrupt:
+            step = (
+                f"goes on from step {checkpoints.step} of {plan.training.steps}"
+                if checkpoints.step
+                else "starts anew"
+            )
+            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
+        fleet = write_fleet(
+            path,
+            manifest=manifest | {"seconds": round(monotonic() - began, 3)},
+            graph=plan.graph,
+            metrics=trained.metrics,
+            metric_steps=trained.metric_steps,
+            weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
+            snapshots=trained.snapshots,
+            snapshot_steps=trained.snapshot_steps,
+        )
+        remove_checkpoint(path)
+    return fleet
+
+
+@dataclass(frozen=True, eq=False)
+class FleetPlan:
+    """A fleet before its training: every setting definite, where it goes, what it will take."""
+
+    path: Path
+    """The run directory; equal plans have equal paths."""
+    name: str
+    graph: Graph
+    model: Model
+    task: EdgeMemorization
+    training: Training
+    seeds: tuple[int, ...]
+    examples: Examples
+    configuration: dict[str, Any]
+    """What the path's hash is made from, as the manifest says it."""
+    cost: Cost
+    disk_bytes: int
+    threads: int
+
+
+def plan_fleet(
+    world: Graph | str | os.PathLike[str] | object,
+    *,
+    model: Model | str = "transformer",
+    task: EdgeMemorization | None = None,
+    training: Training | None = None,
+    seeds: int | Sequence[int] = 3,
+    directory: str | os.PathLike[str] = "runs",
+    device: str = "cpu",
+) -> FleetPlan:
+    """What `memorize` would do with the same arguments; nothing is written.
+
+    Raises `InputError` if an argument cannot be meant.
+
+    >>> from geomem.models.configuration import Node2Vec
+    >>> plan_fleet("cycle", model=Node2Vec(width=8)).path.name[:18]
+    'cycle-15-node2vec-'
+    """
     graph = find_world(world)
     model = in_types(find_model(model))
     task = in_types(task or EdgeMemorization())
@@ -132,86 +254,22 @@ def memorize(
         "training": asdict(training),
         "seeds": list(seeds),
     }
-    digest = configuration_hash(configuration)
     name = safe_name(f"{graph.name}-{kind}")
-    path = run_path(directory, name, configuration)
     cost, disk_bytes = _estimate_cost(model, graph, examples, training, len(seeds))
-    threads = 1 if cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
-
-    def announce(first_step: int) -> None:
-        if on_progress:
-            on_progress(
-                Announcement(
-                    path=path,
-                    graph=graph,
-                    model=kind,
-                    run_count=len(seeds),
-                    fact_count=examples.fact_count,
-                    steps=training.steps,
-                    first_step=first_step,
-                    memory_bytes=cost.memory_bytes,
-                    disk_bytes=disk_bytes,
-                )
-            )
-
-    if is_finished(path):
-        fleet = read_fleet(path)
-        announce(training.steps)
-        return fleet
-    _require_memory(cost.memory_bytes, device)
-    require_disk(path, disk_bytes)
-    with locked_run(path):
-        if is_finished(path):  # by whoever held the lock before
-            return read_fleet(path)
-        checkpoint = read_checkpoint(path, configuration_hash=digest)
-        state = _read_state(path, checkpoint)
-        manifest = {
-            "format": FORMAT,
-            "name": name,
-            "hash": digest,
-            "configuration": configuration,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "first_step": state.step if state else 0,
-            **describe_environment(device),
-            "threads": threads,
-        }
-        write_json(path / MANIFEST, manifest)
-        announce(state.step if state else 0)
-        began = monotonic()
-        checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
-        try:
-            with limit_threads(threads):
-                trained = train_fleet(
-                    model,
-                    examples,
-                    directed_pairs(graph, task),
-                    graph.node_count,
-                    [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
-                    training,
-                    state=state,
-                    on_progress=on_progress,
-                    on_checkpoint=checkpoints.write,
-                    device=device,
-                )
-        except KeyboardInterrupt:
-            step = (
-                f"goes on from step {checkpoints.step} of {training.steps}"
-                if checkpoints.step
-                else "starts anew"
-            )
-            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
-        fleet = write_fleet(
-            path,
-            manifest=manifest | {"seconds": round(monotonic() - began, 3)},
-            graph=graph,
-            metrics=trained.metrics,
-            metric_steps=trained.metric_steps,
-            weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
-            snapshots=trained.snapshots,
-            snapshot_steps=trained.snapshot_steps,
-        )
-        remove_checkpoint(path)
-    return fleet
+    return FleetPlan(
+        path=run_path(directory, name, configuration),
+        name=name,
+        graph=graph,
+        model=model,
+        task=task,
+        training=training,
+        seeds=seeds,
+        examples=examples,
+        configuration=configuration,
+        cost=cost,
+        disk_bytes=disk_bytes,
+        threads=1 if cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads(),
+    )
 
 
 def find_model(model: Model | str) -> Model:
