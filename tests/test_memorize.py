@@ -220,7 +220,7 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path):
         memorize("path-stra", directory=tmp_path)
     with pytest.raises(InputError, match=r"^'node2vek' is not a model; did you mean node2vec\?$"):
         find_model("node2vek")
-    with pytest.raises(InputError, match=r"give one of transformer, bilinear"):
+    with pytest.raises(InputError, match=r"give one of transformer, mamba, bilinear"):
         find_model("lstm")
     with pytest.raises(InputError, match=r"^device is 'abacus'; give cpu"):
         memorize(cycle(6), device="abacus", directory=tmp_path)
