@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         fleet_weights,
         read_fleet,
     )
+    from geomem.sweep import Sweep, sweep
     from geomem.training.configuration import RunSettings, Training, default_training
     from geomem.training.fleet import train_fleet
     from geomem.worlds.atlas import europe, united_states
@@ -60,6 +61,7 @@ __all__ = [
     "Portrait",
     "RunSettings",
     "StoredFleet",
+    "Sweep",
     "Training",
     "Transformer",
     "cycle",
@@ -79,6 +81,7 @@ __all__ = [
     "portrait_table",
     "read_fleet",
     "read_graph",
+    "sweep",
     "train_fleet",
     "tree_star",
     "united_states",
@@ -106,6 +109,7 @@ _HOMES = {
         "fleet_weights",
         "read_fleet",
     ),
+    "geomem.sweep": ("Sweep", "sweep"),
     "geomem.training.configuration": ("RunSettings", "Training", "default_training"),
     "geomem.training.fleet": ("train_fleet",),
     "geomem.worlds.atlas": ("europe", "united_states"),
@@ -119,12 +123,11 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 class _Contents(ModuleType):
-    """Keeps `geomem.memorize` the function: importing the file of that name would put the module there."""
+    """Keeps `geomem.memorize` and `geomem.sweep` the functions, not the modules of the same names."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(
-            name, value.memorize if name == "memorize" and isinstance(value, ModuleType) else value
-        )
+        is_verb = name in ("memorize", "sweep") and isinstance(value, ModuleType)
+        super().__setattr__(name, getattr(value, name) if is_verb else value)
 
 
 sys.modules[__name__].__class__ = _Contents
