@@ -12,7 +12,7 @@ A complete claim, as a group's file writes it:
 >>> def judge(evidence: Evidence) -> Judgement:
 ...     level = measure_quantity("final level, cycle", values := final(evidence["cycle"], "geometric_level"),
 ...                              held=values > 0.4)
-...     return make_judgement(level, sentence="Neighbours end with a mean cosine of {mean:.2f}.")
+...     return judge_by_means(level, sentence="Neighbours end with a mean cosine of {mean:.2f}.")
 >>>
 >>> claim = Claim(
 ...     id="geometry/cycle-level",
@@ -223,7 +223,7 @@ def measure_quantity(
     return Quantity(name, values, held, mean, low, high)
 
 
-def make_judgement(
+def judge_by_means(
     *quantities: Quantity,
     holds: bool | None = None,
     sentence: str,
