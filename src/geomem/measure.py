@@ -20,9 +20,24 @@ from geomem.geometry.portrait import make_measurement
 from geomem.geometry.portrait import measure_embeddings as measure_embeddings
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recall import loss_floor
+from geomem.geometry.signatures import (
+    Signature,
+    find_divergence,
+    find_in_embeddings,
+    find_unfinished_memorization,
+    spread_over_runs,
+)
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
+from geomem.store import (
+    StoredFleet,
+    fleet_embeddings,
+    fleet_metrics,
+    fleet_recalled,
+    fleet_snapshots,
+    fleet_weights,
+    select_runs,
+)
 from geomem.worlds.graph import Graph, distance_matrix, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
@@ -32,16 +47,52 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
 
     Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
     lowest possible loss and, for bilinear and associative models, the margins with W as it is and with W
-    skewed.
+    skewed. Runs whose loss or embeddings hold NaN or infinity are left out of everything but the signatures,
+    unless no run is sound; then it raises `InputError`.
     """
     task = stored_task(fleet)
+    everything, fleet = fleet, sound_runs(fleet)
     recall = _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
     # Where every node is every other's neighbour there is nothing to lead over.
     if is_bilinear and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
         recall += _margin_measurements(fleet, task, seed)
     portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
-    return replace(portrait, measurements=(*recall, *portrait.measurements))
+    portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
+    return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
+
+
+def sound_runs(fleet: StoredFleet) -> StoredFleet:
+    """The runs whose last loss and embeddings are finite numbers; all runs if there is none."""
+    sound = np.isfinite(fleet_embeddings(fleet)).all(axis=(1, 2)) & np.isfinite(_metric(fleet, "loss")[-1])
+    return fleet if sound.all() or not sound.any() else select_runs(fleet, np.flatnonzero(sound).tolist())
+
+
+def _metric(fleet: StoredFleet, name: str) -> np.ndarray:
+    """The curve of a metric, [row, run]."""
+    rows = fleet_metrics(fleet).filter(pl.col("metric") == name).sort("step", "run")
+    return rows["value"].to_numpy().reshape(-1, len(fleet.seeds))
+
+
+def _fleet_signatures(
+    everything: StoredFleet, sound: StoredFleet, portrait: Portrait, task: EdgeMemorization
+) -> tuple[Signature, ...]:
+    """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
+    measured = np.isin(everything.seeds, sound.seeds)
+    facts, accuracies = (
+        directed_facts(everything.graph, task),
+        _metric(everything, "associative_accuracy")[-1],
+    )
+    in_embeddings = find_in_embeddings(
+        fleet_embeddings(sound), sound.graph, portrait.readings, portrait.shells, accuracies[measured]
+    )
+    return (
+        find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
+        find_unfinished_memorization(
+            np.where(measured, accuracies, np.nan), fleet_recalled(everything), facts, everything.graph.labels
+        ),
+        *(spread_over_runs(signature, measured) for signature in in_embeddings),
+    )
 
 
 def stored_task(fleet: StoredFleet) -> EdgeMemorization:

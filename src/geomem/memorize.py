@@ -194,6 +194,7 @@ def memorize(
             weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
             snapshots=trained.snapshots,
             snapshot_steps=trained.snapshot_steps,
+            recalled=trained.recalled,
         )
         remove_checkpoint(path)
     return fleet

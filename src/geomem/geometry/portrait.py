@@ -30,6 +30,7 @@ from geomem.geometry.nulls import (
     random_null,
 )
 from geomem.geometry.reading import can_tell, majority_word, read_shells
+from geomem.geometry.signatures import Signature, find_in_embeddings
 from geomem.geometry.similarity import (
     Shells,
     cosine_similarity,
@@ -103,6 +104,8 @@ class Portrait:
     """The numbers that decided for each run's word."""
     reading: str
     """The word that more than half of the runs carry, else "mixed"."""
+    signatures: tuple[Signature, ...]
+    """Signs of failure that were looked for, found or not."""
 
     def __getitem__(self, name: str) -> Measurement:
         """The measurement of that name; raises `KeyError` if it was not made."""
@@ -188,6 +191,7 @@ def measure_embeddings(
         readings=words,
         reasons=tuple(reading.reason for reading in readings),
         reading=majority_word(words),
+        signatures=find_in_embeddings(V, graph, words, means[:, finite]),
     )
 
 
