@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from geomem.claims.claim import Expected, Judgement, Picture, Quantity
 from geomem.figures.drawing import STYLE
@@ -62,8 +63,7 @@ def draw_picture(picture: Picture) -> Figure:
     if texts:
         axes.set_xticks(list(places.values()), list(map(str, places)))
     elif picture.log_x:
-        # Step 0 has a place, too.
-        axes.set_xscale("symlog", linthresh=1.0) if (table[picture.x] <= 0).any() else axes.set_xscale("log")
+        _scale_by_powers(axes, table[picture.x].cast(float).to_numpy())
     axes.set_xlabel(picture.x)
     axes.set_ylabel(picture.y)
     _finish(axes)
@@ -81,7 +81,7 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
     }
     sizes = [abs(quantity.mean) for quantity in quantities if isfinite(quantity.mean) and quantity.mean]
     shared = bool(sizes) and max(sizes) < ONE_AXIS * min(sizes)
-    figure = _figure(0.9 + 0.42 * len(quantities) if shared else 0.4 + 0.72 * len(quantities))
+    figure = _figure(0.7 + 0.46 * len(quantities) if shared else 0.3 + 0.78 * len(quantities))
     rows = len(quantities)
     panels = [figure.subplots()] * rows if shared else list(figure.subplots(rows, squeeze=False)[:, 0])
     for number, (axes, quantity) in enumerate(zip(panels, quantities, strict=True)):
@@ -98,14 +98,14 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
             quantity.name,
             (0, place),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 6),
+            xytext=(0, 7),
             textcoords="offset points",
             fontsize=8,
             color=LIGHT.ink,
         )
     for axes in dict.fromkeys(panels):
         axes.set_yticks([])
-        axes.set_ylim(-0.6, (rows if shared else 1) - 0.2)
+        axes.set_ylim(-0.5, (rows if shared else 1) - 0.2)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.08)
         _finish(axes)
@@ -155,6 +155,23 @@ def colour_variables(theme: Theme) -> dict[str, str]:
 
 def _figure(height: float) -> Figure:
     return Figure(figsize=(4.6, height), layout="constrained")
+
+
+def _scale_by_powers(axes: Axes, x: np.ndarray) -> None:
+    """A logarithmic axis of x with plain numbers at powers of ten; 0, as of steps, has a place as well."""
+    positive = x[np.isfinite(x) & (x > 0)]
+    if not len(positive):
+        return
+    low, high = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
+    ticks = 10.0 ** np.arange(low, high + 1)
+    if len(positive) < len(x):
+        axes.set_xscale("symlog", linthresh=ticks[0])
+        ticks = np.append(0.0, ticks)
+    else:
+        axes.set_xscale("log")
+    ticks = ticks[(ticks >= x.min()) & (ticks <= x.max())]
+    axes.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 1 or tick == 0 else f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _finish(axes: Axes) -> None:

@@ -5,7 +5,7 @@ Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -166,8 +166,6 @@ def imagine_fleet(request: FleetRequest, memory: Memory, *, memorized_at: int | 
     possible; before, always if it is None or the memory `untrained`, recall is chance and the loss that of a
     uniform answer. Other weights are as drawn.
     """
-    if memory not in get_args(Memory):
-        raise ValueError(f"{memory!r} is not one of {', '.join(get_args(Memory))}")
     graph, training, run_count = request.world, request.training, len(request.seeds)
     examples = edge_examples(graph, request.task)
     facts = directed_facts(graph, request.task)

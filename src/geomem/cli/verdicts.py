@@ -1,6 +1,7 @@
 """What a person sees while claims are checked: one line per claim, live or as it comes, then the table."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from math import isfinite
 from time import monotonic
 from types import TracebackType
@@ -111,7 +112,7 @@ class ClaimTable:
             else max(0.0, (self.plan.seconds if self.plan else 0) - passed)
         )
         about = "" if done == total else f", about {format_seconds(left)} left"
-        return f"{done} of {total} fleets trained, {format_seconds(passed)}{about}"
+        return f"{done} of {count_of(total, 'fleet')} trained, {format_seconds(passed)}{about}"
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text, style="dim" if self.live else ""), soft_wrap=not self.live)
@@ -141,12 +142,20 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) 
     """
     console = console or Console(highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("claim", "verdict", "measured", "expected"):
-        table.add_column(title, overflow="fold")
-    for verdict in verdicts:
-        measured, expected = headline(verdict)
-        status = Text(verdict.status, style=STYLES[verdict.status])
-        table.add_row(Text(verdict.claim.id), status, Text(measured), Text(expected))
+    table.add_column("claim", overflow="fold", min_width=26)
+    table.add_column("verdict", max_width=14)
+    table.add_column("mean [95 %], seeds", no_wrap=True)
+    table.add_column("expected", overflow="fold")
+    for group, part in groupby(verdicts, lambda verdict: verdict.claim.group):
+        table.add_row(Text(group, style="bold"))
+        for verdict in part:
+            quantity, expected = headline(verdict)
+            table.add_row(
+                Text("  " + verdict.claim.id.partition("/")[2]),
+                Text(verdict.status, style=STYLES[verdict.status]),
+                Text(format_quantity(quantity) if quantity else ""),
+                Text(format_expected(expected) if expected else ""),
+            )
     console.print(table)
     console.print()
     for verdict in verdicts:
@@ -157,37 +166,40 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) 
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
 
 
-def headline(verdict: Verdict) -> tuple[str, str]:
-    """Measured and expected value of the first quantity that has both, else of the first."""
-    expected = {entry.quantity: entry for entry in reversed(verdict.claim.expected)}
-    whole = verdict.claim.expected[0] if verdict.claim.expected else None
+def headline(verdict: Verdict) -> tuple[Quantity | None, Expected | None]:
+    """The first quantity that an expected value stands beside, and that; else the first of each."""
+    entries = verdict.claim.expected
     quantities = verdict.judgement.quantities if verdict.judgement else ()
-    chosen = next((quantity for quantity in quantities if quantity.name in expected), None)
-    quantity = chosen or (quantities[0] if quantities else None)
-    entry = expected.get(quantity.name, whole) if quantity else whole
-    return format_quantity(quantity) if quantity else "", format_expected(entry) if entry else ""
+    for quantity in quantities:
+        for entry in entries:
+            if entry.quantity == quantity.name:
+                return quantity, entry
+    return next(iter(quantities), None), next(iter(entries), None)
 
 
 def format_quantity(quantity: Quantity) -> str:
-    """Mean, interval and number of seeds.
+    """Mean, interval and number of seeds; a value that no seed changes stands alone.
 
     >>> import numpy as np
     >>> from geomem.claims.claim import measure_quantity
     >>> format_quantity(measure_quantity("level", np.array([0.5, 0.5, 0.5])))
-    '0.500 [0.500, 0.500], 3 seeds'
+    '0.500 [0.500, 0.500], 3'
     """
-    seeds = count_of(len(quantity.values), "seed")
+    count = len(quantity.values)
     if not isfinite(quantity.low):
-        return format_value(quantity.mean) + (f", {seeds}" if len(quantity.values) > 1 else "")
+        return format_value(quantity.mean) + (f", {count}" if count > 1 else "")
     low, high = format_value(quantity.low), format_value(quantity.high)
-    return f"{format_value(quantity.mean)} [{low}, {high}], {seeds}"
+    return f"{format_value(quantity.mean)} [{low}, {high}], {count}"
 
 
 def format_expected(expected: Expected) -> str:
-    """Expected value with its tolerance and source."""
+    """Expected value, what agrees with it, and who says so.
+
+    >>> format_expected(Expected(0.5, "replication", "E.2, T6", "at least 0.4"))
+    '0.500, at least 0.4 (replication)'
+    """
     value = expected.value if isinstance(expected.value, str) else format_value(expected.value)
-    tolerance = f" ({expected.tolerance})" if expected.tolerance else ""
-    return f"{value}{tolerance}; {expected.source}, {expected.place}"
+    return f"{value}{', ' if expected.tolerance else ''}{expected.tolerance} ({expected.source})"
 
 
 def format_value(value: float) -> str:
