@@ -263,7 +263,7 @@ def test_command_writes_table_page_and_json(tmp_path, monkeypatch, capsys):
     assert "ring/alike: reproduced. Neighbours end with a mean cosine of" in printed.err
     assert printed.out.splitlines()[-2:] == ["2 reproduced", "reproduce.html"]
     assert re.search(r"alike +reproduced +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\], 2", printed.out)
-    assert "(own" in printed.out
+    assert "measurement)" in printed.out
     content = json.loads(Path("out/all.json").read_text())
     first = content["claims"][0]
     assert (first["id"], first["status"], first["quantities"][0]["seeds"]) == ("ring/alike", "reproduced", 2)
