@@ -28,7 +28,13 @@ from geomem.figures.tables import (
 from geomem.figures.views import FleetView
 
 INSTALLED = {entry.name for entry in fontManager.ttflist}
-WANTED = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari")
+WANTED = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "Noto Sans Arabic",
+    "Noto Sans Devanagari",
+)
 SCRIPTS = ["DejaVu Sans", *(name for name in WANTED if name in INSTALLED)]
 """matplotlib's own font, then what is installed for scripts it lacks."""
 
