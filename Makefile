@@ -11,11 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed-run ## memorise a small graph four ways and write one HTML report (under a minute)
+demo: $(VENV)/.installed-run ## memorise two small worlds and write one HTML report (under a minute)
 	@$(BIN)/geomem demo
 
 test: $(VENV)/.installed-dev ## run every test, trained science and browser included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-dev ## ruff and pyright
 	@$(BIN)/ruff check .
@@ -33,7 +33,8 @@ clean: ## remove what the targets made, the environment included; runs stay
 	rm -rf $(VENV) build dist docs/_build docs/gallery docs/sg_execution_times.rst
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("geomem needs Python 3.11 or newer: make PYTHON=python3.12 demo, for one." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.installed-run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing geomem into $(VENV), once; torch alone is some 200 MB, so this takes a minute or two."

@@ -1,4 +1,9 @@
-"""Every test runs with array shapes and types checked at the package's function boundaries."""
+"""Every test runs with array shapes and types checked at the package's function boundaries, on one thread."""
+
+import os
+
+# Before NumPy or torch are imported: test files run side by side, one thread each.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
 from jaxtyping import install_import_hook

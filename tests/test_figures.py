@@ -201,13 +201,16 @@ def test_large_graphs_are_bounded_and_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "DRAWN_NODES", 30)
     monkeypatch.setattr(views, "DRAWN_EDGES", 25)
     monkeypatch.setattr(views, "HEATMAP_NODES", 10)
+    monkeypatch.setattr(views, "SNAPSHOT_NUMBERS", 60 * 24 * 2 * 4)
     graph = erdos_renyi(60, 0.15)
     view = view_fleet(make_fleet(tmp_path, graph, steps=10))
     assert len(view.nodes) == 30
     assert len(view.edges) <= 25
     assert view.cosines.shape[2:] == (10, 10) == view.distances.shape
     assert view.places.shape[2] == 30
-    assert len(view.omissions) == 3
+    assert len(view.omissions) == 4
+    assert view.places.shape[1] == len(view.steps) == 4
+    assert view.steps[-1] == 10
     shown = set(view.nodes.tolist())
     drawn = {tuple(sorted(view.nodes[edge].tolist())) for edge in view.edges}
     assert drawn <= {tuple(sorted(edge)) for edge in graph.edges.tolist()}

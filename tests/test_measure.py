@@ -15,10 +15,10 @@ from geomem.measure import (
     sound_runs,
     stored_task,
 )
-from geomem.store import configuration_hash, write_fleet
+from geomem.store import configuration_hash, fleet_snapshots, fleet_weights, write_fleet
 from geomem.worlds.families import complete, cycle, path_star
 from geomem.worlds.graph import distance_matrix
-from geomem.worlds.tasks import EdgeMemorization, edge_examples
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 from geomem.worlds.vocabulary import Vocabulary
 from handmade_fleets import make_fleet
 from oracles import train_node2vec
@@ -212,7 +212,36 @@ def test_signatures_of_a_fleet_see_every_run_and_measurements_the_sound_ones(tmp
     assert partly["fiedler_alignment"].values == pytest.approx(whole[[0, 2]])
     assert sound_runs(sound) is sound
     assert sound_runs(broken).seeds == (0, 2)
-    nothing = make_fleet(tmp_path / "nothing", graph, diverged=(0, 1))
-    assert sound_runs(nothing).seeds == (0, 1)
-    with pytest.raises(InputError, match="NaN or infinity"):
-        measure_fleet(nothing)
+    for learns in (True, False):  # an associative fleet has margins, which have no meaning here
+        nothing = make_fleet(tmp_path / "nothing", graph, learns=learns, diverged=(0, 1))
+        assert sound_runs(nothing).seeds == (0, 1)
+        with pytest.raises(InputError, match="NaN or infinity"):
+            measure_fleet(nothing)
+
+
+def test_recalled_facts_are_named_and_must_be_those_of_the_task(tmp_path):
+    graph = path_star()
+    fleet = bilinear_fleet(tmp_path, graph)[0]
+    steps, snapshots = fleet_snapshots(fleet)
+    metrics = {name: np.full((1, RUNS), 0.5) for name in ("loss", "associative_accuracy", "top1_accuracy")}
+
+    def write(facts):
+        recalled = np.ones((RUNS, facts), dtype=bool)
+        recalled[1, 0] = False
+        return write_fleet(
+            fleet.path,
+            manifest=fleet.manifest,
+            graph=graph,
+            metrics=metrics,
+            metric_steps=np.array([20]),
+            weights=fleet_weights(fleet),
+            snapshots=snapshots,
+            snapshot_steps=steps,
+            recalled=recalled,
+        )
+
+    source, target = directed_facts(graph, EdgeMemorization())[0]
+    sentence = signature_of(measure_fleet(write(32), permutations=99), "unfinished memorisation").sentence
+    assert sentence.endswith(f"missing is {graph.labels[source]} → {graph.labels[target]}.")
+    with pytest.raises(InputError, match="recalled has 31 facts, not 32"):
+        measure_fleet(write(31), permutations=99)

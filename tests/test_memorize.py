@@ -161,6 +161,36 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, monkeypatch, model):
     same_files(resumed, whole)
 
 
+def test_ctrl_c_keeps_the_step_it_was_pressed_in(tmp_path):
+    def train(directory, on_progress=None):
+        return memorize(
+            cycle(6),
+            model=Node2Vec(width=4),
+            training=SHORT,
+            seeds=2,
+            directory=directory,
+            on_progress=on_progress,
+        )
+
+    def press(event):
+        if getattr(event, "step", 0) == 20:
+            signal.raise_signal(signal.SIGINT)
+
+    # Tests may themselves run where Ctrl-C is ignored, behind a shell.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="goes on from step 21 of 30"):
+            train(tmp_path / "parts", press)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        train(tmp_path / "ignored", press)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    resumed = train(tmp_path / "parts")
+    assert resumed.manifest["first_step"] == 21
+    same_files(resumed, train(tmp_path / "whole"))
+
+
 def test_a_run_interrupted_before_its_first_checkpoint_says_so(tmp_path):
     def interrupt_training(event):
         if not isinstance(event, Announcement):

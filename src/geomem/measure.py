@@ -30,7 +30,9 @@ from geomem.geometry.signatures import (
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.store import (
+    SNAPSHOTS,
     StoredFleet,
+    damaged,
     fleet_embeddings,
     fleet_metrics,
     fleet_recalled,
@@ -52,12 +54,13 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     """
     task = stored_task(fleet)
     everything, fleet = fleet, sound_runs(fleet)
+    # First of all, because it refuses what holds no numbers.
+    portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
     recall = _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
     # Where every node is every other's neighbour there is nothing to lead over.
     if is_bilinear and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
         recall += _margin_measurements(fleet, task, seed)
-    portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
     portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
     return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
 
@@ -79,17 +82,20 @@ def _fleet_signatures(
 ) -> tuple[Signature, ...]:
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
-    facts, accuracies = (
-        directed_facts(everything.graph, task),
-        _metric(everything, "associative_accuracy")[-1],
-    )
+    facts = directed_facts(everything.graph, task)
+    accuracies = _metric(everything, "associative_accuracy")[-1]
+    recalled = fleet_recalled(everything)
+    if recalled is not None and recalled.shape[1] != len(facts):
+        raise damaged(
+            everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
+        )
     in_embeddings = find_in_embeddings(
         fleet_embeddings(sound), sound.graph, portrait.readings, portrait.shells, accuracies[measured]
     )
     return (
         find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
         find_unfinished_memorization(
-            np.where(measured, accuracies, np.nan), fleet_recalled(everything), facts, everything.graph.labels
+            np.where(measured, accuracies, np.nan), recalled, facts, everything.graph.labels
         ),
         *(spread_over_runs(signature, measured) for signature in in_embeddings),
     )

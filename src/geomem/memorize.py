@@ -5,7 +5,9 @@ Nothing is printed; whoever wants to know what happens gives `on_progress`.
 
 import os
 import platform
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +16,7 @@ from importlib.metadata import version
 from operator import index
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -162,7 +165,7 @@ def memorize(
         began = monotonic()
         checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
         try:
-            with limit_threads(threads):
+            with limit_threads(threads), _stop_between_steps(checkpoints):
                 trained = train_fleet(
                     plan.model,
                     plan.examples,
@@ -176,6 +179,7 @@ def memorize(
                     state=state,
                     on_progress=on_progress,
                     on_checkpoint=checkpoints.write,
+                    should_stop=lambda: checkpoints.stopping,
                     device=device,
                 )
         except KeyboardInterrupt:
@@ -439,15 +443,37 @@ class _Checkpoints:
     def __init__(self, path: Path, digest: str, *, step: int):
         self.path, self.digest, self.step = path, digest, step
         self.not_before = 0.0
+        self.stopping = False
+        """Whether Ctrl-C was pressed: the training ends after this step, with a checkpoint."""
 
     def write(self, state: FleetState) -> None:
         began = monotonic()
-        if began < self.not_before:
+        if began < self.not_before and not self.stopping:
             return
         checkpoint = Checkpoint(state.step, state_to_arrays(state))
         write_checkpoint(self.path, checkpoint, configuration_hash=self.digest)
         self.step = state.step
         self.not_before = monotonic() + CHECKPOINT_SHARE * (monotonic() - began)
+
+
+@contextmanager
+def _stop_between_steps(checkpoints: _Checkpoints) -> Iterator[None]:
+    """Let the first Ctrl-C end the training after the step it is in, and a second one at once."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as shells set it for what runs behind them
+    if ignored or threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        if checkpoints.stopping:
+            raise KeyboardInterrupt
+        checkpoints.stopping = True
+
+    former = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _source_state() -> dict[str, Any] | None:

@@ -435,8 +435,9 @@ def _check_snapshots(path: Path, run_count: int, node_count: int) -> None:
         raise damaged(
             path, f"embeddings have shape {embeddings}, expected {run_count} runs and {node_count} nodes"
         )
-    if shapes.get("recalled", (run_count,))[:1] != (run_count,):
-        raise damaged(path, f"recalled has shape {shapes['recalled']}, expected {run_count} runs")
+    recalled = shapes.get("recalled", (run_count, 0))
+    if (len(recalled), *recalled[:1]) != (2, run_count):
+        raise damaged(path, f"recalled has shape {recalled}, expected {run_count} runs")
 
 
 def _array_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -86,6 +86,11 @@ def bring_into_view(page, selector):
     page.evaluate(
         "s => document.querySelector(s).scrollIntoView({ block: 'center', behavior: 'instant' })", selector
     )
+    # The page learns that a chart is near only when the browser says so, later.
+    page.wait_for_function(
+        "s => (({ chart }) => !chart || (chart.drawn && !chart.dirty))(document.querySelector(s))",
+        arg=selector,
+    )
 
 
 def wait_for_charts(page, scope):
@@ -199,11 +204,11 @@ def test_seed_view_and_axis_can_be_chosen(open_page, report):
     wait_for_charts(page, "#fleet-1")
     page.locator("#fleet-1").get_by_label("linear", exact=True).check(force=True)
     page.wait_for_function(
-        "document.querySelector('#fleet-1 [data-chart=curves]').layout.xaxis.type !== 'log'"
+        "() => document.querySelector('#fleet-1 [data-chart=curves]').layout.xaxis.type !== 'log'"
     )
     page.locator("#fleet-1").get_by_label("Loss", exact=True).check(force=True)
     page.wait_for_function(
-        "() => document.querySelector('#fleet-1 [data-chart=curves]').data.some((trace) => trace.name === 'loss')"
+        "() => document.querySelector('#fleet-1 [data-chart=curves]').data.some((t) => t.name === 'loss')"
     )
 
 

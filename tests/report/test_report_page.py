@@ -14,7 +14,7 @@ from geomem.geometry.signatures import SIGNATURES
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
 from geomem.report.page import format_number, hero_choice, interval_marks, page_title
-from geomem.worlds.families import cycle, path_star
+from geomem.worlds.families import complete, cycle, irregular, path, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 
@@ -134,6 +134,8 @@ def test_marks_stay_on_their_scale(fleets):
 def test_head_shows_different_readings_of_one_graph_first(fleets):
     views = [view_fleet(fleet) for fleet in fleets]
     assert hero_choice(views) == [0, 1]
+    assert hero_choice(views[1:]) == [0, 1]  # no graph twice: then every graph
+    assert hero_choice(views[:2] * 3) == [0, 1, 2, 3]
     assert page_title(views) == "Two graphs, three memories"
     assert page_title(views[:2]) == "One graph, two memories"
     assert page_title(views[:1]) == "One graph, one memory"
@@ -185,3 +187,13 @@ def test_warnings_stand_with_their_rule_where_something_is_found_and_nowhere_els
         assert (SIGNATURES["diverged"] in text) is warned
         # What cannot be drawn is left out; the rest is drawn as ever.
         assert json.loads(reader.scripts[0])["fleets"][0]["seeds"] == ([0, 2] if warned else [0, 1, 2])
+
+
+@pytest.mark.parametrize("graph", [path(2), complete(3), irregular()], ids=lambda graph: graph.name)
+def test_tiny_and_disconnected_graphs_make_a_page_and_figures(tmp_path, graph):
+    fleet = make_fleet(tmp_path, graph, steps=20)
+    out = write_report([fleet], tmp_path / "report.html", figures=tmp_path / "figures")
+    data = fleet_data(view_fleet(fleet))
+    assert len(data["labels"]) == graph.node_count
+    assert "NaN" not in script_json(data)
+    assert out.stat().st_size > 1_000_000

@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 
-ROWS: list[tuple[str, str, str]] = []
-
-
 @pytest.fixture
 def report(request):
     """Note a measured quantity: `report(name, values, holds)`, with `holds` per seed."""
@@ -14,16 +11,24 @@ def report(request):
         values = np.atleast_1d(np.asarray(values, dtype=float))
         held = "" if holds is None else f"{int(np.sum(holds))} of {np.size(holds)} seeds"
         measured = f"mean {np.nanmean(values):.4g}, {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
-        ROWS.append((f"{request.node.name}  {name}", measured, held))
+        # Properties of a report also reach the summary from a worker process.
+        request.node.user_properties.append(("measured", (f"{request.node.name}  {name}", measured, held)))
 
     return note
 
 
 def pytest_terminal_summary(terminalreporter):
     """Print the collected table."""
-    if not ROWS:
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call"
+    ]
+    rows = [value for report in reports for key, value in report.user_properties if key == "measured"]
+    if not rows:
         return
     terminalreporter.section("what was measured (arXiv 2510.26745, tiny graphs)")
-    width = max(len(row[0]) for row in ROWS)
-    for name, measured, held in ROWS:
+    width = max(len(row[0]) for row in rows)
+    for name, measured, held in rows:
         terminalreporter.write_line(f"{name:<{width}}  {measured:<44}  {held}")

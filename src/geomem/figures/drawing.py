@@ -255,8 +255,8 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
     low, high = low - 0.06 * (high - low), high + (high - low) * [0.12, 0.06]
     scale = min(5.0 * 72 / (high - low)[0], 4.7 * 72 / (high - low)[1])
     titles = (
-        "The map",
-        f"What {view.model.split(',')[0]} made of the borders alone, r = {view.map_correlations[run]:.2f}",
+        "The true map",
+        f"Learned by {view.model.split(',')[0]} from the edges alone, r = {view.map_correlations[run]:.2f}",
     )
     for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
         axes = _axes(figure, theme, 1, 2, column + 1)

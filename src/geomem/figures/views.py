@@ -32,6 +32,8 @@ HEATMAP_NODES = 120
 DENSE_NODES = 600
 """Largest graph for which the dynamics of every eigenspace are computed."""
 CURVE_ROWS = 300
+SNAPSHOT_NUMBERS = 30_000_000
+"""Numbers of snapshots taken into memory at most; of more, evenly chosen snapshots are shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
 
     Runs that diverged to NaN or infinity are not shown; the portrait's signatures tell of them.
     """
-    graph = fleet.graph
+    graph, configuration = fleet.graph, fleet.manifest["configuration"]
     portrait = measure_fleet(fleet) if portrait is None else portrait
     fleet = sound_runs(fleet)  # numbers that are none have no place in a picture
     nodes, order = display_order(graph)
@@ -135,6 +137,11 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
         omissions.append(f"The heatmaps show {len(rows):,} of {graph.node_count:,} nodes, evenly chosen.")
 
     steps, stacked = fleet_snapshots(fleet)
+    if stacked.size > SNAPSHOT_NUMBERS:
+        count = max(2, len(steps) * SNAPSHOT_NUMBERS // stacked.size)
+        kept = np.linspace(0, len(steps) - 1, count).astype(np.int64)
+        omissions.append(f"The slider stops at {count} of the {len(steps)} snapshots.")
+        steps, stacked = steps[kept], stacked[kept]
     snapshots = np.asarray(stacked, dtype=np.float64).swapaxes(0, 1)
     places, explained = _fitted_places(snapshots, nodes)
     centred = snapshots - snapshots.mean(axis=2, keepdims=True)
@@ -144,7 +151,7 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
     return FleetView(
         fleet=fleet,
         portrait=portrait,
-        model=describe_model(fleet.manifest["configuration"]["model"]),
+        model=describe_model(configuration["model"], configuration["task"]),
         nodes=nodes,
         order=order,
         branches=_branches(graph, nodes),
@@ -166,11 +173,11 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
     )
 
 
-def describe_model(model: dict[str, Any]) -> str:
-    """A model's configuration in a few words: its kind and what differs from the plain form.
+def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
+    """A model and its task in a few words: the kind, and what differs from the plain form.
 
-    >>> describe_model({"kind": "node2vec", "width": 100, "tied": False})
-    'Node2Vec, width 100, untied'
+    >>> describe_model({"kind": "node2vec", "width": 100, "tied": False}, {"self_edges": True})
+    'Node2Vec, width 100, untied, self-edges'
     """
     names = {
         "node2vec": "Node2Vec",
@@ -195,6 +202,10 @@ def describe_model(model: dict[str, Any]) -> str:
     words += [text for name, (value, text) in plain.items() if model.get(name) == value and name in model]
     if model["kind"] != "mamba" and model.get("initialization", "gpt2") != "gpt2":
         words.append(f"{model['initialization']} start")
+    if task.get("directions", "both") != "both":
+        words.append(f"{task['directions']} edges only")
+    if task.get("self_edges"):
+        words.append("self-edges")
     return ", ".join(words)
 
 

@@ -27,19 +27,20 @@ function baseLayout(theme, width) {
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: width < 700 ? false : "zoom",
     font: { family: "system-ui, -apple-system, 'Segoe UI', sans-serif", size: 12, color: theme.muted },
-    margin: { l: 44, r: 12, t: 12, b: 40 }, showlegend: false, hovermode: "closest",
+    margin: { l: 44, r: 20, t: 12, b: 40 }, showlegend: false, hovermode: "closest",
     hoverlabel: { bgcolor: theme.ink, bordercolor: theme.ink, font: { color: theme.card, size: 12.5 }, align: "left" },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal", font: { color: theme.ink, size: 12.5 } },
     xaxis: axis(), yaxis: axis(),
   };
 }
 
-function stepAxis(layout, logarithmic, last) {
+function stepAxis(layout, logarithmic, last, width) {
   layout.xaxis.title.text = "training step";
   if (logarithmic) {
-    Object.assign(layout.xaxis, { type: "log", dtick: 1, exponentformat: "none", range: [0, Math.log10(last + 1) + 0.02] });
+    Object.assign(layout.xaxis, { type: "log", dtick: 1, ticklabeloverflow: "allow", exponentformat: "none", range: [0, Math.log10(last + 1) + 0.02] });
     // A logarithmic axis has no 0: step s stands at s + 1, and the ticks are named after s.
-    const ticks = [0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000, 300000].filter((s) => s <= last);
+    const wide = [0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000, 300000];
+    const ticks = (width < 500 ? [0, 1, 10, 100, 1000, 10000, 100000] : wide).filter((s) => s <= last);
     Object.assign(layout.xaxis, { tickvals: ticks.map((s) => s + 1), ticktext: ticks.map((s) => s.toLocaleString("en")) });
   }
 }
@@ -88,7 +89,7 @@ const CHARTS = {
     const { steps, metrics } = fleet.curves;
     const layout = baseLayout(theme, width);
     const x = onAxis(steps, state.logarithmic);
-    stepAxis(layout, state.logarithmic, steps[steps.length - 1]);
+    stepAxis(layout, state.logarithmic, steps[steps.length - 1], width);
     const drawn = state.loss
       ? [["loss", theme.slate, "loss"]]
       : [["associative_accuracy", theme.warm, "associative accuracy"], ["geometric_level", theme.accent, "geometric level"]];
@@ -176,14 +177,15 @@ function heatmap(fleet, theme, width, values, { named, ticks, ...scale }) {
   Object.assign(layout.yaxis, { tickvals, ticktext, tickfont: font, showgrid: false, zeroline: false, constrain: "domain", autorange: "reversed", scaleanchor: "x", ticks: "" });
   layout.margin = { l: 10, r: 4, t: 6, b: 10 };
   const text = values.map((row, i) => row.map((v, j) => (v === null ? "" : `${plain(labels[i])} · ${plain(labels[j])}<br>${named(v)}`)));
+  const gap = width / labels.length > 11 ? 1 : 0;
   const bar = { thickness: 9, len: 0.7, outlinewidth: 0, tickvals: ticks, tickfont: { size: 11, color: theme.muted }, xpad: 6 };
-  return { layout, data: [{ type: "heatmap", z: values, text, hoverinfo: "text", xgap: labels.length < 60 ? 1 : 0, ygap: labels.length < 60 ? 1 : 0, hoverongaps: false, colorbar: bar, ...scale }] };
+  return { layout, data: [{ type: "heatmap", z: values, text, hoverinfo: "text", xgap: gap, ygap: gap, hoverongaps: false, colorbar: bar, ...scale }] };
 }
 
 function dynamics(fleet, state, theme, width, rows) {
   const { eigenvalues, multiplicities } = fleet.dynamics;
   const layout = baseLayout(theme, width);
-  stepAxis(layout, state.logarithmic, fleet.steps[fleet.steps.length - 1]);
+  stepAxis(layout, state.logarithmic, fleet.steps[fleet.steps.length - 1], width);
   layout.yaxis.rangemode = "tozero";
   const ramp = theme.ramp.map((colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)));
   const data = rows.map((values, group) => {
@@ -201,7 +203,7 @@ function dynamics(fleet, state, theme, width, rows) {
 }
 
 /* Where each label stands beside its dot so that none covers another; null where there is no room. */
-function placeLabels(labels, points, fontSize) {
+function placeLabels(labels, points, fontSize, width) {
   const boxes = points.map(([x, y]) => [x - 4, y - 4, x + 4, y + 4]);
   return labels.map((label, i) => {
     const [x, y] = points[i];
@@ -214,7 +216,8 @@ function placeLabels(labels, points, fontSize) {
     };
     for (const [place, [left, top]] of Object.entries(spots)) {
       const box = [left, top, left + wide, top + high];
-      const free = boxes.every((other, j) => j === i || box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]);
+      const inside = box[0] >= 0 && box[2] <= width;
+      const free = inside && boxes.every((other, j) => j === i || box[0] > other[2] || box[2] < other[0] || box[1] > other[3] || box[3] < other[1]);
       if (free) {
         boxes.push(box);
         return place;
@@ -231,7 +234,7 @@ function map(fleet, theme, width, [x, y], height) {
   const span = (axis) => {
     const all = reach.flatMap((places) => places[axis]);
     const [low, high] = [Math.min(...all), Math.max(...all)];
-    return [low - (high - low) * 0.06, high + (high - low) * 0.1];
+    return [low - (high - low) * 0.07, high + (high - low) * 0.09];
   };
   Object.assign(layout.xaxis, bare, { range: span(0), constrain: "domain" });
   Object.assign(layout.yaxis, bare, { range: span(1), scaleanchor: "x", constrain: "domain" });
@@ -239,7 +242,9 @@ function map(fleet, theme, width, [x, y], height) {
   const fontSize = width < 420 ? 8.5 : 10;
   const [[left, right], [bottom, top]] = [span(0), span(1)];
   const scale = Math.min((width - 4) / (right - left), (height - 4) / (top - bottom));
-  const placed = placeLabels(fleet.labels, x.map((at, i) => [at * scale, -y[i] * scale]), fontSize);
+  const offset = (width - (right - left) * scale) / 2;
+  const points = x.map((at, i) => [(at - left) * scale + offset, -y[i] * scale]);
+  const placed = placeLabels(fleet.labels, points, fontSize, width);
   const lines = { x: [], y: [] };
   for (let i = 0; i < fleet.edgePairs.length; i += 2) {
     for (const axis of [["x", x], ["y", y]]) lines[axis[0]].push(axis[1][fleet.edgePairs[i]], axis[1][fleet.edgePairs[i + 1]], null);

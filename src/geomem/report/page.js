@@ -176,7 +176,7 @@ function connectHero(hero) {
   const shown = [...hero.querySelectorAll("canvas")].map((canvas) => {
     const fleet = DATA.fleets[Number(canvas.dataset.fleet)];
     const scene = new Scene(canvas, fleet.graph, () => scenePalette(fleet));
-    scene.turning = !reducedMotion;
+    scene.turning = !reducedMotion && fleet.labels.length <= 400;
     return { fleet, scene, note: canvas.closest("figure").querySelector(".step") };
   });
   for (const { scene } of shown) scene.peers = shown.map((item) => item.scene);

@@ -102,7 +102,8 @@ def render_page(views: list[FleetView]) -> str:
         title=page_title(views),
         lede=page_lede(views),
         views=views,
-        hero=hero_choice(views),
+        hero=(hero := hero_choice(views)),
+        shared=len({views[i].graph.digest for i in hero}) == 1,
         compared=compared_measurements(views),
         readings=READINGS,
         reading_colours=READING_COLOURS,
@@ -163,6 +164,8 @@ def hero_choice(views: list[FleetView]) -> list[int]:
     digests = [view.graph.digest for view in views]
     common = max(digests, key=digests.count)
     candidates = [i for i, digest in enumerate(digests) if digest == common]
+    if len(candidates) == 1:
+        candidates = list(range(len(views)))
     first = {view.portrait.reading: i for i, view in reversed(list(enumerate(views))) if i in candidates}
     chosen = sorted(first.values()) + [i for i in candidates if i not in first.values()]
     return sorted(chosen[:HERO_FLEETS])

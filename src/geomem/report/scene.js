@@ -140,13 +140,15 @@ class Scene {
     const depth = (i) => screen[4 * edges[2 * i] + 2] + screen[4 * edges[2 * i + 1] + 2];
     order.sort((a, b) => depth(a) - depth(b));
     context.lineCap = "round";
+    // Many edges would paint over everything; together they stay as dark as a few.
+    const opacity = Math.min(0.95, Math.max(0.14, 400 / order.length));
     for (const i of order) {
       const [a, b] = [4 * edges[2 * i], 4 * edges[2 * i + 1]];
       const lit = this.hovered >= 0 && (edges[2 * i] === this.hovered || edges[2 * i + 1] === this.hovered);
       const near = Math.min(1, Math.max(0, (depth(i) / 2 + 1) / 2));
       context.strokeStyle = lit
         ? cssColour(palette.ink)
-        : cssColour(mixColours(palette.card, palette.edge, 0.35 + 0.65 * near), 0.95);
+        : cssColour(mixColours(palette.card, palette.edge, 0.35 + 0.65 * near), opacity);
       context.lineWidth = Math.max(0.7, size * (0.16 + 0.2 * near)) + (lit ? 0.8 : 0);
       context.beginPath();
       context.moveTo(screen[a], screen[a + 1]);

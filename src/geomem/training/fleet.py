@@ -124,6 +124,7 @@ def train_fleet(
     state: FleetState | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_checkpoint: Callable[[FleetState], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
 ) -> TrainedFleet:
     """Train every run full-batch on the examples, in float32.
@@ -132,6 +133,8 @@ def train_fleet(
     cosine. Row t of the metrics belongs to the parameters after t updates. `on_progress` is called at metric
     rows, the only steps that wait for the device; `on_checkpoint` about every ten seconds, with a state that,
     given back as `state`, ends in the same bits as an uninterrupted training on the same machine.
+    `should_stop` is asked after every step: once it says yes, a last checkpoint is given out and
+    `KeyboardInterrupt` raised.
     Peak learning rate and weight decay are those of `runs`; `training` gives the schedule.
 
     A run that diverges never stops the others: its loss is recorded as NaN or infinity from then on.
@@ -176,7 +179,8 @@ def train_fleet(
         if step in metric_rows or step in snapshot_rows:
             write_down(step, lambda found=evaluation: found or objective.evaluate())
         update(step)
-        if on_checkpoint and time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
+        stopping = should_stop is not None and should_stop()
+        if on_checkpoint and (stopping or time.monotonic() - checkpointed >= CHECKPOINT_SECONDS):
             on_checkpoint(
                 FleetState(
                     step=step + 1,
@@ -188,6 +192,8 @@ def train_fleet(
                 )
             )
             checkpointed = time.monotonic()
+        if stopping:
+            raise KeyboardInterrupt
     if not record.metric_steps or record.metric_steps[-1] < training.steps:
         write_down(training.steps, objective.evaluate)
     return TrainedFleet(
