@@ -235,7 +235,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Embeddings trained on single edges only come to reflect distances in the graph, so global "
         "supervision is not the cause (observation 3b, refutation 3a).",
         conditions=AS_PUBLISHED,
-        place="Observation 3b; observation 5, point 1; Figs 1 and 12 to 15",
+        place="Obs 3b; observation 5, point 1; Figs 1 and 12 to 15",
     ),
     structure_claim(
         "bilinear-from-edges",
@@ -243,7 +243,7 @@ CLAIMS: tuple[Claim, ...] = (
         title="So does the bilinear network",
         statement="Geometry appears in every architecture from edges only (observation 5, point 1).",
         conditions="bilinear network as published; the cycle: first 500 of 10,000 steps (full: all)",
-        place="Observation 5, point 1; Figs 12 to 15",
+        place="Obs 5, point 1; Figs 12 to 15",
     ),
     structure_claim(
         "node2vec-from-edges",
@@ -251,20 +251,20 @@ CLAIMS: tuple[Claim, ...] = (
         title="So does Node2Vec",
         statement="Geometry appears in every architecture from edges only (observation 5, point 1).",
         conditions="tied Node2Vec, width 100, plain descent, lr .01, 10,000 steps",
-        place="Observation 5, point 1; Figs 12 to 15",
+        place="Obs 5, point 1; Figs 12 to 15",
     ),
     Claim(
         id="geometry/spectrum",
         aliases=("obs-5-2",),
         title="What it knows lies in the graph's smoothest modes",
         statement="The global information traces to the spectrum of the graph (observation 5, point 2).",
-        place="Observation 5, point 2; Figs 12 to 15",
+        place="Obs 5, point 2; Figs 12 to 15",
         conditions=f"{AS_PUBLISHED}, with and without self-edges; the 3 lowest non-trivial modes, whole "
         f"eigenspaces",
         rule="On every graph, with and without self-edges, their share of the energy exceeds that of "
         "permuted nodes (p "
         "at most .05) on most seeds.",
-        expected=(Expected("above chance", "paper", "Observation 5, point 2", "p at most .05"),),
+        expected=(Expected("above chance", "paper", "Obs 5, point 2", "p at most .05"),),
         fleets=request_fleets("transformer", "transformer-self"),
         judge=judge_spectrum,
         wrong=associative,
@@ -275,11 +275,11 @@ CLAIMS: tuple[Claim, ...] = (
         title="The Transformer could have stored the graph without it",
         statement="The deep models could have fitted the edges associatively (observation 5, point 3; "
         "observation 3a).",
-        place="Observation 5, point 3",
+        place="Obs 5, point 3",
         conditions="Transformer with frozen embeddings and positions, AdamW, lr .01, cosine, 2,000 steps",
         rule="On every graph one seed in three at least recalls everything, while most embeddings do not "
         "know the graph.",
-        expected=(Expected(1.0, "paper", "Observation 3a", "one seed in three", "top-d recovery, star"),),
+        expected=(Expected(1.0, "paper", "Obs 3a", "one seed in three", "top-d recovery, star"),),
         fleets=request_fleets("transformer-frozen"),
         judge=judge_could_be_associative,
         wrong=lambda requests: imagine_fleets(requests, "geometric"),
@@ -291,7 +291,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Node2Vec's geometry is cleaner than that of the deep models, which leaves them visible "
         "headroom "
         "(observation 5, point 4).",
-        place="Observation 5, point 4; Hypothesis 4; Fig 1",
+        place="Obs 5, point 4; Hyp 4; Fig 1",
         conditions="tied Node2Vec beside Transformer, bilinear network and Mamba, all as published",
         rule="On every graph most seeds of Node2Vec have an alignment of at least .9 and more alignment and "
         "level than "
@@ -417,7 +417,7 @@ CLAIMS: tuple[Claim, ...] = (
         title="So do backward edges alone",
         statement="Geometry also appears from one edge direction (observation 5, point 5).",
         conditions="Transformer, backward edges, otherwise as the forward runs of B.3.2",
-        place="Observation 5, point 5",
+        place="Obs 5, point 5",
     ),
 )
 """In the order of the tables."""

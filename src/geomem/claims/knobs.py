@@ -290,7 +290,7 @@ CLAIMS: tuple[Claim, ...] = (
         "(full: all)",
         rule=f"Deviates if most seeds end below {RELEASED}.",
         expected=(
-            Expected(0.988, "release", "checkpoint of row 2a", f"at least {RELEASED}", "alignment"),
+            Expected(0.988, "release", "B.3.4 row 2a, checkpoint", f"at least {RELEASED}", "alignment"),
             Expected(".38 to .65", "own measurement", "T11", f"below {RELEASED}", "alignment"),
         ),
         deviation="Over seeds the alignment of row 2a is far lower and depends on the seed.",
@@ -305,13 +305,13 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Geometry appears in a model much wider than its graph with neither dropout nor weight "
         "decay "
         "(against hypothesis 3a; refutation 3b of v2).",
-        place="v3; Hypothesis 3a, refutation 3b of v2",
+        place="v3; Hyp 3a, Refutation 3b of v2",
         conditions="bilinear network of width 512 on 15 to 17 nodes, AdamW, lr .01, no weight decay, no "
         "dropout, 300 "
         "steps",
         rule="On every graph cosines differ from permuted nodes (p at most .05, contrast at least .1) on "
         "most seeds.",
-        expected=(Expected("above chance", "paper", "v3 (second-hand)", "p at most .05"),),
+        expected=(Expected("above chance", "paper", "A.3, v3 (second-hand)", "p at most .05"),),
         fleets=request_fleets("learnable-0.01"),
         judge=judge_width,
         wrong=associative,

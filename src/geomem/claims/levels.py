@@ -75,7 +75,7 @@ def judge_before_recall(evidence: Evidence) -> Judgement:
     quantities = []
     for graph in EVERY_GRAPH:
         fleet = evidence[f"transformer/{graph}"]
-        peak = fleet.steps[fleet.metrics["geometric_level"].argmax(axis=0)]
+        peak = fleet.steps[fleet.metrics["geometric_level"].argmax(axis=0)].astype(np.float64)
         quantities.append(
             measure_quantity(f"step of the peak, {graph}", peak, held=peak < first_step_memorized(fleet))
         )

@@ -96,12 +96,12 @@ CLAIMS: tuple[Claim, ...] = (
         title="Its embeddings know the graph from edges alone",
         statement="Geometry appears in every architecture from edges only, Mamba included (observation 5, "
         "point 1).",
-        place="Observations 3b and 5; Figs 12 to 15",
+        place="Obs 3b and Obs 5; Figs 12 to 15",
         conditions=CONDITIONS,
         rule="On every graph the final cosines by distance differ from permuted nodes (p at most .05, "
         "contrast at least "
         ".1) on most seeds.",
-        expected=(Expected("above chance", "paper", "Observation 5", "p at most .05"),),
+        expected=(Expected("above chance", "paper", "Obs 5", "p at most .05"),),
         fleets=request_fleets("mamba"),
         judge=judge_structure,
         wrong=lambda requests: imagine_fleets(requests, "associative"),
@@ -111,10 +111,10 @@ CLAIMS: tuple[Claim, ...] = (
         title="Both end in the same zig-zag",
         statement="The architectures agree in the kind of geometry they reach on the tiny graphs "
         "(observation 5).",
-        place="Observation 5; Figs 12 to 15; B.3.5 for the Transformer",
+        place="Obs 5; Figs 12 to 15; B.3.5 for the Transformer",
         conditions=f"Mamba: {CONDITIONS}; Transformer as published",
         rule="On every graph second neighbours end more alike than neighbours on most seeds of both.",
-        expected=(Expected("the same kind", "paper", "Observation 5", "sign"),),
+        expected=(Expected("the same kind", "paper", "Obs 5", "sign"),),
         fleets=request_fleets("mamba", "transformer"),
         judge=judge_alike,
         wrong=lambda requests: imagine_fleets(requests, "geometric"),
@@ -128,7 +128,7 @@ CLAIMS: tuple[Claim, ...] = (
         place="none; beside Figs 12 to 15",
         conditions=f"Mamba: {CONDITIONS}; Transformer as published; recall looked at every 5 steps",
         rule="On every graph most seeds of Mamba need fewer steps than the Transformer's mean.",
-        expected=(Expected("fewer steps", "own measurement", "docs, page mamba", "direction"),),
+        expected=(Expected("fewer steps", "own measurement", "docs/claims/mamba.md", "direction"),),
         fleets=request_fleets("mamba", "transformer"),
         judge=judge_sooner,
         wrong=imagine_slow,

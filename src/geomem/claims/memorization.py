@@ -222,7 +222,7 @@ def judge_fragility(evidence: Evidence) -> Judgement:
     return judge_deviation(
         *quantities,
         holds=short == 0,
-        deviates=0 < short < len(values) and values.min() >= 0.8,
+        deviates=0 < short < len(values) and bool(values.min() >= 0.8),
         sentence=f"With the published budgets {short} of {len(values)} runs do not recall everything; the "
         f"least "
         f"recalls {values.min():.0%}; complete are {shares}.",
@@ -295,7 +295,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="With embeddings frozen as drawn, so that only an associative memory is possible, the same "
         "graphs are fitted (observation 3a, against hypothesis 3a).",
         conditions="width 512, lr .1 constant, 10 steps of AdamW",
-        place="Observation 3a; Fig 1 left, Figs 12 to 15; refutation 3b of v2",
+        place="Obs 3a; Fig 1 left, Figs 12 to 15; Refutation 3b of v2",
         aliases=("obs-3a", "T1-associative"),
         every_seed=True,
     ),
@@ -318,7 +318,7 @@ CLAIMS: tuple[Claim, ...] = (
         "and "
         "positions still fit every graph (observation 3a).",
         conditions="width 32, AdamW, lr .01, cosine, 2,000 steps (the paper's budget is unknown)",
-        place="Observation 3a; observation 5, point 3",
+        place="Obs 3a; observation 5, point 3",
         aliases=("obs-3a-transformer",),
     ),
     Claim(

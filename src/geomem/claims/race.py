@@ -204,7 +204,9 @@ CLAIMS: tuple[Claim, ...] = (
         rule="On every graph most seeds recall every neighbour after at most 2 updates.",
         expected=(
             Expected("at most 2", "paper", "v2 Fig 7", "at most 2"),
-            Expected(1, "release", "B.3.1, checked by re-running", "at most 2", "steps to recall all, star"),
+            Expected(
+                1.0, "release", "B.3.1, checked by re-running", "at most 2", "steps to recall all, star"
+            ),
             *(
                 Expected(value, "own measurement", "B.3.1", "one seed; chance", f"recall before, {graph}")
                 for graph, value in zip(EVERY_GRAPH, (0.16, 0.16, 0.07, 0.12), strict=True)
@@ -236,12 +238,12 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Associative storage is easier to find than geometry, so ease of finding does not explain "
         "geometry "
         "(refutation 3c).",
-        place="v2 refutation 3c, Figs 7 and 8",
+        place="v2 Refutation 3c, Figs 7 and 8",
         conditions="bilinear network of width 512, learnable embeddings, AdamW, lr .001 and .01 constant; "
         "structure: "
         "cosines by distance differ from permuted nodes (p at most .05, contrast at least .1)",
         rule="On every graph and at both rates most seeds recall everything before the structure shows.",
-        expected=(Expected("later", "paper", "v2 refutation 3c", "more steps"),),
+        expected=(Expected("later", "paper", "v2 Refutation 3c", "more steps"),),
         fleets=request_fleets(*LEARNABLE),
         judge=judge_later,
         wrong=lambda requests: imagine_fleets(requests, "geometric", memorized_at=250),
@@ -255,7 +257,7 @@ CLAIMS: tuple[Claim, ...] = (
         place="v2 text and Fig 8, A.6 item 7",
         conditions="as for race/geometry-later",
         rule="On every graph and at both rates structure first shows after 30 to 300 steps on most seeds.",
-        expected=(Expected(100, "paper", "v2 text; Fig 8: 200", "order of magnitude: 30 to 300"),),
+        expected=(Expected(100.0, "paper", "v2 text; Fig 8: 200", "order of magnitude: 30 to 300"),),
         fleets=request_fleets(*LEARNABLE),
         judge=judge_hundred,
         wrong=lambda requests: imagine_fleets(requests, "associative"),

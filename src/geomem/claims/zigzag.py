@@ -249,13 +249,13 @@ CLAIMS: tuple[Claim, ...] = (
         statement="The ends of an edge of a triangle are second neighbours as well, so that the two rules "
         "of the "
         "zig-zag pull them both ways; on other edges the sign pattern holds.",
-        place="beside T12; docs, page zigzag",
+        place="beside T12",
         conditions=f"{UNTIED}; irregular graph",
         rule="On most seeds the mean cosine over edges in no triangle is negative, and below that over "
         "edges in one.",
         expected=(
             Expected(
-                "negative", "derived", "second neighbours alike", "below 0", "s1 outside triangles, irregular"
+                "negative", "derived", "docs/claims/zigzag.md", "below 0", "s1 outside triangles, irregular"
             ),
         ),
         fleets=request_fleets("node2vec-untied", graphs=("irregular",)),
@@ -281,13 +281,13 @@ CLAIMS: tuple[Claim, ...] = (
         statement="It uses the strongly negative eigen-directions of -L, along which neighbours have "
         "opposite signs; "
         "self-edges take that energy away.",
-        place="v2 section 4.4; v3",
+        place="v2 section 4.4, Figs 10 and 11; A.3",
         conditions=f"bilinear network with and without self-edges; {UNTIED}; 3 lowest modes of -L, whole "
         f"eigenspaces",
         rule="On every graph their share of the energy exceeds that of permuted nodes (p at most .05) on "
         "most seeds of "
         "both models, and with self-edges most seeds have less than the mean without.",
-        expected=(Expected("above chance, less with self-edges", "paper", "v3", "p at most .05"),),
+        expected=(Expected("above chance, less with self-edges", "paper", "A.3, v3", "p at most .05"),),
         fleets=request_fleets("bilinear", "node2vec-untied", "bilinear-self"),
         judge=judge_bottom,
         wrong=imagine_reversed,
