@@ -15,8 +15,9 @@ import pytest
 import geomem
 from geomem.checkpoint import CHECKPOINT, locked_run
 from geomem.errors import InputError
-from geomem.memorize import Announcement, available_memory, find_model, memorize
+from geomem.memorize import Announcement, available_memory, memorize
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
+from geomem.plan import find_model
 from geomem.store import DONE, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
 from geomem.training import fleet as fleet_module
 from geomem.training.configuration import Training

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geomem.claims.reproduce import reproduce
     from geomem.errors import InputError
     from geomem.measure import (
         READINGS,
@@ -81,6 +82,7 @@ __all__ = [
     "portrait_table",
     "read_fleet",
     "read_graph",
+    "reproduce",
     "sweep",
     "train_fleet",
     "tree_star",
@@ -89,6 +91,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "geomem.claims.reproduce": ("reproduce",),
     "geomem.errors": ("InputError",),
     "geomem.measure": (
         "READINGS",

@@ -19,7 +19,7 @@ from geomem.models.configuration import Mamba, Node2Vec, Transformer
 from geomem.store import is_finished, read_fleet
 
 if TYPE_CHECKING:
-    from geomem.memorize import FleetPlan
+    from geomem.plan import FleetPlan
 
 CORE_FLOPS = 3e10
 """Multiplications and additions per second on one core of the machine the estimate was made on."""
@@ -100,7 +100,7 @@ def reproduce(
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
     from geomem.checkpoint import require_disk
-    from geomem.memorize import check_seeds
+    from geomem.plan import check_seeds
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -204,7 +204,7 @@ def _plan_claim(
     device: str,
     needed: "dict[Path, FleetPlan]",
 ) -> None:
-    from geomem.memorize import plan_fleet
+    from geomem.plan import plan_fleet
 
     try:
         for request in job.claim.fleets(scale):

@@ -25,15 +25,10 @@ from joblib import Parallel, delayed, parallel_config
 
 from geomem.checkpoint import format_bytes, locked_run
 from geomem.errors import InputError
-from geomem.memorize import (
-    available_memory,
-    check_seeds,
-    describe_environment,
-    find_model,
-    in_types,
-)
+from geomem.memorize import available_memory, describe_environment
 from geomem.models.configuration import MODELS, Model, check_model
 from geomem.models.parameters import Cost, estimate_cost
+from geomem.plan import check_seeds, find_model, in_types
 from geomem.store import (
     FORMAT,
     MANIFEST,
