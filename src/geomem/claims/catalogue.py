@@ -3,10 +3,35 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+from geomem.claims import (
+    complexity,
+    dynamics,
+    geometry,
+    knobs,
+    mamba,
+    memorization,
+    node2vec,
+    race,
+    theory,
+    trajectory,
+    zigzag,
+)
 from geomem.claims.claim import Claim
 from geomem.errors import unknown_name
 
-GROUPS: tuple[Sequence[Claim], ...] = ()
+GROUPS: tuple[Sequence[Claim], ...] = (
+    memorization.CLAIMS,
+    race.CLAIMS,
+    geometry.CLAIMS,
+    zigzag.CLAIMS,
+    knobs.CLAIMS,
+    mamba.CLAIMS,
+    node2vec.CLAIMS,
+    dynamics.CLAIMS,
+    trajectory.CLAIMS,
+    theory.CLAIMS,
+    complexity.CLAIMS,
+)
 """The claims of every group's file, in the order of the paper."""
 
 
