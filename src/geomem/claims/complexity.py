@@ -275,7 +275,9 @@ CLAIMS: tuple[Claim, ...] = (
         "is 1 with |E| dimensions, but grows with the size in two and undercuts √|V| on the pentagon.",
         expected=(
             Expected("1 to 2", "paper", "Prop 1", "at every size", "circle / table"),
-            Expected("n^1 growth", "derived", "r² = 1 / (cos 2π/n - cos 4π/n)", "above 2 at 120 nodes"),
+            Expected(
+                "grows with n", "derived", "A.4: r² = 1 / (cos 2π/n - cos 4π/n)", "above 2 at 120 nodes"
+            ),
         ),
         deviation="True with |E| dimensions. In the two dimensions of the cycle's picture the norm grows "
         "like n^1.5, and the bound √|V| takes for granted that some non-neighbour's product is not negative.",

@@ -317,7 +317,7 @@ CLAIMS: tuple[Claim, ...] = (
         wrong=lambda requests: imagine_fleets(requests, "geometric"),
     ),
     Claim(
-        id="dynamics/dynamics",
+        id="dynamics/over-time",
         aliases=("fig-7",),
         title="Projections over time",
         statement="Over training the Fiedler-like projections converge to numbers that are not zero, the "

@@ -1,8 +1,8 @@
 """Claims: what the paper proposes of Node2Vec's trajectory, followed exactly (propositions 6, 7, 9, 10; A.5).
 
 Glossary (arXiv 2510.26745, appendix F): V embedding [node, width], T target distribution D⁻¹A,
-P row softmax of V Vᵀ, C = (T - P) + (T - P)ᵀ, L = 2I - T - Tᵀ, e_i and E its eigenvectors, η the learning rate. The
-trajectory is ΔV = η C V in NumPy from rows that are orthogonal and of length 10: assumption 1 to the letter.
+P row softmax of V Vᵀ, C = (T - P) + (T - P)ᵀ, L = 2I - T - Tᵀ, e_i and E its eigenvectors, η learning rate.
+The trajectory is ΔV = η C V in NumPy from orthogonal rows of length 10: assumption 1 to the letter.
 """
 
 from collections.abc import Callable, Mapping
@@ -140,7 +140,7 @@ def judge_order(evidence: Evidence) -> Judgement:
     holds = (
         bool((start <= 1e-9).all())
         and bool((end >= start - 1e-9).all())
-        and np.isfinite(first)
+        and bool(np.isfinite(first))
         and bool((steps[3:] > first).all())
         and bool((arrays["kept"][1:3] == 1).all())
     )
