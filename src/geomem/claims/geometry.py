@@ -286,7 +286,6 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         id="geometry/node2vec-strongest",
-        aliases=("obs-5-4",),
         title="Node2Vec's geometry is the strongest",
         statement="Node2Vec's geometry is cleaner than that of the deep models, which leaves them visible "
         "headroom "

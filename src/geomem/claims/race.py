@@ -138,7 +138,7 @@ def judge_large_step(evidence: Evidence) -> Judgement:
     large = [structured(evidence[f"learnable-0.1/{graph}"]) for graph in EVERY_GRAPH]
     quantities = [
         measure_quantity(
-            f"contrast at lr .1, {graph}", contrast(evidence[f"learnable-0.1/{graph}"]), held=found
+            f"contrast at lr .1, {graph}", contrast(evidence[f"learnable-0.1/{graph}"]), held=~found
         )
         for graph, found in zip(EVERY_GRAPH, large, strict=True)
     ]
@@ -148,12 +148,12 @@ def judge_large_step(evidence: Evidence) -> Judgement:
     total = sum(map(len, large))
     formed = [bool(found.mean() > 0.5) for found in large]
     reference = all(found.mean() > 0.5 for found in small)
-    return judge_deviation(
+    return judge_by_means(
         *quantities,
         holds=reference and not any(formed),
-        deviates=reference and all(formed),
-        sentence=f"At lr .1 under AdamW {sum(map(np.sum, large))} of {total} runs still have structured "
-        f"embeddings after 300 steps, but only {sum(map(np.sum, recalled))} ever recalled everything.",
+        sentence=f"At lr .1 under AdamW {sum(map(np.sum, large))} of {total} runs have structured embeddings "
+        f"after 300 steps, at lr .01 {sum(map(np.sum, small))}; at lr .1 {sum(map(np.sum, recalled))} ever "
+        "recalled everything.",
     )
 
 
@@ -298,18 +298,16 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="race/large-step",
         aliases=("E.4.2-adamw",),
-        title="A learning rate of .1 does not prevent structure under AdamW",
+        title="A learning rate of .1 is too large for a geometry",
         statement="lr .1 is too aggressive for a geometry to form.",
         place="v2 Fig 22; E.4.2",
         conditions="bilinear network of width 512, AdamW, lr .01 and .1 constant, 300 steps",
-        rule="Deviates if at both rates most seeds of every graph have structured embeddings at the end; "
-        "holds if none "
-        "has at lr .1.",
+        rule="Most seeds of every graph have structured embeddings at lr .01, and on no graph most have at "
+        "lr .1.",
         expected=(Expected("no geometry at .1", "paper", "v2 Fig 22", "none"),),
-        deviation="Structured embeddings at lr .1 too; what fails is recall.",
         fleets=request_fleets("learnable-0.01", "learnable-0.1"),
         judge=judge_large_step,
-        wrong=lambda requests: imagine_paper(requests, large="learnable-0.1/"),
+        wrong=lambda requests: imagine_fleets(requests, "geometric"),
     ),
     Claim(
         id="race/plain-descent",
