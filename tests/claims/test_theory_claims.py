@@ -132,11 +132,11 @@ def test_survivors_and_residual_on_embeddings_that_are_known():
     assert graph_name(request.world) == "cycle"
     spectrum = laplacian_spectrum(request.world)
     turned = np.linalg.qr(np.random.default_rng(0).normal(size=(request.model.width, SURVIVORS["cycle"])))[0]
-    kept = spectrum.eigenvectors[:, : SURVIVORS["cycle"]] * 5.0 @ turned.T
+    kept = spectrum.eigenvectors[:, : SURVIVORS["cycle"]] * [7.0, 5.0, 5.0] @ turned.T
     fleet = imagine_fleet(request, "associative")
     known = replace(fleet, embeddings=np.stack([kept] * 3))
     norms = project_on_modes(known)[0]
-    assert norms[: SURVIVORS["cycle"]] == pytest.approx(np.full(3, 5.0))
+    assert norms[: SURVIVORS["cycle"]] == pytest.approx([7.0, 5.0, 5.0])
     assert norms[SURVIVORS["cycle"] :] == pytest.approx(np.zeros(12), abs=1e-9)
     # All its matrices are circulant: P + Pᵀ keeps every eigenvector of V Vᵀ.
     assert eigenvector_residual(known)[0] < 1e-9
