@@ -41,7 +41,10 @@ class FleetPlan:
     configuration: dict[str, Any]
     """What the path's hash is made from, as the manifest says it."""
     cost: Cost
+    kept_bytes: int
+    """Disk that the finished fleet takes."""
     disk_bytes: int
+    """Disk that it takes at most, with the checkpoints of its training."""
     threads: int
 
 
@@ -81,7 +84,7 @@ def plan_fleet(
         "seeds": list(seeds),
     }
     name = safe_name(f"{graph.name}-{kind}")
-    cost, disk_bytes = _estimate_cost(model, graph, examples, training, len(seeds))
+    cost, kept_bytes, disk_bytes = _estimate_cost(model, graph, examples, training, len(seeds))
     return FleetPlan(
         path=run_path(directory, name, configuration),
         name=name,
@@ -93,6 +96,7 @@ def plan_fleet(
         examples=examples,
         configuration=configuration,
         cost=cost,
+        kept_bytes=kept_bytes,
         disk_bytes=disk_bytes,
         threads=1 if cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads(),
     )
@@ -164,8 +168,8 @@ def _check_device(device: str) -> None:
 
 def _estimate_cost(
     model: Model, graph: Graph, examples: Examples, training: Training, run_count: int
-) -> tuple[Cost, int]:
-    """Memory and arithmetic of the fleet, with what it writes down, and the bytes of disk it will take."""
+) -> tuple[Cost, int, int]:
+    """Memory and arithmetic of the fleet, with what it writes down; the bytes of disk it keeps and takes."""
     sizes = {
         "vocabulary_size": examples.vocabulary_size,
         "context_length": examples.prefixes.shape[1],
@@ -181,4 +185,5 @@ def _estimate_cost(
     # While a checkpoint replaces the former both exist, each with two moments beside the weights.
     checkpoints = 2 * (3 * weights + snapshots + metrics)
     cost = replace(cost, memory_bytes=cost.memory_bytes + 2 * (snapshots + metrics))
-    return cost, weights + snapshots + metrics + texts + checkpoints
+    kept = weights + snapshots + metrics + texts
+    return cost, kept, kept + checkpoints

@@ -277,6 +277,7 @@ def test_command_writes_table_page_and_json(tmp_path, monkeypatch, capsys):
     assert "Neighbours <b>become</b> alike & stay so." in text  # escaped, so it is text
     tags = [tag for tag, _ in reader.elements]
     assert "blockquote" in tags
+    assert "mathdefault" not in page  # ticks are plain numbers
     assert tags.count("svg") >= 4
     for tag, attributes in reader.elements:
         for name in ("src", "href", "xlink:href", "action", "data"):

@@ -68,7 +68,11 @@ def draw_picture(picture: Picture) -> Figure:
     axes.set_ylabel(picture.y)
     _finish(axes)
     if picture.series:
-        axes.legend(frameon=False, labelcolor=LIGHT.ink, fontsize=8, ncols=2)
+        longest = max(len(str(part[picture.series][0])) for part in parts)
+        columns = max(1, min(4, 66 // (longest + 8)))  # what fits the width at this size
+        figure.legend(
+            loc="outside upper left", frameon=False, labelcolor=LIGHT.ink, fontsize=8, ncols=columns
+        )
     return figure
 
 

@@ -37,6 +37,9 @@ STATUS_MEANINGS: dict[Status, str] = {
     "the claim.",
 }
 
+SHOWN = 4
+"""Rows of a claim's table that are open; the others are one click away."""
+
 SCRIPT = """document.querySelector(".theme").addEventListener("click", () => {
 const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)").matches;
 root.dataset.theme = (root.dataset.theme || (dark ? "dark" : "light")) === "dark" ? "light" : "dark"; });"""
@@ -87,6 +90,7 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
             ]
             for verdict in verdicts
         },
+        shown=SHOWN,
         scale=scale,
         version=version("geomem"),
         themes=THEMES,

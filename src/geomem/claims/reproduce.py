@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +124,7 @@ def reproduce(
         processes=processes,
         # The longest fleet cannot be shared between processes.
         seconds=max(sum(work.values()) / processes, max(work.values(), default=0.0)),
-        disk_bytes=sum(plan.disk_bytes for plan in missing.values()),
+        disk_bytes=_disk_bytes(missing.values(), processes),
     )
     tell(plan)
     require_disk(Path(directory) / "reproduce", plan.disk_bytes)
@@ -195,6 +195,12 @@ def estimate_seconds(plan: "FleetPlan") -> float:
         case _:
             calls = 4e-4
     return plan.training.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
+
+
+def _disk_bytes(plans: "Collection[FleetPlan]", processes: int) -> int:
+    """What all fleets keep, and the checkpoints of as many as train at once."""
+    checkpoints = sorted((plan.disk_bytes - plan.kept_bytes for plan in plans), reverse=True)
+    return sum(plan.kept_bytes for plan in plans) + sum(checkpoints[:processes])
 
 
 def _plan_claim(

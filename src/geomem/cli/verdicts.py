@@ -105,11 +105,10 @@ class ClaimTable:
         done = self.fleets.done if self.fleets else 0
         passed = monotonic() - self.began
         share = self.fleets.share if self.fleets else 0.0
-        # What the first fleets took tells more than the estimate.
+        estimate = self.plan.seconds if self.plan else 0.0
+        # What the fleets took tells more than the estimate once a tenth of the work is done.
         left = (
-            passed * (1 - share) / share
-            if share
-            else max(0.0, (self.plan.seconds if self.plan else 0) - passed)
+            (1 - share) * (passed + 0.1 * estimate) / (share + 0.1) if share else max(0.0, estimate - passed)
         )
         about = "" if done == total else f", about {format_seconds(left)} left"
         return f"{done} of {count_of(total, 'fleet')} trained, {format_seconds(passed)}{about}"
