@@ -12,14 +12,16 @@ import polars.selectors as cs
 from jaxtyping import Float
 
 from geomem.geometry.alignment import fiedler_alignment
+from geomem.geometry.bands import band_spectrum
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
 from geomem.geometry.nulls import PERMUTATIONS
+from geomem.geometry.portrait import EXACT_NODES, make_measurement
 from geomem.geometry.portrait import Measurement as Measurement
 from geomem.geometry.portrait import Portrait as Portrait
-from geomem.geometry.portrait import make_measurement
 from geomem.geometry.portrait import measure_embeddings as measure_embeddings
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recall import loss_floor
+from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
 from geomem.geometry.signatures import (
     Signature,
     find_divergence,
@@ -28,7 +30,7 @@ from geomem.geometry.signatures import (
     spread_over_runs,
 )
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
-from geomem.geometry.spectrum import laplacian_spectrum
+from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
 from geomem.store import (
     SNAPSHOTS,
     StoredFleet,
@@ -48,9 +50,9 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     """Measure a finished fleet: its final embeddings, and what it recalls of its facts.
 
     Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
-    lowest possible loss and, for bilinear and associative models, the margins with W as it is and with W
-    skewed. Runs whose loss or embeddings hold NaN or infinity are left out of everything but the signatures,
-    unless no run is sound; then it raises `InputError`.
+    lowest possible loss and, for bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
+    margins with W as it is and with W skewed. Runs whose loss or embeddings hold NaN or infinity are left out
+    of everything but the signatures, unless no run is sound; then it raises `InputError`.
     """
     task = stored_task(fleet)
     everything, fleet = fleet, sound_runs(fleet)
@@ -58,8 +60,10 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
     recall = _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
-    # Where every node is every other's neighbour there is nothing to lead over.
-    if is_bilinear and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
+    # Where every node is every other's neighbour there is nothing to lead over; the logits of every node for
+    # every other are one matrix.
+    is_small = fleet.graph.node_count <= DENSE_NODE_LIMIT
+    if is_bilinear and is_small and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
         recall += _margin_measurements(fleet, task, seed)
     portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
     return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
@@ -197,13 +201,16 @@ def measure_snapshots(
 
     `geometric_level`, `second_neighbour_cosine` (if any two nodes are two steps apart), `fiedler_alignment`
     and `effective_rank`, as in `measure_embeddings` but without nulls. A snapshot with NaN or infinity (a
-    diverged run) gives NaN.
+    diverged run) gives NaN. Above `EXACT_NODES` nodes the cosine at distance 2 is that of sampled pairs, and
+    there is no alignment where the Fiedler eigenspace has too many dimensions to be listed.
 
     >>> from geomem.worlds.families import cycle
     >>> curves = measure_snapshots(np.random.default_rng(0).normal(size=(3, 2, 6, 4)), cycle(6))
     >>> curves["fiedler_alignment"].shape
     (3, 2)
     """
+    if graph.node_count > EXACT_NODES:
+        return _measure_large_snapshots(snapshots, graph)
     shells = graph_shells(distance_matrix(graph))
     spectrum = laplacian_spectrum(graph)
     names = ["geometric_level", "effective_rank"]
@@ -224,6 +231,36 @@ def measure_snapshots(
             curves["second_neighbour_cosine"][at, sound] = means[:, 1]
         if has_fiedler:
             curves["fiedler_alignment"][at, sound] = fiedler_alignment(V, spectrum)
+    return curves
+
+
+def _measure_large_snapshots(
+    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
+) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    sample = sample_pairs(graph)
+    second = np.repeat(sample.shells.distances, sample.shells.sizes) == 2
+    neighbours = np.stack(
+        [
+            sample.nodes[sample.shells.first[second]],
+            sample.nodes[sample.shells.second[second]],
+        ],
+        axis=1,
+    )
+    spectrum = band_spectrum(graph)
+    names = ["geometric_level", "effective_rank"]
+    names += ["second_neighbour_cosine"] if len(neighbours) else []
+    names += ["fiedler_alignment"] if spectrum.lowest is not None else []
+    curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
+    for place in np.ndindex(snapshots.shape[:2]):
+        V = snapshots[place].astype(np.float64)
+        if not np.isfinite(V).all():
+            continue
+        curves["geometric_level"][place] = edge_cosines_mean(V, graph.edges)
+        curves["effective_rank"][place] = effective_rank(V)
+        if len(neighbours):
+            curves["second_neighbour_cosine"][place] = edge_cosines_mean(V, neighbours)
+        if spectrum.lowest is not None:
+            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.lowest)
     return curves
 
 

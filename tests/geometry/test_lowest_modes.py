@@ -7,7 +7,9 @@ import analytic_spectra as analytic
 from geomem.errors import InputError
 from geomem.geometry import lowest_modes as lowest
 from geomem.geometry.lowest_modes import (
+    distinct_high_eigenvalues,
     distinct_low_eigenvalues,
+    highest_modes,
     lowest_modes,
 )
 from geomem.geometry.spectrum import (
@@ -137,3 +139,25 @@ def test_eigenvalues_too_close_to_tell_apart_are_refused(monkeypatch):
 def test_distinct_eigenvalues_need_a_count():
     with pytest.raises(InputError, match="at least 1"):
         distinct_low_eigenvalues(path(5), 0)
+
+
+def test_a_graph_with_fewer_distinct_eigenvalues_than_asked_gives_those_it_has():
+    # Rounding of the removed trivial mode once came back as an eigenvalue of 10^10, of dimension 0.
+    graph = path_star(300, 6)
+    low = distinct_low_eigenvalues(graph, 12)
+    spectrum = laplacian_spectrum(graph)
+    values, dimensions = distinct_eigenvalues(spectrum)
+    assert low.dimensions.tolist() == dimensions[1:].tolist()
+    assert low.values == pytest.approx(values[1:], abs=1e-8)
+
+
+@pytest.mark.parametrize("graph", [path_star(30, 5), grid(20, 21), barabasi_albert(300, 2)])
+def test_the_highest_modes_are_those_of_the_full_spectrum(graph):
+    values, dimensions = distinct_eigenvalues(laplacian_spectrum(graph))
+    high = distinct_high_eigenvalues(graph, 3)
+    assert -high.values == pytest.approx(values[::-1][:3], abs=1e-8)
+    assert high.dimensions.tolist() == dimensions[::-1][:3].tolist()
+    listed, vectors = highest_modes(graph, 3)
+    full = laplacian_spectrum(graph).eigenvalues[::-1][: len(listed)]
+    assert listed == pytest.approx(full, abs=1e-8)
+    assert vectors.T @ vectors == pytest.approx(np.eye(len(listed)), abs=1e-8)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+
 @pytest.fixture
 def report(request):
     """Note a measured quantity: `report(name, values, holds)`, with `holds` per seed."""

@@ -106,6 +106,8 @@ def print_portrait(portrait: Portrait, title: str) -> None:
         )
     console.print(table)
     console.print()
+    if portrait.sampled:
+        console.print(Text(f"Of this large graph a part was sampled: {portrait.sampled}."))
     agreeing = portrait.readings.count(portrait.reading)
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
     console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
@@ -137,14 +139,16 @@ def portrait_json(portrait: Portrait) -> dict:
             for signature in portrait.signatures
         ],
         "measurements": [_finite(row) for row in portrait_table(portrait).to_dicts()],
+        "sampled": portrait.sampled,
         "shells": {
             "distances": _finite(portrait.shell_distances.tolist()),
             "mean_cosines": _finite(portrait.shells.tolist()),
         },
         "spectrum": {
-            "eigenvalues": portrait.eigenvalues.tolist(),
+            "eigenvalues": _finite(portrait.eigenvalues.tolist()),
             "multiplicities": portrait.multiplicities.tolist(),
             "energies": _finite(portrait.energies.tolist()),
+            "band_edges": None if portrait.band_edges is None else portrait.band_edges.tolist(),
         },
     }
 

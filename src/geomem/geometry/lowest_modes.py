@@ -138,26 +138,77 @@ def distinct_low_eigenvalues(
     trivial_values, _ = trivial = trivial_eigenpairs(graph, kind, self_edges=self_edges)
     width = spectral_width(L, kind, trivial_values.min())
     project = trivial_projection(trivial[1], component_labels(graph))
-    shift = trivial_values.min() - SHIFT_MARGIN * width
-    factors = factorize(L - shift * sparse.eye_array(graph.node_count))
+    return _low_eigenspaces(L, trivial_values, project, float(trivial_values.min()), width, count, graph.name)
+
+
+def distinct_high_eigenvalues(graph: Graph, count: int) -> LowEigenspaces:
+    """The `count` highest distinct eigenvalues of the random-walk Laplacian: the lowest of its negative.
+
+    As `distinct_low_eigenvalues`, with all signs turned: values ascend from minus the highest eigenvalue, and
+    the ends lie in the gaps. Trivial modes are not set aside; there is none up there unless the list reaches
+    the bottom of the spectrum.
+
+    >>> from geomem.worlds.families import path_star
+    >>> high = distinct_high_eigenvalues(path_star(arms=1000, length=5), 2)
+    >>> (-high.values).round(3).tolist(), high.dimensions.tolist()
+    ([17.875, 3.905], [1, 999])
+    """
+    L = laplacian_matrix(graph)
+    lowest, _ = trivial_eigenpairs(graph, accuracy=0.1 * SHIFT_MARGIN)
+    # No eigenvalue of D^-1 A + A D^-1 is larger in magnitude than the one of the trivial mode.
+    bound, width = float(lowest.min()) - 4.0, spectral_width(L, "random-walk", float(lowest.min()))
+    return _low_eigenspaces(-L, np.empty(0), lambda x: x, bound, width, count, graph.name)
+
+
+def highest_modes(
+    graph: Graph, count: int
+) -> tuple[Float[np.ndarray, " mode"], Float[np.ndarray, "node mode"]]:
+    """The `count` highest eigenpairs of the random-walk Laplacian, descending, in whole eigenspaces.
+
+    With the checks of `lowest_modes`, and its errors.
+
+    >>> from geomem.worlds.families import grid
+    >>> highest_modes(grid(40, 40), 2)[0].round(4).tolist()
+    [4.0013, 3.9987, 3.9987]
+    """
+    L = laplacian_matrix(graph)
+    lowest, _ = trivial_eigenpairs(graph, accuracy=0.1 * SHIFT_MARGIN)
+    bound, width = float(lowest.min()) - 4.0, spectral_width(L, "random-walk", float(lowest.min()))
+    values, vectors = _component_modes(sparse.csr_array(-L), count, bound, width, graph.name)
+    return -values, vectors
+
+
+def _low_eigenspaces(
+    L: sparse.csr_array,
+    trivial_values: Float[np.ndarray, " component"],
+    project: _Solve,
+    lowest: float,
+    width: float,
+    count: int,
+    name: str,
+) -> LowEigenspaces:
+    """Distinct eigenvalues above `lowest`, a lower bound of them all, within what `project` leaves."""
+    shift = lowest - SHIFT_MARGIN * width
+    size = len(L.diagonal())
+    factors = factorize(L - shift * sparse.eye_array(size))
     # One more than asked: below it is the gap in which the copies of the last are counted.
     values = _distinct_lowest(
         lambda x: project(factors.solve(x)),
-        project(np.random.default_rng(0).standard_normal(graph.node_count)),
+        project(np.random.default_rng(0).standard_normal(size)),
         shift,
         width,
         count + 1,
     )
     if len(values) == 0:
         raise InputError(
-            f"The {count} lowest distinct eigenvalues of the graph {graph.name!r} lie too close together for "
+            f"The {count} lowest distinct eigenvalues of the graph {name!r} lie too close together for "
             f"{KRYLOV_LIMIT} Lanczos steps; use the combinatorial Laplacian or a smaller graph."
         )
     gaps = [_gap_between(low, high, trivial_values) for low, high in pairwise(values)]
     below = [count_below(L, *gap) - int((trivial_values <= gap[0]).sum()) for gap in gaps]
     ends = [(low + high) / 2 for low, high in gaps]
     if len(values) <= count:
-        below.append(graph.node_count - len(trivial_values))
+        below.append(size - len(trivial_values))
         ends.append(float(values[-1]) + width)
     return LowEigenspaces(
         values[:count], np.diff([0, *below])[:count].astype(np.int64), np.array(ends[:count])
@@ -268,7 +319,9 @@ def _distinct_lowest(
         ritz, vectors = eigh_tridiagonal(alphas, betas)
         # Largest of the inverse first. An error in theta moves shift + 1 / theta by error / theta².
         theta, residuals = ritz[::-1], beta * np.abs(vectors[-1, ::-1])
-        residuals, theta = residuals[theta > 0], theta[theta > 0]
+        # In a complete space what `project` removed comes back as rounding, as if infinitely far above.
+        possible = theta * (1.01 * width - shift) >= 1
+        residuals, theta = residuals[possible], theta[possible]
         values, errors = shift + 1 / theta, residuals / theta**2
         groups = eigenspace_groups(values, width)
         firsts = np.unique(groups, return_index=True)[1][:count]

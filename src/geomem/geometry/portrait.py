@@ -3,12 +3,8 @@
 Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, `draw` (one of a null).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from geomem.errors import InputError
 from geomem.geometry.alignment import (
@@ -18,23 +14,24 @@ from geomem.geometry.alignment import (
     highest_modes_in_whole_eigenspaces,
     low_energy,
     lowest_modes_in_whole_eigenspaces,
-    map_coordinates,
-    procrustes_correlation,
 )
-from geomem.geometry.nulls import (
-    PERMUTATIONS,
-    bootstrap_interval,
-    draw_permutations,
-    p_value,
-    permutation_null,
-    random_null,
+from geomem.geometry.large_portrait import measure_large
+from geomem.geometry.measurement import PERMUTED as PERMUTED
+from geomem.geometry.measurement import RANDOM as RANDOM
+from geomem.geometry.measurement import Measurement as Measurement
+from geomem.geometry.measurement import Portrait as Portrait
+from geomem.geometry.measurement import (
+    affordable_draws,
+    map_measurement,
+    permuted_draws,
+    shell_measurements,
 )
+from geomem.geometry.measurement import make_measurement as make_measurement
+from geomem.geometry.nulls import PERMUTATIONS, draw_permutations, random_null
 from geomem.geometry.reading import can_tell, majority_word, read_shells
-from geomem.geometry.signatures import Signature, find_in_embeddings
+from geomem.geometry.signatures import find_in_embeddings
 from geomem.geometry.similarity import (
-    Shells,
     cosine_similarity,
-    distance_correlation,
     effective_rank,
     graph_shells,
     leaf_retrieval,
@@ -45,77 +42,10 @@ from geomem.geometry.similarity import (
 from geomem.geometry.spectrum import Spectrum, distinct_eigenvalues, fiedler_modes, laplacian_spectrum
 from geomem.worlds.graph import Graph, distance_matrix, leaves_and_first_hops
 
-PERMUTED = "permuted nodes"
-"""Null model of what relates embeddings to the graph: their rows are dealt anew to the nodes."""
-
-RANDOM = "random embeddings"
-"""Null model of what does not look at the graph: independent N(0, 1) entries of the same shape."""
-
-# Work allowed to one null, in numbers gathered or multiplied; about a second on one core. Large graphs get
-# fewer permutations, never fewer than make p = 0.01 possible.
-NULL_WORK = 200_000_000
-FEWEST_DRAWS = 99
-
-FULL_MEASUREMENT_NODES = 4000
-"""Up to this many nodes all pairs and the full spectrum are taken: 128 MB a matrix."""
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """One number per run, an interval over seeds and, where there is a null model, what chance gives."""
-
-    name: str
-    title: str
-    values: Float[np.ndarray, " run"]
-    mean: float
-    low: float
-    """Ends of the 95 % bootstrap interval of the mean over runs; NaN for a single run."""
-    high: float
-    null: str
-    """Name of the null model; empty if there is none, and then the four numbers below are NaN."""
-    null_mean: float
-    """Of the mean over runs, when chance decides."""
-    null_low: float
-    """The null's central 95 %."""
-    null_high: float
-    p_value: float
-    explanation: str
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """Everything measured of a fleet's embeddings on one graph."""
-
-    measurements: tuple[Measurement, ...]
-    shell_distances: Float[np.ndarray, " shell"]
-    shells: Float[np.ndarray, "run shell"]
-    """Mean cosine of the pairs at each finite graph distance."""
-    shell_null_low: Float[np.ndarray, " shell"]
-    """Central 95 % of the shells' mean over runs under permuted nodes."""
-    shell_null_high: Float[np.ndarray, " shell"]
-    eigenvalues: Float[np.ndarray, " eigenspace"]
-    """Distinct eigenvalues of the random-walk Laplacian, ascending."""
-    multiplicities: Int[np.ndarray, " eigenspace"]
-    energies: Float[np.ndarray, "run eigenspace"]
-    """Share of ||V||^2 in each eigenspace; a random embedding has multiplicity over nodes there."""
-    readings: tuple[str, ...]
-    """One word per run; the rules are in `READINGS`."""
-    reasons: tuple[str, ...]
-    """The numbers that decided for each run's word."""
-    reading: str
-    """The word that more than half of the runs carry, else "mixed"."""
-    signatures: tuple[Signature, ...]
-    """Signs of failure that were looked for, found or not."""
-
-    def __getitem__(self, name: str) -> Measurement:
-        """The measurement of that name; raises `KeyError` if it was not made."""
-        for measurement in self.measurements:
-            if measurement.name == name:
-                return measurement
-        raise KeyError(name)
-
-    def __contains__(self, name: str) -> bool:
-        return any(measurement.name == name for measurement in self.measurements)
+EXACT_NODES = 1500
+"""Up to this many nodes all pairs and the full spectrum are taken: 20 s on one core for three runs of width
+128. Above, pairs are sampled and the spectrum is measured in bands: 5 s for such runs on a path-star of 3,001
+nodes."""
 
 
 def measure_embeddings(
@@ -130,10 +60,10 @@ def measure_embeddings(
     Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
     same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
     share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    a quarter of a minute for 1,000 nodes.
+    a quarter of a minute for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
+    `geomem.geometry.large_portrait`.
 
-    Raises `InputError` if the embeddings hold NaN or infinity, if their rows do not match the graph, or if
-    the graph has more than `FULL_MEASUREMENT_NODES` nodes.
+    Raises `InputError` if the embeddings hold NaN or infinity, or if their rows do not match the graph.
 
     >>> from geomem.worlds.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
@@ -142,10 +72,12 @@ def measure_embeddings(
     ('geometric', 1.0, 0.001)
     """
     V = _checked_embeddings(embeddings, graph)
+    if graph.node_count > EXACT_NODES:
+        return measure_large(V, graph, permutations=permutations, seed=seed)
     shells = graph_shells(distance_matrix(graph))
     spectrum = laplacian_spectrum(graph)
     # A gathered number costs about as much as five multiplied ones.
-    count = _affordable(permutations, 5 * len(shells.first))
+    count = affordable_draws(permutations, 5 * len(shells.first))
     dealt = draw_permutations(count, graph.node_count, seed=seed)
     finite = np.isfinite(shells.distances)
 
@@ -160,7 +92,7 @@ def measure_embeddings(
         null_squares[at] = squares[at] if finite.all() else permuted_shell_means(cosines**2, shells, dealt)
 
     measurements = [
-        *_shell_measurements(means, squares, null_means, null_squares, shells, seed),
+        *shell_measurements(means, squares, null_means, null_squares, shells, seed),
         *_spectral_measurements(V, spectrum, permutations, seed),
         *_spread_measurements(V, permutations, seed),
     ]
@@ -169,7 +101,7 @@ def measure_embeddings(
         if len(np.unique(first_hops)) > 1:
             measurements.append(_leafmake_measurement(V, leaves, first_hops, permutations, seed))
     if graph.coordinates is not None:
-        measurements.append(_mapmake_measurement(V, graph.coordinates, permutations, seed))
+        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
 
     tellable = can_tell(shells, graph.node_count, dealt)
     readings = [
@@ -215,113 +147,10 @@ def _checked_embeddings(embeddings: np.ndarray, graph: Graph) -> Float[np.ndarra
             f"The embedding of node {graph.labels[node]!r} in run {run} holds NaN or infinity; "
             "measure embeddings of finite numbers (a diverged training needs a smaller learning rate)."
         )
-    if graph.node_count > FULL_MEASUREMENT_NODES:
-        raise InputError(
-            f"The graph has {graph.node_count:,} nodes and all pairs are measured for at most "
-            f"{FULL_MEASUREMENT_NODES:,}; take geomem.geometry.filtering for energies, or a smaller graph."
-        )
     # No measurement depends on the scale, and squares of very long or very short embeddings would overflow; a
     # power of two changes no digit.
     exponents = np.frexp(np.abs(V).max(axis=(1, 2), keepdims=True))[1]
     return np.ldexp(V, -exponents)
-
-
-def _affordable(wanted: int, work: int) -> int:
-    """How many draws of a null to make when each costs `work`."""
-    return max(min(wanted, FEWEST_DRAWS), min(wanted, NULL_WORK // max(work, 1)))
-
-
-def make_measurement(
-    name: str,
-    title: str,
-    explanation: str,
-    values: np.ndarray,
-    *,
-    seed: int,
-    null: str = "",
-    draws: np.ndarray | None = None,
-    alternative: Literal["greater", "less", "two-sided"] = "greater",
-) -> Measurement:
-    """Assemble a measurement from values [run] and, where there is a null, its draws [run, draw]."""
-    values = np.asarray(values, dtype=np.float64)
-    mean = float(values.mean())
-    low, high = bootstrap_interval(values, seed=seed)
-    chance = np.empty(0) if draws is None else draws.mean(axis=0)
-    chance = chance[np.isfinite(chance)]
-    if not len(chance) or not np.isfinite(mean):
-        nan = float("nan")
-        return Measurement(name, title, values, mean, low, high, "", nan, nan, nan, nan, explanation)
-    null_low, null_high = np.quantile(chance, [0.025, 0.975])
-    p = p_value(mean, chance, alternative=alternative)
-    return Measurement(
-        name,
-        title,
-        values,
-        mean,
-        low,
-        high,
-        null,
-        float(chance.mean()),
-        float(null_low),
-        float(null_high),
-        p,
-        explanation,
-    )
-
-
-def _shell_measurements(
-    means: np.ndarray,
-    squares: np.ndarray,
-    null_means: np.ndarray,
-    null_squares: np.ndarray,
-    shells: Shells,
-    seed: int,
-) -> list[Measurement]:
-    """Similarity of neighbours and of second neighbours, and its fall with distance."""
-    made = [
-        make_measurement(
-            "geometric_level",
-            "Geometric level (cosine of neighbours)",
-            "Mean cosine over edges: near 1 neighbours coincide, near 0 a lookup table, below 0 a zig-zag.",
-            means[:, 0],
-            seed=seed,
-            null=PERMUTED,
-            draws=null_means[:, :, 0],
-            alternative="two-sided",
-        )
-    ]
-    if np.isfinite(shells.distances).sum() > 1:
-        made += [
-            make_measurement(
-                "second_neighbour_cosine",
-                "Cosine at distance 2",
-                "Mean cosine of nodes two steps apart; above the geometric level it marks a zig-zag.",
-                means[:, 1],
-                seed=seed,
-                null=PERMUTED,
-                draws=null_means[:, :, 1],
-                alternative="two-sided",
-            ),
-            make_measurement(
-                "distance_correlation",
-                "Correlation of cosine and distance",
-                "Over pairs of one component: -1 similarity falls in step with distance, 0 it does not.",
-                np.asarray(distance_correlation(means, squares, shells)),
-                seed=seed,
-                null=PERMUTED,
-                draws=np.asarray(distance_correlation(null_means, null_squares, shells)),
-                alternative="less",
-            ),
-        ]
-    return made
-
-
-def _permuted(
-    statistic: Callable[[np.ndarray], np.ndarray], V: np.ndarray, wanted: int, work: int, seed: int
-) -> np.ndarray:
-    """Null draws [run, draw] of a statistic, the same permutations for every run."""
-    count = _affordable(wanted, work)
-    return np.stack([permutation_null(statistic, run, count=count, seed=seed) for run in V])
 
 
 def _spectral_measurements(
@@ -366,7 +195,7 @@ def _spectral_measurements(
             statistic(V),
             seed=seed,
             null=PERMUTED,
-            draws=_permuted(statistic, V, permutations, work, seed),
+            draws=permuted_draws(statistic, V, permutations, work, seed),
         )
         for name, title, explanation, statistic, work in asked
     ]
@@ -393,7 +222,7 @@ def _spread_measurements(V: np.ndarray, permutations: int, seed: int) -> list[Me
     )
     made = []
     for name, title, explanation, statistic, work in asked:
-        count = _affordable(permutations, runs * work)
+        count = affordable_draws(permutations, runs * work)
         draws = random_null(statistic, (nodes, width), count=count * runs, seed=seed).reshape(runs, count)
         made.append(
             make_measurement(
@@ -425,23 +254,5 @@ def _leafmake_measurement(
         statistic(V),
         seed=seed,
         null=PERMUTED,
-        draws=_permuted(statistic, V, permutations, 10 * V[0].size, seed),
-    )
-
-
-def _mapmake_measurement(V: np.ndarray, coordinates: np.ndarray, permutations: int, seed: int) -> Measurement:
-    """Procrustes correlation of the first two principal directions with the true map."""
-
-    def statistic(x: np.ndarray) -> np.ndarray:
-        return np.asarray(procrustes_correlation(x, coordinates))
-
-    places = map_coordinates(V)
-    return make_measurement(
-        "map_correlation",
-        "Correlation with the true map",
-        "Procrustes correlation of the first two principal directions with the true places: 1 the same map.",
-        statistic(places),
-        seed=seed,
-        null=PERMUTED,
-        draws=_permuted(statistic, places, permutations, 10 * len(coordinates), seed),
+        draws=permuted_draws(statistic, V, permutations, 10 * V[0].size, seed),
     )

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.geometry.nulls import p_value
+from geomem.geometry.sampling import PairSample, permuted_sample_means, sampled_shell_means
 from geomem.geometry.similarity import Shells, cosine_similarity, permuted_shell_means, shell_means
 
 COLLAPSED_COSINE = 0.95
@@ -131,6 +132,21 @@ def can_tell(shells: Shells, node_count: int, permutations: Int[np.ndarray, "per
     return p_value(float(observed), np.asarray(null)) <= SIGNIFICANCE
 
 
+def can_tell_sampled(sample: PairSample, count: int, *, seed: int = 0) -> bool:
+    """`can_tell` from sampled pairs, with `count` permutations.
+
+    >>> from geomem.geometry.sampling import sample_pairs
+    >>> from geomem.worlds.families import complete, cycle
+    >>> [can_tell_sampled(sample_pairs(graph), 199) for graph in (complete(50), cycle(50))]
+    [False, True]
+    """
+    apart = np.nanmax(np.where(np.isfinite(sample.distances), sample.distances, np.nan)) + 1
+    ideal = -np.where(np.isfinite(sample.distances), sample.distances, apart)
+    observed = structure_statistic(sampled_shell_means(ideal, sample)[0], sample.shells)
+    null = structure_statistic(permuted_sample_means(ideal, sample, count, seed=seed)[0], sample.shells)
+    return p_value(float(observed), np.asarray(null)) <= SIGNIFICANCE
+
+
 def read_embedding(
     embedding: Float[np.ndarray, "node width"],
     shells: Shells,
@@ -167,10 +183,12 @@ def read_shells(
     *,
     zero: bool = False,
     tellable: bool = True,
+    overall: float | None = None,
 ) -> Reading:
     """The word for the mean cosines by distance of one embedding, given the same under permuted nodes.
 
-    `zero` says that every embedding is zero, `tellable` is the answer of `can_tell`.
+    `zero` says that every embedding is zero, `tellable` is the answer of `can_tell`. Where the
+    shells are a sample, `overall` is the mean cosine over all pairs; otherwise it follows from the shells.
 
     >>> from geomem.geometry.similarity import graph_shells
     >>> from geomem.worlds.families import path
@@ -179,7 +197,7 @@ def read_shells(
     >>> read_shells(np.array([0.99, 0.98]), np.array([[0.99, 0.98]]), shells).reason
     'mean cosine .99 over all pairs'
     """
-    mean = float((means * shells.sizes).sum() / shells.sizes.sum())
+    mean = float((means * shells.sizes).sum() / shells.sizes.sum()) if overall is None else overall
     if zero:
         return Reading("collapsed", "every embedding is zero")
     if mean >= COLLAPSED_COSINE:

@@ -21,6 +21,9 @@ MERGED_DISTANCE = 0.1
 """Twins nearer to each other than this share of the median distance of two nodes count as merged: merged ones
 of trained Transformers are at .001 to .03, other twins of models that know all facts at .4 or more."""
 
+TYPICAL_NODES = 1500
+"""Nodes at most whose distances give the median."""
+
 KNOWN_LATER_TOKENS = 0.9
 """From this accuracy on, given the tokens before, the later tokens of a path count as known."""
 
@@ -171,7 +174,8 @@ def find_merged_twins(
     if twins:
         first, second = np.array(twins).T
         for run, embedding in enumerate(embeddings):
-            typical = float(np.median(pdist(embedding)))
+            # Every so many nodes of a large graph: all pairs would be a matrix.
+            typical = float(np.median(pdist(embedding[:: -(-graph.node_count // TYPICAL_NODES)])))
             if typical == 0:
                 continue
             apart = np.linalg.norm(embedding[first] - embedding[second], axis=1) / typical
