@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from geomem.claims.claim import Expected, Judgement, Picture, Quantity
 from geomem.figures.drawing import STYLE
@@ -112,6 +112,8 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
         axes.set_ylim(-0.5, (rows if shared else 1) - 0.2)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.ticklabel_format(axis="x", useOffset=False)
         _finish(axes)
     return figure
 
