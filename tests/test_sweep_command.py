@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -119,6 +120,34 @@ def test_several_worlds_are_an_axis(tmp_path, capsys):
     assert main([*command, "--directory", str(tmp_path), "--out", str(tmp_path / "a.svg")]) == 0
     cells = pl.read_csv(tmp_path / "a.csv")
     assert cells["world"].unique(maintain_order=True).to_list() == ["cycle-15", "grid-4-4"]
+
+
+def test_what_is_averaged_over_is_said(tmp_path, capsys):
+    command = ["sweep", "cycle", *TWO_AXES, "--over", "scale=1,2", *SMALL, "--seeds", "2"]
+    page = tmp_path / "a.html"
+    assert main([*command, "--directory", str(tmp_path), "--out", str(page)]) == 0
+    assert "bilinear on cycle-15, 20 steps; mean over scale and seed" in page.read_text()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
+def test_a_process_that_dies_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "geomem", "sweep", "cycle", "--model", "bilinear", "--processes", "2"]
+    command += ["--over", "width=4:7:4", "--steps", "100000", "--directory", str(tmp_path), "--quiet"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline, workers = time.monotonic() + 120, []
+        while len(workers) < 2:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            workers = [
+                child for child in children if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text()
+            ]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 2, said
+    assert said.startswith("geomem: A process of the sweep was ended from outside")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

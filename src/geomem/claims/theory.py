@@ -154,7 +154,7 @@ def judge_tops(evidence: Evidence) -> Judgement:
         for name, expected in tops.items()
     ]
     listed = ", ".join(
-        f"{quantity.mean:.3f} ({quantity.name.rpartition(', ')[2]})" for quantity in quantities
+        f"{quantity.mean:z.3f} ({quantity.name.rpartition(', ')[2]})" for quantity in quantities
     )
     return judge_by_means(*quantities, sentence=f"The top eigenvalue of -L is {listed}.")
 

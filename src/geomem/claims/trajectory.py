@@ -195,7 +195,7 @@ def judge_softmax_bounds(evidence: Evidence) -> Judgement:
         name: means[f"lowest, {name}"] >= -1e-3 and means[f"highest, {name}"] <= 2 + 1e-3 for name in GRAPHS
     }
     highs = ", ".join(f"{means[f'highest, {name}']:.3f} ({name})" for name in GRAPHS)
-    lows = ", ".join(f"{means[f'lowest, {name}']:.3f} ({name})" for name in GRAPHS)
+    lows = ", ".join(f"{means[f'lowest, {name}']:z.3f} ({name})" for name in GRAPHS)
     return judge_deviation(
         *quantities,
         holds=sums and all(inside.values()),

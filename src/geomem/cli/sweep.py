@@ -127,6 +127,9 @@ def run(arguments: Sequence[str]) -> int:
     if options.out:
         name = graphs.name if only_world else ", ".join(graph.name for graph in graphs)
         title = f"{model} on {name}, {given.training.steps:,} steps"
+        varied = [*axes, "seed"] if len(worlds) == 1 else [*axes, "world", "seed"]
+        averaged = [axis for axis in varied if axis not in (x, y) and found.table[axis].n_unique() > 1]
+        title += f"; mean over {' and '.join(averaged)}" if averaged else ""
         print(write_diagram(found.table, x, y, options.out, title=title))
     return 0
 

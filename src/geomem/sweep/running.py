@@ -22,6 +22,7 @@ from typing import Any
 
 import polars as pl
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from geomem.checkpoint import format_bytes, locked_run
 from geomem.errors import InputError
@@ -92,7 +93,7 @@ def sweep(
     `memorize` trains from the same configuration and seed. Finished fleets are kept, so that an interrupted
     sweep goes on and the same sweep again trains nothing.
 
-    Raises `InputError` for an axis or value that cannot be meant, or if memory will not do.
+    Raises `InputError` for an axis or value that cannot be meant, or if memory or disk will not do.
 
     >>> import tempfile
     >>> from geomem.models.configuration import Node2Vec
@@ -171,6 +172,11 @@ def sweep(
                     if table is not None:
                         kept[number] = table
                     tell()
+        except TerminatedWorkerError as error:
+            raise InputError(
+                "A process of the sweep was ended from outside, perhaps for lack of memory; use fewer "
+                "processes and run the same command again, which goes on with what is finished."
+            ) from error
         except KeyboardInterrupt:
             finished = sum(_part_path(path, number).exists() for number in range(len(fleets)))
             raise KeyboardInterrupt(
