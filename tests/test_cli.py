@@ -107,6 +107,7 @@ def test_memorize_prints_the_run_directory_and_keeps_the_options(tmp_path, capsy
         "kind": "edge-memorization",
         "directions": "forward",
         "self_edges": False,
+        "self_edge_weight": 1.0,
         "task_token": False,
     }
     assert fleet.seeds == (0, 1)

@@ -45,7 +45,7 @@ def help_text() -> str:
         "  geomem memorize borders.tsv --model node2vec",
         "  geomem measure --embeddings vectors.npy --graph edges.tsv",
         "  geomem report runs/* --out report.html",
-        "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16,32 --out phases.html",
+        "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
         "  geomem reproduce zigzag --seeds 5",
         "",
         "`geomem VERB --help` shows a verb's options, `geomem --version` the version.",
