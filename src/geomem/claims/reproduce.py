@@ -2,8 +2,8 @@
 
 import os
 import signal
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -275,7 +275,7 @@ def _train_fleet(plan: "FleetPlan", directory: str | os.PathLike[str], device: s
 
 
 def _train_fleet_alone(plan: "FleetPlan", directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
-    # Ctrl-C goes to every process of the terminal; the parent alone answers it.
+    # Ctrl-C goes to every process of the terminal; the parent alone answers it, on every system.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return _train_fleet(plan, directory, device)
 
@@ -315,7 +315,23 @@ def _collect(
 def _start_workers(
     plans: "Sequence[FleetPlan]", directory: str | os.PathLike[str], device: str, processes: int
 ) -> Trained:
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    with _deaf_to_interrupts(), parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)  # pyright: ignore[reportArgumentType]
-    trained = parallel(delayed(_train_fleet_alone)(plan, directory, device) for plan in plans)
+        trained = parallel(delayed(_train_fleet_alone)(plan, directory, device) for plan in plans)
     return cast(Trained, trained)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start meanwhile never hear Ctrl-C; this one hears it afterwards.
+
+    A terminal sends it to every process, and one that is still importing would die with a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
