@@ -36,9 +36,18 @@ def hostile_graph() -> Graph:
 
 
 def make_fleet(
-    directory: Path, graph: Graph, *, learns: bool = True, seeds: tuple[int, ...] = (0, 1), steps: int = 300
+    directory: Path,
+    graph: Graph,
+    *,
+    learns: bool = True,
+    seeds: tuple[int, ...] = (0, 1),
+    steps: int = 300,
+    diverged: tuple[int, ...] = (),
 ) -> StoredFleet:
-    """Train Node2Vec by gradient ascent (or only draw it, if it learns nothing) and store it as a fleet."""
+    """Train Node2Vec by gradient ascent (or only draw it, if it learns nothing) and store it as a fleet.
+
+    The runs in `diverged` end in NaN.
+    """
     examples = edge_examples(graph, EdgeMemorization())
     targets = target_distribution(examples, graph.node_count)
     kept = np.unique(np.concatenate([[0, steps], np.geomspace(1, steps, 9).astype(int)]))
@@ -58,6 +67,9 @@ def make_fleet(
             metrics["geometric_level"].append(geometric_level(V, directed_facts(graph, EdgeMemorization())))
         if learns and step < steps:
             V = V + 0.05 * node2vec_gradient_matrix(V, targets) @ V
+    for run in diverged:
+        V[run] = snapshots[-1][run] = metrics["loss"][-1][run] = np.nan
+        metrics["associative_accuracy"][-1][run] = 0.0
     kind = {"kind": "node2vec", "width": 24, "tied": True}
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},

@@ -18,6 +18,7 @@ from geomem.cli.memorize import option_groups, read_arguments
 from geomem.cli.options import configuration_arguments, option_names, read_configuration
 from geomem.cli.progress import FleetTable
 from geomem.errors import InputError
+from geomem.geometry.signatures import SIGNATURES
 from geomem.measure import READINGS, measure_fleet
 from geomem.memorize import Announcement, memorize
 from geomem.models.configuration import MODELS, Bilinear, Node2Vec
@@ -26,6 +27,7 @@ from geomem.training.configuration import Training, default_training
 from geomem.training.fleet import Progress
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.families import cycle, path_star
+from handmade_fleets import make_fleet
 
 QUICK = ["--steps", "5", "--seeds", "2", "--quiet"]
 
@@ -105,6 +107,7 @@ def test_memorize_prints_the_run_directory_and_keeps_the_options(tmp_path, capsy
         "kind": "edge-memorization",
         "directions": "forward",
         "self_edges": False,
+        "self_edge_weight": 1.0,
         "task_token": False,
     }
     assert fleet.seeds == (0, 1)
@@ -206,6 +209,19 @@ def test_measure_prints_the_table_and_the_reading_with_its_rule(fleet, capsys):
     assert " ".join(READINGS[reading].split()) in " ".join(shown.split())
     assert "Geometric level" in shown
     assert "95 % interval" in shown
+
+
+def test_measure_warns_of_what_it_finds_with_the_rule(tmp_path, capsys):
+    broken = make_fleet(tmp_path, path_star(), seeds=(0, 1), diverged=(1,))
+    assert main(["measure", str(broken.path)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Warnings diverged 1 of 2 runs: training diverged" in printed
+    assert SIGNATURES["diverged"] in printed
+    assert main(["measure", str(broken.path), "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)["signatures"][0]
+    assert entry["found"] == [False, True]
+    assert entry["values"][1] is None
+    assert entry["rule"] == SIGNATURES["diverged"]
 
 
 def test_measure_as_json_is_json_without_nan(fleet, capsys):

@@ -21,6 +21,7 @@ LAYERS = (
     ("figures",),
     ("measure",),
     ("memorize",),
+    ("plan",),
     ("checkpoint",),
     ("store",),
     ("training",),
@@ -31,7 +32,7 @@ LAYERS = (
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "memorize", "interop"}
+IMPORT_TORCH = {"models", "training", "plan", "memorize", "interop"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",

@@ -2,16 +2,25 @@ import numpy as np
 import polars as pl
 import pytest
 
+from geomem.errors import InputError
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.recall import associative_accuracy, cross_entropy, loss_floor
 from geomem.geometry.similarity import distance_shells, effective_rank
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.measure import measure_curves, measure_fleet, measure_snapshots, portrait_table, stored_task
-from geomem.store import configuration_hash, write_fleet
+from geomem.measure import (
+    measure_curves,
+    measure_fleet,
+    measure_snapshots,
+    portrait_table,
+    sound_runs,
+    stored_task,
+)
+from geomem.store import configuration_hash, fleet_snapshots, fleet_weights, write_fleet
 from geomem.worlds.families import complete, cycle, path_star
 from geomem.worlds.graph import distance_matrix
-from geomem.worlds.tasks import EdgeMemorization, edge_examples
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 from geomem.worlds.vocabulary import Vocabulary
+from handmade_fleets import make_fleet
 from oracles import train_node2vec
 
 RUNS = 3
@@ -177,3 +186,62 @@ def test_table_has_one_row_per_measurement_and_no_nan(tmp_path):
     assert row["mean"] == pytest.approx(portrait["loss"].mean)
     for column in table.select(pl.col(pl.Float64)).columns:
         assert table[column].is_nan().sum() == 0
+
+
+def signature_of(portrait, name):
+    return next(signature for signature in portrait.signatures if signature.name == name)
+
+
+def test_signatures_of_a_fleet_see_every_run_and_measurements_the_sound_ones(tmp_path):
+    graph = path_star()
+    sound, broken = (
+        make_fleet(tmp_path / name, graph, seeds=(0, 1, 2), diverged=diverged)
+        for name, diverged in (("sound", ()), ("broken", (1,)))
+    )
+    names = ["diverged", "unfinished memorisation", "collapsed geometry", "zig-zag", "merged twins"]
+    portrait, partly = (measure_fleet(fleet, permutations=99) for fleet in (sound, broken))
+    assert [signature.name for signature in portrait.signatures] == names
+    assert not signature_of(portrait, "diverged").found.any()
+    assert len(portrait.readings) == 3
+    assert signature_of(partly, "diverged").found.tolist() == [False, True, False]
+    # A diverged run does not count as one that has not finished.
+    assert not signature_of(partly, "unfinished memorisation").found[1]
+    assert all(len(signature.found) == 3 for signature in partly.signatures)
+    assert partly.readings == (portrait.readings[0], portrait.readings[2])
+    whole = portrait["fiedler_alignment"].values
+    assert partly["fiedler_alignment"].values == pytest.approx(whole[[0, 2]])
+    assert sound_runs(sound) is sound
+    assert sound_runs(broken).seeds == (0, 2)
+    for learns in (True, False):  # an associative fleet has margins, which have no meaning here
+        nothing = make_fleet(tmp_path / "nothing", graph, learns=learns, diverged=(0, 1))
+        assert sound_runs(nothing).seeds == (0, 1)
+        with pytest.raises(InputError, match="NaN or infinity"):
+            measure_fleet(nothing)
+
+
+def test_recalled_facts_are_named_and_must_be_those_of_the_task(tmp_path):
+    graph = path_star()
+    fleet = bilinear_fleet(tmp_path, graph)[0]
+    steps, snapshots = fleet_snapshots(fleet)
+    metrics = {name: np.full((1, RUNS), 0.5) for name in ("loss", "associative_accuracy", "top1_accuracy")}
+
+    def write(facts):
+        recalled = np.ones((RUNS, facts), dtype=bool)
+        recalled[1, 0] = False
+        return write_fleet(
+            fleet.path,
+            manifest=fleet.manifest,
+            graph=graph,
+            metrics=metrics,
+            metric_steps=np.array([20]),
+            weights=fleet_weights(fleet),
+            snapshots=snapshots,
+            snapshot_steps=steps,
+            recalled=recalled,
+        )
+
+    source, target = directed_facts(graph, EdgeMemorization())[0]
+    sentence = signature_of(measure_fleet(write(32), permutations=99), "unfinished memorisation").sentence
+    assert sentence.endswith(f"missing is {graph.labels[source]} → {graph.labels[target]}.")
+    with pytest.raises(InputError, match="recalled has 31 facts, not 32"):
+        measure_fleet(write(31), permutations=99)

@@ -15,8 +15,9 @@ import pytest
 import geomem
 from geomem.checkpoint import CHECKPOINT, locked_run
 from geomem.errors import InputError
-from geomem.memorize import Announcement, available_memory, find_model, memorize
+from geomem.memorize import Announcement, available_memory, memorize
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
+from geomem.plan import find_model
 from geomem.store import DONE, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
 from geomem.training import fleet as fleet_module
 from geomem.training.configuration import Training
@@ -250,7 +251,7 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path):
         memorize("path-stra", directory=tmp_path)
     with pytest.raises(InputError, match=r"^'node2vek' is not a model; did you mean node2vec\?$"):
         find_model("node2vek")
-    with pytest.raises(InputError, match=r"give one of transformer, bilinear"):
+    with pytest.raises(InputError, match=r"give one of transformer, mamba, bilinear"):
         find_model("lstm")
     with pytest.raises(InputError, match=r"^device is 'abacus'; give cpu"):
         memorize(cycle(6), device="abacus", directory=tmp_path)

@@ -34,12 +34,14 @@ from geomem.store import (
     configuration_hash,
     fleet_embeddings,
     fleet_metrics,
+    fleet_recalled,
     fleet_snapshots,
     fleet_weights,
     metrics_table,
     read_fleet,
     run_path,
     safe_name,
+    select_runs,
     write_arrays,
     write_fleet,
     write_json,
@@ -396,3 +398,41 @@ def test_too_little_disk_is_said_before_anything_is_made(tmp_path):
     with pytest.raises(InputError, match=r"needs 1000000.0 TB of disk but .* are free.*--snapshots"):
         require_disk(path, 10**18)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_chosen_runs_are_read_alone_and_in_their_order(written):
+    fleet = written[0]
+    last = select_runs(fleet, [1])
+    assert last.seeds == fleet.seeds[1:]
+    assert select_runs(select_runs(fleet, [1, 0]), [1]).seeds == fleet.seeds[:1]
+    np.testing.assert_array_equal(fleet_embeddings(last), fleet_embeddings(fleet)[1:])
+    np.testing.assert_array_equal(fleet_snapshots(last)[1], fleet_snapshots(fleet)[1][:, 1:])
+    for name, array in fleet_weights(fleet).items():
+        np.testing.assert_array_equal(fleet_weights(last)[name], array[1:])
+    metrics = fleet_metrics(fleet)
+    expected = metrics.filter(pl.col("run") == 1)["value"]
+    assert fleet_metrics(last)["value"].to_list() == expected.to_list()
+    assert fleet_metrics(last)["run"].unique().to_list() == [0]
+    assert fleet_metrics(last).schema == metrics.schema
+
+
+def test_recalled_facts_are_kept_if_given(written):
+    fleet = written[0]
+    assert fleet_recalled(fleet) is None
+    recalled = np.array([[True, False, True], [False, False, True]])
+    steps, snapshots = fleet_snapshots(fleet)
+    again = write_fleet(
+        fleet.path,
+        manifest=fleet.manifest,
+        graph=fleet.graph,
+        metrics={"loss": np.zeros((1, 2))},
+        metric_steps=np.array([0]),
+        weights=fleet_weights(fleet),
+        snapshots=snapshots,
+        snapshot_steps=steps,
+        recalled=recalled,
+    )
+    found = fleet_recalled(again)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, recalled)
+    np.testing.assert_array_equal(fleet_recalled(select_runs(again, [1])), recalled[1:])

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geomem.claims.reproduce import reproduce
     from geomem.errors import InputError
     from geomem.measure import (
         READINGS,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         portrait_table,
     )
     from geomem.memorize import Announcement, memorize
-    from geomem.models.configuration import MODELS, Associative, Bilinear, Node2Vec, Transformer
+    from geomem.models.configuration import MODELS, Associative, Bilinear, Mamba, Node2Vec, Transformer
     from geomem.report import write_report
     from geomem.store import (
         StoredFleet,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         fleet_weights,
         read_fleet,
     )
+    from geomem.sweep import Sweep, sweep
     from geomem.training.configuration import RunSettings, Training, default_training
     from geomem.training.fleet import train_fleet
     from geomem.worlds.atlas import europe, united_states
@@ -54,11 +56,13 @@ __all__ = [
     "Examples",
     "Graph",
     "InputError",
+    "Mamba",
     "Measurement",
     "Node2Vec",
     "Portrait",
     "RunSettings",
     "StoredFleet",
+    "Sweep",
     "Training",
     "Transformer",
     "cycle",
@@ -78,6 +82,8 @@ __all__ = [
     "portrait_table",
     "read_fleet",
     "read_graph",
+    "reproduce",
+    "sweep",
     "train_fleet",
     "tree_star",
     "united_states",
@@ -85,6 +91,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "geomem.claims.reproduce": ("reproduce",),
     "geomem.errors": ("InputError",),
     "geomem.measure": (
         "READINGS",
@@ -95,7 +102,7 @@ _HOMES = {
         "portrait_table",
     ),
     "geomem.memorize": ("Announcement", "memorize"),
-    "geomem.models.configuration": ("MODELS", "Associative", "Bilinear", "Node2Vec", "Transformer"),
+    "geomem.models.configuration": ("MODELS", "Associative", "Bilinear", "Mamba", "Node2Vec", "Transformer"),
     "geomem.report": ("write_report",),
     "geomem.store": (
         "StoredFleet",
@@ -105,6 +112,7 @@ _HOMES = {
         "fleet_weights",
         "read_fleet",
     ),
+    "geomem.sweep": ("Sweep", "sweep"),
     "geomem.training.configuration": ("RunSettings", "Training", "default_training"),
     "geomem.training.fleet": ("train_fleet",),
     "geomem.worlds.atlas": ("europe", "united_states"),
@@ -118,12 +126,11 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 class _Contents(ModuleType):
-    """Keeps `geomem.memorize` the function: importing the file of that name would put the module there."""
+    """Keeps `geomem.memorize` and `geomem.sweep` the functions, not the modules of the same names."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(
-            name, value.memorize if name == "memorize" and isinstance(value, ModuleType) else value
-        )
+        is_verb = name in ("memorize", "sweep") and isinstance(value, ModuleType)
+        super().__setattr__(name, getattr(value, name) if is_verb else value)
 
 
 sys.modules[__name__].__class__ = _Contents

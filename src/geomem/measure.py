@@ -22,9 +22,26 @@ from geomem.geometry.portrait import measure_embeddings as measure_embeddings
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recall import loss_floor
 from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
+from geomem.geometry.signatures import (
+    Signature,
+    find_divergence,
+    find_in_embeddings,
+    find_unfinished_memorization,
+    spread_over_runs,
+)
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
-from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
+from geomem.store import (
+    SNAPSHOTS,
+    StoredFleet,
+    damaged,
+    fleet_embeddings,
+    fleet_metrics,
+    fleet_recalled,
+    fleet_snapshots,
+    fleet_weights,
+    select_runs,
+)
 from geomem.worlds.graph import Graph, distance_matrix, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
@@ -34,9 +51,13 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
 
     Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
     lowest possible loss and, for bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
-    margins with W as it is and with W skewed.
+    margins with W as it is and with W skewed. Runs whose loss or embeddings hold NaN or infinity are left out
+    of everything but the signatures, unless no run is sound; then it raises `InputError`.
     """
     task = stored_task(fleet)
+    everything, fleet = fleet, sound_runs(fleet)
+    # First of all, because it refuses what holds no numbers.
+    portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
     recall = _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
     # Where every node is every other's neighbour there is nothing to lead over; the logits of every node for
@@ -44,8 +65,44 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     is_small = fleet.graph.node_count <= DENSE_NODE_LIMIT
     if is_bilinear and is_small and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
         recall += _margin_measurements(fleet, task, seed)
-    portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
-    return replace(portrait, measurements=(*recall, *portrait.measurements))
+    portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
+    return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
+
+
+def sound_runs(fleet: StoredFleet) -> StoredFleet:
+    """The runs whose last loss and embeddings are finite numbers; all runs if there is none."""
+    sound = np.isfinite(fleet_embeddings(fleet)).all(axis=(1, 2)) & np.isfinite(_metric(fleet, "loss")[-1])
+    return fleet if sound.all() or not sound.any() else select_runs(fleet, np.flatnonzero(sound).tolist())
+
+
+def _metric(fleet: StoredFleet, name: str) -> np.ndarray:
+    """The curve of a metric, [row, run]."""
+    rows = fleet_metrics(fleet).filter(pl.col("metric") == name).sort("step", "run")
+    return rows["value"].to_numpy().reshape(-1, len(fleet.seeds))
+
+
+def _fleet_signatures(
+    everything: StoredFleet, sound: StoredFleet, portrait: Portrait, task: EdgeMemorization
+) -> tuple[Signature, ...]:
+    """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
+    measured = np.isin(everything.seeds, sound.seeds)
+    facts = directed_facts(everything.graph, task)
+    accuracies = _metric(everything, "associative_accuracy")[-1]
+    recalled = fleet_recalled(everything)
+    if recalled is not None and recalled.shape[1] != len(facts):
+        raise damaged(
+            everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
+        )
+    in_embeddings = find_in_embeddings(
+        fleet_embeddings(sound), sound.graph, portrait.readings, portrait.shells, accuracies[measured]
+    )
+    return (
+        find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
+        find_unfinished_memorization(
+            np.where(measured, accuracies, np.nan), recalled, facts, everything.graph.labels
+        ),
+        *(spread_over_runs(signature, measured) for signature in in_embeddings),
+    )
 
 
 def stored_task(fleet: StoredFleet) -> EdgeMemorization:
@@ -64,9 +121,12 @@ def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     if fleet.manifest["configuration"]["model"]["kind"] == "node2vec":
         # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
         # 1).
-        weights = 1.0 / (np.bincount(examples.fact_examples)[examples.fact_examples] * examples.example_count)
+        totals = np.bincount(examples.fact_examples, weights=weights)
+        weights = weights / (totals[examples.fact_examples] * examples.example_count)
     floor = loss_floor(examples.fact_examples, weights)
-    highest = examples.example_count / examples.fact_count
+    # One fact of each example can be the single best answer; facts are sorted by example.
+    starts = np.unique(examples.fact_examples, return_index=True)[1]
+    highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
     def final(metric: str) -> np.ndarray:
         return last.filter(pl.col("metric") == metric)["value"].to_numpy()

@@ -10,16 +10,17 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from operator import index
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from geomem.checkpoint import (
     Checkpoint,
@@ -30,9 +31,9 @@ from geomem.checkpoint import (
     require_disk,
     write_checkpoint,
 )
-from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS, Model, check_model
-from geomem.models.parameters import Cost, describe_parameters, estimate_cost
+from geomem.errors import InputError
+from geomem.models.configuration import Model
+from geomem.plan import plan_fleet
 from geomem.store import (
     FORMAT,
     MANIFEST,
@@ -40,20 +41,13 @@ from geomem.store import (
     configuration_hash,
     is_finished,
     read_fleet,
-    run_path,
-    safe_name,
     write_fleet,
     write_json,
 )
-from geomem.training.configuration import RunSettings, Training, check_training, default_training
+from geomem.training.configuration import RunSettings, Training
 from geomem.training.fleet import FleetState, Progress, state_from_arrays, state_to_arrays, train_fleet
-from geomem.worlds.find import find_world
 from geomem.worlds.graph import Graph
-from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
-
-SINGLE_THREAD_FLOPS = 1e8
-"""Steps with less arithmetic run on one thread: waking others costs more than they do, on a busy machine ten
-times more, and the result does not depend on the number of cores."""
+from geomem.worlds.tasks import EdgeMemorization, directed_facts
 
 CHECKPOINT_SHARE = 20
 """A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
@@ -80,8 +74,6 @@ class Announcement:
         """Whether the same configuration was trained before, so that nothing is left to do."""
         return self.first_step == self.steps
 
-
-Configuration = TypeVar("Configuration", bound=Model | Training)
 
 Event = Announcement | Progress
 """What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
@@ -116,51 +108,33 @@ def memorize(
     ...     fleet.seeds, fleet.graph.name
     ((0, 1, 2), 'cycle-15')
     """
-    graph = find_world(world)
-    model = _in_types(find_model(model))
-    task = task or EdgeMemorization()
-    training = _in_types(training or default_training(model))
-    check_model(model)
-    check_training(training)
-    seeds = _check_seeds(seeds)
-    _check_device(device)
-    examples = edge_examples(graph, task)
-    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
-    configuration = {
-        "world": {"name": graph.name, "digest": graph.digest},
-        "task": {"kind": "edge-memorization", **asdict(task)},
-        "model": {"kind": kind, **asdict(model)},
-        "training": asdict(training),
-        "seeds": list(seeds),
-    }
-    digest = configuration_hash(configuration)
-    name = safe_name(f"{graph.name}-{kind}")
-    path = run_path(directory, name, configuration)
-    cost, disk_bytes = _estimate_cost(model, graph, examples, training, len(seeds))
-    threads = 1 if cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
+    plan = plan_fleet(
+        world, model=model, task=task, training=training, seeds=seeds, directory=directory, device=device
+    )
+    path, digest, threads = plan.path, configuration_hash(plan.configuration), plan.threads
 
     def announce(first_step: int) -> None:
         if on_progress:
             on_progress(
                 Announcement(
                     path=path,
-                    graph=graph,
-                    model=kind,
-                    run_count=len(seeds),
-                    fact_count=examples.fact_count,
-                    steps=training.steps,
+                    graph=plan.graph,
+                    model=plan.configuration["model"]["kind"],
+                    run_count=len(plan.seeds),
+                    fact_count=plan.examples.fact_count,
+                    steps=plan.training.steps,
                     first_step=first_step,
-                    memory_bytes=cost.memory_bytes,
-                    disk_bytes=disk_bytes,
+                    memory_bytes=plan.cost.memory_bytes,
+                    disk_bytes=plan.disk_bytes,
                 )
             )
 
     if is_finished(path):
         fleet = read_fleet(path)
-        announce(training.steps)
+        announce(plan.training.steps)
         return fleet
-    _require_memory(cost.memory_bytes, device)
-    require_disk(path, disk_bytes)
+    _require_memory(plan.cost.memory_bytes, device)
+    require_disk(path, plan.disk_bytes)
     with locked_run(path):
         if is_finished(path):  # by whoever held the lock before
             return read_fleet(path)
@@ -168,9 +142,9 @@ def memorize(
         state = _read_state(path, checkpoint)
         manifest = {
             "format": FORMAT,
-            "name": name,
+            "name": plan.name,
             "hash": digest,
-            "configuration": configuration,
+            "configuration": plan.configuration,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "first_step": state.step if state else 0,
             **describe_environment(device),
@@ -181,14 +155,17 @@ def memorize(
         began = monotonic()
         checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
         try:
-            with _threads(threads), _stop_between_steps(checkpoints):
+            with limit_threads(threads), _stop_between_steps(checkpoints):
                 trained = train_fleet(
-                    model,
-                    examples,
-                    _directed_pairs(graph, task),
-                    graph.node_count,
-                    [RunSettings(seed, training.learning_rate, training.weight_decay) for seed in seeds],
-                    training,
+                    plan.model,
+                    plan.examples,
+                    directed_pairs(plan.graph, plan.task),
+                    plan.graph.node_count,
+                    [
+                        RunSettings(seed, plan.training.learning_rate, plan.training.weight_decay)
+                        for seed in plan.seeds
+                    ],
+                    plan.training,
                     state=state,
                     on_progress=on_progress,
                     on_checkpoint=checkpoints.write,
@@ -197,7 +174,7 @@ def memorize(
                 )
         except KeyboardInterrupt:
             step = (
-                f"goes on from step {checkpoints.step} of {training.steps}"
+                f"goes on from step {checkpoints.step} of {plan.training.steps}"
                 if checkpoints.step
                 else "starts anew"
             )
@@ -205,30 +182,16 @@ def memorize(
         fleet = write_fleet(
             path,
             manifest=manifest | {"seconds": round(monotonic() - began, 3)},
-            graph=graph,
+            graph=plan.graph,
             metrics=trained.metrics,
             metric_steps=trained.metric_steps,
             weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
             snapshots=trained.snapshots,
             snapshot_steps=trained.snapshot_steps,
+            recalled=trained.recalled,
         )
         remove_checkpoint(path)
     return fleet
-
-
-def find_model(model: Model | str) -> Model:
-    """The configuration that is meant: itself, or the defaults of an architecture's name.
-
-    >>> find_model("node2vec").width
-    100
-    """
-    if not isinstance(model, str):
-        return model
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
-    return MODELS[model]()
 
 
 def describe_environment(device: str = "cpu") -> dict[str, Any]:
@@ -268,78 +231,14 @@ def available_memory(device: str = "cpu") -> int:
     return min(free, default=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _in_types(configuration: Configuration) -> Configuration:
-    """The same dataclass with 1.0 where 1 was given for a fraction: equal settings have equal hashes."""
-    types = get_type_hints(type(configuration))
-    convert = {float: float, int: index}
-    values = {}
-    for name, value in asdict(configuration).items():
-        try:
-            values[name] = convert[types[name]](value) if types[name] in convert else value
-        except (TypeError, ValueError) as error:
-            noun = "whole number" if types[name] is int else "number"
-            raise InputError(f"{name} is {value!r}; give a {noun}.") from error
-    return type(configuration)(**values)
-
-
-def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    try:
-        found = (
-            tuple(range(index(seeds)))
-            if not isinstance(seeds, Sequence)
-            else tuple(index(seed) for seed in seeds)
-        )
-    except TypeError:
-        found = ()
-    if not found or len(set(found)) < len(found) or not all(0 <= seed < 2**63 for seed in found):
-        raise InputError(
-            f"seeds is {seeds!r}; give a count of at least 1, or different whole numbers of at least 0."
-        )
-    return found
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
-        have = (
-            "cpu or cuda" if torch.cuda.is_available() else "cpu; this machine's torch finds no CUDA device"
-        )
-        raise InputError(f"device is {device!r}; give {have}.")
-
-
-def _directed_pairs(graph: Graph, task: EdgeMemorization):
+def directed_pairs(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "pair 2"]:
     """The facts whose cosine is the geometric level: all that do not ask a node for itself."""
     facts = directed_facts(graph, task)
     return facts[facts[:, 0] != facts[:, 1]]
 
 
-def _estimate_cost(
-    model: Model, graph: Graph, examples: Examples, training: Training, run_count: int
-) -> tuple[Cost, int]:
-    """Memory and arithmetic of the fleet, with what it writes down, and the bytes of disk it will take."""
-    sizes = {
-        "vocabulary_size": examples.vocabulary_size,
-        "context_length": examples.prefixes.shape[1],
-        "node_count": graph.node_count,
-    }
-    cost = estimate_cost(model, **sizes, example_count=examples.example_count, run_count=run_count)
-    described = describe_parameters(model, **sizes)
-    weights = 4 * run_count * sum(torch.Size(parameter.shape).numel() for parameter in described.values())
-    snapshots = 4 * run_count * training.snapshots * graph.node_count * model.width
-    # A row of the metrics is four numbers of eight bytes per run, twice that in the unpacked long table.
-    metrics = 2 * 4 * 8 * run_count * (training.steps // training.metric_every + 2)
-    texts = 200 * graph.node_count + 60 * graph.edge_count + 10_000
-    # While a checkpoint replaces the former both exist, each with two moments beside the weights.
-    checkpoints = 2 * (3 * weights + snapshots + metrics)
-    cost = replace(cost, memory_bytes=cost.memory_bytes + 2 * (snapshots + metrics))
-    return cost, weights + snapshots + metrics + texts + checkpoints
-
-
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
     """Let torch compute on `count` threads for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -9,7 +9,7 @@ A run directory `<directory>/<name>-<hash12>/` holds
 | `vocabulary.json` | text of every token |
 | `metrics.parquet` | long table: run, step, metric, value |
 | `weights.safetensors` | every parameter after the last step, [run, ...] |
-| `snapshots.safetensors` | `steps` [snapshot] and `embeddings` [snapshot, run, node, width] |
+| `snapshots.safetensors` | `steps`, `embeddings` [snapshot, run, node, width], `recalled` [run, fact] |
 | `DONE` | size and SHA-256 of each file above; written last |
 
 Every file is written beside its place, flushed to the disk and renamed into place. No pickle anywhere.
@@ -20,14 +20,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -59,9 +59,8 @@ class StoredFleet:
     manifest: dict[str, Any]
     graph: Graph
     seeds: tuple[int, ...]
-
-
-# Names and hashes.
+    runs: tuple[int, ...] | None = None
+    """Which of the runs on disk are meant; None if all. `select_runs` sets it."""
 
 
 def canonical_json(configuration: Mapping[str, Any]) -> str:
@@ -103,9 +102,6 @@ def run_path(directory: str | os.PathLike[str], name: str, configuration: Mappin
     'runs/a-b-015abd7f5cc5'
     """
     return Path(directory) / f"{safe_name(name)}-{configuration_hash(configuration)}"
-
-
-# Writing.
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:
@@ -175,6 +171,7 @@ def write_fleet(
     weights: Mapping[str, np.ndarray],
     snapshots: Float[np.ndarray, "snapshot run node width"],
     snapshot_steps: Int[np.ndarray, " snapshot"],
+    recalled: Bool[np.ndarray, "run fact"] | None = None,
 ) -> StoredFleet:
     """Write a finished fleet into its run directory, `DONE` last, and read it back.
 
@@ -193,6 +190,7 @@ def write_fleet(
     replace_file(path / METRICS, lambda partial: table.write_parquet(partial))
     write_arrays(path / WEIGHTS, weights, described)
     arrays = {"steps": np.asarray(snapshot_steps, dtype=np.int64), "embeddings": snapshots}
+    arrays |= {} if recalled is None else {"recalled": recalled.astype(np.uint8)}
     write_arrays(path / SNAPSHOTS, arrays, described)
     write_json(path / DONE, {name: _fingerprint(path / name) for name in FILES})
     return read_fleet(path)
@@ -230,7 +228,7 @@ def _fingerprint(path: Path) -> dict[str, Any]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-# Reading. Everything below treats the directory as written by a stranger.
+# Everything below treats the directory as written by a stranger.
 
 
 def is_finished(path: Path) -> bool:
@@ -274,20 +272,34 @@ def read_fleet(path: str | os.PathLike[str]) -> StoredFleet:
     return StoredFleet(path=path, manifest=manifest, graph=graph, seeds=seeds)
 
 
+def select_runs(fleet: StoredFleet, runs: Sequence[int]) -> StoredFleet:
+    """The same fleet with some of its runs only: whatever is read from it then has these, in this order."""
+    stored = fleet.runs or range(len(fleet.seeds))
+    return replace(
+        fleet, seeds=tuple(fleet.seeds[run] for run in runs), runs=tuple(stored[run] for run in runs)
+    )
+
+
 def fleet_metrics(fleet: StoredFleet) -> pl.DataFrame:
     """The fleet's curves as one long table: run (0 to R - 1), step, metric, value."""
-    return pl.read_parquet(fleet.path / METRICS, glob=False)
+    table = pl.read_parquet(fleet.path / METRICS, glob=False)
+    if fleet.runs is None:
+        return table
+    numbers = {run: number for number, run in enumerate(fleet.runs)}
+    kept = table.filter(pl.col("run").is_in(fleet.runs))
+    return kept.with_columns(pl.col("run").replace_strict(numbers, return_dtype=pl.Int32))
 
 
 def fleet_weights(fleet: StoredFleet) -> dict[str, np.ndarray]:
     """Every parameter after the last step, [run, ...], by name."""
-    return read_arrays(fleet.path / WEIGHTS)
+    return {name: array[_chosen(fleet)] for name, array in read_arrays(fleet.path / WEIGHTS).items()}
 
 
 def fleet_embeddings(fleet: StoredFleet) -> Float[np.ndarray, "run node width"]:
     """Node embeddings after the last step, in float64: the node rows of the token table."""
     with safe_open(fleet.path / WEIGHTS, "numpy") as file:
-        return file.get_slice("token_embedding")[:, : fleet.graph.node_count].astype(np.float64)
+        stored = file.get_slice("token_embedding")[:, : fleet.graph.node_count]
+    return stored[_chosen(fleet)].astype(np.float64)
 
 
 def fleet_snapshots(
@@ -295,7 +307,17 @@ def fleet_snapshots(
 ) -> tuple[Int[np.ndarray, " snapshot"], Float[np.ndarray, "snapshot run node width"]]:
     """Steps at which embeddings were kept, and the embeddings (float32)."""
     arrays = read_arrays(fleet.path / SNAPSHOTS)
-    return arrays["steps"], arrays["embeddings"]
+    return arrays["steps"], arrays["embeddings"][:, _chosen(fleet)]
+
+
+def fleet_recalled(fleet: StoredFleet) -> Bool[np.ndarray, "run fact"] | None:
+    """Which facts of its task each run knows after the last step; None for fleets that did not keep it."""
+    recalled = read_arrays(fleet.path / SNAPSHOTS).get("recalled")
+    return None if recalled is None else recalled[_chosen(fleet)].astype(bool)
+
+
+def _chosen(fleet: StoredFleet) -> slice | list[int]:
+    return slice(None) if fleet.runs is None else list(fleet.runs)
 
 
 def damaged(path: Path, why: str) -> InputError:
@@ -413,6 +435,9 @@ def _check_snapshots(path: Path, run_count: int, node_count: int) -> None:
         raise damaged(
             path, f"embeddings have shape {embeddings}, expected {run_count} runs and {node_count} nodes"
         )
+    recalled = shapes.get("recalled", (run_count, 0))
+    if (len(recalled), *recalled[:1]) != (2, run_count):
+        raise damaged(path, f"recalled has shape {recalled}, expected {run_count} runs")
 
 
 def _array_shapes(path: Path) -> dict[str, tuple[int, ...]]:

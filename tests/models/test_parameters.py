@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from geomem.errors import InputError
-from geomem.models.configuration import MODELS, Associative, Bilinear, Node2Vec, Transformer, check_model
+from geomem.models.configuration import (
+    MODELS,
+    Associative,
+    Bilinear,
+    Mamba,
+    Node2Vec,
+    Transformer,
+    check_model,
+)
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
 from geomem.models.parameters import describe_parameters, estimate_cost
 from geomem.models.randomness import generator_for
@@ -13,6 +21,8 @@ SIZES = {"vocabulary_size": 40, "context_length": 3, "node_count": 31}
 ALL = [
     Transformer(layers=2, width=64, heads=4),
     Transformer(width=64, tied=False, positions="sinusoidal"),
+    Mamba(layers=2, width=64),
+    Mamba(width=64, tied=False, initialization="mamba", residual=True, final_norm=True),
     Bilinear(width=64),
     Associative(width=64),
     Node2Vec(width=64),
@@ -32,6 +42,9 @@ def test_every_tensor_starts_as_the_table_says(model):
             assert tensor.std().item() == pytest.approx(start.deviation, rel=0.1)
             assert abs(tensor.mean().item()) < 0.1 * start.deviation
             assert not torch.equal(tensor[0], tensor[1])
+        elif start.start == "uniform":
+            assert tensor.std().item() == pytest.approx(start.deviation, rel=0.1)
+            assert tensor.abs().max().item() <= 3**0.5 * start.deviation * (1 + 1e-6)
         elif start.start in ("zeros", "ones"):
             assert (tensor == (start.start == "ones")).all()
 
@@ -107,6 +120,7 @@ def test_the_announced_number_of_parameters_is_the_real_one(model):
         (Transformer(layers=0), "layers is 0; give a whole number of at least 1"),
         (Transformer(width=7, positions="sinusoidal"), "sinusoidal positions need an even width"),
         (Transformer(position_scale=float("nan")), "position_scale is nan"),
+        (Mamba(convolution=0), "convolution is 0; give a whole number of at least 1"),
         (Bilinear(dropout=1.0), "dropout is 1.0"),
         (Bilinear(width=-3), "width is -3"),
         (Node2Vec(embedding_scale=-1.0), "embedding_scale is -1.0"),

@@ -10,6 +10,7 @@ import pytest
 from geomem.errors import InputError
 from geomem.figures import view_fleet
 from geomem.geometry.reading import READINGS
+from geomem.geometry.signatures import SIGNATURES
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
 from geomem.report.page import format_number, hero_choice, interval_marks, page_title
@@ -170,6 +171,22 @@ def test_equal_graphs_without_root_or_map_make_a_page(tmp_path):
     text = write_report([fleet], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "True places" not in text
     assert 'class="seed"' not in text
+
+
+def test_warnings_stand_with_their_rule_where_something_is_found_and_nowhere_else(tmp_path):
+    graph = path_star(arms=3, length=4)
+    sound, broken = (
+        make_fleet(tmp_path / name, graph, seeds=(0, 1, 2), diverged=diverged)
+        for name, diverged in (("sound", ()), ("broken", (1,)))
+    )
+    for fleet, warned in ((sound, False), (broken, True)):
+        reader = Reader()
+        reader.feed(write_report([fleet], tmp_path / "report.html").read_text(encoding="utf-8"))
+        text = "".join(reader.text)
+        assert ("1 of 3 runs: training diverged" in text) is warned
+        assert (SIGNATURES["diverged"] in text) is warned
+        # What cannot be drawn is left out; the rest is drawn as ever.
+        assert json.loads(reader.scripts[0])["fleets"][0]["seeds"] == ([0, 2] if warned else [0, 1, 2])
 
 
 @pytest.mark.parametrize("graph", [path(2), complete(3), irregular()], ids=lambda graph: graph.name)

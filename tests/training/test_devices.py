@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
+from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.fleet import train_fleet
 from geomem.worlds.families import irregular
@@ -12,6 +12,7 @@ from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 MODELS = [
     Transformer(layers=2, heads=2),
+    Mamba(),
     Bilinear(),
     Bilinear(dropout=0.3),
     Associative(),

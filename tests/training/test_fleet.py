@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import geomem.training.fleet as fleet_module
 from geomem.errors import InputError
-from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
+from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
 from geomem.models.model import initialize_parameters, trainable_names
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.fleet import FleetState, state_from_arrays, state_to_arrays, train_fleet
@@ -30,6 +30,7 @@ MODELS = [
     Associative(width=8),
     Node2Vec(width=8),
     Node2Vec(width=8, tied=False),
+    Mamba(width=8, layers=2, residual=True, final_norm=True, initialization="mamba"),
 ]
 RUNS = [
     RunSettings(seed=4, learning_rate=0.01),
@@ -99,7 +100,7 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, mon
         same_bits(whole, train(model, training=training, state=state_from_arrays(saved)))
 
 
-@pytest.mark.parametrize("model", MODELS[:1] + MODELS[2:3] + MODELS[5:6], ids=str)
+@pytest.mark.parametrize("model", MODELS[:1] + MODELS[2:3] + MODELS[5:6] + MODELS[7:8], ids=str)
 def test_renaming_the_nodes_permutes_the_results(model):
     permutation = np.random.default_rng(0).permutation(GRAPH.node_count)
     renamed = dataclasses.replace(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.models.objective import put_examples
-from geomem.training.metrics import associative_accuracy, geometric_level, top1_accuracy
+from geomem.training.metrics import associative_accuracy, geometric_level, recalled_facts, top1_accuracy
 from geomem.worlds.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
@@ -34,6 +34,26 @@ def test_top_d_recovery_with_pessimistic_ties(seed, levels):
     fast = associative_accuracy(torch.tensor(logits), DATA)
     for run in range(2):
         assert fast[run].item() == pytest.approx(slow_associative_accuracy(logits[run], EXAMPLES), abs=1e-6)
+
+
+def test_recalled_facts_are_those_that_the_accuracy_counts():
+    random = np.random.default_rng(5)
+    logits = random.normal(size=(3, 16, EXAMPLES.vocabulary_size)).astype(np.float32)
+    logits[0, EXAMPLES.fact_examples, EXAMPLES.fact_targets] += 5
+    logits[1, EXAMPLES.fact_examples, EXAMPLES.fact_targets] += 1
+    recalled = recalled_facts(torch.tensor(logits), DATA).numpy()
+    assert recalled.shape == (3, EXAMPLES.fact_count)
+    degrees = np.bincount(EXAMPLES.fact_examples)
+    for run in range(3):
+        shares = np.bincount(EXAMPLES.fact_examples, recalled[run]) / degrees
+        assert shares.mean() == pytest.approx(slow_associative_accuracy(logits[run], EXAMPLES))
+    assert recalled[0].mean() > recalled[1].mean() > recalled[2].mean()
+    # A fact that only a tie would let in is missing, and so is one without a number.
+    tied = torch.zeros(1, 16, EXAMPLES.vocabulary_size)
+    assert not recalled_facts(tied, DATA).any()
+    assert not recalled_facts(tied * float("nan"), DATA).any()
+    tied[0, DATA.fact_examples, DATA.fact_targets] = 1.0
+    assert recalled_facts(tied, DATA).all()
 
 
 def test_perfect_constant_and_undefined_logits():

@@ -121,3 +121,24 @@ def test_vocabulary_is_nodes_then_the_nine_specials_of_the_release():
     assert [vocabulary.text(token) for token in range(12)] == ["a", "b", "[EDGE]", *SPECIAL_TOKENS]
     with pytest.raises(ValueError, match="not in tuple"):
         vocabulary.token("[MASK]")
+
+
+@given(st.sampled_from(GRAPHS), st.floats(0.01, 100))
+def test_a_self_edge_weighs_what_is_asked_for(graph, weight):
+    examples = edge_examples(graph, EdgeMemorization(self_edges=True, self_edge_weight=weight))
+    own = examples.fact_targets == examples.prefixes[examples.fact_examples, -1]
+    assert own.sum() == graph.node_count
+    assert np.unique(examples.fact_weights[own]) == pytest.approx(
+        weight * np.unique(examples.fact_weights[~own])
+    )
+
+
+def test_without_self_edges_their_weight_is_nothing():
+    plain, weighted = (edge_examples(cycle(), EdgeMemorization(self_edge_weight=w)) for w in (1.0, 7.0))
+    assert (plain.fact_weights == weighted.fact_weights).all()
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_weight_that_cannot_be_meant(weight):
+    with pytest.raises(InputError, match="self_edge_weight is"):
+        edge_examples(cycle(), EdgeMemorization(self_edges=True, self_edge_weight=weight))

@@ -16,6 +16,8 @@ VERBS = {
     "memorize": "train models to hold the edges of a graph, several seeds at once",
     "measure": "measure the geometry of a run, or of any embeddings of any graph",
     "report": "write runs into one HTML file that opens anywhere",
+    "sweep": "train a grid of configurations; draw its phase diagram",
+    "reproduce": "check what the papers claim, with seeds and intervals",
     "worlds": "list the built-in graphs and their options",
     "models": "list the architectures and their options",
     "doctor": "check this installation",
@@ -43,6 +45,8 @@ def help_text() -> str:
         "  geomem memorize borders.tsv --model node2vec",
         "  geomem measure --embeddings vectors.npy --graph edges.tsv",
         "  geomem report runs/* --out report.html",
+        "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
+        "  geomem reproduce zigzag --seeds 5",
         "",
         "`geomem VERB --help` shows a verb's options, `geomem --version` the version.",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -111,6 +112,13 @@ def print_portrait(portrait: Portrait, title: str) -> None:
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
     console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
     console.print(Text(READINGS[portrait.reading]))
+    found = [signature for signature in portrait.signatures if signature.sentence]
+    if found:
+        console.print()
+        console.print(Text("Warnings"))
+    for signature in found:
+        console.print(Text.assemble((signature.name, "bold"), f"  {signature.sentence}"))
+        console.print(Padding(Text(f"Rule: {signature.rule}", style="dim"), (0, 0, 0, 2)))
 
 
 def portrait_json(portrait: Portrait) -> dict:
@@ -119,6 +127,17 @@ def portrait_json(portrait: Portrait) -> dict:
         "reading": portrait.reading,
         "readings": list(portrait.readings),
         "rule": READINGS[portrait.reading],
+        "signatures": [
+            {
+                "name": signature.name,
+                "found": signature.found.tolist(),
+                "quantity": signature.quantity,
+                "values": _finite(signature.values.tolist()),
+                "sentence": signature.sentence,
+                "rule": signature.rule,
+            }
+            for signature in portrait.signatures
+        ],
         "measurements": [_finite(row) for row in portrait_table(portrait).to_dicts()],
         "sampled": portrait.sampled,
         "shells": {

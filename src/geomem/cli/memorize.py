@@ -33,7 +33,7 @@ options) or a file of edges. --model chooses which model's options and published
 class FleetOptions:
     """How many runs, where they go, and what is said on the way."""
 
-    model: Literal["transformer", "bilinear", "associative", "node2vec"] = "transformer"
+    model: Literal["transformer", "mamba", "bilinear", "associative", "node2vec"] = "transformer"
     """The architecture; `geomem models` describes them."""
     seeds: int = 3
     """How many runs, with the seeds 0, 1, 2, ..."""

@@ -1,4 +1,4 @@
-"""Pictures of a fleet: what they show (`views`), their numbers (`tables`), matplotlib (`drawing`)."""
+"""Pictures of fleets: what they show (`views`), numbers (`tables`), matplotlib; maps of sweeps (`phases`)."""
 
 from geomem.figures.drawing import (
     draw_curves,
@@ -13,6 +13,7 @@ from geomem.figures.drawing import (
     save_figures,
     side_by_side,
 )
+from geomem.figures.phases import phase_diagram, tabulate_phases
 from geomem.figures.views import FleetView, view_fleet
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "draw_shells",
     "draw_spectrum",
     "map_side_by_side",
+    "phase_diagram",
     "save_figure",
     "save_figures",
     "side_by_side",
+    "tabulate_phases",
     "view_fleet",
 ]

@@ -19,7 +19,7 @@ from geomem.geometry.lowest_modes import lowest_modes
 from geomem.geometry.projection import joint_pca
 from geomem.geometry.similarity import cosine_similarity
 from geomem.geometry.spectrum import distinct_eigenvalues, laplacian_spectrum
-from geomem.measure import Portrait, measure_fleet, stored_task
+from geomem.measure import Portrait, measure_fleet, sound_runs, stored_task
 from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
 from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.tasks import edge_examples
@@ -108,9 +108,13 @@ class FleetView:
 
 
 def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetView:
-    """Everything the pictures of a stored fleet show; its `Portrait` is measured unless given."""
+    """Everything the pictures of a stored fleet show; its `Portrait` is measured unless given.
+
+    Runs that diverged to NaN or infinity are not shown; the portrait's signatures tell of them.
+    """
     graph, configuration = fleet.graph, fleet.manifest["configuration"]
     portrait = measure_fleet(fleet) if portrait is None else portrait
+    fleet = sound_runs(fleet)  # numbers that are none have no place in a picture
     nodes, order = display_order(graph)
     omissions = []
     if graph.node_count > DRAWN_NODES:
@@ -178,6 +182,7 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
     names = {
         "node2vec": "Node2Vec",
         "transformer": "Transformer",
+        "mamba": "Mamba",
         "bilinear": "Bilinear",
         "associative": "Associative",
     }
@@ -191,8 +196,11 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
         "residual": (False, "no residual"),
     }
     plain |= {"layer_norm": (False, "no LayerNorm"), "frozen_embeddings": (True, "frozen embeddings")}
+    if model["kind"] == "mamba":
+        # Plain is the release's: no residual, no final norm, all linear weights from one distribution.
+        plain |= {"residual": (True, "residual"), "initialization": ("mamba", "Mamba's own start")}
     words += [text for name, (value, text) in plain.items() if model.get(name) == value and name in model]
-    if model.get("initialization", "gpt2") != "gpt2":
+    if model["kind"] != "mamba" and model.get("initialization", "gpt2") != "gpt2":
         words.append(f"{model['initialization']} start")
     if task.get("directions", "both") != "both":
         words.append(f"{task['directions']} edges only")

@@ -49,6 +49,7 @@ from geomem.geometry.sampling import (
     sampled_cosines,
     sampled_shell_means,
 )
+from geomem.geometry.signatures import find_in_embeddings
 from geomem.geometry.similarity import effective_rank, mean_cosine, unit_rows
 from geomem.geometry.spectrum import fiedler_modes
 from geomem.worlds.graph import Graph, leaves_and_first_hops
@@ -123,6 +124,7 @@ def measure_large(
         readings=words,
         reasons=tuple(reading.reason for reading in readings),
         reading=majority_word(words),
+        signatures=find_in_embeddings(V, graph, words, means[:, finite]),
         sampled=(
             f"{pairs:,} pairs of nodes at {len(shells.sizes)} distances, from {sources} source nodes; "
             f"spectrum in {len(spectrum.dimensions) + len(trivial)} bands"

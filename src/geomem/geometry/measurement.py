@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from geomem.geometry.alignment import map_coordinates, procrustes_correlation
 from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null
+from geomem.geometry.signatures import Signature
 from geomem.geometry.similarity import Shells, distance_correlation
 
 PERMUTED = "permuted nodes"
@@ -73,6 +74,8 @@ class Portrait:
     """The numbers that decided for each run's word."""
     reading: str
     """The word that more than half of the runs carry, else "mixed"."""
+    signatures: tuple[Signature, ...]
+    """Signs of failure that were looked for, found or not."""
     sampled: str = ""
     """What of a large graph was sampled, in words; empty if all pairs and the full spectrum were taken."""
     band_edges: Float[np.ndarray, " edge"] | None = None

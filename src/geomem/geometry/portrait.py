@@ -29,6 +29,7 @@ from geomem.geometry.measurement import (
 from geomem.geometry.measurement import make_measurement as make_measurement
 from geomem.geometry.nulls import PERMUTATIONS, draw_permutations, random_null
 from geomem.geometry.reading import can_tell, majority_word, read_shells
+from geomem.geometry.signatures import find_in_embeddings
 from geomem.geometry.similarity import (
     cosine_similarity,
     effective_rank,
@@ -122,6 +123,7 @@ def measure_embeddings(
         readings=words,
         reasons=tuple(reading.reason for reading in readings),
         reading=majority_word(words),
+        signatures=find_in_embeddings(V, graph, words, means[:, finite]),
     )
 
 

@@ -31,6 +31,30 @@ class Transformer:
 
 
 @dataclass(frozen=True)
+class Mamba:
+    """Mamba-1: normalisation, causal convolution and selective scan per block (Gu and Dao 2023)."""
+
+    layers: int = 1
+    width: int = 32
+    state_size: int = 8
+    """Numbers each channel carries on: 8 in the paper's tiny models, 16 in its large ones."""
+    convolution: int = 4
+    """Tokens the causal convolution sees, the current one included."""
+    expansion: int = 2
+    """Channels inside a block, as a multiple of the width."""
+    residual: bool = False
+    """Add each block to its input; the release does not."""
+    norm: Literal["layer", "root-mean-square"] = "layer"
+    """What comes before each block: LayerNorm as in the release, or RMSNorm as in the published Mamba."""
+    final_norm: bool = False
+    """Normalise once more before the read-out; the release does not."""
+    tied: bool = True
+    """Read out with the token embedding; otherwise with a table of its own."""
+    initialization: Literal["release", "mamba"] = "release"
+    """All linear weights from N(0, 0.02²) and their biases 0; or Mamba's own start, with small step sizes."""
+
+
+@dataclass(frozen=True)
 class Bilinear:
     """The paper's tiny "neural network": logits(u) = E (W e_u + b), linear, tied (release, B.3 and C)."""
 
@@ -60,10 +84,11 @@ class Node2Vec:
     """Standard deviation of the embeddings at the start."""
 
 
-Model = Transformer | Bilinear | Associative | Node2Vec
+Model = Transformer | Mamba | Bilinear | Associative | Node2Vec
 
 MODELS: dict[str, type[Model]] = {
     "transformer": Transformer,
+    "mamba": Mamba,
     "bilinear": Bilinear,
     "associative": Associative,
     "node2vec": Node2Vec,

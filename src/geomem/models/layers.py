@@ -35,9 +35,9 @@ class _Product(torch.autograd.Function):
 def apply_linear(
     inputs: Float[Tensor, "run row input"],
     weight: Float[Tensor, "run output input"],
-    bias: Float[Tensor, "run output"],
+    bias: Float[Tensor, "run output"] | None = None,
 ) -> Float[Tensor, "run row output"]:
-    """y = W x + b for every row, as one `baddbmm` over all runs.
+    """y = W x + b for every row, as one `baddbmm` over all runs; without a bias y = W x.
 
     >>> apply_linear(torch.ones(1, 1, 2), torch.ones(1, 3, 2), torch.zeros(1, 3)).tolist()
     [[[2.0, 2.0, 2.0]]]
@@ -53,6 +53,17 @@ def normalize_layer(
     """LayerNorm over the width with epsilon 1e-5, GPT-2's, and one gain and bias per run."""
     normed = F.layer_norm(inputs, inputs.shape[-1:], eps=1e-5)
     return torch.addcmul(bias[:, None], normed, weight[:, None])
+
+
+def normalize_root_mean_square(
+    inputs: Float[Tensor, "run row width"], weight: Float[Tensor, "run width"]
+) -> Float[Tensor, "run row width"]:
+    """RMSNorm over the width, x / sqrt(mean(x²) + 1e-5), with one gain per run.
+
+    >>> normalize_root_mean_square(torch.tensor([[[3.0, 3.0]]]), torch.ones(1, 2)).round(decimals=3).tolist()
+    [[[1.0, 1.0]]]
+    """
+    return F.rms_norm(inputs, inputs.shape[-1:], eps=1e-5) * weight[:, None]
 
 
 def look_up(

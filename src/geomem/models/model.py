@@ -86,8 +86,17 @@ def _draw(
             return draw.to(dtype) * (parameter.deviation * scale)
         case "zeros":
             return torch.zeros(shape, dtype=dtype)
+        case "uniform":
+            draw = 2 * torch.rand(shape, generator=generator_for(seed, name)) - 1
+            return draw.to(dtype) * (3**0.5 * parameter.deviation * scale)
         case "ones":
             return torch.ones(shape, dtype=dtype)
+        case "logarithms":
+            return torch.arange(1, shape[-1] + 1, dtype=torch.float64).log().to(dtype).expand(shape).clone()
+        case "step-sizes":
+            return _step_size_biases(torch.rand(shape, generator=generator_for(seed, name)).double()).to(
+                dtype
+            )
         case "identity":
             return torch.eye(*shape, dtype=dtype)
         case "sinusoids":
@@ -99,6 +108,12 @@ def _sinusoids(positions: int, width: int) -> Float[Tensor, "seq width"]:
     frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angles = torch.arange(positions, dtype=torch.float64)[:, None] * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+
+
+def _step_size_biases(draws: Float[Tensor, " channel"]) -> Float[Tensor, " channel"]:
+    """Biases whose softplus is log-uniform between 0.001 and 0.1: Mamba's first step sizes."""
+    steps = 0.001 * 100**draws
+    return steps + (-torch.expm1(-steps)).log()
 
 
 def trainable_names(model: Model) -> tuple[str, ...]:
@@ -170,4 +185,4 @@ def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
 
 
 # At the end, so that importing this module alone makes every architecture known to the functions above.
-from geomem.models import bilinear, node2vec, objective, transformer  # noqa: E402, F401
+from geomem.models import bilinear, mamba, node2vec, objective, transformer  # noqa: E402, F401

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.configuration import Associative, Bilinear, Transformer
+from geomem.models.configuration import Associative, Bilinear, Mamba, Transformer
 from geomem.models.model import (
     Evaluation,
     Objective,
@@ -82,10 +82,11 @@ def cross_entropy(
 
 
 @make_objective.register(Transformer)
+@make_objective.register(Mamba)
 @make_objective.register(Bilinear)
 @make_objective.register(Associative)
 def make_token_objective(
-    model: Transformer | Bilinear | Associative,
+    model: Transformer | Mamba | Bilinear | Associative,
     parameters: Parameters,
     gradient: Float[Tensor, "run parameter"],
     examples: Examples,

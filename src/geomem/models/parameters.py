@@ -1,10 +1,10 @@
 """Which tensors a model has, their shapes and how they start: one table for every architecture; no torch."""
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod, sqrt
 from typing import Literal
 
-from geomem.models.configuration import Associative, Bilinear, Model, Node2Vec, Transformer
+from geomem.models.configuration import Associative, Bilinear, Mamba, Model, Node2Vec, Transformer
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,9 @@ class ParameterDescription:
     """Shape and start of one tensor of one run; in a fleet a `run` axis comes first."""
 
     shape: tuple[int, ...]
-    start: Literal["normal", "zeros", "ones", "identity", "sinusoids"]
+    start: Literal["normal", "uniform", "zeros", "ones", "identity", "sinusoids", "logarithms", "step-sizes"]
     deviation: float = 0.0
-    """Standard deviation of a normal start."""
+    """Standard deviation of a normal or uniform start."""
     trained: bool = True
 
 
@@ -36,6 +36,16 @@ def describe_parameters(
     | | `block_i.attention.output.weight` [width, width] | N(0, 0.02²) |
     | | `block_i.mlp.expand.weight` [4 width, width], `.contract.weight` [width, 4 width] | N(0, 0.02²) |
     | | their `.bias` [out] | zeros |
+    | Mamba | `token_embedding`; `output_embedding`, if not tied | as the Transformer's |
+    | | `block_i.norm.weight`, `.bias` (LayerNorm only); `final_norm` likewise, if asked for | ones, zeros |
+    | | `block_i.input.weight` [2 inner, width], signal first, then gate | `release`: N(0, 0.02²) |
+    | | `block_i.convolution.weight` [inner, taps], `.bias` [inner] | uniform within ± 1/√taps |
+    | | `block_i.selection.weight` [rank + 2 state, inner]: step size, B, C | `release`: N(0, 0.02²) |
+    | | `block_i.step_size.weight` [inner, rank] | `release`: N(0, 0.02²); `mamba`: within ± 1/√rank |
+    | | `block_i.step_size.bias` [inner] | zeros; `mamba`: softplus⁻¹ of log-uniform in [0.001, 0.1] |
+    | | `block_i.log_decay` [inner, state] | log 1, ..., log state (S4D-real: A = -1, ..., -state) |
+    | | `block_i.skip` [inner] | ones |
+    | | `block_i.output.weight` [width, inner] | `release`: N(0, 0.02²) |
     | Bilinear, Associative | `token_embedding` [vocab, width] | N(0, 0.02²); N(0, 1) if `unit-normal` |
     | | `weight` [width, width] | N(0, 0.02²); the identity if `identity` |
     | | `bias` [width] | zeros |
@@ -43,8 +53,10 @@ def describe_parameters(
     | | `context_embedding` [node, width], if not tied | N(0, `embedding_scale`²) |
 
     Never trained: sinusoidal positions; with `frozen_embeddings` also tokens and positions; the associative
-    control's tokens. GPT-2's smaller start of the residual projections is left out because the release
-    leaves it out.
+    control's tokens. With Mamba's own start (`mamba`), the linear weights that name only the release's are
+    uniform within ± 1/√inputs, the output's divided by √layers. Inside a Mamba block, inner = expansion ·
+    width channels and rank = ⌈width / 16⌉. GPT-2's smaller start of the residual projections is left out
+    because the release leaves it out.
 
     >>> table = describe_parameters(Bilinear(width=4), vocabulary_size=11, context_length=2, node_count=2)
     >>> {name: parameter.shape for name, parameter in table.items()}
@@ -54,6 +66,8 @@ def describe_parameters(
     if isinstance(model, Node2Vec):
         table = ParameterDescription((node_count, width), "normal", model.embedding_scale)
         return {"token_embedding": table} | ({} if model.tied else {"context_embedding": table})
+    if isinstance(model, Mamba):
+        return _describe_mamba(model, vocabulary_size)
     deviation = 1.0 if model.initialization == "unit-normal" else 0.02
     if isinstance(model, Bilinear | Associative):
         start = "identity" if model.initialization == "identity" else "normal"
@@ -88,6 +102,45 @@ def describe_parameters(
     if not model.tied:
         described["output_embedding"] = ParameterDescription((vocabulary_size, width), "normal", deviation)
     return described
+
+
+def _describe_mamba(model: Mamba, vocabulary_size: int) -> dict[str, ParameterDescription]:
+    width, inner, taps = model.width, model.expansion * model.width, model.convolution
+    rank = ceil(width / 16)
+    table = ParameterDescription((vocabulary_size, width), "normal", 0.02)
+
+    def uniform(*shape: int, bound: float) -> ParameterDescription:
+        return ParameterDescription(shape, "uniform", bound / sqrt(3))
+
+    def linear(outputs: int, inputs: int, bound: float) -> ParameterDescription:
+        if model.initialization == "release":
+            return ParameterDescription((outputs, inputs), "normal", 0.02)
+        return uniform(outputs, inputs, bound=bound)
+
+    def norm(name: str) -> dict[str, ParameterDescription]:
+        described = {f"{name}.weight": ParameterDescription((width,), "ones")}
+        if model.norm == "layer":
+            described[f"{name}.bias"] = ParameterDescription((width,), "zeros")
+        return described
+
+    described = {"token_embedding": table}
+    for block in range(model.layers):
+        name = f"block_{block}"
+        biases = "zeros" if model.initialization == "release" else "step-sizes"
+        described |= norm(f"{name}.norm")
+        described |= {
+            f"{name}.input.weight": linear(2 * inner, width, bound=width**-0.5),
+            f"{name}.convolution.weight": uniform(inner, taps, bound=taps**-0.5),
+            f"{name}.convolution.bias": uniform(inner, bound=taps**-0.5),
+            f"{name}.selection.weight": linear(rank + 2 * model.state_size, inner, bound=inner**-0.5),
+            f"{name}.step_size.weight": linear(inner, rank, bound=rank**-0.5),
+            f"{name}.step_size.bias": ParameterDescription((inner,), biases),
+            f"{name}.log_decay": ParameterDescription((inner, model.state_size), "logarithms"),
+            f"{name}.skip": ParameterDescription((inner,), "ones"),
+            f"{name}.output.weight": linear(width, inner, bound=(inner * model.layers) ** -0.5),
+        }
+    described |= norm("final_norm") if model.final_norm else {}
+    return described | ({} if model.tied else {"output_embedding": table})
 
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, ParameterDescription]:
@@ -149,11 +202,20 @@ def estimate_cost(
         flops = 2 * 2 * node_count**2 * model.width * len(sizes)
     else:
         matrices = sum(size for name, size in sizes.items() if name.endswith("weight") and size > model.width)
-        blocks = model.layers if isinstance(model, Transformer) else 0
-        # Per prefix position and block about 16 vectors of the model's width live until the backward pass.
-        positions = example_count * (context_length if blocks > 1 else 1)
-        activations = 16 * blocks * positions * model.width + 3 * example_count * vocabulary_size
-        flops = 6 * (positions * matrices + example_count * vocabulary_size * model.width)
+        blocks = model.layers if isinstance(model, Transformer | Mamba) else 0
+        # A scan passes every position; one block of attention asks at the last alone.
+        positions = example_count * (context_length if blocks > 1 or isinstance(model, Mamba) else 1)
+        # Per position and block about 16 vectors of the model's width live until the backward pass; in Mamba
+        # about 16 of its channels and 4 of its states.
+        vectors = 16 * model.width
+        scan = 0
+        if isinstance(model, Mamba):
+            scan = model.expansion * model.width * model.state_size
+            vectors = 16 * model.expansion * model.width + 4 * scan
+        activations = blocks * positions * vectors + 3 * example_count * vocabulary_size
+        flops = 6 * (
+            positions * (matrices + 4 * blocks * scan) + example_count * vocabulary_size * model.width
+        )
     return Cost(
         trained_parameters=trained,
         memory_bytes=4 * run_count * (5 * trained + frozen + activations),

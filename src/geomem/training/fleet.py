@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from geomem.errors import InputError
@@ -27,7 +27,7 @@ from geomem.models.model import (
 )
 from geomem.models.objective import put_examples
 from geomem.training.configuration import RunSettings, Training, check_training
-from geomem.training.metrics import METRICS, measure_fleet_step
+from geomem.training.metrics import METRICS, measure_fleet_step, recalled_facts
 from geomem.training.optimizer import AdamState, Rates, adamw_update, gradient_descent_update
 from geomem.training.schedule import learning_rate_factor, metric_steps, snapshot_steps
 from geomem.worlds.tasks import Examples
@@ -72,6 +72,8 @@ class TrainedFleet:
     metric_steps: Int[np.ndarray, " row"]
     snapshots: Float[np.ndarray, "snapshot run node width"]
     snapshot_steps: Int[np.ndarray, " snapshot"]
+    recalled: Bool[np.ndarray, "run fact"]
+    """Which facts of the examples are among their prefix's best answers after the last step."""
 
 
 def state_to_arrays(state: FleetState) -> dict[str, np.ndarray]:
@@ -198,6 +200,7 @@ def train_fleet(
         parameters={
             name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in parameters.items()
         },
+        recalled=recalled_facts(objective.evaluate().logits, data).cpu().numpy(),
         **record.to_arrays(),
     )
 

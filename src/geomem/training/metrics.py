@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from geomem.models.model import Evaluation
@@ -32,6 +32,21 @@ def associative_accuracy(
     free = examples.degrees - (logits > threshold).sum(-1) - others_equal
     recovered = targets_above + torch.minimum(targets_equal, free.clamp(min=0))
     return (recovered / examples.degrees).mean(dim=-1)
+
+
+def recalled_facts(
+    logits: Float[Tensor, "run example vocab"], examples: ExampleTensors
+) -> Bool[Tensor, "run fact"]:
+    """Which facts are among their prefix's d best answers, d its number of facts.
+
+    The facts that `associative_accuracy` counts; a fact that only a tie would let in counts as missing.
+    """
+    top = logits.topk(int(examples.degrees.max()), dim=-1).values
+    places = (examples.degrees - 1).expand(logits.shape[:2])[..., None]
+    threshold = top.gather(-1, places)
+    fits = (logits >= threshold).sum(-1) <= examples.degrees
+    picked, at_fact = pick_facts(logits, examples), threshold[..., 0].index_select(1, examples.fact_examples)
+    return (picked > at_fact) | ((picked == at_fact) & fits.index_select(1, examples.fact_examples))
 
 
 def top1_accuracy(

@@ -19,6 +19,8 @@ class EdgeMemorization:
     """Which directions of every edge are facts."""
     self_edges: bool = False
     """Also ask every node for itself, exactly once."""
+    self_edge_weight: float = 1.0
+    """Weight of each self-edge in the loss, where an edge has weight 1."""
     task_token: bool = True
     """Start the prefix with `[EDGE]`; without it the prefix is the node alone."""
 
@@ -78,12 +80,20 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
 def edge_examples(graph: Graph, task: EdgeMemorization) -> Examples:
     """Examples of edge memorisation: one prefix per source node, its targets with equal weight per fact.
 
+    A self-edge weighs `self_edge_weight` times as much as an edge. Raises `InputError` if that is not a
+    positive number.
+
     >>> from geomem.worlds.families import path
     >>> examples = edge_examples(path(3), EdgeMemorization())
     >>> examples.prefixes.tolist(), examples.fact_targets.tolist()
     ([[10, 0], [10, 1], [10, 2]], [1, 0, 2, 1])
     """
+    if not 0 < task.self_edge_weight < float("inf"):
+        raise InputError(
+            f"self_edge_weight is {task.self_edge_weight}; give a positive number, or leave out self-edges."
+        )
     facts = directed_facts(graph, task)
+    weights = np.where(facts[:, 0] == facts[:, 1], task.self_edge_weight, 1.0)
     vocabulary = Vocabulary(graph.labels)
     sources, fact_examples = np.unique(facts[:, 0], return_inverse=True)
     prefixes = sources[:, None]
@@ -93,6 +103,6 @@ def edge_examples(graph: Graph, task: EdgeMemorization) -> Examples:
         prefixes=prefixes,
         fact_examples=fact_examples,
         fact_targets=facts[:, 1],
-        fact_weights=np.full(len(facts), 1.0 / len(facts)),
+        fact_weights=weights / weights.sum(),
         vocabulary_size=vocabulary.size,
     )

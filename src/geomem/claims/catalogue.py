@@ -1,0 +1,81 @@
+"""All claims in the order of the paper, and finding them by pattern."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from geomem.claims import (
+    complexity,
+    dynamics,
+    geometry,
+    knobs,
+    mamba,
+    memorization,
+    node2vec,
+    race,
+    theory,
+    trajectory,
+    zigzag,
+)
+from geomem.claims.claim import Claim
+from geomem.errors import unknown_name
+
+GROUPS: tuple[Sequence[Claim], ...] = (
+    memorization.CLAIMS,
+    race.CLAIMS,
+    geometry.CLAIMS,
+    zigzag.CLAIMS,
+    knobs.CLAIMS,
+    mamba.CLAIMS,
+    node2vec.CLAIMS,
+    dynamics.CLAIMS,
+    trajectory.CLAIMS,
+    theory.CLAIMS,
+    complexity.CLAIMS,
+)
+"""The claims of every group's file, in the order of the paper."""
+
+
+def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
+    """Claims by id; raises `ValueError` if two have an id or an alias in common."""
+    claims: dict[str, Claim] = {}
+    names: set[str] = set()
+    for claim in (claim for group in groups for claim in group):
+        taken = names & {claim.id, *claim.aliases}
+        if taken:
+            raise ValueError(f"two claims are called {', '.join(sorted(taken))}")
+        names |= {claim.id, *claim.aliases}
+        claims[claim.id] = claim
+    return claims
+
+
+CLAIMS: dict[str, Claim] = collect_claims(GROUPS)
+"""Every claim by its id, in the order of the paper."""
+
+
+def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) -> tuple[Claim, ...]:
+    """The claims that any pattern matches, all without a pattern; in the order of the paper.
+
+    A pattern is an id, a group, the part of an id after its slash, an alias such as T6, or a glob of these;
+    upper and lower case are one. Raises `InputError` if a pattern matches nothing.
+    """
+    known = list(CLAIMS.values() if claims is None else claims)
+    if not patterns:
+        return tuple(known)
+    matched: set[str] = set()
+    for pattern in patterns:
+        found = {claim.id for claim in known if _matches(claim, pattern)}
+        if not found:
+            names = [name for claim in known for name in (claim.id, *claim.aliases)]
+            raise unknown_name(
+                f"No claim matches {pattern!r}",
+                pattern,
+                [*names, *dict.fromkeys(claim.group for claim in known)],
+                otherwise="`geomem reproduce --list` lists them",
+            )
+        matched |= found
+    return tuple(claim for claim in known if claim.id in matched)
+
+
+def _matches(claim: Claim, pattern: str) -> bool:
+    names = (claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases)
+    return any(fnmatchcase(name.lower(), pattern.lower()) for name in names)

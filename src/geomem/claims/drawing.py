@@ -1,0 +1,190 @@
+"""The figure of a claim, as SVG that takes the colours of the page it stands in."""
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from itertools import count
+from math import isfinite
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from geomem.claims.claim import Expected, Judgement, Picture, Quantity
+from geomem.figures.drawing import STYLE
+from geomem.figures.palette import LIGHT, Theme
+
+NAMED = ("paper", "card", "ink", "muted", "line", "accent", "warm", "gold", "slate")
+"""Colours of a theme that a page has as variables of the same name; branches are series-0, series-1, ..."""
+
+ROWS = 12
+"""Quantities drawn at most; the table beside the figure has them all."""
+
+ONE_AXIS = 30.0
+"""Quantities share an axis if the largest is less than so many times the smallest."""
+
+
+def draw_claim(judgement: Judgement, expected: Sequence[Expected]) -> Figure:
+    """The judgement's picture, or its quantities beside what was expected."""
+    if judgement.picture is not None:
+        return draw_picture(judgement.picture)
+    return draw_quantities(judgement.quantities[:ROWS], expected)
+
+
+def draw_picture(picture: Picture) -> Figure:
+    """A table's columns as lines with bands, or as points with whiskers."""
+    figure = _figure(3.1)
+    axes = figure.subplots()
+    table = picture.table
+    parts = table.partition_by(picture.series, maintain_order=True) if picture.series else [table]
+    has_band = {"low", "high"} <= set(table.columns)
+    texts = not table[picture.x].dtype.is_numeric()
+    places = {name: place for place, name in enumerate(table[picture.x].unique(maintain_order=True))}
+    for number, part in enumerate(parts):
+        colour = LIGHT.branches[number % len(LIGHT.branches)]
+        label = str(part[picture.series][0]) if picture.series else ""
+        shift = 0.14 * (number - (len(parts) - 1) / 2) if texts else 0.0
+        x = (
+            np.array([places[name] + shift for name in part[picture.x]])
+            if texts
+            else part[picture.x].to_numpy()
+        )
+        y = part[picture.y].cast(float).to_numpy()
+        low, high = (part[end].cast(float).to_numpy() if has_band else y for end in ("low", "high"))
+        if picture.kind == "line":
+            axes.plot(x, y, color=colour, linewidth=1.6, label=label)
+            axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        else:
+            axes.vlines(x, low, high, color=colour, linewidth=1.4)
+            axes.plot(x, y, "o", color=colour, markersize=4.5, label=label)
+    if texts:
+        axes.set_xticks(list(places.values()), list(map(str, places)))
+    elif picture.log_x:
+        _scale_by_powers(axes, table[picture.x].cast(float).to_numpy())
+    axes.set_xlabel(picture.x)
+    axes.set_ylabel(picture.y)
+    _finish(axes)
+    if picture.series:
+        longest = max(len(str(part[picture.series][0])) for part in parts)
+        columns = max(1, min(4, 66 // (longest + 8)))  # what fits the width at this size
+        figure.legend(
+            loc="outside upper left", frameon=False, labelcolor=LIGHT.ink, fontsize=8, ncols=columns
+        )
+    return figure
+
+
+def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]) -> Figure:
+    """Every quantity as a row: its seeds, mean and interval, and the expected number where there is one."""
+    numbers = {
+        entry.quantity: entry.value
+        for entry in expected
+        if not isinstance(entry.value, str) and entry.quantity
+    }
+    sizes = [abs(quantity.mean) for quantity in quantities if isfinite(quantity.mean) and quantity.mean]
+    shared = bool(sizes) and max(sizes) < ONE_AXIS * min(sizes)
+    figure = _figure(0.7 + 0.46 * len(quantities) if shared else 0.3 + 0.78 * len(quantities))
+    rows = len(quantities)
+    panels = [figure.subplots()] * rows if shared else list(figure.subplots(rows, squeeze=False)[:, 0])
+    for number, (axes, quantity) in enumerate(zip(panels, quantities, strict=True)):
+        place = rows - 1 - number if shared else 0
+        axes.hlines(place, quantity.low, quantity.high, color=LIGHT.accent, linewidth=3, alpha=0.45)
+        values = quantity.values
+        axes.plot(values, np.full(len(values), place), "o", color=LIGHT.muted, markersize=3, alpha=0.7)
+        axes.plot([quantity.mean], [place], "o", color=LIGHT.accent, markersize=6)
+        if quantity.name in numbers:
+            axes.plot(
+                [numbers[quantity.name]], [place], "D", color=LIGHT.warm, markersize=6, fillstyle="none"
+            )
+        axes.annotate(
+            quantity.name,
+            (0, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 7),
+            textcoords="offset points",
+            fontsize=8,
+            color=LIGHT.ink,
+        )
+    for axes in dict.fromkeys(panels):
+        axes.set_yticks([])
+        axes.set_ylim(-0.5, (rows if shared else 1) - 0.2)
+        axes.spines["left"].set_visible(False)
+        axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.ticklabel_format(axis="x", useOffset=False)
+        _finish(axes)
+    return figure
+
+
+def page_svg(figure: Figure, *, name: str) -> str:
+    """The figure as an inline SVG element: colours are the page's variables, ids begin with `name`.
+
+    >>> text = page_svg(draw_quantities([], []), name="claim-1")
+    >>> text.startswith("<svg"), "#" in text.replace("url(#claim-1", "").replace('"#claim-1', "")
+    (True, False)
+    """
+    file = io.StringIO()
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "geomem"}, transparent=True)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    # Fixed sizes would not shrink with the window, the viewBox does.
+    text = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", text, count=1)
+    numbers = count(1)
+    short: dict[str, str] = {}
+    for found in re.findall(r' id="([^"]+)"', text):
+        short.setdefault(found, f"{name}-{next(numbers)}")
+    text = re.sub(r' id="([^"]+)"', lambda match: f' id="{short[match[1]]}"', text)
+    text = re.sub(
+        r'(url\(|href=")#([^")]+)', lambda match: f"{match[1]}#{short.get(match[2], match[2])}", text
+    )
+    for colour, variable in colour_variables(LIGHT).items():
+        text = text.replace(colour, f"var(--{variable})")
+    return text
+
+
+def colour_variables(theme: Theme) -> dict[str, str]:
+    """Name of the page's variable for each colour of a theme that a figure may use.
+
+    >>> colour_variables(LIGHT)[LIGHT.ink]
+    'ink'
+    """
+    named = {getattr(theme, name): name for name in NAMED}
+    branches = {colour: f"series-{number}" for number, colour in enumerate(theme.branches)}
+    return branches | named
+
+
+def _figure(height: float) -> Figure:
+    return Figure(figsize=(4.6, height), layout="constrained")
+
+
+def _scale_by_powers(axes: Axes, x: np.ndarray) -> None:
+    """A logarithmic axis of x with plain numbers at powers of ten; 0, as of steps, has a place as well."""
+    positive = x[np.isfinite(x) & (x > 0)]
+    if not len(positive):
+        return
+    low, high = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
+    ticks = 10.0 ** np.arange(low, high + 1)
+    if len(positive) < len(x):
+        axes.set_xscale("symlog", linthresh=ticks[0])
+        ticks = np.append(0.0, ticks)
+    else:
+        axes.set_xscale("log")
+    ticks = ticks[(ticks >= x.min()) & (ticks <= x.max())]
+    axes.set_xticks(ticks, [f"{tick:,.0f}" if tick >= 1 or tick == 0 else f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _finish(axes: Axes) -> None:
+    axes.set_facecolor("none")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=LIGHT.muted, labelsize=8)
+    axes.xaxis.label.set(color=LIGHT.ink, fontsize=9)
+    axes.yaxis.label.set(color=LIGHT.ink, fontsize=9)
+    for spine in axes.spines.values():
+        spine.set_color(LIGHT.line)

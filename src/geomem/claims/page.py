@@ -1,0 +1,178 @@
+"""The page of verdicts: one HTML file that holds all it needs, and the same numbers as JSON."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib import resources
+from importlib.metadata import version
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from geomem.claims.claim import Cost, Status, Verdict
+from geomem.claims.drawing import NAMED, draw_claim, page_svg
+from geomem.errors import InputError
+from geomem.figures.palette import THEMES
+from geomem.report.page import format_number
+
+STATUS_COLOURS: dict[Status, str] = {
+    "reproduced": "accent",
+    "deviates as documented": "gold",
+    "not reproduced": "warm",
+    "not run": "muted",
+}
+"""Which of a theme's colours a verdict is printed in."""
+
+STATUS_MEANINGS: dict[Status, str] = {
+    "reproduced": "The rule holds: our measurements say what the paper says.",
+    "deviates as documented": "The paper says too much, and what we measure departs from it as we wrote down "
+    "beforehand.",
+    "not reproduced": "The rule does not hold, or the documented deviation did not appear.",
+    "not run": "A fleet failed, a run directory is damaged, or the check itself broke; nothing is said about "
+    "the claim.",
+}
+
+SHOWN = 4
+"""Rows of a claim's table that are open; the others are one click away."""
+
+SCRIPT = """document.querySelector(".theme").addEventListener("click", () => {
+const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)").matches;
+root.dataset.theme = (root.dataset.theme || (dark ? "dark" : "light")) === "dark" ? "light" : "dark"; });"""
+
+
+def write_page(verdicts: Sequence[Verdict], out: str | os.PathLike[str], *, scale: Cost = "quick") -> Path:
+    """Write one self-contained HTML page of verdicts with a figure each; the path written.
+
+    Raises `InputError` if the place cannot be written to.
+    """
+    out = Path(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = out.with_name(out.name + ".partial")
+        partial.write_text(render_page(verdicts, scale=scale), encoding="utf-8", newline="\n")
+        partial.replace(out)
+    except OSError as error:
+        raise InputError(
+            f"The page could not be written to {out} ({error.strerror}); give another place."
+        ) from error
+    return out
+
+
+def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
+    """The page's HTML."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = format_number
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    here, report = resources.files("geomem.claims"), resources.files("geomem.report")
+    style = (report / "style.css").read_text("utf-8") + (here / "page.css").read_text("utf-8")
+    counts = {status: sum(verdict.status == status for verdict in verdicts) for status in STATUS_COLOURS}
+    return environment.from_string((here / "page.html").read_text("utf-8")).render(
+        title=page_title(verdicts),
+        groups=[(name, list(part)) for name, part in groupby(verdicts, lambda verdict: verdict.claim.group)],
+        counts=counts,
+        meanings=STATUS_MEANINGS,
+        colours=STATUS_COLOURS,
+        figures={verdict.claim.id: Markup(_figure(verdict)) for verdict in verdicts},
+        expected={
+            verdict.claim.id: {entry.quantity: entry for entry in verdict.claim.expected}
+            for verdict in verdicts
+        },
+        whole={
+            verdict.claim.id: [
+                entry for entry in verdict.claim.expected if not _stands_beside(entry, verdict)
+            ]
+            for verdict in verdicts
+        },
+        shown=SHOWN,
+        scale=scale,
+        version=version("geomem"),
+        themes=THEMES,
+        named=NAMED,
+        style=Markup(style),
+        script=Markup(SCRIPT),
+        policy=Markup(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+            f"form-action 'none'; script-src 'sha256-{digest}'"
+        ),
+    )
+
+
+def page_title(verdicts: Sequence[Verdict]) -> str:
+    """The heading: how many claims, and how many came out as expected."""
+    expected = sum(verdict.as_expected for verdict in verdicts)
+    many = len(verdicts)
+    return f"{many} claim{'' if many == 1 else 's'}, {'all' if expected == many else expected} as expected"
+
+
+def verdicts_json(verdicts: Sequence[Verdict], *, scale: Cost, seeds: int) -> dict[str, Any]:
+    """Every verdict with its claim, expected and measured values as JSON values; no number is NaN."""
+    return {
+        "geomem": version("geomem"),
+        "scale": scale,
+        "seeds": seeds,
+        "claims": [_verdict_json(verdict) for verdict in verdicts],
+    }
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    claim, judgement = verdict.claim, verdict.judgement
+    return {
+        "id": claim.id,
+        "aliases": list(claim.aliases),
+        "paper": claim.paper,
+        "place": claim.place,
+        "title": claim.title,
+        "statement": claim.statement,
+        "conditions": claim.conditions,
+        "rule": claim.rule,
+        "deviation": claim.deviation,
+        "cost": claim.cost,
+        "expected": [
+            {
+                "quantity": entry.quantity,
+                "value": entry.value,
+                "tolerance": entry.tolerance,
+                "source": entry.source,
+                "place": entry.place,
+            }
+            for entry in claim.expected
+        ],
+        "status": verdict.status,
+        "as_expected": verdict.as_expected,
+        "sentence": verdict.sentence,
+        "quantities": [
+            {
+                "name": quantity.name,
+                "mean": _finite(quantity.mean),
+                "low": _finite(quantity.low),
+                "high": _finite(quantity.high),
+                "seeds": len(quantity.values),
+                "held": None if quantity.held is None else quantity.held.tolist(),
+                "values": [_finite(value) for value in quantity.values.tolist()],
+            }
+            for quantity in (judgement.quantities if judgement else ())
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _stands_beside(entry, verdict: Verdict) -> bool:
+    quantities = verdict.judgement.quantities if verdict.judgement else ()
+    return any(entry.quantity == quantity.name for quantity in quantities)
+
+
+def _figure(verdict: Verdict) -> str:
+    if verdict.judgement is None or not verdict.judgement.quantities:
+        return ""
+    name = verdict.claim.id.replace("/", "-")
+    return page_svg(draw_claim(verdict.judgement, verdict.claim.expected), name=name)

@@ -1,0 +1,102 @@
+"""`geomem reproduce`: the papers' claims checked, a line for each, as a page and as JSON."""
+
+import json as json_module
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.text import Text
+
+from geomem.cli.options import parse_options
+from geomem.errors import InputError
+
+DESCRIPTION = """Check what the papers claim: train the fleets that the claims need, judge each by its rule.
+
+PATTERN is a claim's id, its group, its table in the paper file (T6), or a glob of these; all claims without
+one. Fleets are kept in --directory: the same command again trains nothing, an interrupted one goes on.
+Exit status: 0 if every claim came out as expected, 1 if any did not."""
+
+
+@dataclass(frozen=True)
+class ReproduceOptions:
+    """Which claims, how large, and where things go."""
+
+    patterns: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Claims to check, by id, group or glob: geometry/early-peak, zigzag, T6, node2vec/*."""
+    quick: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The claims that two cores check in minutes; so it is without --full."""
+    full: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The large ones as well, which want a GPU."""
+    seeds: int = 3
+    """How many runs of everything, with the seeds 0, 1, 2, ..."""
+    list: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print one line per claim and train nothing."""
+    directory: Path = Path("runs")
+    """Where run directories are made and looked for."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
+    processes: int | None = None
+    """Fleets that train at once; one per core if not given."""
+    out: Path = Path("reproduce.html")
+    """The HTML page that is written."""
+    json: Path | None = None
+    """A JSON file with all verdicts and numbers, if given."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Check the claims; print the table of verdicts and the page's path."""
+    options = parse_options(ReproduceOptions, arguments, verb="reproduce", description=DESCRIPTION)
+    if options.quick and options.full:
+        raise InputError("Give --quick or --full, not both.")
+    if options.processes is not None and options.processes < 1:
+        raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
+    for place in (options.out, options.json):
+        if place is not None and place.is_dir():
+            raise InputError(f"{place} is a directory; give the name of the file to write.")
+
+    from geomem.claims.catalogue import find_claims
+
+    claims = find_claims(options.patterns)
+    if options.list:
+        _print_list(claims)
+        return 0
+
+    from geomem.claims.page import verdicts_json, write_page
+    from geomem.claims.reproduce import reproduce
+    from geomem.cli.verdicts import ClaimTable, print_verdicts
+
+    scale = "full" if options.full else "quick"
+    with ClaimTable() as table:
+        verdicts = reproduce(
+            options.patterns,
+            scale=scale,
+            seeds=options.seeds,
+            directory=options.directory,
+            device=options.device,
+            processes=options.processes,
+            on_event=table.show,
+        )
+    print_verdicts(verdicts)
+    if options.json:
+        _write_json(options.json, verdicts_json(verdicts, scale=scale, seeds=options.seeds))
+    print(write_page(verdicts, options.out, scale=scale))
+    return 0 if all(verdict.as_expected for verdict in verdicts) else 1
+
+
+def _print_list(claims: Sequence) -> None:
+    console = Console(highlight=False)
+    for claim in claims:
+        names = " ".join([claim.id, *claim.aliases])
+        cost = " (--full)" if claim.cost == "full" else ""
+        console.print(Text.assemble((names, "bold"), f"  {claim.title}{cost}"), soft_wrap=True)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json_module.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error.strerror}); give another place.") from error

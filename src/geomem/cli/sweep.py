@@ -1,0 +1,277 @@
+"""`geomem sweep`: a grid of configurations, trained as fleets and drawn as a phase diagram."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from geomem.cli.memorize import option_groups
+from geomem.cli.options import option_names, parse_options
+from geomem.cli.progress import format_seconds
+from geomem.errors import InputError, unknown_name
+from geomem.models.configuration import MODELS
+from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.find import find_world
+
+if TYPE_CHECKING:
+    from geomem.sweep import SweepProgress
+
+USAGE = """Train one run per cell of a grid, measure them all and draw a phase diagram.
+
+WORLDS come first: one or more built-in worlds (`geomem worlds`) or files of edges. An axis is given as
+--over NAME=LOW:HIGH:COUNT (linear), NAME=LOW:HIGH:COUNT:log, or NAME=A,B,C, for learning-rate,
+weight-decay, scale (of the initial weights), or any other option of the model, the task or the training
+below. Finished fleets are kept: the same command goes on after Ctrl-C, and trains nothing once it is done."""
+
+AXIS_VALUES = 10_000
+"""Values of one axis at most."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What is varied, where it goes, and what is drawn."""
+
+    over: tuple[str, ...] = ()
+    """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
+    model: Literal["transformer", "mamba", "bilinear", "associative", "node2vec"] = "transformer"
+    """The architecture; `geomem models` describes them."""
+    seeds: int = 1
+    """Runs per cell, with the seeds 0, 1, 2, ..."""
+    seed_list: tuple[int, ...] = ()
+    """The seeds themselves, in place of their number."""
+    directory: Path = Path("sweeps")
+    """Where the sweep's directory is made."""
+    processes: int = 0
+    """Processes of one thread each; 0 means one per core."""
+    out: Path | None = None
+    """The phase diagram: an .html page, or .svg or .pdf (both are written then, with the data as .csv)."""
+    x: str = ""
+    """The axis across; the first one given unless named."""
+    y: str = ""
+    """The axis upwards; the second one given unless named, or the worlds."""
+    quiet: bool = False
+    """Show no progress; print paths alone."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train the grid; print the sweep's directory and, with --out, the diagram's path."""
+    arguments = _join_axes(list(arguments))
+    worlds = []
+    while arguments and not arguments[0].startswith("-"):
+        worlds.append(arguments.pop(0))
+    model = next((value for option, value in pairwise(arguments) if option == "--model"), "transformer")
+    model = next((a.partition("=")[2] for a in arguments if a.startswith("--model=")), model)
+    if model not in MODELS:
+        raise unknown_name(
+            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
+        )
+    only_world = worlds[0] if len(worlds) == 1 and worlds[0] in WORLDS else None
+    groups = [
+        ("sweep", SweepOptions, SweepOptions(), "What is varied, and where it goes."),
+        *[group for group in option_groups(only_world, model) if group[0] != "fleet"],
+    ]
+    option_names(*[kind for _, kind, _, _ in groups])
+    entries = [
+        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
+        for name, kind, default, text in groups
+    ]
+    given: Any = parse_options(
+        make_dataclass("SweepCommand", entries, frozen=True),
+        arguments,
+        verb="sweep WORLDS",
+        description=USAGE,
+    )
+    options: SweepOptions = given.sweep
+    if not worlds:
+        raise InputError("Give a world first, as in `geomem sweep path-star --over learning-rate=0.01,0.1`.")
+    axes = dict(read_axis(text) for text in options.over)
+    if len(axes) < len(options.over):
+        raise InputError("The same axis is given twice; give each --over axis once.")
+    if not axes and len(worlds) == 1:
+        raise InputError("Give an axis, as in --over learning-rate=1e-4:1e-1:16:log.")
+    x, y = _drawn_axes(options, [*axes, "world"] if len(worlds) > 1 else list(axes))
+    if only_world:
+        graphs: Any = WORLDS[only_world](
+            **{entry.name: getattr(given.world, entry.name) for entry in fields(given.world)}
+        )
+    else:
+        graphs = [find_world(world) for world in worlds]
+
+    from geomem.report.diagram import check_ending, write_diagram
+    from geomem.sweep import sweep
+
+    if options.out:
+        check_ending(options.out)
+    with SweepTable(quiet=options.quiet) as table:
+        found = sweep(
+            graphs,
+            given.model,
+            axes=axes,
+            task=given.task,
+            training=given.training,
+            seeds=options.seed_list or options.seeds,
+            directory=options.directory,
+            processes=options.processes or None,
+            on_progress=table.show,
+        )
+    print(found.path)
+    if options.out:
+        name = graphs.name if only_world else ", ".join(graph.name for graph in graphs)
+        title = f"{model} on {name}, {given.training.steps:,} steps"
+        varied = [*axes, "seed"] if len(worlds) == 1 else [*axes, "world", "seed"]
+        averaged = [axis for axis in varied if axis not in (x, y) and found.table[axis].n_unique() > 1]
+        title += f"; mean over {' and '.join(averaged)}" if averaged else ""
+        print(write_diagram(found.table, x, y, options.out, title=title))
+    return 0
+
+
+def read_axis(text: str) -> tuple[str, list[Any]]:
+    """An axis as the command line writes it: its name and its values.
+
+    Raises `InputError` for anything else.
+
+    >>> read_axis("learning-rate=0.001:0.1:3:log")
+    ('learning_rate', [0.001, 0.01, 0.1])
+    >>> read_axis("width=8,16"), read_axis("self-edges=true,false")
+    (('width', [8, 16]), ('self_edges', [True, False]))
+    """
+    name, equals, values = text.partition("=")
+    name = name.strip().removeprefix("--").replace("-", "_")
+    if not equals or not name or not values.strip():
+        raise InputError(
+            f"The axis {text!r} is not NAME=VALUES; write learning-rate=1e-4:1e-1:32:log or width=8,16,32."
+        )
+    if ":" not in values:
+        return name, [_read_value(value.strip()) for value in values.split(",")]
+    low, high, count, *scale = [_read_value(part.strip()) for part in values.split(":")] + [""] * 2
+    sound = isinstance(low, int | float) and isinstance(high, int | float) and isinstance(count, int)
+    scale = [word for word in scale if word != ""]
+    if not sound or isinstance(count, bool) or not 2 <= count <= AXIS_VALUES or scale not in ([], ["log"]):
+        raise InputError(
+            f"The axis {text!r} is not NAME=LOW:HIGH:COUNT or NAME=LOW:HIGH:COUNT:log with a COUNT from 2 to "
+            f"{AXIS_VALUES:,}; write learning-rate=1e-4:1e-1:32:log."
+        )
+    if not 0 <= low < high < float("inf") or (scale and low == 0):
+        raise InputError(
+            f"The axis {text!r} goes from {low} to {high}; give two finite numbers in ascending order, "
+            "both above 0 if the axis is logarithmic."
+        )
+    spaced = np.geomspace(low, high, count) if scale else np.linspace(low, high, count)
+    # Twelve digits: what a person would have written, and the same on every machine.
+    found = [float(f"{value:.12g}") for value in spaced]
+    return name, found
+
+
+class SweepTable:
+    """One live line on standard error for a sweep, or plain lines where there is no terminal."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        self.console = console or Console(stderr=True, highlight=False)
+        self.quiet = quiet
+        self.last: SweepProgress | None = None
+        self.seen = monotonic()
+        live = self.console.is_terminal and not quiet
+        self.live = (
+            Live(console=self.console, get_renderable=self.render, refresh_per_second=4) if live else None
+        )
+
+    def __enter__(self) -> "SweepTable":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self, progress: "SweepProgress") -> None:
+        """Take in where the sweep stands."""
+        first, self.last, self.seen = self.last is None, progress, monotonic()
+        if self.quiet:
+            return
+        if first:
+            kept = (
+                f", {progress.finished_fleets} of them kept from before" if progress.finished_fleets else ""
+            )
+            said = f"{progress.run_count:,} runs in {progress.fleet_count} fleets{kept}"
+        elif not self.live:
+            titles, cells = self._columns()
+            said = ", ".join(f"{cell} {title}" for title, cell in zip(titles, cells, strict=True))
+        else:
+            return
+        self.console.print(said, soft_wrap=True)
+
+    def render(self) -> Table:
+        """The table as it stands; between two fleets its clocks go on."""
+        titles, cells = self._columns()
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for title in titles:
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_row(*cells)
+        return table
+
+    def _columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        titles = ("fleets", "runs", "recalling all", "time", "left")
+        if self.last is None:
+            return titles, ("",) * len(titles)
+        passed = monotonic() - self.seen
+        done = self.last.finished_fleets == self.last.fleet_count
+        left = "done" if done else format_seconds(max(0.0, self.last.seconds_left - passed))
+        return titles, (
+            f"{self.last.finished_fleets}/{self.last.fleet_count}",
+            f"{self.last.finished_runs:,}/{self.last.run_count:,}",
+            f"{self.last.memorized_runs:,}",
+            format_seconds(self.last.seconds + (0.0 if done else passed)),
+            left,
+        )
+
+
+def _join_axes(arguments: list[str]) -> list[str]:
+    """Several --over become one, so that every axis may have its own."""
+    axes, rest, taking = [], [], False
+    for argument in arguments:
+        if argument == "--over":
+            taking = True
+        elif argument.startswith("--over="):
+            axes.append(argument.removeprefix("--over="))
+            taking = False
+        elif taking and not argument.startswith("-"):
+            axes.append(argument)
+        else:
+            taking = False
+            rest.append(argument)
+    return [*rest, "--over", *axes] if axes else rest
+
+
+def _drawn_axes(options: SweepOptions, names: list[str]) -> tuple[str, str]:
+    chosen = [name.replace("-", "_") for name in (options.x, options.y)]
+    for name in filter(None, chosen):
+        if name not in names:
+            raise unknown_name(f"{name!r} is no axis of this sweep", name, names, otherwise="see --over")
+    free = [name for name in names if name not in chosen]
+    x, y = [name or (free.pop(0) if free else "") for name in chosen]
+    if options.out and (not x or not y):
+        raise InputError("A phase diagram has two axes; give a second --over, or several worlds.")
+    return x, y
+
+
+def _read_value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,102 @@
+"""What a sweep keeps of a fleet: one row of measurements per run."""
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from geomem.geometry.nulls import draw_permutations
+from geomem.geometry.reading import can_tell, read_shells
+from geomem.geometry.recall import loss_floor
+from geomem.geometry.similarity import cosine_similarity, graph_shells, permuted_shell_means, shell_means
+from geomem.measure import measure_snapshots
+from geomem.memorize import directed_pairs, limit_threads
+from geomem.models.configuration import Node2Vec
+from geomem.sweep.grid import Fleet
+from geomem.training.fleet import train_fleet
+from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.tasks import edge_examples
+
+READING_PERMUTATIONS = 199
+"""Permutations behind a run's reading: enough for its level of 5 %."""
+
+MEASUREMENTS = {
+    "loss": pl.Float64,
+    "excess_loss": pl.Float64,
+    "associative_accuracy": pl.Float64,
+    "geometric_level": pl.Float64,
+    "geometric_level_peak": pl.Float64,
+    "fiedler_alignment": pl.Float64,
+    "neighbour_cosine": pl.Float64,
+    "second_neighbour_cosine": pl.Float64,
+    "reading": pl.String,
+}
+"""What is measured of every run after its last step; the peak is over all rows of the metrics."""
+
+
+def train_and_measure(fleet: Fleet) -> pl.DataFrame:
+    """Train a fleet on one thread and measure every run: the axes' values, the seed, the `MEASUREMENTS`."""
+    examples = edge_examples(fleet.graph, fleet.task)
+    with limit_threads(1):
+        trained = train_fleet(
+            fleet.model,
+            examples,
+            directed_pairs(fleet.graph, fleet.task),
+            fleet.graph.node_count,
+            fleet.runs,
+            fleet.training,
+        )
+    embeddings = trained.snapshots[-1]
+    curves = measure_snapshots(embeddings[None], fleet.graph)
+    nothing = np.full(len(fleet.runs), np.nan)
+    weights = examples.fact_weights
+    if isinstance(fleet.model, Node2Vec):  # whose loss is a mean over nodes
+        totals = np.bincount(examples.fact_examples, weights=weights)
+        weights = weights / (totals[examples.fact_examples] * examples.example_count)
+    loss, level = trained.metrics["loss"][-1], trained.metrics["geometric_level"]
+    measured = {
+        "loss": loss,
+        "excess_loss": loss - loss_floor(examples.fact_examples, weights),
+        "associative_accuracy": trained.metrics["associative_accuracy"][-1],
+        "geometric_level": level[-1],
+        "geometric_level_peak": np.fmax.reduce(level, axis=0),
+        "fiedler_alignment": curves.get("fiedler_alignment", nothing[None])[0],
+        "neighbour_cosine": curves["geometric_level"][0],
+        "second_neighbour_cosine": curves.get("second_neighbour_cosine", nothing[None])[0],
+        "reading": read_runs(embeddings.astype(np.float64), fleet.graph),
+    }
+    columns = {name: [cell[name] for cell in fleet.cells] for name in fleet.cells[0]}
+    return pl.DataFrame(columns | {"seed": [run.seed for run in fleet.runs]} | measured)
+
+
+def read_runs(embeddings: Float[np.ndarray, "run node width"], graph: Graph) -> list[str | None]:
+    """The word of `READINGS` for every run's embedding; None where a number is NaN or infinite.
+
+    >>> from geomem.worlds.families import cycle
+    >>> angles = 2 * np.pi * np.arange(15) / 15
+    >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> read_runs(np.stack([circle, circle * np.nan]), cycle(15))
+    ['geometric', None]
+    """
+    shells = graph_shells(distance_matrix(graph))
+    permutations = draw_permutations(READING_PERMUTATIONS, graph.node_count)
+    tellable = can_tell(shells, graph.node_count, permutations)
+    words: list[str | None] = []
+    for embedding in embeddings:
+        if not np.isfinite(embedding).all():
+            words.append(None)
+            continue
+        cosines = cosine_similarity(embedding)
+        means = shell_means(cosines[shells.first, shells.second], shells)
+        null = permuted_shell_means(cosines, shells, permutations)
+        zero = not np.any(embedding)
+        words.append(read_shells(means, null, shells, zero=zero, tellable=tellable).word)
+    return words
+
+
+def is_memorized(table: pl.DataFrame) -> pl.Series:
+    """Whether each run recalls every fact: its associative accuracy is 1.
+
+    >>> is_memorized(pl.DataFrame({"associative_accuracy": [1.0, 0.97]})).to_list()
+    [True, False]
+    """
+    return table["associative_accuracy"] == 1.0

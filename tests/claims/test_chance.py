@@ -1,0 +1,69 @@
+"""What embeddings know beyond chance, on memories that are made up and on random ones."""
+
+import numpy as np
+import pytest
+
+from geomem.claims.chance import (
+    above_chance,
+    alignment_curve,
+    contrast,
+    find_structure,
+    first_step_structured,
+    structured,
+)
+from geomem.claims.claim import FleetRequest
+from geomem.claims.evidence import imagine_fleet
+from geomem.claims.tiny_graphs import FULL, GRAPHS, SETTINGS
+from geomem.geometry.alignment import bottom_energy, low_energy
+from geomem.models.configuration import Bilinear, check_model
+from geomem.training.configuration import Training, check_training
+
+
+def request(graph: str, width: int = 64) -> FleetRequest:
+    return FleetRequest("x", GRAPHS[graph], Bilinear(width=width), Training(steps=200), (0, 1, 2))
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_structure_is_found_in_geometry_and_zigzag_alone(graph):
+    found = {
+        memory: structured(imagine_fleet(request(graph), memory))
+        for memory in ("geometric", "zig-zag", "associative", "untrained")
+    }
+    assert found["geometric"].all()
+    assert found["zig-zag"].all()
+    assert not found["associative"].any()
+    assert not found["untrained"].any()
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_random_embeddings_are_structured_no_more_often_than_the_level_says(graph):
+    noise = np.random.default_rng(1).normal(size=(200, GRAPHS[graph].node_count, 32))
+    assert find_structure(noise, GRAPHS[graph]).mean() <= 0.08
+
+
+def test_the_first_structured_step_is_a_snapshot_or_never():
+    learned = imagine_fleet(request("cycle"), "geometric")
+    first = first_step_structured(learned)
+    assert np.isin(first, learned.snapshot_steps).all()
+    assert ((first > 0) & (first <= 25)).all()
+    assert np.isinf(first_step_structured(imagine_fleet(request("cycle"), "associative"))).all()
+
+
+def test_contrast_and_energies_tell_the_ends_of_the_spectrum_apart():
+    geometric, zigzag = (imagine_fleet(request("grid"), memory) for memory in ("geometric", "zig-zag"))
+    assert above_chance(geometric, low_energy).all()
+    assert not above_chance(geometric, bottom_energy).any()
+    assert above_chance(zigzag, bottom_energy).all()
+    assert not above_chance(zigzag, low_energy).any()
+    assert contrast(geometric).shape == (3,)
+    assert (alignment_curve(geometric)[-1] > 0.9).all()
+
+
+def test_settings_can_be_trained_and_full_ones_replace_quick_ones():
+    assert FULL.keys() <= SETTINGS.keys()
+    for setting in (*SETTINGS.values(), *FULL.values()):
+        check_model(setting.model)
+        check_training(setting.training)
+    for key, full in FULL.items():
+        assert full.training.steps >= SETTINGS[key].training.steps
+        assert full.model.width >= SETTINGS[key].model.width

@@ -1,0 +1,172 @@
+"""Sweeps: the grid, a cell equal to the same run alone, resuming, cache hits, and what is refused."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from geomem.errors import InputError
+from geomem.measure import measure_fleet
+from geomem.memorize import memorize
+from geomem.models.configuration import Bilinear, Node2Vec, Transformer
+from geomem.sweep import MEASUREMENTS, running, sweep
+from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
+from geomem.sweep.measured import READING_PERMUTATIONS, read_runs, train_and_measure
+from geomem.training.configuration import Training
+from geomem.worlds.families import cycle, path_star
+from geomem.worlds.tasks import EdgeMemorization
+
+SHORT = Training(steps=60, metric_every=10)
+AXES = {"learning_rate": [0.003, 0.03], "weight_decay": [0.0, 1.0]}
+
+
+def test_a_cell_is_the_run_that_memorize_trains(tmp_path):
+    world = path_star()
+    model = Transformer(width=16)
+    found = sweep(
+        world, model, axes=AXES, training=SHORT, seeds=[0, 5], directory=tmp_path, processes=1
+    ).table
+    assert len(found) == 8
+    for rate, decay in [(0.003, 1.0), (0.03, 0.0)]:
+        training = Training(steps=60, metric_every=10, learning_rate=rate, weight_decay=decay)
+        alone = memorize(world, model=model, training=training, seeds=[0, 5], directory=tmp_path / "runs")
+        portrait = measure_fleet(alone, permutations=READING_PERMUTATIONS)
+        cell = found.filter(learning_rate=rate, weight_decay=decay).sort("seed")
+        assert cell["seed"].to_list() == [0, 5]
+        for name in ("loss", "excess_loss", "associative_accuracy", "geometric_level", "fiedler_alignment"):
+            assert cell[name].to_numpy() == pytest.approx(portrait[name].values, abs=2e-4), name
+        second = portrait["second_neighbour_cosine"].values
+        assert cell["second_neighbour_cosine"].to_numpy() == pytest.approx(second, abs=2e-4)
+        assert cell["reading"].to_list() == list(portrait.readings)
+    assert (found["geometric_level_peak"] >= found["geometric_level"]).all()
+
+
+def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path, monkeypatch):
+    arguments = {"axes": {"width": [4, 6, 8]} | AXES, "training": SHORT, "processes": 1}
+    whole = sweep("cycle", Bilinear(), directory=tmp_path / "whole", **arguments)
+    trained = []
+
+    def interrupted(fleet):
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(fleet)
+        return train_and_measure(fleet)
+
+    monkeypatch.setattr(running, "train_and_measure", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 fleets are kept, and the same command goes on"):
+        sweep("cycle", Bilinear(), directory=tmp_path / "cut", **arguments)
+
+    def counted(fleet):
+        trained.append(fleet)
+        return train_and_measure(fleet)
+
+    monkeypatch.setattr(running, "train_and_measure", counted)
+    told = []
+    resumed = sweep("cycle", Bilinear(), directory=tmp_path / "cut", on_progress=told.append, **arguments)
+    assert len(trained) == 3
+    assert [progress.finished_fleets for progress in told] == [1, 2, 3]
+    assert told[-1].seconds_left == 0.0
+    assert told[-1].finished_runs == told[-1].run_count == 12
+    assert resumed.table.equals(whole.table)
+    again = sweep("cycle", Bilinear(), directory=tmp_path / "cut", **arguments)
+    assert len(trained) == 3
+    assert again.table.equals(whole.table)
+
+
+def test_processes_give_what_one_process_gives(tmp_path):
+    arguments = {"axes": {"width": [4, 6]}, "training": SHORT, "seeds": 2}
+    alone = sweep("cycle", Bilinear(), directory=tmp_path / "one", processes=1, **arguments)
+    together = sweep("cycle", Bilinear(), directory=tmp_path / "two", processes=2, **arguments)
+    assert together.table.equals(alone.table)
+
+
+def test_worlds_and_words_are_axes(tmp_path):
+    axes = {"self_edges": [False, True], "self_edge_weight": [0.5, 1.0]}
+    found = sweep(["cycle", path_star()], Node2Vec(width=8), axes=axes, training=SHORT, directory=tmp_path)
+    table = found.table
+    assert table.columns == ["world", "self_edges", "self_edge_weight", "seed", *MEASUREMENTS]
+    assert table["world"].unique(maintain_order=True).to_list() == ["cycle-15", path_star().name]
+    losses = table.filter(world="cycle-15")["loss"].to_list()
+    assert losses[0] == losses[1]  # without self-edges their weight is nothing
+    assert len(set(losses[1:])) == 3
+    assert found.path.parent == tmp_path
+
+
+def test_a_grid_is_cut_into_fleets_of_equal_shape():
+    training, task = Training(), EdgeMemorization()
+    axes = {"learning_rate": [0.1 * i for i in range(1, 34)], "width": [8, 16], "scale": [1.0, 2.0]}
+    fleets = plan_fleets([cycle()], Bilinear(), task, training, axes, (0, 1))
+    assert sum(len(fleet.runs) for fleet in fleets) == 33 * 2 * 2 * 2
+    assert max(len(fleet.runs) for fleet in fleets) <= FLEET_RUNS
+    assert {fleet.model.width for fleet in fleets} == {8, 16}
+    for fleet in fleets:
+        for run, cell in zip(fleet.runs, fleet.cells, strict=True):
+            assert list(cell) == ["world", "learning_rate", "width", "scale"]
+            assert (cell["learning_rate"], cell["scale"]) == (run.learning_rate, run.scale)
+            assert cell["width"] == fleet.model.width
+
+
+def test_a_diverged_run_is_kept_without_a_reading(tmp_path):
+    axes = {"learning_rate": [0.01, 1e30]}
+    training = Training(steps=20, optimizer="gradient-descent", schedule="constant")
+    table = sweep("cycle", Node2Vec(width=8), axes=axes, training=training, directory=tmp_path).table
+    assert table["reading"].is_null().to_list() == [False, True]
+    assert np.isnan(table["fiedler_alignment"][1])
+    assert np.isfinite(table["loss"][0])
+    assert table["associative_accuracy"][1] < 1
+
+
+def test_embeddings_of_zeros_are_collapsed():
+    assert read_runs(np.zeros((1, 15, 4)), cycle()) == ["collapsed"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"widht": [8]}, "'widht' is no axis of this model; did you mean width"),
+        ({"width": [8.5]}, "The axis width has the value 8.5; give whole numbers"),
+        ({"width": []}, "The axis width has no value"),
+        ({"width": [8, 8]}, "The axis width has two equal values"),
+        ({"learning_rate": [float("nan")]}, "The axis learning_rate has the value nan; give finite numbers"),
+        ({"learning_rate": [-1.0]}, "The axis learning_rate has the value -1.0; give finite numbers"),
+        ({"schedule": ["linear"]}, "give one of 'cosine', 'constant'"),
+        ({"self_edges": [1]}, "The axis self_edges has the value 1; give true or false"),
+        ({"width": [8, 0]}, "width is 0; give a whole number of at least 1"),
+        ({"heads": [3]}, "heads must divide width"),
+        ({"steps": [5, 0]}, "steps is 0"),
+        ({"snapshots": [5]}, "'snapshots' is no axis"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_before_anything_is_trained(axes, message, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        sweep("cycle", Transformer(), axes=axes, training=SHORT, directory=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_many_runs_and_worlds_of_one_name(tmp_path):
+    axes = {"learning_rate": list(np.linspace(1e-3, 1, 2000)), "scale": list(np.linspace(0.1, 1, 1000))}
+    with pytest.raises(InputError, match="would have 2,000,000 runs"):
+        sweep("cycle", axes=axes, directory=tmp_path)
+    with pytest.raises(InputError, match="two of one name"):
+        sweep(["cycle", cycle()], axes=AXES, directory=tmp_path)
+    with pytest.raises(InputError, match="processes is -1"):
+        sweep("cycle", axes=AXES, directory=tmp_path, processes=-1)
+
+
+def test_a_damaged_table_is_said(tmp_path):
+    arguments = {"axes": AXES, "training": SHORT, "directory": tmp_path, "processes": 1}
+    path = sweep("cycle", Bilinear(width=4), **arguments).path
+    (part,) = path.glob("fleet-*.parquet")
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"fleet-00000.parquet is damaged .*delete the directory"):
+        sweep("cycle", Bilinear(width=4), **arguments)
+    pl.DataFrame({"a": [1]}).write_parquet(part)
+    with pytest.raises(InputError, match="it is not the table of this sweep's fleet"):
+        sweep("cycle", Bilinear(width=4), **arguments)
+
+
+def test_values_take_the_types_of_their_fields():
+    found = check_axes({"learning_rate": [1], "width": [8.0]}, Bilinear(), EdgeMemorization(), Training())
+    assert found == {"learning_rate": (1.0,), "width": (8,)}
+    assert type(found["learning_rate"][0]) is float
+    assert type(found["width"][0]) is int
