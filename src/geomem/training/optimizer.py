@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +44,26 @@ def adamw_update(
     p ← p - η (m / (1 - β₁ᵗ)) / (√(v / (1 - β₂ᵗ)) + ε), with η = `factor` · the run's learning rate.
     `step` counts from 0, so t = step + 1.
     """
-    beta1, beta2 = betas
-    m, v, scratch = state.first_moment, state.second_moment, state.scratch
     decay_weights(parameters, rates, factor=factor)
-    m.lerp_(gradient, 1 - beta1)
-    v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    # √(v / c²) + ε = (√v + c ε) / c: the corrections become scalars and cost no pass over memory.
-    c = (1 - beta2 ** (step + 1)) ** 0.5
-    torch.sqrt(v, out=scratch)
-    scratch.add_(c * epsilon)
-    torch.div(m, scratch, out=scratch)
-    parameters.addcmul_(scratch, rates.learning_rates, value=-factor * c / (1 - beta1 ** (step + 1)))
+    # One pass of torch's own kernel finds the step at learning rate one; each run's rate then scales it.
+    state.scratch.zero_()
+    adamw(
+        [state.scratch],
+        [gradient],
+        [state.first_moment],
+        [state.second_moment],
+        [],
+        [torch.tensor(float(step), device=gradient.device)],
+        fused=True,
+        amsgrad=False,
+        beta1=betas[0],
+        beta2=betas[1],
+        lr=1.0,
+        weight_decay=0.0,
+        eps=epsilon,
+        maximize=False,
+    )
+    parameters.addcmul_(state.scratch, rates.learning_rates, value=factor)
 
 
 def gradient_descent_update(
