@@ -28,7 +28,7 @@ from geomem.claims.evidence import (
 from geomem.claims.modes import (
     SURVIVORS,
 )
-from geomem.claims.tiny_graphs import BOTH, GRAPHS, WITH_SELF, judge_deviation, measure_graphs, mix_evidence
+from geomem.claims.tiny_graphs import BOTH, GRAPHS, WITH_SELF, measure_graphs, mix_evidence
 from geomem.models.configuration import Node2Vec
 from geomem.training.configuration import Training
 from geomem.worlds.tasks import EdgeMemorization
@@ -146,10 +146,9 @@ def judge_alignment(evidence: Evidence) -> Judgement:
     """Whether the leading directions are the Fiedler eigenspace on every graph."""
     quantities = measure_graphs(evidence, "node2vec", "Fiedler alignment", alignment)
     star, grid, cycle, irregular = (quantity.mean for quantity in quantities)
-    return judge_deviation(
+    return judge_by_means(
         *quantities,
         holds=min(star, grid, cycle, irregular) >= 0.975,
-        deviates=min(star, grid, cycle) >= 0.975 and 0.9 <= irregular < 0.975,
         sentence=f"Fiedler alignment ends at {star:.3f} (star), {grid:.3f} (grid), {cycle:.3f} (cycle), "
         f"{irregular:.3f} (irregular).",
     )
@@ -203,20 +202,8 @@ CLAIMS: tuple[Claim, ...] = (
         "model.",
         place="Obs 4 and 5",
         conditions=CONDITIONS,
-        rule="Holds if the mean Fiedler alignment is at least .975 on every graph; deviates if so on star, "
-        "grid and cycle, and .9 to .975 on the irregular graph.",
-        expected=(
-            Expected("0.98 to 1", "replication", "section D, calibration", "at least .975"),
-            Expected(
-                "0.9 to 0.975",
-                "own measurement",
-                "docs/claims/node2vec.md",
-                "in between",
-                "Fiedler alignment, irregular",
-            ),
-        ),
-        deviation="On the irregular graph, whose second mode beyond the trivial ones survives as well, the "
-        "first direction is a mixture.",
+        rule="The mean Fiedler alignment is at least .975 on every graph.",
+        expected=(Expected("0.98 to 1", "replication", "section D, calibration", "at least .975"),),
         fleets=request_baseline,
         judge=judge_alignment,
         wrong=lambda requests: imagine_fleets(requests, "associative"),
