@@ -121,7 +121,9 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
 def page_svg(figure: Figure, *, name: str) -> str:
     """The figure as an inline SVG element: colours are the page's variables, ids begin with `name`.
 
-    >>> text = page_svg(draw_quantities([], []), name="claim-1")
+    >>> from geomem.claims.claim import measure_quantity
+    >>> level = measure_quantity("level", np.array([0.5, 0.7]))
+    >>> text = page_svg(draw_quantities([level], []), name="claim-1")
     >>> text.startswith("<svg"), "#" in text.replace("url(#claim-1", "").replace('"#claim-1', "")
     (True, False)
     """
