@@ -2,7 +2,7 @@
 
 Settings are those of the release's notebooks (tables B.3.1 to B.3.3 and B.3.6 of the paper file), except
 that self-edges count once and associative runs have no positions. Seeds are 0 to 7 (0 to 2 for the width-512
-runs of 10,000 steps), fixed before any result was seen.
+runs of 10,000 steps, 0 to 31 where only some of eight memorise), the first ones, never chosen by result.
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,8 @@ CELLS: dict[str, Cell] = {
     "transformer/star": Cell("star", BOTH, Transformer(), adamw(500, 0.01)),
     "transformer/grid": Cell("grid", BOTH, Transformer(), adamw(500, 0.01)),
     "transformer/cycle": Cell("cycle", BOTH, Transformer(), adamw(700, 0.01)),
-    "transformer/irregular": Cell("irregular", BOTH, Transformer(), adamw(2500, 0.01)),
+    # One or two seeds in eight memorise here, which of them depends on rounding: more seeds make it no lottery.
+    "transformer/irregular": Cell("irregular", BOTH, Transformer(), adamw(2500, 0.01), tuple(range(32))),
     "transformer-forward/star": Cell("star", FORWARD, Transformer(), adamw(500, 0.01)),
     "transformer-forward/grid": Cell("grid", FORWARD, Transformer(), adamw(1000, 0.01)),
     "transformer-forward/cycle": Cell("cycle", FORWARD, Transformer(), adamw(700, 0.01)),
