@@ -71,7 +71,7 @@ CELLS: dict[str, Cell] = {
     "transformer/star": Cell("star", BOTH, Transformer(), adamw(500, 0.01)),
     "transformer/grid": Cell("grid", BOTH, Transformer(), adamw(500, 0.01)),
     "transformer/cycle": Cell("cycle", BOTH, Transformer(), adamw(700, 0.01)),
-    # One or two seeds in eight memorise here, which of them depends on rounding: more seeds make it no lottery.
+    # One or two seeds in eight memorise here, and rounding decides which: more seeds make it no lottery.
     "transformer/irregular": Cell("irregular", BOTH, Transformer(), adamw(2500, 0.01), tuple(range(32))),
     "transformer-forward/star": Cell("star", FORWARD, Transformer(), adamw(500, 0.01)),
     "transformer-forward/grid": Cell("grid", FORWARD, Transformer(), adamw(1000, 0.01)),
