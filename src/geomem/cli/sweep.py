@@ -206,8 +206,9 @@ class SweepTable:
             )
             said = f"{progress.run_count:,} runs in {progress.fleet_count} fleets{kept}"
         elif not self.live:
-            titles, cells = self._columns()
-            said = ", ".join(f"{cell} {title}" for title, cell in zip(titles, cells, strict=True))
+            _, (fleets, runs, recalling, time, left) = self._columns()
+            ending = "done" if left == "done" else f"{left} left"
+            said = f"{fleets} fleets, {runs} runs, {recalling} recalling all, {time}, {ending}"
         else:
             return
         self.console.print(said, soft_wrap=True)
