@@ -60,7 +60,7 @@ class FleetDone:
 Trained = Generator[tuple[Path, str], None, None]
 """Paths of fleets as they end, each with what went wrong, or an empty text."""
 
-Event = Plan | FleetDone | Verdict
+ReproductionEvent = Plan | FleetDone | Verdict
 """What `on_event` is called with: the plan first, then fleets and verdicts as they come."""
 
 
@@ -84,7 +84,7 @@ def reproduce(
     device: str = "cpu",
     processes: int | None = None,
     claims: Iterable[Claim] | None = None,
-    on_event: Callable[[Event], None] | None = None,
+    on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Check the claims that any pattern matches (all without one); their verdicts, in the paper's order.
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from geomem.checkpoint import format_bytes
 from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict
-from geomem.claims.reproduce import Event, FleetDone, Plan
+from geomem.claims.reproduce import FleetDone, Plan, ReproductionEvent
 from geomem.cli.progress import count_of, format_seconds
 
 STYLES: dict[Status, str] = {
@@ -57,7 +57,7 @@ class ClaimTable:
         if self.live:
             self.live.stop()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: ReproductionEvent) -> None:
         """Take in the plan, a fleet that is done, or a verdict."""
         match event:
             case Plan():
