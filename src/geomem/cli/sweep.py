@@ -125,7 +125,7 @@ def run(arguments: Sequence[str]) -> int:
         )
     print(found.path)
     if options.out:
-        name = graphs.name if only_world else ", ".join(graph.name for graph in graphs)
+        name = graphs.name if only_world else f"{len(graphs)} worlds"
         title = f"{model} on {name}, {given.training.steps:,} steps"
         varied = [*axes, "seed"] if len(worlds) == 1 else [*axes, "world", "seed"]
         averaged = [axis for axis in varied if axis not in (x, y) and found.table[axis].n_unique() > 1]
