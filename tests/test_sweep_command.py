@@ -178,7 +178,13 @@ def test_bad_input_is_one_sentence(arguments, message, tmp_path, capsys, monkeyp
 def test_ctrl_c_leaves_a_sweep_that_goes_on(tmp_path):
     command = [sys.executable, "-m", "geomem", "sweep", "cycle", "--model", "bilinear", "--processes", "2"]
     command += ["--over", "width=4:11:8", "--steps", "1500", "--directory", str(tmp_path), "--seeds", "4"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    # A program started behind a shell ignores Ctrl-C, and so would what it starts.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, former)
+    with process:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("*/fleet-*.parquet")):
             assert process.poll() is None, process.communicate()[1]
