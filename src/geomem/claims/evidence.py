@@ -158,6 +158,16 @@ def imagine_fleets(
     return Evidence(fleets)
 
 
+def associative(requests: Iterable[FleetRequest]) -> Evidence:
+    """Models that recall everything with embeddings as they were drawn."""
+    return imagine_fleets(requests, "associative")
+
+
+def geometric(requests: Iterable[FleetRequest]) -> Evidence:
+    """Models whose embeddings make neighbours most alike."""
+    return imagine_fleets(requests, "geometric")
+
+
 def imagine_fleet(request: FleetRequest, memory: Memory, *, memorized_at: int | None = 0) -> FleetEvidence:
     """Measurements as a model with that memory would have given them; nothing is trained.
 

@@ -16,6 +16,7 @@ from geomem.claims.claim import (
 from geomem.claims.evidence import (
     Evidence,
     alignment,
+    associative,
     final,
     imagine_fleets,
     memorized,
@@ -47,11 +48,6 @@ from geomem.geometry.alignment import low_energy
 from geomem.geometry.spectrum import laplacian_spectrum
 
 EVERY_GRAPH = tuple(GRAPHS)
-
-
-def associative(requests) -> Evidence:
-    """Models that recall everything with embeddings as they were drawn."""
-    return imagine_fleets(requests, "associative")
 
 
 def judge_structure(name: str) -> Callable[[Evidence], Judgement]:

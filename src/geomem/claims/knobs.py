@@ -18,7 +18,14 @@ from geomem.claims.claim import (
     judge_by_means,
     measure_quantity,
 )
-from geomem.claims.evidence import Evidence, FleetEvidence, alignment, imagine_fleets, shells
+from geomem.claims.evidence import (
+    Evidence,
+    FleetEvidence,
+    alignment,
+    associative,
+    geometric,
+    shells,
+)
 from geomem.claims.tiny_graphs import GRAPHS, judge_deviation, list_means, mix_evidence, request_fleets
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
 from geomem.worlds.tasks import directed_facts
@@ -127,16 +134,6 @@ def judge_width(evidence: Evidence) -> Judgement:
         sentence=f"At 30 times more dimensions than nodes the contrast of cosines is "
         f"{list_means(quantities)}.",
     )
-
-
-def associative(requests) -> Evidence:
-    """Embeddings as they were drawn."""
-    return imagine_fleets(requests, "associative")
-
-
-def geometric(requests) -> Evidence:
-    """Embeddings in which neighbours are most alike."""
-    return imagine_fleets(requests, "geometric")
 
 
 def imagine_opposite(requests: tuple[FleetRequest, ...]) -> Evidence:

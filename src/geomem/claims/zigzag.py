@@ -15,7 +15,7 @@ from geomem.claims.claim import (
     judge_by_means,
     measure_quantity,
 )
-from geomem.claims.evidence import Evidence, FleetEvidence, imagine_fleets, shells
+from geomem.claims.evidence import Evidence, FleetEvidence, geometric, imagine_fleets, shells
 from geomem.claims.tiny_graphs import GRAPHS, list_means, measure_graphs, mix_evidence, request_fleets
 from geomem.geometry.alignment import bottom_energy
 from geomem.geometry.similarity import cosine_similarity
@@ -136,11 +136,6 @@ def judge_bottom(evidence: Evidence) -> Judgement:
 def bottom_share(fleet: FleetEvidence) -> np.ndarray:
     """Share of the energy on the three lowest modes of -L, [run]."""
     return np.atleast_1d(bottom_energy(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
-
-
-def geometric(requests) -> Evidence:
-    """Embeddings in which neighbours are most alike."""
-    return imagine_fleets(requests, "geometric")
 
 
 def zigzag(requests) -> Evidence:

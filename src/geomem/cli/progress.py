@@ -1,12 +1,13 @@
 """What a person sees while fleets train: one live table, or plain lines where there is no terminal."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -31,23 +32,27 @@ class _Row:
     line_written: float = 0.0
 
 
-class FleetTable:
-    """A table on standard error with a row per fleet; `show` is the `on_progress` of `memorize`.
+AnyTable = TypeVar("AnyTable", bound="LiveTable")
 
-    Use it as a context: `with FleetTable() as table: memorize(..., on_progress=table.show)`. When `quiet`, it
-    says nothing.
-    """
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+class LiveTable(ABC):
+    """A table on standard error, redrawn while its context lasts; `live` is None if quiet or no terminal."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None, refresh_per_second: int = 4):
         self.console = console or Console(stderr=True, highlight=False)
         self.quiet = quiet
-        self.rows: list[_Row] = []
-        live = self.console.is_terminal and not quiet
+        shown = self.console.is_terminal and not quiet
         self.live = (
-            Live(console=self.console, get_renderable=self.render, refresh_per_second=8) if live else None
+            Live(console=self.console, get_renderable=self.render, refresh_per_second=refresh_per_second)
+            if shown
+            else None
         )
 
-    def __enter__(self) -> "FleetTable":
+    @abstractmethod
+    def render(self) -> RenderableType:
+        """What is drawn now."""
+
+    def __enter__(self: AnyTable) -> AnyTable:
         if self.live:
             self.live.start()
         return self
@@ -57,6 +62,18 @@ class FleetTable:
     ) -> None:
         if self.live:
             self.live.stop()
+
+
+class FleetTable(LiveTable):
+    """A table on standard error with a row per fleet; `show` is the `on_progress` of `memorize`.
+
+    Use it as a context: `with FleetTable() as table: memorize(..., on_progress=table.show)`. When `quiet`, it
+    says nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+        self.rows: list[_Row] = []
+        super().__init__(quiet=quiet, console=console, refresh_per_second=8)
 
     def show(self, event: "Event") -> None:
         """Take in an announcement or the progress of the fleet announced last."""

@@ -5,18 +5,16 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import option_names, parse_options
-from geomem.cli.progress import format_seconds
+from geomem.cli.progress import LiveTable, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS
 from geomem.worlds.catalogue import WORLDS
@@ -171,29 +169,13 @@ def read_axis(text: str) -> tuple[str, list[Any]]:
     return name, found
 
 
-class SweepTable:
+class SweepTable(LiveTable):
     """One live line on standard error for a sweep, or plain lines where there is no terminal."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None):
-        self.console = console or Console(stderr=True, highlight=False)
-        self.quiet = quiet
         self.last: SweepProgress | None = None
         self.seen = monotonic()
-        live = self.console.is_terminal and not quiet
-        self.live = (
-            Live(console=self.console, get_renderable=self.render, refresh_per_second=4) if live else None
-        )
-
-    def __enter__(self) -> "SweepTable":
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live:
-            self.live.stop()
+        super().__init__(quiet=quiet, console=console)
 
     def show(self, progress: "SweepProgress") -> None:
         """Take in where the sweep stands."""

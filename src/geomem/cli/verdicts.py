@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite
 from time import monotonic
-from types import TracebackType
 
 from rich.console import Console
-from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +13,7 @@ from rich.text import Text
 from geomem.checkpoint import format_bytes
 from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict
 from geomem.claims.reproduce import FleetDone, Plan, ReproductionEvent
-from geomem.cli.progress import count_of, format_seconds
+from geomem.cli.progress import LiveTable, count_of, format_seconds
 
 STYLES: dict[Status, str] = {
     "reproduced": "green",
@@ -28,7 +26,7 @@ LINE_SECONDS = 10.0
 """Without a terminal, a line about fleets at most this often."""
 
 
-class ClaimTable:
+class ClaimTable(LiveTable):
     """A line per claim on standard error: what it waits for, then its verdict.
 
     `show` is the `on_event` of `reproduce`; use it as a context. Where there is no terminal, verdicts are
@@ -36,26 +34,13 @@ class ClaimTable:
     """
 
     def __init__(self, *, console: Console | None = None):
-        self.console = console or Console(stderr=True, highlight=False)
         self.plan: Plan | None = None
         self.fleets: FleetDone | None = None
         self.waiting: dict[str, int] = {}
         self.verdicts: dict[str, Verdict] = {}
         self.began = monotonic()
         self.line_written = 0.0
-        terminal = self.console.is_terminal
-        self.live = Live(console=self.console, get_renderable=self.render) if terminal else None
-
-    def __enter__(self) -> "ClaimTable":
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.live:
-            self.live.stop()
+        super().__init__(console=console)
 
     def show(self, event: ReproductionEvent) -> None:
         """Take in the plan, a fleet that is done, or a verdict."""
