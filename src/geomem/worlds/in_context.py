@@ -1,0 +1,103 @@
+"""Path finding in context: every prompt shows a fresh small path-star and asks for one path of it."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from geomem.errors import InputError
+from geomem.worlds.path_finding import PathRows, Target, answer_rows
+from geomem.worlds.vocabulary import Vocabulary
+
+PROMPT_STREAM = 2
+"""Second number of the seed that draws prompts."""
+
+
+@dataclass(frozen=True)
+class InContextPathFinding:
+    """Name the path to a leaf of a path-star that the prompt lists, edge by edge (arXiv 2510.26745, B.2)."""
+
+    arms: int = 2
+    length: int = 5
+    """Nodes of an arm, the root included."""
+    node_tokens: int = 50
+    """Tokens that the nodes of a prompt are drawn from, without repetition."""
+    target: Target = "path"
+    """What is asked for: the path from the root, the node after the root alone, the path from the leaf, or
+    the path with every token of it hidden from the input."""
+
+
+def check_in_context(task: InContextPathFinding) -> None:
+    """Raise `InputError` if no prompt can be made: no arms, too short, fewer tokens than nodes.
+
+    >>> check_in_context(InContextPathFinding(arms=20, length=5, node_tokens=50))
+    Traceback (most recent call last):
+    geomem.errors.InputError: A path-star of 20 arms and length 5 has 81 nodes but node_tokens is 50; give \
+node_tokens of at least 81.
+    """
+    for name, least in (("arms", 1), ("length", 2)):
+        if getattr(task, name) < least:
+            raise InputError(f"{name} was {getattr(task, name)}; give {least} or more.")
+    nodes = node_count(task)
+    if task.node_tokens < nodes:
+        raise InputError(
+            f"A path-star of {task.arms} arms and length {task.length} has {nodes} nodes but node_tokens is "
+            f"{task.node_tokens}; give node_tokens of at least {nodes}."
+        )
+    if task.target not in (known := get_args(Target)):
+        raise InputError(f"target is {task.target!r}; give one of {', '.join(map(repr, known))}.")
+
+
+def node_count(task: InContextPathFinding) -> int:
+    """Nodes of the path-star in every prompt: d (l - 1) + 1 for d arms of length l.
+
+    >>> node_count(InContextPathFinding(arms=2, length=5))
+    9
+    """
+    return task.arms * (task.length - 1) + 1
+
+
+def in_context_vocabulary(task: InContextPathFinding) -> Vocabulary:
+    """The vocabulary of all prompts: `node_tokens` nodes named by their number, then the special tokens.
+
+    >>> in_context_vocabulary(InContextPathFinding()).size
+    59
+    """
+    return Vocabulary(tuple(str(node) for node in range(task.node_tokens)))
+
+
+def in_context_rows(task: InContextPathFinding, count: int, *, seed: int, step: int) -> PathRows:
+    """Fresh prompts `u v | u v | ... u v / root leaf [PAUSE]` with their answers; the same for the same step.
+
+    Edges are in random order, each directed away from the root, as in the data of Bachmann and Nagarajan
+    (2024, repository Next-Token-Failures); the release gives its "=" the id of `[PAUSE]`. Training takes the
+    steps from 1 on, so that step 0 is left for prompts to test with.
+
+    Raises `InputError` as `check_in_context` does.
+
+    >>> task = InContextPathFinding(arms=2, length=3, node_tokens=5)
+    >>> rows = in_context_rows(task, 1, seed=0, step=0)
+    >>> " ".join(in_context_vocabulary(task).text(token) for token in rows.inputs[0])
+    '2 1 | 4 0 | 0 3 | 4 2 / 4 1 [PAUSE] 4 2'
+    >>> rows.targets.tolist(), rows.first_read
+    ([[4, 2, 1]], 14)
+    """
+    check_in_context(task)
+    vocabulary = in_context_vocabulary(task)
+    generator = np.random.default_rng([seed, PROMPT_STREAM, step])
+    nodes = node_count(task)
+    # Node 0 is the root and nodes 1 + a (l - 1) ... are those of arm a; every prompt names them anew.
+    names = generator.permuted(np.tile(np.arange(task.node_tokens), (count, 1)), axis=1)[:, :nodes]
+    arms = 1 + np.arange(nodes - 1).reshape(task.arms, task.length - 1)
+    tails = np.concatenate([np.zeros((task.arms, 1), dtype=np.int64), arms[:, :-1]], axis=1).ravel()
+    edges = generator.permuted(np.tile(np.arange(nodes - 1), (count, 1)), axis=1)
+    prefixes = np.full((count, 3 * (nodes - 1) + 3), vocabulary.token("|"), dtype=np.int64)
+    listed = prefixes[:, : 3 * (nodes - 1)]
+    listed[:, 0::3] = np.take_along_axis(names, tails[edges], axis=1)
+    listed[:, 1::3] = np.take_along_axis(names, 1 + edges, axis=1)
+    listed[:, -1] = vocabulary.token("/")
+    # Names and order are random: the first arm is as good a goal as one drawn.
+    paths = names[:, : task.length]
+    prefixes[:, -3], prefixes[:, -2] = paths[:, 0], paths[:, -1]
+    prefixes[:, -1] = vocabulary.token("[PAUSE]")
+    return answer_rows(prefixes, paths, task.target, hidden=vocabulary.token("$"))
