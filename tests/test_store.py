@@ -87,7 +87,7 @@ def written(tmp_path):
 
 def sign_again(path):
     """Make `DONE` agree with the files, as a forger would: then only the contents can give a file away."""
-    write_json(path / DONE, {name: store._fingerprint(path / name) for name in FILES})
+    write_json(path / DONE, {name: store.fingerprint(path / name) for name in FILES})
 
 
 def test_what_is_written_is_read_back(written):

@@ -29,11 +29,15 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
 
 
+class RunLocked(InputError):
+    """Another process holds the run directory; waiting helps."""
+
+
 @contextmanager
 def locked_run(path: Path) -> Iterator[None]:
     """Hold a run directory for this process; the lock ends with the process, however that ends.
 
-    Raises `InputError` if another process holds it, or if the directory cannot be made.
+    Raises `RunLocked` if another process holds it, `InputError` if the directory cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ def locked_run(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(
+            raise RunLocked(
                 f"Another process is training {path} now; wait until it ends and run the same command again."
             ) from error
         yield

@@ -192,7 +192,7 @@ def write_fleet(
     arrays = {"steps": np.asarray(snapshot_steps, dtype=np.int64), "embeddings": snapshots}
     arrays |= {} if recalled is None else {"recalled": recalled.astype(np.uint8)}
     write_arrays(path / SNAPSHOTS, arrays, described)
-    write_json(path / DONE, {name: _fingerprint(path / name) for name in FILES})
+    write_json(path / DONE, {name: fingerprint(path / name) for name in FILES})
     return read_fleet(path)
 
 
@@ -223,7 +223,8 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, as `DONE` lists them."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -254,7 +255,7 @@ def read_fleet(path: str | os.PathLike[str]) -> StoredFleet:
         raise InputError(
             f"The run {path} is unfinished (no {DONE} in it); run the same command again to finish it."
         )
-    _check_fingerprints(path)
+    check_fingerprints(path, FILES)
     manifest = read_json(path / MANIFEST)
     configuration, seeds = _check_manifest(path / MANIFEST, manifest)
     try:
@@ -360,17 +361,18 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-def _check_fingerprints(path: Path) -> None:
+def check_fingerprints(path: Path, files: Sequence[str]) -> None:
+    """Raise `InputError` unless a finished directory's files are those its `DONE` lists."""
     fingerprints = read_json(path / DONE)
-    if not isinstance(fingerprints, dict) or not fingerprints.keys() >= set(FILES):
+    if not isinstance(fingerprints, dict) or not fingerprints.keys() >= set(files):
         raise damaged(path / DONE, "it does not list the run's files")
-    for name in FILES:
+    for name in files:
         check_file(path / name)
         expected = fingerprints[name] if isinstance(fingerprints[name], dict) else {}
         size = (path / name).stat().st_size
         if size != expected.get("bytes"):
             raise damaged(path / name, f"{size} bytes, written were {expected.get('bytes')}")
-        if _fingerprint(path / name) != expected:
+        if fingerprint(path / name) != expected:
             raise damaged(path / name, "its content changed after it was written")
 
 
