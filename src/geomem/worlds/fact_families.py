@@ -144,7 +144,7 @@ def _table(name: str, answers: Int[np.ndarray, "subject relation"], objects: int
     subjects, relations = answers.shape
     ids = np.indices(answers.shape).reshape(2, -1)
     facts = np.stack([*ids, answers.ravel()], axis=1)
-    labels = (_numbered(*kind) for kind in (("s", subjects), ("r", relations), ("o", objects)))
+    labels = _numbered("s", subjects), _numbered("r", relations), _numbered("o", objects)
     return FactTable(name, *labels, facts)
 
 
