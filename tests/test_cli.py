@@ -24,7 +24,7 @@ from geomem.memorize import Announcement, memorize
 from geomem.models.configuration import MODELS, Bilinear, Node2Vec
 from geomem.store import read_fleet
 from geomem.training.configuration import Training, default_training
-from geomem.training.fleet import Progress
+from geomem.training.loop import Progress
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.families import cycle, path_star
 from handmade_fleets import make_fleet

@@ -19,7 +19,7 @@ from geomem.memorize import Announcement, available_memory, memorize
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
 from geomem.plan import find_model
 from geomem.store import DONE, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
-from geomem.training import fleet as fleet_module
+from geomem.training import loop as loop_module
 from geomem.training.configuration import Training
 from geomem.worlds.families import cycle
 from geomem.worlds.tasks import EdgeMemorization
@@ -141,7 +141,7 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, monkeypatch, model):
         )
 
     whole = train(tmp_path / "whole")
-    monkeypatch.setattr(fleet_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(module, "CHECKPOINT_SHARE", 0)
 
     def interrupt(event):
@@ -204,7 +204,7 @@ def test_a_run_interrupted_before_its_first_checkpoint_says_so(tmp_path):
 def test_a_checkpoint_of_other_contents_is_refused(tmp_path, monkeypatch):
     from safetensors.numpy import load_file, save_file
 
-    monkeypatch.setattr(fleet_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
 
     def interrupt(event):
         if getattr(event, "step", 0) == 20:
@@ -291,9 +291,9 @@ def test_the_disk_estimate_covers_what_is_written(tmp_path):
 
 KILLED = """
 import sys
-import geomem.training.fleet
+import geomem.training.loop
 from geomem.cli import main
-geomem.training.fleet.CHECKPOINT_SECONDS = 0.0
+geomem.training.loop.CHECKPOINT_SECONDS = 0.0
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -45,7 +45,8 @@ from geomem.store import (
     write_json,
 )
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import FleetState, Progress, state_from_arrays, state_to_arrays, train_fleet
+from geomem.training.fleet import train_fleet
+from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
 from geomem.worlds.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 

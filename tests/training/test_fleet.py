@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import geomem.training.fleet as fleet_module
+import geomem.training.loop as loop_module
 from geomem.errors import InputError
 from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
 from geomem.models.model import initialize_parameters, trainable_names
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import FleetState, state_from_arrays, state_to_arrays, train_fleet
+from geomem.training.fleet import train_fleet
+from geomem.training.loop import FleetState, state_from_arrays, state_to_arrays
 from geomem.training.metrics import METRICS
 from geomem.worlds.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
@@ -83,7 +84,7 @@ def test_a_run_in_a_fleet_equals_the_run_alone(model, runs, place):
 @pytest.mark.parametrize("optimizer", ["adamw", "gradient-descent"])
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, monkeypatch):
-    monkeypatch.setattr(fleet_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
     training = dataclasses.replace(SHORT, optimizer=optimizer)
     whole = train(model, training=training)
     for last in (1, 5, 7, training.steps):

@@ -16,7 +16,7 @@ from geomem.checkpoint import format_bytes
 
 if TYPE_CHECKING:
     from geomem.memorize import Announcement, Event
-    from geomem.training.fleet import Progress
+    from geomem.training.loop import Progress
 
 LINE_SECONDS = 10.0
 """Without a terminal, a line of progress at most this often."""
