@@ -39,6 +39,7 @@ NEVER_TORCH = {
     "models/parameters.py",
     "training/__init__.py",
     "training/configuration.py",
+    "training/path_configuration.py",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
