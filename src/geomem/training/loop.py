@@ -162,6 +162,7 @@ def train_problem(
     on_checkpoint: Callable[[FleetState], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     enough: Callable[[Row], bool] | None = None,
+    betas: tuple[float, float] = (0.9, 0.999),
 ) -> Curves:
     """Train the problem's buffer in place, and return what was written down.
 
@@ -171,9 +172,9 @@ def train_problem(
     is asked after every step: on a yes a last checkpoint is given out and `KeyboardInterrupt` raised.
     `enough` is asked at every row of the metrics: once it says yes, the training ends with that row, which
     then is the last snapshot too. Peak learning rate and weight decay are those of `runs`; `training` gives
-    the schedule, and its steps are the most that are taken.
+    the schedule, and its steps are the most that are taken; `betas` are AdamW's.
     """
-    update, remembered = _make_update(problem, runs, training, state)
+    update, remembered = _make_update(problem, runs, training, state, betas)
     record = _Record.resume(state) if state else _Record([], [], [], [])
     metric_rows, snapshot_rows = set(metric_steps(training).tolist()), set(snapshot_steps(training).tolist())
     first = state.step if state else 0
@@ -230,7 +231,11 @@ def train_problem(
 
 
 def _make_update(
-    problem: Problem, runs: Sequence[RunSettings], training: Training, state: FleetState | None
+    problem: Problem,
+    runs: Sequence[RunSettings],
+    training: Training,
+    state: FleetState | None,
+    betas: tuple[float, float],
 ) -> tuple[Callable[[int], None], dict[str, Tensor]]:
     """The optimizer's step over the buffers, and the tensors it remembers between steps."""
     flat, gradient = problem.flat, problem.gradient
@@ -253,7 +258,11 @@ def _make_update(
         for name in ("first_moment", "second_moment")
     }
     adam = AdamState(**remembered, scratch=torch.empty_like(flat))
-    return lambda step: adamw_update(flat, gradient, adam, rates, step=step, factor=factors[step]), remembered
+
+    def update(step: int) -> None:
+        adamw_update(flat, gradient, adam, rates, step=step, factor=factors[step], betas=betas)
+
+    return update, remembered
 
 
 @dataclass(frozen=True, eq=False)
