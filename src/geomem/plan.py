@@ -14,15 +14,21 @@ from geomem.models.configuration import MODELS, Model, check_model
 from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.store import run_path, safe_name
 from geomem.training.configuration import Training, check_training, default_training
+from geomem.training.path_configuration import PathTraining
 from geomem.worlds.find import find_world
 from geomem.worlds.graph import Graph
+from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.path_finding import PathFinding
 from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
 SINGLE_THREAD_FLOPS = 1e8
 """Steps with less arithmetic run on one thread: waking others costs more than they do, on a busy machine ten
 times more, and the result does not depend on the number of cores."""
 
-Configuration = TypeVar("Configuration", bound=Model | Training | EdgeMemorization)
+Configuration = TypeVar(
+    "Configuration",
+    bound=Model | Training | EdgeMemorization | PathFinding | InContextPathFinding | PathTraining,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +79,7 @@ def plan_fleet(
     check_model(model)
     check_training(training)
     seeds = check_seeds(seeds)
-    _check_device(device)
+    check_device(device)
     examples = edge_examples(graph, task)
     kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
     configuration = {
@@ -154,7 +160,11 @@ def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return found
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise `InputError` unless torch can compute there.
+
+    >>> check_device("cpu")
+    """
     try:
         kind = torch.device(device).type
     except RuntimeError:

@@ -12,6 +12,7 @@ from geomem.errors import InputError
 from geomem.worlds.in_context import (
     InContextPathFinding,
     check_in_context,
+    in_context_graph,
     in_context_rows,
     in_context_vocabulary,
     node_count,
@@ -46,7 +47,7 @@ def test_every_prompt_is_a_path_star_whose_answer_is_right(task, seed, step):
     for prefix, given_tokens, asked in zip(
         rows.prefixes.tolist(), rows.inputs.tolist(), rows.targets.tolist(), strict=True
     ):
-        edges, root, goal = read_prompt(task, prefix)
+        edges, root, _ = read_prompt(task, prefix)
         star = networkx.DiGraph(edges)
         assert star.number_of_edges() == len(edges) == task.arms * (task.length - 1)
         assert star.number_of_nodes() == node_count(task)
@@ -76,6 +77,7 @@ def test_prompts_depend_on_seed_and_step_alone():
     task = InContextPathFinding()
     rows = in_context_rows(task, 50, seed=3, step=7)
     assert (rows.inputs == in_context_rows(task, 50, seed=3, step=7).inputs).all()
+    assert (rows.inputs[:20] == in_context_rows(task, 20, seed=3, step=7).inputs).all()
     for seed, step in [(3, 8), (4, 7), (7, 3)]:
         assert (rows.inputs != in_context_rows(task, 50, seed=seed, step=step).inputs).any(axis=1).all()
     assert len(np.unique(rows.inputs, axis=0)) == 50
@@ -114,3 +116,12 @@ def test_tasks_that_cannot_be_meant(change, complaint):
     for use in (lambda: check_in_context(task), lambda: in_context_rows(task, 1, seed=0, step=0)):
         with pytest.raises(InputError, match=complaint):
             use()
+
+
+@given(TASKS, st.integers(0, 20))
+def test_the_world_of_a_run_directory_is_that_of_the_first_test_prompt(task, seed):
+    graph = in_context_graph(task, seed=seed)
+    edges, root, _ = read_prompt(task, in_context_rows(task, 3, seed=seed, step=0).prefixes[0].tolist())
+    assert [tuple(edge) for edge in graph.edges.tolist()] == edges
+    assert graph.root == root
+    assert graph.labels == in_context_vocabulary(task).labels

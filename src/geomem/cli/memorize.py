@@ -13,6 +13,7 @@ from geomem.cli.options import (
     parse_options,
     read_configuration,
     signature_options,
+    value_of,
 )
 from geomem.cli.progress import FleetTable
 from geomem.errors import InputError, unknown_name
@@ -80,7 +81,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     """
     arguments = list(arguments)
     world = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    path = _value_of("--config", arguments)
+    path = value_of("--config", arguments)
     configuration = read_configuration(Path(path)) if path else {}
     configured_world = configuration.pop("world", None)
     world = world or configured_world
@@ -91,7 +92,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     if world and world not in WORLDS and not Path(world).exists():
         raise unknown_world(world)
-    model = str(_value_of("--model", arguments) or configuration.get("model", FleetOptions.model))
+    model = str(value_of("--model", arguments) or configuration.get("model", FleetOptions.model))
     if model not in MODELS:
         raise unknown_name(
             f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
@@ -138,14 +139,3 @@ def _first_line(kind: type) -> str:
 
 def _values(options: Any) -> dict[str, Any]:
     return {entry.name: getattr(options, entry.name) for entry in fields(options)}
-
-
-def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """The last value given to an option, before the arguments are parsed in earnest."""
-    found = None
-    for number, argument in enumerate(arguments):
-        if argument == option and number + 1 < len(arguments):
-            found = arguments[number + 1]
-        elif argument.startswith(option + "="):
-            found = argument.removeprefix(option + "=")
-    return found

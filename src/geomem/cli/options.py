@@ -146,3 +146,18 @@ def configuration_arguments(
         else:
             arguments += [option, str(value)]
     return arguments
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """The last value given to an option, before the arguments are parsed in earnest.
+
+    >>> value_of("--model", ["cycle", "--model", "mamba", "--model=node2vec"])
+    'node2vec'
+    """
+    found = None
+    for number, argument in enumerate(arguments):
+        if argument == option and number + 1 < len(arguments):
+            found = arguments[number + 1]
+        elif argument.startswith(option + "="):
+            found = argument.removeprefix(option + "=")
+    return found

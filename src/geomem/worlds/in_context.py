@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+from jaxtyping import Int
 
 from geomem.errors import InputError
+from geomem.worlds.graph import Graph
 from geomem.worlds.path_finding import PathRows, Target, answer_rows
 from geomem.worlds.vocabulary import Vocabulary
 
-PROMPT_STREAM = 2
-"""Second number of the seed that draws prompts."""
+NAME_STREAM, ORDER_STREAM = 2, 3
+"""Second number of the seeds that draw the names of nodes and the order of edges."""
 
 
 @dataclass(frozen=True)
@@ -67,30 +69,29 @@ def in_context_vocabulary(task: InContextPathFinding) -> Vocabulary:
 
 
 def in_context_rows(task: InContextPathFinding, count: int, *, seed: int, step: int) -> PathRows:
-    """Fresh prompts `u v | u v | ... u v / root leaf [PAUSE]` with their answers; the same for the same step.
+    """Fresh prompts `u v | u v | ... u v / root leaf [PAUSE]` with their answers.
 
     Edges are in random order, each directed away from the root, as in the data of Bachmann and Nagarajan
-    (2024, repository Next-Token-Failures); the release gives its "=" the id of `[PAUSE]`. Training takes the
-    steps from 1 on, so that step 0 is left for prompts to test with.
+    (2024, repository Next-Token-Failures); the release gives its "=" the id of `[PAUSE]`. A larger count
+    continues the same prompts. Training takes the steps from 1 on: step 0 is left for prompts to test with.
 
     Raises `InputError` as `check_in_context` does.
 
     >>> task = InContextPathFinding(arms=2, length=3, node_tokens=5)
     >>> rows = in_context_rows(task, 1, seed=0, step=0)
     >>> " ".join(in_context_vocabulary(task).text(token) for token in rows.inputs[0])
-    '2 1 | 4 0 | 0 3 | 4 2 / 4 1 [PAUSE] 4 2'
+    '4 0 | 2 1 | 4 2 | 0 3 / 4 1 [PAUSE] 4 2'
     >>> rows.targets.tolist(), rows.first_read
     ([[4, 2, 1]], 14)
     """
     check_in_context(task)
     vocabulary = in_context_vocabulary(task)
-    generator = np.random.default_rng([seed, PROMPT_STREAM, step])
     nodes = node_count(task)
     # Node 0 is the root and nodes 1 + a (l - 1) ... are those of arm a; every prompt names them anew.
-    names = generator.permuted(np.tile(np.arange(task.node_tokens), (count, 1)), axis=1)[:, :nodes]
+    names = _permutations(task.node_tokens, count, [seed, NAME_STREAM, step])[:, :nodes]
     arms = 1 + np.arange(nodes - 1).reshape(task.arms, task.length - 1)
     tails = np.concatenate([np.zeros((task.arms, 1), dtype=np.int64), arms[:, :-1]], axis=1).ravel()
-    edges = generator.permuted(np.tile(np.arange(nodes - 1), (count, 1)), axis=1)
+    edges = _permutations(nodes - 1, count, [seed, ORDER_STREAM, step])
     prefixes = np.full((count, 3 * (nodes - 1) + 3), vocabulary.token("|"), dtype=np.int64)
     listed = prefixes[:, : 3 * (nodes - 1)]
     listed[:, 0::3] = np.take_along_axis(names, tails[edges], axis=1)
@@ -101,3 +102,23 @@ def in_context_rows(task: InContextPathFinding, count: int, *, seed: int, step: 
     prefixes[:, -3], prefixes[:, -2] = paths[:, 0], paths[:, -1]
     prefixes[:, -1] = vocabulary.token("[PAUSE]")
     return answer_rows(prefixes, paths, task.target, hidden=vocabulary.token("$"))
+
+
+def in_context_graph(task: InContextPathFinding, *, seed: int = 0) -> Graph:
+    """The path-star of the first test prompt, among all node tokens: the world of a run directory.
+
+    Raises `InputError` as `check_in_context` does.
+
+    >>> graph = in_context_graph(InContextPathFinding(arms=2, length=3, node_tokens=5))
+    >>> graph.name, graph.root, graph.edges.tolist()
+    ('in-context-2-3', 4, [[4, 0], [2, 1], [4, 2], [0, 3]])
+    """
+    rows = in_context_rows(task, 1, seed=seed, step=0)
+    edges = rows.prefixes[0, :-3].reshape(-1, 3)[:, :2]
+    name = f"in-context-{task.arms}-{task.length}"
+    return Graph(name, in_context_vocabulary(task).labels, edges, root=int(rows.prefixes[0, -3]))
+
+
+def _permutations(size: int, count: int, seed: list[int]) -> Int[np.ndarray, "prompt size"]:
+    """Rows 0 to size - 1, each in an order of its own."""
+    return np.random.default_rng(seed).permuted(np.tile(np.arange(size), (count, 1)), axis=1)
