@@ -47,7 +47,7 @@ def test_every_prompt_is_a_path_star_whose_answer_is_right(task, seed, step):
     for prefix, given_tokens, asked in zip(
         rows.prefixes.tolist(), rows.inputs.tolist(), rows.targets.tolist(), strict=True
     ):
-        edges, root, _ = read_prompt(task, prefix)
+        edges, root, goal = read_prompt(task, prefix)
         star = networkx.DiGraph(edges)
         assert star.number_of_edges() == len(edges) == task.arms * (task.length - 1)
         assert star.number_of_nodes() == node_count(task)
