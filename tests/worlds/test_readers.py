@@ -17,7 +17,7 @@ from scipy import sparse
 
 from geomem.errors import InputError
 from geomem.worlds import graph as graph_module
-from geomem.worlds import readers
+from geomem.worlds import readers, text_file
 from geomem.worlds.atlas import europe, read_table
 from geomem.worlds.families import erdos_renyi
 from geomem.worlds.graph import Graph
@@ -275,7 +275,7 @@ def test_bad_paths(tmp_path, monkeypatch):
     assert "There is no file" in refusal("no\0file")
     assert "directory" in refusal(tmp_path)
     assert "cannot be read" in refusal("x" * 5000)
-    monkeypatch.setattr(readers, "MAXIMUM_FILE_BYTES", 10)
+    monkeypatch.setattr(text_file, "MAXIMUM_FILE_BYTES", 10)
     assert len(read_graph(write(tmp_path, "aaaa bbbb\n")).labels) == 2
     assert "larger than 10 bytes" in refusal(write(tmp_path, "aaaa bbbbb\n"))
 

@@ -4,13 +4,12 @@ Nodes get their ids in numeric order if every label is a whole number, else in o
 that row i of an embedding matrix belongs to the label that a person expects.
 """
 
-import csv
 import itertools
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,15 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.worlds.graph import Graph, check_size, simple_graph
-
-MAXIMUM_FILE_BYTES = 2**28
-"""Largest file that is read: 256 MiB."""
-MAXIMUM_LABEL_CHARACTERS = 1000
-"""Longest label that is taken from a file."""
+from geomem.worlds.text_file import (
+    MAXIMUM_LABEL_CHARACTERS,
+    clean_label,
+    content_lines,
+    find_delimiter,
+    name_of_file,
+    read_text,
+    split_lines,
+)
 
 HEADER_PAIRS = (
     ("source", "target"),
@@ -48,8 +51,6 @@ HEADER_PAIRS = (
 )
 """Column names of the two ends of an edge, without case, blanks, hyphens and underscores."""
 
-_COMMENT = ("#", "%", "//")
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _MISSING = ("None", "nan", "<NA>", "NaT")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
@@ -87,7 +88,7 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     Columns beyond the two ends of an edge, such as weights, were left out.
     """
     path = Path(path)
-    text = _read_text(path)
+    text = read_text(path, "one edge per line")
     kind = path.suffix.lower()
     if kind == ".graphml":
         return _read_graphml(path, text)
@@ -142,52 +143,18 @@ def graph_from(value: Any, *, name: str = "graph") -> Graph:
     )
 
 
-def _read_text(path: Path) -> str:
-    """The file's text with line ends as newlines, without a byte-order mark."""
-    try:
-        if path.is_dir():
-            raise InputError(f"{path} is a directory; give a file with one edge per line.")
-        if not path.exists():
-            raise InputError(
-                f"There is no file {path}; give the path of an edge list, or the name of a world."
-            )
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a file that can.") from None
-    if len(data) > MAXIMUM_FILE_BYTES:
-        raise InputError(f"{path} is larger than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not text in UTF-8 (byte {error.start}); save it as UTF-8 text with one edge per line."
-        ) from None
-    if _CONTROL_CHARACTER.search(text):
-        raise InputError(f"{path} is a binary file; give UTF-8 text with one edge per line.")
-    if not text.strip():
-        raise InputError(f"{path} is empty; give one edge per line.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def _read_edge_list(path: Path, text: str) -> Graph:
     if text.startswith("%%MatrixMarket"):
         raise InputError(f"{path} is a MatrixMarket file; read it with scipy.io.mmread and pass the matrix.")
-    lines = text.split("\n")
-    numbers = [
-        number
-        for number, line in enumerate(lines, 1)
-        if (content := line.strip(" \t")) and not content.startswith(_COMMENT)
-    ]
+    numbers, lines = content_lines(text)
     if not numbers:
         raise InputError(
             f"{path} has only comments; give one edge per line, with a label like #1 in double quotes."
         )
-    lines = [lines[number - 1] for number in numbers]
-    delimiter = _find_delimiter(lines)
+    delimiter = find_delimiter(lines)
     if delimiter == " ":
         lines = [line.replace("\t", " ").strip(" ") for line in lines]
-    top = next(_split_lines(path, numbers, lines[:1], delimiter))
+    top = next(split_lines(path, numbers, lines[:1], delimiter))
     named = _named_columns(top) or (0, 1)
     tails, heads, wide = _read_columns(path, numbers, lines, delimiter, named)
     header = _is_header(tails, heads, by_name=_named_columns(top) is not None)
@@ -199,36 +166,7 @@ def _read_edge_list(path: Path, text: str) -> Graph:
         numbers, tails, heads = numbers[1:], tails[1:], heads[1:]
     if wide:
         notes.append("Columns beyond the two ends of an edge, such as weights, were left out.")
-    return _from_labels(_name_of(path), *_clean_labels(path, numbers, tails, heads), notes)
-
-
-def _find_delimiter(lines: Sequence[str]) -> str:
-    """The first of tab, comma, semicolon that the first line and half of all lines have, else a blank."""
-    outside = [re.sub(r'"[^"]*"', "", line) if '"' in line else line for line in lines]
-    for mark in "\t,;":
-        if mark in outside[0] and 2 * sum(mark in line for line in outside) >= len(lines):
-            return mark
-    return " "
-
-
-def _split_lines(
-    path: Path, numbers: Sequence[int], lines: Sequence[str], delimiter: str
-) -> Iterator[list[str]]:
-    """Columns of one line after the other, with quotes as in CSV; `numbers` count lines in the file."""
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    for number in numbers[: len(lines)]:
-        start = reader.line_num
-        try:
-            row = next(reader)
-            if reader.line_num != start + 1:
-                raise csv.Error("a quoted label goes on in the next line")
-        except csv.Error as error:
-            wrong = "a far too long label" if "limit" in str(error) else "a double quote out of place"
-            raise InputError(
-                f"Line {number} of {path} has {wrong}; "
-                "put a label with quotes or separators in double quotes, and double those inside."
-            ) from None
-        yield row
+    return _from_labels(name_of_file(path), *_clean_labels(path, numbers, tails, heads), notes)
 
 
 def _read_columns(
@@ -240,7 +178,7 @@ def _read_columns(
     first, second = columns
     needed = max(columns) + 1
     wide = False
-    for row in _split_lines(path, numbers, lines, delimiter):
+    for row in split_lines(path, numbers, lines, delimiter):
         if len(row) < needed:
             raise InputError(
                 f"Line {numbers[len(tails)]} of {path} has {len(row)} column{'s' if len(row) > 1 else ''}; "
@@ -284,7 +222,7 @@ def _clean_labels(
 ) -> tuple[list[str], list[str]]:
     """Both columns without blanks at the ends and in form NFC."""
     cells = dict.fromkeys(itertools.chain(tails, heads))
-    clean = {cell: unicodedata.normalize("NFC", cell.strip()) for cell in cells}
+    clean = {cell: clean_label(cell) for cell in cells}
     for cell, label in clean.items():
         if not 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
             number = numbers[(tails if cell in tails else heads).index(cell)]
@@ -383,18 +321,13 @@ def _from_file(path: Path, graph: Any) -> Graph:
     """A graph that networkx read, named by `label` or `name` if these tell all nodes apart, else by id."""
     for attribute in ("label", "name"):
         values = [str(data.get(attribute, "")) for _, data in graph.nodes(data=True)]
-        labels = [unicodedata.normalize("NFC", value.strip()) for value in values]
+        labels = [clean_label(value) for value in values]
         if all(labels) and len(set(labels)) == len(labels):
             return _from_networkx(
-                _name_of(path), graph, labels, (f"Nodes are named by their {attribute!r}.",)
+                name_of_file(path), graph, labels, (f"Nodes are named by their {attribute!r}.",)
             )
     labels = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
-    return _from_networkx(_name_of(path), graph, labels)
-
-
-def _name_of(path: Path) -> str:
-    """The file's name without its ending; a name that is no Unicode, which file systems allow, is mended."""
-    return path.stem.encode(errors="replace").decode()
+    return _from_networkx(name_of_file(path), graph, labels)
 
 
 def _first_line(error: Exception) -> str:

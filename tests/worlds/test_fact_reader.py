@@ -1,0 +1,323 @@
+"""Readers of facts: what was written is read back, and what is no table is refused in one sentence."""
+
+import csv
+import io
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pandas
+import polars
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from geomem.errors import InputError
+from geomem.worlds import fact_table, text_file
+from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
+from geomem.worlds.fact_reader import facts_from, read_facts, write_facts
+from geomem.worlds.fact_table import FactTable
+
+LABELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6).map(
+    lambda text: unicodedata.normalize("NFC", text)
+)
+FACTS = st.dictionaries(st.tuples(LABELS, LABELS), LABELS, min_size=1, max_size=12).map(
+    lambda facts: [(*question, answer) for question, answer in facts.items()]
+)
+SEVERAL = st.lists(
+    st.tuples(*[st.sampled_from(letters) for letters in ("abc", "rq", "wxyz")]), min_size=1, max_size=20
+)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def write(folder: Path, text: str | bytes, name: str = "facts.tsv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def named_facts(table: FactTable) -> list[tuple[str, str, str]]:
+    return [(table.subjects[s], table.relations[r], table.objects[o]) for s, r, o in table.facts.tolist()]
+
+
+def refusal(value, **options) -> str:
+    with pytest.raises(InputError) as error:
+        read_facts(value, **options) if isinstance(value, Path) else facts_from(value, **options)
+    message = str(error.value)
+    assert message.endswith(".")
+    assert ". " not in message
+    assert "\n" not in message
+    return message
+
+
+# What is written is read back
+
+
+@SHARED
+@given(
+    facts=FACTS,
+    delimiter=st.sampled_from("\t,;"),
+    line_end=st.sampled_from(["\n", "\r\n", "\r"]),
+    mark=st.booleans(),
+    comments=st.booleans(),
+    names=st.sampled_from([None, ("subject", "relation", "object"), ("Head", "Relation", "Tail")]),
+    wide=st.booleans(),
+)
+def test_triples_survive_a_file(tmp_path, facts, delimiter, line_end, mark, comments, names, wide):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+    for number, row in enumerate([names, *facts] if names else facts):
+        if comments:
+            text.write(f"  # comment {number}{line_end}{line_end}% and // more{line_end}//{line_end}")
+        writer.writerow([*row, number + 0.5] if wide else row)
+    table = read_facts(write(tmp_path, ("\ufeff" if mark else "") + text.getvalue(), "facts.txt"))
+    assert sorted(named_facts(table)) == sorted(facts)
+    assert any("header" in note for note in table.notes) == (names is not None)
+    assert any("beyond" in note for note in table.notes) == wide
+
+
+@SHARED
+@given(FACTS)
+def test_a_table_that_was_read_is_written_and_read_the_same(tmp_path, facts):
+    table = facts_from(facts)
+    write_facts(table, tmp_path / "facts.tsv")
+    again = read_facts(tmp_path / "facts.tsv")
+    assert again.digest == table.digest
+    assert (again.subjects, again.relations, again.objects) == (
+        table.subjects,
+        table.relations,
+        table.objects,
+    )
+
+
+@SHARED
+@given(SEVERAL)
+def test_several_answers_are_written_and_read_the_same(tmp_path, facts):
+    table = facts_from(facts, several=True)
+    write_facts(table, tmp_path / "facts.tsv")
+    assert read_facts(tmp_path / "facts.tsv").digest == table.digest
+
+
+@SHARED
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(0.2, 1.0), st.integers(0, 5))
+def test_any_table_keeps_its_facts(tmp_path, subjects, relations, share, seed):
+    table = partial_facts(random_bijections(subjects, relations, world_seed=seed), share, world_seed=seed)
+    write_facts(table, tmp_path / "facts.tsv")
+    assert sorted(named_facts(read_facts(tmp_path / "facts.tsv"))) == sorted(named_facts(table))
+
+
+def test_labels_that_look_like_something_else_survive_a_file(tmp_path):
+    labels = (
+        "#1",
+        "%",
+        "//x",
+        'say "hi"',
+        '"',
+        "a,b",
+        "a;b",
+        "- ",
+        "Αθήνα",
+        "دمشق",
+        "北京",
+        "<b>",
+        "subject",
+    )
+    facts = [(label.strip(), "is", label.strip()) for label in labels] + [("relation", "object", "object")]
+    table = facts_from(facts)
+    write_facts(table, tmp_path / "facts.tsv")
+    again = read_facts(tmp_path / "facts.tsv")
+    assert again.digest == table.digest
+    assert named_facts(again) == facts
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (" a", "has blanks at its ends or is not in Unicode's form NFC"),
+        ("e\u0301", "has blanks at its ends or is not in Unicode's form NFC"),
+        ("a\tb", "has the control character '\\t'"),
+        ("a\nb", "has the control character '\\n'"),
+        ("x" * 1001, "has 1,001 characters"),
+    ],
+)
+def test_labels_that_would_not_be_read_back_are_not_written(tmp_path, label, message):
+    table = FactTable("odd", ("s",), (label,), ("o",), np.array([[0, 0, 0]]))
+    with pytest.raises(InputError, match=r"so it would not be read back; rename it\.") as error:
+        write_facts(table, tmp_path / "facts.tsv")
+    assert message in str(error.value)
+    assert not (tmp_path / "facts.tsv").exists()
+
+
+def test_files_that_cannot_be_written(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        write_facts(facts_from([("a", "r", "x")]), tmp_path)
+
+
+@given(FACTS)
+def test_objects_of_other_libraries_say_the_same(facts):
+    expected = facts_from(facts)
+    assert sorted(named_facts(expected)) == sorted(facts)
+    columns = {name: [fact[i] for fact in facts] for i, name in enumerate(("head", "relation", "tail"))}
+    frame = {"weight": range(len(facts)), "tail": columns["tail"]} | columns
+    for value in (
+        pandas.DataFrame(frame),
+        polars.DataFrame(frame),
+        pandas.DataFrame(facts),
+        polars.DataFrame(facts, orient="row"),
+        np.array(facts),
+        iter(facts),
+    ):
+        assert facts_from(value).digest == expected.digest
+    assert facts_from(expected) is expected
+
+
+def test_ids_follow_the_file(tmp_path):
+    table = read_facts(write(tmp_path, "b\tr\tx\na\tq\ty\nb\tp\ty\na\tr\tz\n"))
+    assert (table.subjects, table.relations) == (("b", "a"), ("r", "p", "q"))
+    assert table.objects == ("x", "y", "z")  # in the order of the sorted table: b r, b p, a r, a q
+    numbers = read_facts(write(tmp_path, "10,1,7\n9,1,8\n9,0,7\n"))
+    assert (numbers.subjects, numbers.relations, numbers.objects) == (("9", "10"), ("0", "1"), ("7", "8"))
+
+
+# What a file may look like
+
+
+def test_headers(tmp_path):
+    swapped = write(tmp_path, "Object,Note,Subject,Relation\nRome,x,Italy,capital\n")
+    assert named_facts(read_facts(swapped)) == [("Italy", "capital", "Rome")]
+    own = write(tmp_path, "land,what,answer\nItaly,capital,Rome\n")
+    assert len(named_facts(read_facts(own))) == 2
+    assert named_facts(read_facts(own, header="yes")) == [("Italy", "capital", "Rome")]
+    named = write(tmp_path, "subject,relation,object\nItaly,capital,Rome\n")
+    assert ("subject", "relation", "object") in named_facts(read_facts(named, header="no"))
+    assert read_facts(named, header="no").notes == ()
+
+
+def test_what_was_accepted_is_said(tmp_path):
+    text = (
+        "subject\trelation\tobject\nItaly\tborders\tFrance\nItaly\tcapital\tRome\nItaly\tborders\tAustria\n"
+    )
+    text += "Italy\tcapital\tRome\nItaly\tborders\tFrance\nFrance\tborders\tItaly\n"
+    table = read_facts(write(tmp_path, text), several=True)
+    assert table.notes == (
+        "The first line was read as a header.",
+        "2 repeated facts were merged.",
+        "'borders' has up to 2 answers: those of 'borders' to 'borders (2)'.",
+    )
+    assert named_facts(table) == [
+        ("Italy", "borders", "France"),
+        ("Italy", "capital", "Rome"),
+        ("Italy", "borders (2)", "Austria"),
+        ("France", "borders", "Italy"),
+    ]
+    assert read_facts(write(tmp_path, "a\tr\tb\na\tr\tb\n")).notes == ("1 repeated fact was merged.",)
+
+
+@given(SEVERAL)
+def test_several_answers_are_all_there_in_the_order_of_the_file(facts):
+    table = facts_from(facts, several=True)
+    expected: dict[tuple[str, str], dict[str, None]] = {}
+    for subject, relation, answer in facts:
+        expected.setdefault((subject, relation), {})[answer] = None
+    known = {(subject, relation): answer for subject, relation, answer in named_facts(table)}
+    for (subject, relation), objects in expected.items():
+        for number, answer in enumerate(objects, 1):
+            assert known.pop((subject, relation if number == 1 else f"{relation} ({number})")) == answer
+    assert not known
+
+
+# What is refused
+
+
+def test_conflicting_facts_say_which_and_what_to_do(tmp_path):
+    path = write(tmp_path, "# towns\nItaly\tcapital\tRome\nFrance\tcapital\tParis\n\nItaly\tcapital\tTurin\n")
+    assert refusal(path).replace(str(path), "F") == (
+        "Line 5 of F answers 'Italy', 'capital' with 'Turin', but line 2 of F with 'Rome'; keep one of them, "
+        "or allow several answers with several=True (--several on the command line)."
+    )
+    facts = [("a", "r", "x"), ("b", "r", "x"), ("b", "r", "y"), ("a", "r", "y")]
+    assert "Fact 2 of 'facts' answers 'b', 'r' with 'y', but fact 1 of 'facts' with 'x'" in refusal(facts)
+
+
+def test_numbered_relations_do_not_hide_the_users_own():
+    facts = [("a", "r", "x"), ("a", "r", "y"), ("a", "r (2)", "z")]
+    assert "The relation 'r (2)' of the table 'facts' stands for itself and" in refusal(facts, several=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; give one fact per line"),
+        ("# a\tr\tb\n", "only comments"),
+        ("subject\trelation\tobject\n", "only a header"),
+        ("a\tr\nb\tr\n", "Line 1 of F has 2 columns, but a fact has three"),
+        ("a,r,b\n\nc,r\n", "Line 3 of F has 2 columns, but a fact has three"),
+        (
+            "Italy capital Rome\n",
+            "Line 1 of F has 1 column, but a fact has three; give subject, relation and",
+        ),
+        ("a\tr\t\nb\tr\tx\n", "Line 1 of F has a label that is empty"),
+        ('a,"b,c\nd,e,f\n', "Line 1 of F has a double quote out of place"),
+        (f"a\tr\tb\n{'x' * 1001}\tr\tb\n", "Line 2 of F has a label that has 1,001 characters"),
+        ('a,"b\tc",d\ne,f,g\n', "has a label that has the control character"),
+        ("a\tr\tb\x85c\n", "has a label that has the control character"),
+        ("a\tr\t\x1b[31mred\n", "binary"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "UTF-8"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = write(tmp_path, text)
+    assert message in refusal(path).replace(str(path), "F")
+
+
+def test_bad_paths_and_sizes(tmp_path, monkeypatch):
+    assert "There is no file" in refusal(tmp_path / "nothing.tsv")
+    assert "directory" in refusal(tmp_path)
+    path = write(tmp_path, "a\tr\tx\nb\tr\tx\nc\tr\tx\n")
+    monkeypatch.setattr(fact_table, "MAXIMUM_FACTS", 2)
+    assert "3 facts; give one with at most" in refusal(path)
+    assert "3 facts; give one with at most" in refusal([("a", "r", "x")] * 3)
+    monkeypatch.undo()
+    monkeypatch.setattr(fact_table, "MAXIMUM_LABELS", 2)
+    assert "3 subjects, 1 relations" in refusal(path)
+    monkeypatch.setattr(text_file, "MAXIMUM_FILE_BYTES", 17)
+    assert "larger than 17 bytes" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, "A int is no table of facts"),
+        (np.zeros((3, 2)), "shape (3, 2)"),
+        ([("a", "r", "b"), ("c", "r")], "Entry 1 of the facts"),
+        (["abc"], "Entry 0 of the facts"),
+        ([], "has no fact"),
+        ([("a", None, "b")], "Fact 0 of 'facts' lacks a part"),
+        ([("a", float("nan"), "b")], "Fact 0 of 'facts' lacks a part"),
+        ([("a", "", "b")], "Fact 0 of 'facts' has a label that is empty"),
+        ([("a", "r\n", "b"), ("a", "r\nq", "b")], "Fact 1 of 'facts' has a label that has the control char"),
+        ([("a", "r", "\ud800")], "half a surrogate pair"),
+        (pandas.DataFrame({"a": ["x"], "b": ["y"]}), "has 2 columns, but a fact has three"),
+        (polars.DataFrame({"a": ["x"], "b": ["y"], "c": [None]}), "Fact 0 of 'facts' lacks a part"),
+    ],
+)
+def test_bad_objects(value, message):
+    assert message in refusal(value)
+
+
+@SHARED
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.booleans())
+def test_no_file_at_all_ends_in_anything_but_a_table_or_one_sentence(tmp_path, data, several):
+    try:
+        table = read_facts(write(tmp_path, data), several=several)
+    except InputError:
+        return
+    assert table.fact_count > 0
+
+
+def test_a_hundred_thousand_facts_survive_a_file(tmp_path):
+    table = random_permutations(2500, 40)
+    write_facts(table, tmp_path / "facts.tsv")
+    again = read_facts(tmp_path / "facts.tsv")
+    assert again.fact_count == 100_000
+    assert set(named_facts(again)) == set(named_facts(table))
