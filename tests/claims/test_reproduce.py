@@ -17,7 +17,7 @@ from small_claims import arrays_claim, associative_claim, killer_world, request,
 
 import geomem.claims.catalogue as catalogue
 from geomem.claims.claim import FleetRequest, Judgement, Scale, Verdict, measure_quantity, reach_verdict
-from geomem.claims.reproduce import FleetDone, Plan, reproduce
+from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
 from geomem.cli import main
 from geomem.errors import InputError
 from geomem.models.configuration import Node2Vec
@@ -47,7 +47,7 @@ def test_claims_share_fleets_and_a_second_call_trains_nothing(tmp_path):
         associative_claim("ring/other"),
     ]
     verdicts, events = run(claims, tmp_path)
-    assert next(event for event in events if isinstance(event, Plan)).fleets_to_train == 2
+    assert next(event for event in events if isinstance(event, Plan)).missing == Count(fleets=2)
     assert len(list(tmp_path.glob("*/DONE"))) == 2
     assert [verdicts[claim.id].status for claim in claims] == ["reproduced", "reproduced", "not reproduced"]
     first = verdicts["ring/alike"].judgement.quantities[0]
@@ -55,8 +55,8 @@ def test_claims_share_fleets_and_a_second_call_trains_nothing(tmp_path):
     assert first.low <= first.mean <= first.high
     again, events = run(claims, tmp_path)
     assert isinstance(events[0], Plan)
-    assert events[0].fleets_to_train == 0
-    assert not [event for event in events if isinstance(event, FleetDone)]
+    assert events[0].missing == Count()
+    assert not [event for event in events if isinstance(event, WorkDone)]
     np.testing.assert_array_equal(again["ring/alike"].judgement.quantities[0].values, first.values)
 
 
@@ -64,8 +64,8 @@ def test_several_processes_give_the_same_verdicts_as_one(tmp_path):
     claims = [small_claim("ring/alike"), associative_claim("ring/other")]
     alone, _ = run(claims, tmp_path / "alone")
     together, events = run(claims, tmp_path / "together", processes=2)
-    assert [event.done for event in events if isinstance(event, FleetDone)] == [1, 2]
-    assert events[-2].share == pytest.approx(1.0) or isinstance(events[-2], FleetDone)
+    assert [event.done for event in events if isinstance(event, WorkDone)] == [1, 2]
+    assert events[-2].share == pytest.approx(1.0) or isinstance(events[-2], WorkDone)
     for name in alone:
         assert alone[name].status == together[name].status
         np.testing.assert_array_equal(
@@ -113,7 +113,7 @@ def test_a_fleet_that_fails_stops_only_the_claims_that_need_it(tmp_path, process
     assert verdicts["bad/one"].status == "not run"
     assert str(blocked) in verdicts["bad/one"].sentence
     assert verdicts["good/one"].status != "not run"
-    assert [bool(event.error) for event in events if isinstance(event, FleetDone)].count(True) == 1
+    assert [bool(event.error) for event in events if isinstance(event, WorkDone)].count(True) == 1
 
 
 def test_a_process_that_is_killed_takes_no_other_claim_with_it(tmp_path):
@@ -148,7 +148,7 @@ def test_an_interrupted_call_goes_on(tmp_path):
     claims = [small_claim("ring/alike"), associative_claim("ring/other")]
 
     def interrupt(event):
-        if isinstance(event, FleetDone):
+        if isinstance(event, WorkDone):
             raise KeyboardInterrupt
 
     with pytest.raises(
@@ -157,7 +157,7 @@ def test_an_interrupted_call_goes_on(tmp_path):
         reproduce(claims=claims, directory=tmp_path, seeds=2, processes=1, on_event=interrupt)
     verdicts, events = run(claims, tmp_path)
     assert isinstance(events[0], Plan)
-    assert (events[0].fleet_count, events[0].fleets_to_train) == (2, 1)
+    assert (events[0].needed.fleets, events[0].missing.fleets) == (2, 1)
     assert "not run" not in {verdict.status for verdict in verdicts.values()}
 
 
@@ -286,7 +286,7 @@ def test_command_writes_table_page_and_json(tmp_path, monkeypatch, capsys):
     identifiers = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
     assert geomem(monkeypatch, claims, "ring") == 0
-    assert "1 claim; the fleet is trained already" in capsys.readouterr().err
+    assert "1 claim; 1 fleet is kept already" in capsys.readouterr().err
     assert geomem(monkeypatch, claims) == 1
     assert "It failed with RuntimeError" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""What a claim is: a statement of a paper, the fleets it needs, a rule that judges them, what is expected.
+"""What a claim is: a statement of a paper, the fleets and experiments it needs, a rule that judges them.
 
 A complete claim, as a group's file writes it:
 
@@ -32,15 +32,16 @@ A complete claim, as a group's file writes it:
 ('holds', 'fails')
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
 
+from geomem.claims.experiment import Experiment
 from geomem.geometry.nulls import bootstrap_interval
 from geomem.models.configuration import Model
 from geomem.training.configuration import Training
@@ -58,9 +59,15 @@ Cost = Literal["quick", "full"]
 """`quick` claims run on two cores in minutes; `full` ones want a GPU and only run when asked for."""
 
 Outcome = Literal["holds", "fails", "deviates"]
-Status = Literal["reproduced", "not reproduced", "deviates as documented", "not run"]
+Status = Literal["reproduced", "deviates as documented", "not reproduced", "not run"]
 
 PAPER = "arXiv 2510.26745"
+RECALL_PAPER = "arXiv 2605.12426"
+PAPERS = {
+    PAPER: "Deep sequence models tend to memorize geometrically; it is unclear why",
+    RECALL_PAPER: "Geometric Factual Recall in Transformers",
+}
+"""Titles of the papers whose claims are here."""
 
 
 @dataclass(frozen=True)
@@ -169,11 +176,13 @@ class Claim:
     """A pure function of its evidence."""
     wrong: "Callable[[tuple[FleetRequest, ...]], Evidence]"
     """Measurements of a model of which the statement is false, made up without training: the same judge must
-    then come to another outcome."""
+    then come to another outcome. `imagine_fleets` makes up fleets, `imagine_arrays` experiments."""
     fleets: Callable[[Scale], tuple[FleetRequest, ...]] = lambda scale: ()
     """The fleets it needs; none for statements that no training is needed for."""
+    experiments: Callable[[Scale], tuple[Experiment, ...]] = lambda scale: ()
+    """The experiments it needs: trainings that are no fleets of `memorize`, and whatever takes long."""
     compute: Callable[[Scale], Mapping[str, np.ndarray]] | None = None
-    """Arrays that no fleet gives, in seconds: constructions, derivatives, bounds."""
+    """Arrays that need no training, in seconds: constructions, derivatives, bounds."""
     cost: Cost = "quick"
     deviation: str = ""
     """Where the paper says too much: what comes out instead, in words; the expected outcome is then
@@ -267,3 +276,18 @@ def reach_verdict(claim: Claim, judgement: Judgement) -> Verdict:
     else:
         status = "reproduced" if judgement.outcome == "holds" else "not reproduced"
     return Verdict(claim, status, sentence, judgement)
+
+
+def group_by_paper(verdicts: Iterable[Verdict]) -> dict[str, dict[str, list[Verdict]]]:
+    """Verdicts by paper, then by group; papers, groups and claims in the order they first appear in."""
+    papers: dict[str, dict[str, list[Verdict]]] = {}
+    for verdict in verdicts:
+        groups = papers.setdefault(verdict.claim.paper, {})
+        groups.setdefault(verdict.claim.group, []).append(verdict)
+    return papers
+
+
+def count_statuses(verdicts: Collection[Verdict]) -> dict[Status, int]:
+    """How many verdicts there are of each status, those of which there is none left out."""
+    counts = {status: sum(verdict.status == status for verdict in verdicts) for status in get_args(Status)}
+    return {status: count for status, count in counts.items() if count}

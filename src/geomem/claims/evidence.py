@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from geomem.claims.claim import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
@@ -51,7 +52,10 @@ class FleetEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All a judge may look at: fleets by the key of their request, and computed arrays by name."""
+    """All a judge may look at: fleets by the key of their request, and arrays by name.
+
+    An experiment's arrays are called `key.name`, those of the claim's `compute` as it says.
+    """
 
     fleets: Mapping[str, FleetEvidence] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -71,6 +75,11 @@ def read_evidence(request: FleetRequest, fleet: StoredFleet) -> FleetEvidence:
     return FleetEvidence(
         request, steps, metrics, fleet_embeddings(fleet), kept, snapshots, fleet_weights(fleet)
     )
+
+
+def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of experiments by the names a judge looks them up with, `key.name`."""
+    return {f"{key}.{name}": array for key, found in experiments.items() for name, array in found.items()}
 
 
 # What judges ask of a fleet.
@@ -156,6 +165,19 @@ def imagine_fleets(
     """`imagine_fleet` for every request, as evidence."""
     fleets = {request.key: imagine_fleet(request, memory, memorized_at=memorized_at) for request in requests}
     return Evidence(fleets)
+
+
+def imagine_arrays(experiments: Mapping[str, Mapping[str, ArrayLike]]) -> Evidence:
+    """What experiments might have given, by key and name, as evidence.
+
+    >>> imagine_arrays({"capacity": {"recall": [0.1, 0.2]}}).arrays
+    {'capacity.recall': array([0.1, 0.2])}
+    """
+    arrays = {
+        key: {name: np.asarray(values) for name, values in found.items()}
+        for key, found in experiments.items()
+    }
+    return Evidence(arrays=name_arrays(arrays))
 
 
 def associative(requests: Iterable[FleetRequest]) -> Evidence:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from importlib import resources
 from importlib.metadata import version
-from itertools import groupby
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from geomem.claims.claim import Cost, Status, Verdict
+from geomem.claims.claim import PAPERS, Cost, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
 from geomem.errors import InputError
 from geomem.figures.palette import THEMES
@@ -70,13 +69,18 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
     )
     environment.filters["number"] = format_number
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    papers = group_by_paper(verdicts)
     here, report = resources.files("geomem.claims"), resources.files("geomem.report")
     style = (report / "style.css").read_text("utf-8") + (here / "page.css").read_text("utf-8")
-    counts = {status: sum(verdict.status == status for verdict in verdicts) for status in STATUS_COLOURS}
     return environment.from_string((here / "page.html").read_text("utf-8")).render(
         title=page_title(verdicts),
-        groups=[(name, list(part)) for name, part in groupby(verdicts, lambda verdict: verdict.claim.group)],
-        counts=counts,
+        papers=papers,
+        paper_titles=PAPERS,
+        counts=count_statuses(verdicts),
+        paper_counts={
+            paper: count_statuses([verdict for verdict in verdicts if verdict.claim.paper == paper])
+            for paper in papers
+        },
         meanings=STATUS_MEANINGS,
         colours=STATUS_COLOURS,
         figures={verdict.claim.id: Markup(_figure(verdict)) for verdict in verdicts},

@@ -1,19 +1,19 @@
-"""Check claims: train the fleets they need, each once, judge every claim, let nothing stop the others."""
+"""Check claims: do the work they need, each piece once, judge every claim, let nothing stop the others."""
 
 import os
-import signal
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Claim, Cost, FleetRequest, Scale, Verdict, reach_verdict
-from geomem.claims.evidence import Evidence, read_evidence
+from geomem.claims.evidence import Evidence, name_arrays, read_evidence
+from geomem.claims.experiment import Experiment, experiment_path, read_experiment
+from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
 from geomem.models.configuration import Mamba, Node2Vec, Transformer
 from geomem.store import is_finished, read_fleet
@@ -26,42 +26,54 @@ CORE_FLOPS = 3e10
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many fleets and how many experiments."""
+
+    fleets: int = 0
+    experiments: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.fleets + self.experiments
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is about to happen, said before the first fleet."""
+    """What is about to happen, said before any work."""
 
     claims: tuple[Claim, ...]
-    fleet_count: int
-    """Fleets that the claims need together, each counted once."""
-    fleets_to_train: int
-    """Those of them that are not in the store yet."""
+    needed: Count
+    """Work that the claims need together, each piece counted once."""
+    missing: Count
+    """That of it which is not in the store yet."""
     runs_to_train: int
+    """Runs of the missing fleets."""
     processes: int
     seconds: float
     """Estimated time."""
     disk_bytes: int
+    """Of the missing fleets; what experiments keep is small."""
 
 
 @dataclass(frozen=True)
-class FleetDone:
-    """A fleet is trained, or failed."""
+class WorkDone:
+    """A fleet is trained or an experiment measured, or failed."""
 
     path: Path
     error: str
     """Why it is not there, in a sentence; empty if it is."""
     done: int
-    """Fleets that are done."""
+    """Fleets and experiments that are done."""
     total: int
     share: float
     """Share of the estimated work that is done."""
-    waiting: dict[str, int]
-    """For every claim that cannot be judged yet, the number of fleets it waits for."""
+    waiting: dict[str, Count]
+    """For every claim that cannot be judged yet, what it waits for."""
 
 
-Trained = Generator[tuple[Path, str], None, None]
-"""Paths of fleets as they end, each with what went wrong, or an empty text."""
-
-ReproductionEvent = Plan | FleetDone | Verdict
-"""What `on_event` is called with: the plan first, then fleets and verdicts as they come."""
+ReproductionEvent = Plan | WorkDone | Verdict
+"""What `on_event` is called with: the plan first, then work and verdicts as they come."""
 
 
 @dataclass(eq=False)
@@ -69,8 +81,10 @@ class _Job:
     """A claim on its way to a verdict."""
 
     claim: Claim
-    plans: "dict[str, FleetPlan]" = field(default_factory=dict)
     requests: dict[str, FleetRequest] = field(default_factory=dict)
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)
+    """By the keys of requests and experiments."""
     waiting: set[Path] = field(default_factory=set)
     error: str = ""
 
@@ -86,11 +100,12 @@ def reproduce(
     claims: Iterable[Claim] | None = None,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
-    """Check the claims that any pattern matches (all without one); their verdicts, in the paper's order.
+    """Check the claims that any pattern matches (all without one); their verdicts, in the papers' order.
 
-    Fleets are kept in `directory` and shared, between claims and with every later call; on a CPU several
-    train at once in `processes` (one per core if not given). At the scale `quick` claims that cost more are
-    left out. A claim whose fleet, evidence or rule fails is `not run`, with a sentence that says why.
+    Fleets and experiments are kept in `directory` and shared, between claims and with every later call; on a
+    CPU several are worked on at once in `processes` (one per core if not given). At the scale `quick` claims
+    that cost more are left out. A claim whose fleet, experiment, evidence or rule fails is `not run`, with a
+    sentence that says why.
 
     Raises `InputError` for a pattern that matches nothing, for seeds or a device that cannot be, or if the
     disk will not do.
@@ -108,23 +123,25 @@ def reproduce(
     chosen = select_claims(find_claims(patterns, claims), scale)
     jobs = [_Job(claim) for claim in chosen]
     sizes = Scale(scale, check_seeds(seeds))
-    needed: dict[Path, FleetPlan] = {}
+    needed: dict[Path, Work] = {}
     for job in jobs:
-        _plan_claim(job, sizes, directory, device, needed)
-    missing = {path: plan for path, plan in needed.items() if not is_finished(path)}
+        _plan_claim(job, sizes, directory, device)
+        needed |= {work.path: needed.get(work.path, work) for work in job.works.values()}
+    missing = {path: work for path, work in needed.items() if not is_finished(path)}
     for job in jobs:
-        job.waiting = {plan.path for plan in job.plans.values()} & missing.keys()
-    work = {path: estimate_seconds(plan) for path, plan in missing.items()}
+        job.waiting = {work.path for work in job.works.values()} & missing.keys()
+    fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
+    seconds = sum(work.seconds for work in missing.values())
     processes = 1 if device != "cpu" else min(processes or cpu_count(), max(1, len(missing)))
     plan = Plan(
         claims=chosen,
-        fleet_count=len(needed),
-        fleets_to_train=len(missing),
-        runs_to_train=sum(len(plan.seeds) for plan in missing.values()),
+        needed=_count(needed.values()),
+        missing=_count(missing.values()),
+        runs_to_train=sum(len(fleet.seeds) for fleet in fleets),
         processes=processes,
-        # The longest fleet cannot be shared between processes.
-        seconds=max(sum(work.values()) / processes, max(work.values(), default=0.0)),
-        disk_bytes=_disk_bytes(missing.values(), processes),
+        # The longest cannot be shared between processes.
+        seconds=max([seconds / processes, *(work.seconds for work in missing.values())]),
+        disk_bytes=_disk_bytes(fleets, processes),
     )
     tell(plan)
     require_disk(Path(directory) / "reproduce", plan.disk_bytes)
@@ -134,14 +151,14 @@ def reproduce(
     def judge_ready() -> None:
         for job in jobs:
             if not job.waiting and job.claim.id not in verdicts:
-                verdicts[job.claim.id] = verdict = _judge_claim(job, sizes)
+                verdicts[job.claim.id] = verdict = _judge_claim(job, sizes, directory)
                 tell(verdict)
 
     # The longest first, so that no process ends long after the others.
-    order = [missing[path] for path in sorted(work, key=lambda path: -work[path])]
+    order = sorted(missing.values(), key=lambda work: -work.seconds)
     done: list[Path] = []
     try:
-        with closing(_train_fleets(order, directory, device, processes)) as finished:
+        with closing(do_work(order, directory, device, processes=processes)) as finished:
             judge_ready()
             for path, error in finished:
                 done.append(path)
@@ -150,20 +167,24 @@ def reproduce(
                         job.waiting.discard(path)
                         job.error = job.error or error
                 tell(
-                    FleetDone(
+                    WorkDone(
                         path=path,
                         error=error,
                         done=len(done),
                         total=len(missing),
-                        share=sum(work[path] for path in done) / sum(work.values()),
-                        waiting={job.claim.id: len(job.waiting) for job in jobs if job.waiting},
+                        share=sum(missing[path].seconds for path in done) / seconds,
+                        waiting={
+                            job.claim.id: _count(missing[path] for path in job.waiting)
+                            for job in jobs
+                            if job.waiting
+                        },
                     )
                 )
                 judge_ready()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"interrupted; {len(needed) - len(missing) + len(done)} of {len(needed)} fleets are kept, "
-            "and the same command goes on"
+            f"interrupted; {len(needed) - len(missing) + len(done)} of {len(needed)} "
+            f"{name_work(plan.needed)} are kept, and the same command goes on"
         ) from None
     return tuple(verdicts[claim.id] for claim in chosen)
 
@@ -203,18 +224,27 @@ def _disk_bytes(plans: "Collection[FleetPlan]", processes: int) -> int:
     return sum(plan.kept_bytes for plan in plans) + sum(checkpoints[:processes])
 
 
-def _plan_claim(
-    job: _Job,
-    scale: Scale,
-    directory: str | os.PathLike[str],
-    device: str,
-    needed: "dict[Path, FleetPlan]",
-) -> None:
+def name_work(count: Count) -> str:
+    """What is counted, in the plural.
+
+    >>> name_work(Count(fleets=2)), name_work(Count(fleets=1, experiments=1))
+    ('fleets', 'fleets and experiments')
+    """
+    kinds = ["fleets"] * (count.fleets > 0) + ["experiments"] * (count.experiments > 0)
+    return " and ".join(kinds)
+
+
+def _count(works: Iterable[Work]) -> Count:
+    experiments = [isinstance(work.task, Experiment) for work in works]
+    return Count(fleets=experiments.count(False), experiments=experiments.count(True))
+
+
+def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
     from geomem.plan import plan_fleet
 
     try:
         for request in job.claim.fleets(scale):
-            if request.key in job.requests:
+            if request.key in job.works:
                 raise ValueError(f"two fleets have the key {request.key}")
             plan = plan_fleet(
                 request.world,
@@ -225,113 +255,33 @@ def _plan_claim(
                 directory=directory,
                 device=device,
             )
-            job.requests[request.key], job.plans[request.key] = request, plan
+            job.requests[request.key] = request
+            job.works[request.key] = Work(plan.path, plan, estimate_seconds(plan))
+        for experiment in job.claim.experiments(scale):
+            if experiment.key in job.works:
+                raise ValueError(f"an experiment has the key {experiment.key}, which is taken")
+            if not experiment.seconds > 0:
+                raise ValueError(f"experiment {experiment.key} says that it takes {experiment.seconds} s")
+            path = experiment_path(experiment, directory)
+            job.experiments[experiment.key] = experiment
+            job.works[experiment.key] = Work(path, experiment, experiment.seconds)
     except Exception as error:  # whatever is wrong with one claim must not stop the others
-        job.error, job.plans = describe_failure(error), {}
-    needed |= {plan.path: needed.get(plan.path, plan) for plan in job.plans.values()}
+        job.error, job.works = describe_failure(error), {}
 
 
-def _judge_claim(job: _Job, scale: Scale) -> Verdict:
+def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> Verdict:
     if job.error:
         return Verdict(job.claim, "not run", job.error, None)
     try:
         fleets = {
-            key: read_evidence(job.requests[key], read_fleet(plan.path)) for key, plan in job.plans.items()
+            key: read_evidence(request, read_fleet(job.works[key].path))
+            for key, request in job.requests.items()
         }
-        arrays = job.claim.compute(scale) if job.claim.compute else {}
-        return reach_verdict(job.claim, job.claim.judge(Evidence(fleets, arrays)))
+        measured = {
+            key: read_experiment(experiment, directory) for key, experiment in job.experiments.items()
+        }
+        computed = job.claim.compute(scale) if job.claim.compute else {}
+        evidence = Evidence(fleets, {**name_arrays(measured), **computed})
+        return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise
         return Verdict(job.claim, "not run", describe_failure(error), None)
-
-
-def describe_failure(error: Exception) -> str:
-    """An exception as one sentence: an `InputError`'s own, else its type and text.
-
-    >>> describe_failure(ZeroDivisionError("division by zero"))
-    'It failed with ZeroDivisionError: division by zero.'
-    """
-    text = " ".join(str(error).split())
-    if isinstance(error, InputError):
-        return text
-    return f"It failed with {type(error).__name__}{f': {text}' if text else ''}".rstrip(".") + "."
-
-
-def _train_fleet(plan: "FleetPlan", directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
-    from geomem.memorize import memorize
-
-    try:
-        memorize(
-            plan.graph,
-            model=plan.model,
-            task=plan.task,
-            training=plan.training,
-            seeds=plan.seeds,
-            directory=directory,
-            device=device,
-        )
-    except Exception as error:  # the claims that need this fleet are not run, the others are
-        return plan.path, describe_failure(error)
-    return plan.path, ""
-
-
-def _train_fleet_alone(plan: "FleetPlan", directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
-    # Ctrl-C goes to every process of the terminal; the parent alone answers it, on every system.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _train_fleet(plan, directory, device)
-
-
-def _train_fleets(
-    plans: "Sequence[FleetPlan]", directory: str | os.PathLike[str], device: str, processes: int
-) -> Trained:
-    """Train fleets, in this process or in several; give the path of each as it ends, and what went wrong.
-
-    Other processes begin at once, this one when it is asked for the first.
-    """
-    if processes <= 1:
-        return (_train_fleet(plan, directory, device) for plan in plans)
-    return _collect(_start_workers(plans, directory, device, processes), plans, directory, device)
-
-
-def _collect(
-    started: Trained,
-    plans: "Sequence[FleetPlan]",
-    directory: str | os.PathLike[str],
-    device: str,
-) -> Trained:
-    left = {plan.path: plan for plan in plans}
-    try:
-        for path, error in started:
-            del left[path]
-            yield path, error
-    except TerminatedWorkerError:
-        # Whoever it was, it takes no other fleet with it when it trains alone.
-        for path, plan in left.items():
-            try:
-                yield from _start_workers([plan], directory, device, 2)
-            except TerminatedWorkerError:
-                yield path, f"The process that trained {path} was killed; perhaps memory ran out."
-
-
-def _start_workers(
-    plans: "Sequence[FleetPlan]", directory: str | os.PathLike[str], device: str, processes: int
-) -> Trained:
-    with _deaf_to_interrupts(), parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)  # pyright: ignore[reportArgumentType]
-        trained = parallel(delayed(_train_fleet_alone)(plan, directory, device) for plan in plans)
-    return cast(Trained, trained)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start meanwhile never hear Ctrl-C; this one hears it afterwards.
-
-    A terminal sends it to every process, and one that is still importing would die with a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -12,10 +12,10 @@ from rich.text import Text
 from geomem.cli.options import parse_options
 from geomem.errors import InputError
 
-DESCRIPTION = """Check what the papers claim: train the fleets that the claims need, judge each by its rule.
+DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
 
 PATTERN is a claim's id, its group, its table in the paper file (T6), or a glob of these; all claims without
-one. Fleets are kept in --directory: the same command again trains nothing, an interrupted one goes on.
+one. Trainings are kept in --directory: the same command again trains nothing, an interrupted one goes on.
 Exit status: 0 if every claim came out as expected, 1 if any did not."""
 
 
@@ -24,7 +24,7 @@ class ReproduceOptions:
     """Which claims, how large, and where things go."""
 
     patterns: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Claims to check, by id, group or glob: geometry/early-peak, zigzag, T6, node2vec/*."""
+    """Claims to check, by id, group or glob: geometry/early-peak, zigzag, T6, 'node2vec/*'."""
     quick: tyro.conf.FlagCreatePairsOff[bool] = False
     """The claims that two cores check in minutes; so it is without --full."""
     full: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -38,7 +38,7 @@ class ReproduceOptions:
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     processes: int | None = None
-    """Fleets that train at once; one per core if not given."""
+    """Fleets and experiments at once; one per core if not given."""
     out: Path = Path("reproduce.html")
     """The HTML page that is written."""
     json: Path | None = None

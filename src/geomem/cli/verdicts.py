@@ -1,7 +1,6 @@
 """What a person sees while claims are checked: one line per claim, live or as it comes, then the table."""
 
 from collections.abc import Sequence
-from itertools import groupby
 from math import isfinite
 from time import monotonic
 
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.checkpoint import format_bytes
-from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict
-from geomem.claims.reproduce import FleetDone, Plan, ReproductionEvent
+from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 
 STYLES: dict[Status, str] = {
@@ -23,7 +22,7 @@ STYLES: dict[Status, str] = {
 }
 
 LINE_SECONDS = 10.0
-"""Without a terminal, a line about fleets at most this often."""
+"""Without a terminal, a line about fleets and experiments at most this often."""
 
 
 class ClaimTable(LiveTable):
@@ -35,27 +34,26 @@ class ClaimTable(LiveTable):
 
     def __init__(self, *, console: Console | None = None):
         self.plan: Plan | None = None
-        self.fleets: FleetDone | None = None
-        self.waiting: dict[str, int] = {}
+        self.work: WorkDone | None = None
         self.verdicts: dict[str, Verdict] = {}
         self.began = monotonic()
         self.line_written = 0.0
         super().__init__(console=console)
 
     def show(self, event: ReproductionEvent) -> None:
-        """Take in the plan, a fleet that is done, or a verdict."""
+        """Take in the plan, a fleet or experiment that is done, or a verdict."""
         match event:
             case Plan():
                 self.plan, self.began = event, monotonic()
                 self._say(describe_plan(event))
-            case FleetDone():
-                self.fleets, self.waiting = event, event.waiting
+            case WorkDone():
+                self.work = event
                 if event.error:
                     self._say(event.error)
                 last = event.done == event.total
                 if not self.live and (last or monotonic() - self.line_written > LINE_SECONDS):
                     self.line_written = monotonic()
-                    self._say(self._fleets_line())
+                    self._say(self._work_line())
             case Verdict():
                 self.verdicts[event.claim.id] = event
                 if not self.live:
@@ -74,29 +72,29 @@ class ClaimTable(LiveTable):
             table.add_row(Text(claim.id, no_wrap=True, overflow="ellipsis"), self._state(claim))
         if len(shown) > room:
             table.add_row(Text(f"{count_of(len(shown) - room, 'claim')} more", style="dim"), "")
-        if self.plan and self.plan.fleets_to_train:
-            table.add_row(Text(self._fleets_line(), style="dim"), "")
+        if self.plan and self.plan.missing.total:
+            table.add_row(Text(self._work_line(), style="dim"), "")
         return table
 
     def _state(self, claim: Claim) -> Text:
         if claim.id in self.verdicts:
             status = self.verdicts[claim.id].status
             return Text(status, style=STYLES[status])
-        waiting = self.waiting.get(claim.id)
-        return Text(f"waits for {count_of(waiting, 'fleet')}" if waiting else "running", style="dim")
+        waiting = self.work.waiting.get(claim.id) if self.work else None
+        return Text(f"waits for {count_work(waiting)}" if waiting else "running", style="dim")
 
-    def _fleets_line(self) -> str:
-        total = self.plan.fleets_to_train if self.plan else 0
-        done = self.fleets.done if self.fleets else 0
+    def _work_line(self) -> str:
+        missing = self.plan.missing if self.plan else Count()
+        done = self.work.done if self.work else 0
         passed = monotonic() - self.began
-        share = self.fleets.share if self.fleets else 0.0
+        share = self.work.share if self.work else 0.0
         estimate = self.plan.seconds if self.plan else 0.0
-        # What the fleets took tells more than the estimate once a tenth of the work is done.
+        # What they took tells more than the estimate once a tenth of the work is done.
         left = (
             (1 - share) * (passed + 0.1 * estimate) / (share + 0.1) if share else max(0.0, estimate - passed)
         )
-        about = "" if done == total else f", about {format_seconds(left)} left"
-        return f"{done} of {count_of(total, 'fleet')} trained, {format_seconds(passed)}{about}"
+        about = "" if done == missing.total else f", about {format_seconds(left)} left"
+        return f"{done} of {missing.total} {name_work(missing)} done, {format_seconds(passed)}{about}"
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text, style="dim" if self.live else ""), soft_wrap=not self.live)
@@ -104,25 +102,35 @@ class ClaimTable(LiveTable):
 
 def describe_plan(plan: Plan) -> str:
     """The sentence before anything starts: claims, runs, time, disk."""
-    claims = count_of(len(plan.claims), "claim")
-    if not plan.fleet_count:
+    claims, needed, missing = count_of(len(plan.claims), "claim"), plan.needed, plan.missing
+    if not needed.total:
         return f"{claims}; nothing to train"
-    if not plan.fleets_to_train:
-        are = "the fleet is" if plan.fleet_count == 1 else f"all {plan.fleet_count} fleets are"
-        return f"{claims}; {are} trained already"
-    kept = plan.fleet_count - plan.fleets_to_train
-    before = f", {kept} trained already" if kept else ""
+    if not missing.total:
+        return f"{claims}; {count_work(needed)} {'is' if needed.total == 1 else 'are'} kept already"
+    kept = needed.total - missing.total
+    before = f", {kept} kept already" if kept else ""
+    runs = f"{count_of(plan.runs_to_train, 'run')} to train in " if missing.fleets else ""
     return (
-        f"{claims}; {count_of(plan.runs_to_train, 'run')} to train in "
-        f"{count_of(plan.fleets_to_train, 'fleet')}{before}; about {format_seconds(plan.seconds)} on "
+        f"{claims}; {runs}{count_work(missing)}{before}; about {format_seconds(plan.seconds)} on "
         f"{count_of(plan.processes, 'core')}, {format_bytes(plan.disk_bytes)} disk"
     )
+
+
+def count_work(count: Count) -> str:
+    """Fleets and experiments with their numbers.
+
+    >>> count_work(Count(fleets=1)), count_work(Count(fleets=3, experiments=1))
+    ('1 fleet', '3 fleets and 1 experiment')
+    """
+    kinds = {"fleet": count.fleets, "experiment": count.experiments}
+    return " and ".join(count_of(number, noun) for noun, number in kinds.items() if number)
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) -> None:
     """Every claim with its verdict, measured mean, interval and seeds, what was expected and who says so.
 
-    Then, in a sentence each, the claims that did not come out as expected or deviate, and the count.
+    Then, in a sentence each, the claims that did not come out as expected or deviate, and the count. Where
+    there are several papers, each has a heading and a count.
     """
     console = console or Console(highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -130,24 +138,36 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) 
     table.add_column("verdict", max_width=14)
     table.add_column("mean [95 %], seeds", no_wrap=True)
     table.add_column("expected", overflow="fold")
-    for group, part in groupby(verdicts, lambda verdict: verdict.claim.group):
-        table.add_row(Text(group, style="bold"))
-        for verdict in part:
-            quantity, expected = headline(verdict)
-            table.add_row(
-                Text("  " + verdict.claim.id.partition("/")[2]),
-                Text(verdict.status, style=STYLES[verdict.status]),
-                Text(format_quantity(quantity) if quantity else ""),
-                Text(format_expected(expected) if expected else ""),
-            )
+    papers = group_by_paper(verdicts)
+    for paper, groups in papers.items():
+        if len(papers) > 1:
+            table.add_row(Text(paper, style="bold underline"))
+        for group, part in groups.items():
+            table.add_row(Text(group, style="bold"))
+            for verdict in part:
+                quantity, expected = headline(verdict)
+                table.add_row(
+                    Text("  " + verdict.claim.id.partition("/")[2]),
+                    Text(verdict.status, style=STYLES[verdict.status]),
+                    Text(format_quantity(quantity) if quantity else ""),
+                    Text(format_expected(expected) if expected else ""),
+                )
     console.print(table)
     console.print()
     for verdict in verdicts:
         if verdict.status != "reproduced":
             console.print(Text.assemble((verdict.claim.id, "bold"), f", {verdict.status}:"), soft_wrap=True)
             console.print(Padding(Text(verdict.sentence), (0, 0, 0, 2)))
-    counts = {status: sum(verdict.status == status for verdict in verdicts) for status in STYLES}
-    console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if len(papers) > 1:
+        for paper in papers:
+            own = [verdict for verdict in verdicts if verdict.claim.paper == paper]
+            console.print(f"{paper}: {say_counts(own)}")
+    console.print(say_counts(verdicts))
+
+
+def say_counts(verdicts: Sequence[Verdict]) -> str:
+    """How many verdicts of each kind, those that there are."""
+    return ", ".join(f"{count} {status}" for status, count in count_statuses(verdicts).items())
 
 
 def headline(verdict: Verdict) -> tuple[Quantity | None, Expected | None]:
