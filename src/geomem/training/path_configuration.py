@@ -30,7 +30,7 @@ class PathTraining:
     """Learning rate at the last step of the cosine, as a share of the peak."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of numbers in the matrix products, on a GPU; parameters and the loss stay float32."""
-    stop_at: float = 0.0
+    stop_at: float = 0.95
     """End once this share of the held-out answers is right in every run; 0 trains all epochs."""
     metric_every: int = 4
     """Epochs between two rows of the metrics; the first and the last are always written."""
