@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geomem.models.configuration import Mamba
-from geomem.models.mamba import BlockMemory, apply_block, compute_mamba_logits, scan_selectively
+from geomem.models.mamba import BlockMemory, apply_block, scan_selectively
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.fleet import train_fleet
@@ -150,7 +150,7 @@ def test_a_sequence_in_pieces_gives_what_it_gives_as_a_whole():
     torch.testing.assert_close(torch.cat(pieces, dim=2), whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(memory.state, end.state, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(memory.signal, end.signal, rtol=1e-12, atol=1e-12)
-    final, last_end = apply_block(BASE, parameters, "block_0", inputs, last=True)
+    final, last_end = apply_block(BASE, parameters, "block_0", inputs, first=10)
     torch.testing.assert_close(final, whole[:, :, -1:], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(last_end.state, end.state)
 
@@ -158,9 +158,9 @@ def test_a_sequence_in_pieces_gives_what_it_gives_as_a_whole():
 def test_shared_tokens_are_computed_once_and_change_nothing():
     parameters = random_parameters(BASE)
     tokens = torch.tensor(PREFIXES["shared"])
-    whole = compute_mamba_logits(BASE, parameters, tokens, shared=0)
+    whole = compute_logits(BASE, parameters, tokens, shared=0)
     for shared in (1, 2):
-        parts = compute_mamba_logits(BASE, parameters, tokens, shared=shared)
+        parts = compute_logits(BASE, parameters, tokens, shared=shared)
         torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
 
 

@@ -5,6 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Parameters = dict[str, Tensor]
+"""Tensors by the names of `geomem.models.parameters.describe_parameters`, each with a leading `run` axis."""
+
 
 class _Product(torch.autograd.Function):
     """x Wᵀ + b, whose backward pass writes the gradient of W as it is stored.
@@ -66,11 +69,39 @@ def normalize_root_mean_square(
     return F.rms_norm(inputs, inputs.shape[-1:], eps=1e-5) * weight[:, None]
 
 
+class _OwnRows(torch.autograd.Function):
+    """Rows of each run's table by each run's own tokens; the gradient is added row by row.
+
+    Autograd of plain indexing would sort the tokens first, and a flat table would be a copy: the tables of a
+    fleet lie apart in its buffer of parameters.
+    """
+
+    @staticmethod
+    def forward(ctx, table: Tensor, tokens: Tensor) -> Tensor:
+        ctx.save_for_backward(tokens)
+        ctx.rows = table.shape[1]
+        return table[torch.arange(len(table), device=table.device)[:, None], tokens]
+
+    @staticmethod
+    def backward(ctx, *upstreams: Tensor) -> tuple[Tensor, None]:
+        (upstream,) = upstreams
+        (tokens,) = ctx.saved_tensors
+        runs = len(upstream)
+        places = tokens + torch.arange(runs, device=tokens.device)[:, None] * ctx.rows
+        gradient = upstream.new_zeros(runs * ctx.rows, upstream.shape[2])
+        gradient.index_add_(0, places.flatten(), upstream.flatten(0, 1))
+        return gradient.unflatten(0, (runs, ctx.rows)), None
+
+
 def look_up(
-    table: Float[Tensor, "run vocab width"], tokens: Int[Tensor, " row"]
+    table: Float[Tensor, "run vocab width"], tokens: Int[Tensor, " row"] | Int[Tensor, "run row"]
 ) -> Float[Tensor, "run row width"]:
-    """Rows of every run's embedding table."""
-    return table.index_select(1, tokens)
+    """Rows of every run's embedding table, by the same tokens or by each run's own.
+
+    >>> look_up(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([[0, 0], [1, 0]])).tolist()
+    [[[1.0], [1.0]], [[4.0], [3.0]]]
+    """
+    return table.index_select(1, tokens) if tokens.ndim == 1 else _OwnRows.apply(table, tokens)
 
 
 def read_out(

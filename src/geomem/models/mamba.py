@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from geomem.models.configuration import Mamba
-from geomem.models.layers import apply_linear, look_up, normalize_layer, normalize_root_mean_square, read_out
-from geomem.models.model import Parameters, compute_logits, count_shared
+from geomem.models.layers import Parameters, apply_linear, normalize_layer, normalize_root_mean_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,31 +26,6 @@ class BlockMemory:
     """The scan's state after the last token."""
 
 
-@compute_logits.register(Mamba)
-def compute_mamba_logits(
-    model: Mamba,
-    parameters: Parameters,
-    prefixes: Int[Tensor, "example seq"],
-    *,
-    shared: int | None = None,
-) -> Float[Tensor, "run example vocab"]:
-    """Logits after the last token; a block is x = Mamba(LN x), or x += Mamba(LN x); no positions."""
-    shared = count_shared(prefixes) if shared is None else shared
-    examples, length = prefixes.shape
-    table = parameters["token_embedding"]
-    states = look_up(table, prefixes[:, shared:].reshape(-1)).unflatten(1, (examples, length - shared))
-    common = look_up(table, prefixes[0, :shared])[:, None] if shared else None
-    for block in range(model.layers):
-        last = block == model.layers - 1
-        memory = None
-        if common is not None:
-            common, memory = apply_block(model, parameters, f"block_{block}", common, last=last)
-        states, _ = apply_block(model, parameters, f"block_{block}", states, memory, last=last)
-    final = states[:, :, -1]
-    final = _normalize(model, parameters, "final_norm", final) if model.final_norm else final
-    return read_out(final, table if model.tied else parameters["output_embedding"])
-
-
 def apply_block(
     model: Mamba,
     parameters: Parameters,
@@ -59,7 +33,7 @@ def apply_block(
     inputs: Float[Tensor, "run example seq width"],
     memory: BlockMemory | None = None,
     *,
-    last: bool = False,
+    first: int = 0,
 ) -> tuple[Float[Tensor, "run example out width"], BlockMemory]:
     """One block on a piece of every sequence, and what it remembers at the piece's end.
 
@@ -67,8 +41,9 @@ def apply_block(
         Δ = softplus(W_step δ + b_step),    A = -exp(log_decay),
         y = scan(u, Δ, A, B, C) + D u,    out = W_out (y · SiLU(z))
 
-    (Gu and Dao 2023, section 3.4 and algorithm 2.) Without `memory` the piece is the beginning. With `last`
-    only the last token's output is computed. A long sequence passed in pieces gives what it gives as a whole.
+    (Gu and Dao 2023, section 3.4 and algorithm 2.) Without `memory` the piece is the beginning. Only the
+    outputs from position `first` of the piece on are computed, none if it is the piece's length. A long
+    sequence passed in pieces gives what it gives as a whole.
     """
     get = {
         part: parameters[f"{name}.{part}"]
@@ -107,13 +82,22 @@ def apply_block(
         B,
         C,
         None if memory is None else memory.state,
-        last=last,
+        first=first,
     )
-    kept = slice(length - 1, None) if last else slice(None)
-    gated = (scanned + channels[:, :, kept] * get["skip"][:, None, None]) * F.silu(gate[:, :, kept])
-    outputs = _linear(parameters, f"{name}.output", gated.flatten(1, 2)).unflatten(1, gated.shape[1:3])
-    outputs = inputs[:, :, kept] + outputs if model.residual else outputs
-    return outputs, BlockMemory(signal[:, :, length:], state)
+    memory = BlockMemory(signal[:, :, length:], state)
+    kept = inputs[:, :, first:]
+    if first == length:
+        return kept, memory
+    gated = (scanned + channels[:, :, first:] * get["skip"][:, None, None]) * F.silu(gate[:, :, first:])
+    outputs = _linear(parameters, f"{name}.output", gated.flatten(1, 2)).view(kept.shape)
+    return kept + outputs if model.residual else outputs, memory
+
+
+def normalize_states(
+    model: Mamba, parameters: Parameters, states: Float[Tensor, "run row width"]
+) -> Float[Tensor, "run row width"]:
+    """The normalisation between the last block and the read-out, if the model has one."""
+    return _normalize(model, parameters, "final_norm", states) if model.final_norm else states
 
 
 def scan_selectively(
@@ -124,15 +108,15 @@ def scan_selectively(
     exit: Float[Tensor, "run example seq state"],
     state: Float[Tensor, "run _ channel state"] | None = None,
     *,
-    last: bool = False,
+    first: int = 0,
 ) -> tuple[Float[Tensor, "run example out channel"], Float[Tensor, "run example channel state"]]:
     """The selective scan's outputs, and its state after the last token.
 
         h_t = exp(Δ_t A) h_{t-1} + Δ_t B_t u_t,    y_t = C_t · h_t    (Gu and Dao 2023, equations 2 and 4)
 
     with zero-order hold for A and Euler's rule for B, as in the published implementation; u is `signal`, Δ
-    `steps`, A `decay`, B `entry`, C `exit`. It starts from `state`, or from zero. With `last` only y of the
-    last token is computed. One pass over the tokens, each a few operations over all runs and examples.
+    `steps`, A `decay`, B `entry`, C `exit`. It starts from `state`, or from zero. Only the outputs from
+    token `first` on are computed. One pass over the tokens, each a few operations over all runs and examples.
 
     >>> one, two = torch.ones(1, 1, 2, 1), torch.tensor([[[[1.0], [2.0]]]])
     >>> outputs, state = scan_selectively(two, one, torch.tensor([[[-1.0]]]), one, one)
@@ -147,10 +131,10 @@ def scan_selectively(
             state = entering[:, :, token]
         else:
             state = torch.exp(steps[:, :, token, :, None] * A) * state + entering[:, :, token]
-        if not last or token == length - 1:
+        if token >= first:
             outputs.append((state @ exit[:, :, token, :, None]).squeeze(-1))
     assert state is not None, "a sequence has at least one token"
-    return torch.stack(outputs, dim=2), state
+    return torch.stack(outputs, dim=2) if outputs else signal[:, :, length:], state
 
 
 def _linear(parameters: Parameters, name: str, inputs: Float[Tensor, "run row input"]) -> Tensor:

@@ -13,12 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.models.configuration import Model, check_model
+from geomem.models.layers import Parameters as Parameters
 from geomem.models.parameters import ParameterDescription, describe_parameters
 from geomem.models.randomness import generator_for
 from geomem.worlds.tasks import Examples
-
-Parameters = dict[str, Tensor]
-"""Tensors by the names of `geomem.models.parameters.describe_parameters`, each with a leading `run` axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,4 +183,4 @@ def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
 
 
 # At the end, so that importing this module alone makes every architecture known to the functions above.
-from geomem.models import bilinear, mamba, node2vec, objective, transformer  # noqa: E402, F401
+from geomem.models import bilinear, node2vec, objective, sequences  # noqa: E402, F401

@@ -1,129 +1,116 @@
-"""GPT-2 along the run axis, computed only where the loss looks: after the last token of each prefix.
+"""GPT-2's blocks along the run axis: causal attention and an MLP over a piece of every sequence.
 
-Positions that all prefixes share (the task token) are computed once per run, not once per prefix; causality
-makes their states the same. In the last block only the last position asks and passes the MLP.
+What a block keeps of the tokens before is a value of its own (`AttentionMemory`): tokens that all sequences
+share are passed once per run and their memory goes on to every sequence; causality makes their states the
+same. Only the positions asked for pass what comes after the keys and values.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from geomem.models.configuration import Transformer
-from geomem.models.layers import apply_linear, look_up, normalize_layer, read_out
-from geomem.models.model import Parameters, compute_logits, count_shared
+from geomem.models.layers import Parameters, apply_linear, normalize_layer
+
+# With one query and a few keys, thousands of matrix products of a single row cost twice the multiplications.
+FEW_KEYS = 4
 
 
-@compute_logits.register(Transformer)
-def compute_transformer_logits(
-    model: Transformer,
-    parameters: Parameters,
-    prefixes: Int[Tensor, "example seq"],
-    *,
-    shared: int | None = None,
-) -> Float[Tensor, "run example vocab"]:
-    """Logits after the last token; a block is x += Attention(LN x), x += MLP(LN x); then LN, read-out."""
-    positions = parameters.get("position_embedding")
-    if model.attention:
-        shared = count_shared(prefixes) if shared is None else shared
-    else:
-        # Without attention no other position can reach the last one.
-        positions = None if positions is None else positions[:, prefixes.shape[1] - 1 :]
-        prefixes, shared = prefixes[:, -1:], 0
-    examples, length = prefixes.shape
-    table = parameters["token_embedding"]
-    states = look_up(table, prefixes[:, shared:].reshape(-1)).unflatten(1, (examples, length - shared))
-    if positions is not None:
-        states = states + positions[:, None, shared:length]
-    common = None
-    if shared:
-        common = look_up(table, prefixes[0, :shared])
-        common = (common if positions is None else common + positions[:, :shared])[:, None]
-    for block in range(model.layers):
-        last = block == model.layers - 1
-        next_states = _apply_block(model, parameters, f"block_{block}", states, common, last=last)
-        if common is not None and not last:
-            common = _apply_block(model, parameters, f"block_{block}", common, None, last=False)
-        states = next_states
-    final = _normalize(model, parameters, "final_norm", states[:, :, -1])
-    return read_out(final, table if model.tied else parameters["output_embedding"])
+@dataclass(frozen=True, eq=False)
+class AttentionMemory:
+    """What one block keeps of the tokens it has passed; its example axis may be 1, the same for all."""
+
+    keys_values: Float[Tensor, "run _ past twice_width"]
+    """Keys, then values, of every token so far."""
 
 
-def _apply_block(
+def apply_block(
     model: Transformer,
     parameters: Parameters,
     name: str,
-    states: Float[Tensor, "run example seq width"],
-    common: Float[Tensor, "run 1 shared width"] | None,
+    inputs: Float[Tensor, "run example seq width"],
+    memory: AttentionMemory | None = None,
     *,
-    last: bool,
-) -> Float[Tensor, "run example out width"]:
-    """One pre-LayerNorm block; with `last` it returns the last position alone."""
-    kept = states[:, :, -1:] if last else states
+    first: int = 0,
+) -> tuple[Float[Tensor, "run example out width"], AttentionMemory | None]:
+    """One block on a piece of every sequence, and what it remembers at the piece's end.
+
+        x = x + Attention(LN x),    x = x + MLP(LN x)
+
+    (Radford et al. 2019: pre-LayerNorm, tanh-GELU.) Without `memory` the piece is the beginning. Only the
+    outputs from position `first` of the piece on are computed, none if it is the piece's length. A model
+    without attention remembers nothing.
+    """
+    kept = inputs[:, :, first:]
     rows = kept.flatten(1, 2)
     if model.attention:
-        attended = _attend(model, parameters, name, states, common, last=last)
+        normed = _normalize(model, parameters, f"{name}.attention_norm", inputs.flatten(1, 2))
+        normed = normed.view(inputs.shape)
+        memory = _remember(parameters, name, normed, memory)
+        if first == inputs.shape[2]:
+            return kept, memory
+        attended = _attend(model, parameters, name, normed[:, :, first:], memory)
         rows = rows + attended if model.residual else attended
     hidden = _normalize(model, parameters, f"{name}.mlp_norm", rows)
     hidden = F.gelu(_linear(parameters, f"{name}.mlp.expand", hidden), approximate="tanh")
     hidden = _linear(parameters, f"{name}.mlp.contract", hidden)
-    return (rows + hidden if model.residual else hidden).view(kept.shape)
+    return (rows + hidden if model.residual else hidden).view(kept.shape), memory
+
+
+def normalize_states(
+    model: Transformer, parameters: Parameters, states: Float[Tensor, "run row width"]
+) -> Float[Tensor, "run row width"]:
+    """The LayerNorm between the last block and the read-out."""
+    return _normalize(model, parameters, "final_norm", states)
+
+
+def _remember(
+    parameters: Parameters,
+    name: str,
+    normed: Float[Tensor, "run example seq width"],
+    memory: AttentionMemory | None,
+) -> AttentionMemory:
+    """Keys and values of the piece, after those of the tokens before."""
+    keys_values = _linear(parameters, f"{name}.attention.key_value", normed.flatten(1, 2))
+    keys_values = keys_values.unflatten(1, normed.shape[1:3])
+    if memory is not None:
+        past = memory.keys_values.expand(-1, normed.shape[1], -1, -1)
+        keys_values = torch.cat([past, keys_values], dim=2)
+    return AttentionMemory(keys_values)
 
 
 def _attend(
     model: Transformer,
     parameters: Parameters,
     name: str,
-    states: Float[Tensor, "run example seq width"],
-    common: Float[Tensor, "run 1 shared width"] | None,
-    *,
-    last: bool,
+    asking: Float[Tensor, "run example asked width"],
+    memory: AttentionMemory,
 ) -> Float[Tensor, "run row width"]:
-    """Causal attention of each prefix over the shared positions and its own: softmax(Q Kᵀ / √d_head) V."""
-    runs, examples, length, width = states.shape
-    head_width = width // model.heads
-    asked = 1 if last else length
-
-    normed = _normalize(model, parameters, f"{name}.attention_norm", states.flatten(1, 2))
-    asking = normed.unflatten(1, (examples, length))[:, :, -1] if last else normed
-    # [run, head, example, position, head width]; the scale goes to the queries, the smallest of the tensors.
-    queries = (_linear(parameters, f"{name}.attention.query", asking) * head_width**-0.5).view(
-        runs, examples, asked, model.heads, head_width
-    )
-    queries = queries.permute(0, 3, 1, 2, 4)
-    keys_values = _linear(parameters, f"{name}.attention.key_value", normed)
-    keys, values = keys_values.view(runs, examples, length, 2, model.heads, head_width).permute(
-        3, 0, 4, 1, 2, 5
-    )
-    scores = _dot(queries, keys)
-    if asked > 1:
-        future = torch.ones(length, length, dtype=torch.bool, device=states.device).triu(1)
-        scores = scores.masked_fill(future, float("-inf"))
-    if common is None:
-        mixed = _mix(scores.softmax(dim=-1), values)
+    """Causal attention of the last tokens remembered over all up to themselves: softmax(Q Kᵀ / √d_head) V."""
+    runs, examples, asked, width = asking.shape
+    seen, head_width = memory.keys_values.shape[2], width // model.heads
+    queries = _linear(parameters, f"{name}.attention.query", asking.flatten(1, 2))
+    queries = queries.view(runs * examples, asked, model.heads, head_width)
+    keys, values = memory.keys_values.reshape(runs * examples, seen, 2, model.heads, head_width).unbind(2)
+    if asked == 1 and seen <= FEW_KEYS:
+        scores = (queries * head_width**-0.5 * keys).sum(-1, keepdim=True)
+        mixed = (scores.softmax(dim=1) * values).sum(1)
     else:
-        shared = common.shape[2]
-        normed = _normalize(model, parameters, f"{name}.attention_norm", common[:, 0])
-        keys_values = _linear(parameters, f"{name}.attention.key_value", normed)
-        common_keys, common_values = keys_values.view(runs, shared, 2, model.heads, head_width).permute(
-            2, 0, 3, 1, 4
-        )
-        common_scores = queries.flatten(2, 3) @ common_keys.transpose(-1, -2)
-        weights = torch.cat([common_scores.unflatten(2, (examples, asked)), scores], dim=-1).softmax(dim=-1)
-        mixed = _mix(weights[..., shared:], values)
-        mixed = mixed + (weights[..., :shared].flatten(2, 3) @ common_values).unflatten(2, (examples, asked))
-    mixed = mixed.permute(0, 2, 3, 1, 4).reshape(runs, examples * asked, width)
-    return _linear(parameters, f"{name}.attention.output", mixed)
-
-
-def _dot(queries: Tensor, keys: Tensor) -> Tensor:
-    """Q Kᵀ; a single key needs no matrix product, and thousands of products of one by one are slow."""
-    return (queries * keys).sum(-1, keepdim=True) if keys.shape[-2] == 1 else queries @ keys.transpose(-1, -2)
-
-
-def _mix(weights: Tensor, values: Tensor) -> Tensor:
-    """Weights times values, likewise."""
-    return weights * values if values.shape[-2] == 1 else weights @ values
+        whole = asked == seen
+        mask = None
+        if asked > 1 and not whole:
+            mask = torch.ones(asked, seen, dtype=torch.bool, device=asking.device).tril(seen - asked)
+        mixed = F.scaled_dot_product_attention(
+            queries.transpose(1, 2),
+            keys.transpose(1, 2),
+            values.transpose(1, 2),
+            attn_mask=mask,
+            is_causal=whole and asked > 1,
+        ).transpose(1, 2)
+    return _linear(parameters, f"{name}.attention.output", mixed.reshape(runs, examples * asked, width))
 
 
 def _linear(parameters: Parameters, name: str, inputs: Float[Tensor, "run row input"]) -> Tensor:

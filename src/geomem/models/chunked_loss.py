@@ -1,0 +1,136 @@
+"""The cross-entropy over a large vocabulary without its logits: a chunk of rows at a time.
+
+A batch of paths over 60,000 nodes has thousands of target positions, so its logits and their gradient would
+take gigabytes. Here each chunk of rows makes its logits, its losses and its share of both gradients at once
+and is overwritten by the next: memory is chunk times vocabulary.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# 64 MiB of float32: rows enough for full speed of the products at 60,000 tokens, and small vocabularies
+# are cut further, as CHUNK_ROWS says.
+CHUNK_NUMBERS = 1 << 24
+# Beyond some hundred rows products get no faster, and a chunk that fits in the cache is passed faster.
+CHUNK_ROWS = 512
+
+
+def chunked_cross_entropy(
+    states: Float[Tensor, "run row width"],
+    table: Float[Tensor, "run vocab width"],
+    targets: Int[Tensor, "run_or_1 row slot"],
+    weights: Float[Tensor, "run_or_1 row slot"],
+    *,
+    chunk_numbers: int = CHUNK_NUMBERS,
+) -> Float[Tensor, " run"]:
+    """Weighted cross-entropy of each run over every slot of every row, exact, in chunks of rows.
+
+        loss = sum_{row, slot} w (logsumexp(z) - z[target]),    z = E h
+
+    Both gradients are made in the same pass: with g = (sum_slot w) softmax(z) - sum_slot w 1[target] that is
+    dh = Eᵀ g and dE = sum_row g hᵀ. At most `chunk_numbers` logits are held at a time, but at least one row's.
+    A slot of weight 0 adds nothing, whatever its state; its target must still be a token. Losses add up in
+    float32 even for states in bfloat16, and so does dE. A run that is not finite leaves the others alone.
+
+    >>> states, table = torch.zeros(1, 2, 3), torch.ones(1, 8, 3)
+    >>> targets, weights = torch.zeros(1, 2, 1, dtype=torch.int64), torch.ones(1, 2, 1)
+    >>> round(chunked_cross_entropy(states, table, targets, weights).exp().item(), 3)
+    64.0
+    """
+    differentiate = torch.is_grad_enabled() and (states.requires_grad or table.requires_grad)
+    return _CrossEntropy.apply(states, table, targets, weights, chunk_numbers, differentiate)
+
+
+def best_tokens(
+    states: Float[Tensor, "run row width"],
+    table: Float[Tensor, "run vocab width"],
+    *,
+    candidates: Int[Tensor, " candidate"] | None = None,
+    chunk_numbers: int = CHUNK_NUMBERS,
+) -> Int[Tensor, "run row"]:
+    """The token of the largest logit after every row, among all tokens or among `candidates`; the first of ties.
+
+    >>> table = torch.tensor([[[1.0], [3.0], [2.0]]])
+    >>> best_tokens(torch.ones(1, 1, 1), table).item()
+    1
+    >>> best_tokens(torch.ones(1, 1, 1), table, candidates=torch.tensor([2, 0])).item()
+    2
+    """
+    with torch.no_grad():
+        table = table if candidates is None else table.index_select(1, candidates)
+        best = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
+        for runs, rows in _chunks(*states.shape[:2], table.shape[1], chunk_numbers):
+            logits = torch.bmm(states[runs, rows], table[runs].transpose(1, 2))
+            best[runs, rows] = logits.argmax(dim=-1)
+        return best if candidates is None else candidates[best]
+
+
+def _chunks(runs: int, rows: int, vocabulary: int, numbers: int) -> Iterator[tuple[slice, slice]]:
+    """Runs and rows of each chunk: as many rows as fit, and where all rows of a run do, several runs."""
+    rows_at_once = max(1, min(rows, CHUNK_ROWS, numbers // vocabulary))
+    runs_at_once = max(1, min(numbers // vocabulary, CHUNK_ROWS) // rows) if rows_at_once == rows else 1
+    for run in range(0, runs, runs_at_once):
+        for row in range(0, rows, rows_at_once):
+            yield slice(run, run + runs_at_once), slice(row, row + rows_at_once)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The losses; where they will be differentiated, the gradients of their sum are made on the way."""
+
+    @staticmethod
+    def forward(
+        ctx,
+        states: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        chunk_numbers: int,
+        differentiate: bool,
+    ) -> Tensor:
+        runs, rows, _ = states.shape
+        targets, weights = targets.expand(runs, -1, -1), weights.expand(runs, -1, -1)
+        exact = torch.promote_types(states.dtype, torch.float32)
+        losses = states.new_zeros(runs, dtype=exact)
+        state_gradient, table_gradient = None, None
+        if differentiate:
+            state_gradient = torch.empty_like(states)
+            table_gradient = torch.zeros_like(table, dtype=exact, memory_format=torch.contiguous_format)
+        for chunk in _chunks(runs, rows, table.shape[1], chunk_numbers):
+            weight = weights[chunk].to(exact)
+            row_weight = weight.sum(dim=-1, keepdim=True)
+            # A row without weight may be anything, even infinite; 0 times that would be NaN.
+            used = states[chunk].masked_fill((weight == 0).all(dim=-1, keepdim=True), 0)
+            embeddings = table[chunk[0]].to(states.dtype)
+            logits = torch.bmm(used, embeddings.transpose(1, 2)).to(exact)
+            picked = logits.gather(2, targets[chunk])
+            top = logits.amax(dim=-1, keepdim=True)
+            total = logits.sub_(top).exp_().sum(dim=-1, keepdim=True)
+            losses[chunk[0]] += (weight * (total.log() + top - picked)).sum(dim=(1, 2))
+            if state_gradient is None or table_gradient is None:
+                continue
+            # The buffer of the logits goes on as the gradient with respect to them.
+            logits.mul_(row_weight / total).scatter_add_(2, targets[chunk], -weight)
+            for_logits = logits.to(states.dtype)
+            state_gradient[chunk] = torch.bmm(for_logits, embeddings)
+            table_gradient[chunk[0]] += torch.bmm(for_logits.transpose(1, 2), used)
+        if differentiate:
+            ctx.save_for_backward(state_gradient, table_gradient)
+            ctx.table_dtype = table.dtype
+        return losses
+
+    @staticmethod
+    def backward(ctx, *upstreams: Tensor) -> tuple[Tensor | None, ...]:
+        upstream = upstreams[0][:, None, None]
+        state_gradient, table_gradient = ctx.saved_tensors
+        for_states, for_table = ctx.needs_input_grad[:2]
+        return (
+            (state_gradient * upstream).to(state_gradient.dtype) if for_states else None,
+            (table_gradient * upstream).to(ctx.table_dtype) if for_table else None,
+            None,
+            None,
+            None,
+            None,
+        )
