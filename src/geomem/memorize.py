@@ -8,7 +8,7 @@ import platform
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ from geomem.store import (
     write_json,
 )
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import train_fleet
+from geomem.training.fleet import TrainedFleet, train_fleet
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
 from geomem.worlds.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
@@ -112,13 +112,12 @@ def memorize(
     plan = plan_fleet(
         world, model=model, task=task, training=training, seeds=seeds, directory=directory, device=device
     )
-    path, digest, threads = plan.path, configuration_hash(plan.configuration), plan.threads
 
     def announce(first_step: int) -> None:
         if on_progress:
             on_progress(
                 Announcement(
-                    path=path,
+                    path=plan.path,
                     graph=plan.graph,
                     model=plan.configuration["model"]["kind"],
                     run_count=len(plan.seeds),
@@ -130,59 +129,28 @@ def memorize(
                 )
             )
 
-    if is_finished(path):
-        fleet = read_fleet(path)
-        announce(plan.training.steps)
-        return fleet
-    _require_memory(plan.cost.memory_bytes, device)
-    require_disk(path, plan.disk_bytes)
-    with locked_run(path):
-        if is_finished(path):  # by whoever held the lock before
-            return read_fleet(path)
-        checkpoint = read_checkpoint(path, configuration_hash=digest)
-        state = _read_state(path, checkpoint)
-        manifest = {
-            "format": FORMAT,
-            "name": plan.name,
-            "hash": digest,
-            "configuration": plan.configuration,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "first_step": state.step if state else 0,
-            **describe_environment(device),
-            "threads": threads,
-        }
-        write_json(path / MANIFEST, manifest)
-        announce(state.step if state else 0)
-        began = monotonic()
-        checkpoints = _Checkpoints(path, digest, step=state.step if state else 0)
-        try:
-            with limit_threads(threads), _stop_between_steps(checkpoints):
-                trained = train_fleet(
-                    plan.model,
-                    plan.examples,
-                    directed_pairs(plan.graph, plan.task),
-                    plan.graph.node_count,
-                    [
-                        RunSettings(seed, plan.training.learning_rate, plan.training.weight_decay)
-                        for seed in plan.seeds
-                    ],
-                    plan.training,
-                    state=state,
-                    on_progress=on_progress,
-                    on_checkpoint=checkpoints.write,
-                    should_stop=lambda: checkpoints.stopping,
-                    device=device,
-                )
-        except KeyboardInterrupt:
-            step = (
-                f"goes on from step {checkpoints.step} of {plan.training.steps}"
-                if checkpoints.step
-                else "starts anew"
-            )
-            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
-        fleet = write_fleet(
-            path,
-            manifest=manifest | {"seconds": round(monotonic() - began, 3)},
+    def train(hooks: Hooks) -> TrainedFleet:
+        return train_fleet(
+            plan.model,
+            plan.examples,
+            directed_pairs(plan.graph, plan.task),
+            plan.graph.node_count,
+            [
+                RunSettings(seed, plan.training.learning_rate, plan.training.weight_decay)
+                for seed in plan.seeds
+            ],
+            plan.training,
+            state=hooks.state,
+            on_progress=on_progress,
+            on_checkpoint=hooks.on_checkpoint,
+            should_stop=hooks.should_stop,
+            device=device,
+        )
+
+    def write(trained: TrainedFleet, manifest: dict[str, Any]) -> StoredFleet:
+        return write_fleet(
+            plan.path,
+            manifest=manifest,
             graph=plan.graph,
             metrics=trained.metrics,
             metric_steps=trained.metric_steps,
@@ -191,8 +159,91 @@ def memorize(
             snapshot_steps=trained.snapshot_steps,
             recalled=trained.recalled,
         )
+
+    return train_in_directory(
+        plan.path,
+        manifest={"format": FORMAT, "name": plan.name, "configuration": plan.configuration},
+        steps=plan.training.steps,
+        memory_bytes=plan.cost.memory_bytes,
+        disk_bytes=plan.disk_bytes,
+        threads=plan.threads,
+        device=device,
+        announce=announce,
+        train=train,
+        write=write,
+        read=read_fleet,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Hooks:
+    """What a training in a run directory is given, to go on, to be interrupted and to be resumed."""
+
+    state: FleetState | None
+    """Where an interrupted training goes on; None at the beginning."""
+    on_checkpoint: Callable[[FleetState], None]
+    should_stop: Callable[[], bool]
+
+
+Trained = TypeVar("Trained")
+Stored = TypeVar("Stored")
+
+
+def train_in_directory(
+    path: Path,
+    *,
+    manifest: Mapping[str, Any],
+    steps: int,
+    memory_bytes: int,
+    disk_bytes: int,
+    threads: int,
+    device: str,
+    announce: Callable[[int], None],
+    train: Callable[[Hooks], Trained],
+    write: Callable[[Trained, dict[str, Any]], Stored],
+    read: Callable[[Path], Stored],
+) -> Stored:
+    """What is finished in a run directory, or else trained there by one process at a time.
+
+    `manifest` has format, name and configuration; whatever of a result's circumstances belongs beside them
+    is added, and `write` gets the whole with what was trained. `announce` is told the step a training starts
+    at, all `steps` if there is nothing to do. Ctrl-C ends the training after its step, with a checkpoint.
+
+    Raises `InputError` if memory or disk will not do, or if another process is training there.
+    """
+    if is_finished(path):
+        stored = read(path)
+        announce(steps)
+        return stored
+    _require_memory(memory_bytes, device)
+    require_disk(path, disk_bytes)
+    with locked_run(path):
+        if is_finished(path):  # by whoever held the lock before
+            return read(path)
+        digest = configuration_hash(manifest["configuration"])
+        state = _read_state(path, read_checkpoint(path, configuration_hash=digest))
+        first_step = state.step if state else 0
+        manifest = {
+            **manifest,
+            "hash": digest,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "first_step": first_step,
+            **describe_environment(device),
+            "threads": threads,
+        }
+        write_json(path / MANIFEST, manifest)
+        announce(first_step)
+        began = monotonic()
+        checkpoints = _Checkpoints(path, digest, step=first_step)
+        try:
+            with limit_threads(threads), _stop_between_steps(checkpoints):
+                trained = train(Hooks(state, checkpoints.write, lambda: checkpoints.stopping))
+        except KeyboardInterrupt:
+            step = f"goes on from step {checkpoints.step} of {steps}" if checkpoints.step else "starts anew"
+            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
+        stored = write(trained, manifest | {"seconds": round(monotonic() - began, 3)})
         remove_checkpoint(path)
-    return fleet
+    return stored
 
 
 def describe_environment(device: str = "cpu") -> dict[str, Any]:
