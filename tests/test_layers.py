@@ -21,7 +21,7 @@ LAYERS = (
     ("figures",),
     ("measure",),
     ("memorize",),
-    ("plan",),
+    ("plan", "path_plan", "path_presets"),
     ("checkpoint",),
     ("store",),
     ("training",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "plan", "memorize", "interop"}
+IMPORT_TORCH = {"models", "training", "plan", "path_plan", "memorize", "interop"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",

@@ -1,0 +1,138 @@
+"""Settings of path finding that work or were published, as data: world, models, task, training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from geomem.errors import InputError, unknown_name
+from geomem.models.configuration import Mamba, Transformer
+from geomem.training.path_configuration import PathTraining
+from geomem.worlds.path_finding import PathFinding
+
+PathModel = Transformer | Mamba
+
+
+@dataclass(frozen=True)
+class PathPreset:
+    """One setting of path finding on a path-star."""
+
+    about: str
+    """One line: what it shows, on what machine."""
+    arms: int
+    length: int
+    models: Mapping[str, PathModel]
+    """The architectures the setting is for, by the name the command line uses."""
+    task: PathFinding
+    training: PathTraining
+
+
+def _both(width: int) -> Mapping[str, PathModel]:
+    """The paper's large models: 12 layers, 8 heads, sinusoidal positions; Mamba with 16 states (B.0.4)."""
+    return MappingProxyType(
+        {
+            "transformer": Transformer(layers=12, width=width, heads=8, positions="sinusoidal"),
+            "mamba": Mamba(layers=12, width=width, state_size=16),
+        }
+    )
+
+
+def _published(batches: int) -> PathTraining:
+    """Table 1 (B.0.5) with the release's warm-up and floor (B.0.3).
+
+    Batches of 1,024 examples, the largest of the paper's grid; "a couple of thousand" epochs of its 50,000.
+    """
+    return PathTraining(
+        epochs=2000,
+        batches=batches,
+        learning_rate=5e-5,
+        weight_decay=0.01,
+        warmup_steps=1000,
+        metric_every=10,
+        snapshots=2,
+    )
+
+
+LAPTOP_MODELS: Mapping[str, PathModel] = MappingProxyType(
+    {
+        "transformer": Transformer(layers=2, width=128, heads=4, position_scale=0.02),
+        "mamba": Mamba(layers=2, width=128, state_size=16),
+    }
+)
+"""The model of each architecture where none is given."""
+
+PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
+    {
+        "headline": PathPreset(
+            about="plan over 4 nodes among 1,000 arms; about a minute a seed on two cores",
+            arms=1000,
+            length=4,
+            models=MappingProxyType({"transformer": LAPTOP_MODELS["transformer"]}),
+            task=PathFinding(),
+            training=PathTraining(),
+        ),
+        "length-6": PathPreset(
+            about="plan over 6 nodes among 1,000 arms; minutes a seed on two cores",
+            arms=1000,
+            length=6,
+            models=MappingProxyType({"transformer": LAPTOP_MODELS["transformer"]}),
+            task=PathFinding(edge_weight=10.0),
+            training=PathTraining(),
+        ),
+        # Examples of an epoch (facts and training paths, B.0.3) by 1,024: 43,750, 107,500 and 187,500.
+        "paper-5000x5": PathPreset(
+            about="the paper's smallest: 5,000 arms of length 5 (Table 1), for a GPU",
+            arms=5000,
+            length=5,
+            models=_both(384),
+            task=PathFinding(pauses=5),
+            training=_published(43),
+        ),
+        "paper-10000x6": PathPreset(
+            about="the paper's middle: 10,000 arms of length 6 (Table 1), for a GPU",
+            arms=10_000,
+            length=6,
+            models=_both(384),
+            task=PathFinding(pauses=6),
+            training=_published(105),
+        ),
+        "paper-10000x10": PathPreset(
+            about="the paper's largest: 10,000 arms of length 10 (Table 1), for a GPU",
+            arms=10_000,
+            length=10,
+            models=_both(784),
+            task=PathFinding(pauses=10),
+            training=_published(184),
+        ),
+    }
+)
+"""The presets by the name that `geomem paths --preset` takes."""
+
+
+def find_preset(name: str) -> PathPreset:
+    """The preset of that name; raises `InputError`, with the nearest names, if there is none.
+
+    >>> find_preset("headline").arms
+    1000
+    """
+    if name not in PATH_PRESETS:
+        raise unknown_name(
+            f"{name!r} is not a preset",
+            name,
+            PATH_PRESETS,
+            otherwise=f"give one of {', '.join(PATH_PRESETS)}",
+        )
+    return PATH_PRESETS[name]
+
+
+def preset_model(name: str, model: str) -> PathModel:
+    """The configuration a preset has for an architecture; raises `InputError` if it has none for it.
+
+    >>> preset_model("paper-10000x6", "mamba").width
+    384
+    """
+    models = find_preset(name).models
+    if model not in models:
+        raise InputError(
+            f"The preset {name!r} has no setting for {model}; give --model {' or '.join(models)}."
+        )
+    return models[model]
