@@ -37,8 +37,10 @@ NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
     "models/parameters.py",
+    "models/recall_parameters.py",
     "training/__init__.py",
     "training/configuration.py",
+    "training/recall_configuration.py",
     "training/path_configuration.py",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

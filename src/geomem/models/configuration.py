@@ -84,6 +84,33 @@ class Node2Vec:
     """Standard deviation of the embeddings at the start."""
 
 
+@dataclass(frozen=True)
+class Recall:
+    """One block over the tokens (subject, relations), read at the last: the model of factual recall.
+
+    After arXiv 2605.12426, whose details are not public: h = e_r + W_O sum att W_V X,
+    y = h + W_2 relu(W_1 h + b_1) + b_2, logits U y; our own recipe. It answers fact tables, not graphs, so
+    it is none of `MODELS`.
+    """
+
+    width: int = 32
+    mlp_width: int = 128
+    """Neurons of the MLP in every block; 0 leaves the MLP out."""
+    layers: int = 1
+    attention: Literal["content", "uniform", "none"] = "content"
+    """One softmax head; the plain mean over the tokens seen; or no head, and the tokens' embeddings added."""
+    layer_norm: bool = False
+    """Normalise before the head, before the MLP and before the read-out."""
+    tied: bool = False
+    """Read out with the subjects' embedding; then the objects must be the subjects."""
+    frozen: tuple[Literal["subjects", "relations", "objects"], ...] = ()
+    """Tables that stay as they were drawn."""
+    subject_scale: float = 1.0
+    """Factor on the standard deviation of the subjects' embedding at the start."""
+    hops: int = 1
+    """Relations in a question; from two on, every position of a relation has a head of its own too."""
+
+
 Model = Transformer | Mamba | Bilinear | Associative | Node2Vec
 
 MODELS: dict[str, type[Model]] = {
@@ -127,6 +154,30 @@ def check_model(model: Model) -> None:
             raise InputError(f"dropout is {model.dropout}; give a chance of at least 0 and below 1.")
         case Node2Vec():
             _check_scale("embedding_scale", model.embedding_scale)
+
+
+def check_recall(model: Recall) -> None:
+    """Raise `InputError` if the configuration describes no recall model.
+
+    >>> check_recall(Recall(width=8, mlp_width=0))
+    >>> check_recall(Recall(hops=2, attention="none"))
+    Traceback (most recent call last):
+    geomem.errors.InputError: hops is 2 and attention is 'none'; only a head knows the order of relations.
+    """
+    for name, least in (("width", 1), ("mlp_width", 0), ("layers", 1), ("hops", 1)):
+        if getattr(model, name) < least:
+            raise InputError(f"{name} is {getattr(model, name)}; give a whole number of at least {least}.")
+    if model.attention not in ("content", "uniform", "none"):
+        raise InputError(f"attention is {model.attention!r}; give 'content', 'uniform' or 'none'.")
+    if not set(model.frozen) <= {"subjects", "relations", "objects"}:
+        raise InputError(f"frozen is {model.frozen!r}; give some of 'subjects', 'relations', 'objects'.")
+    if model.tied and "objects" in model.frozen:
+        raise InputError("A tied model has no table of objects to freeze; freeze 'subjects', or untie.")
+    if model.hops > 1 and model.attention == "none":
+        raise InputError(
+            f"hops is {model.hops} and attention is 'none'; only a head knows the order of relations."
+        )
+    _check_scale("subject_scale", model.subject_scale)
 
 
 def _check_scale(name: str, value: float) -> None:
