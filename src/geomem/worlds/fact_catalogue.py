@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from geomem.worlds.countries import countries, countries_with_borders
 from geomem.worlds.fact_families import (
     disjoint_bijections,
     many_to_one,
@@ -19,6 +20,8 @@ FACT_WORLDS: dict[str, Callable[..., FactTable]] = {
         random_permutations,
         many_to_one,
         zipf_facts,
+        countries,
+        countries_with_borders,
     )
 }
 """The tables; each is called with the options of its family, all of which have defaults."""
