@@ -31,7 +31,7 @@ def chunked_cross_entropy(
         loss = sum_{row, slot} w (logsumexp(z) - z[target]),    z = E h
 
     Both gradients are made in the same pass: with g = (sum_slot w) softmax(z) - sum_slot w 1[target] that is
-    dh = Eᵀ g and dE = sum_row g hᵀ. At most `chunk_numbers` logits are held at a time, but at least one row's.
+    dh = Eᵀ g and dE = sum_row g hᵀ. At most `chunk_numbers` logits are held, but at least those of one row.
     A slot of weight 0 adds nothing, whatever its state; its target must still be a token. Losses add up in
     float32 even for states in bfloat16, and so does dE. A run that is not finite leaves the others alone.
 
@@ -51,7 +51,7 @@ def best_tokens(
     candidates: Int[Tensor, " candidate"] | None = None,
     chunk_numbers: int = CHUNK_NUMBERS,
 ) -> Int[Tensor, "run row"]:
-    """The token of the largest logit after every row, among all tokens or among `candidates`; the first of ties.
+    """The token of the largest logit of every row, among all tokens or `candidates`; the first of equals.
 
     >>> table = torch.tensor([[[1.0], [3.0], [2.0]]])
     >>> best_tokens(torch.ones(1, 1, 1), table).item()
@@ -62,7 +62,8 @@ def best_tokens(
     with torch.no_grad():
         table = table if candidates is None else table.index_select(1, candidates)
         best = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
-        for runs, rows in _chunks(*states.shape[:2], table.shape[1], chunk_numbers):
+        run_count, row_count, _ = states.shape
+        for runs, rows in _chunks(run_count, row_count, table.shape[1], chunk_numbers):
             logits = torch.bmm(states[runs, rows], table[runs].transpose(1, 2))
             best[runs, rows] = logits.argmax(dim=-1)
         return best if candidates is None else candidates[best]
