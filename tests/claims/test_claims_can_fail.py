@@ -4,6 +4,7 @@ Nothing is trained here. And every expected value says who says so, and where.
 """
 
 import re
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,15 @@ import numpy as np
 import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
-from geomem.claims.claim import Claim, FleetRequest, Scale, Source, reach_verdict
+from geomem.claims.claim import (
+    PAPER,
+    RECALL_PAPER,
+    Claim,
+    FleetRequest,
+    Scale,
+    Source,
+    reach_verdict,
+)
 from geomem.claims.evidence import (
     Memory,
     alignment,
@@ -23,6 +32,7 @@ from geomem.claims.evidence import (
     memorized,
     shells,
 )
+from geomem.claims.experiment import experiment_path
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.families import cycle, grid, irregular, path_star
@@ -30,42 +40,83 @@ from geomem.worlds.families import cycle, grid, irregular, path_star
 ROOT = Path(__file__).parents[2]
 QUICK, FULL = Scale("quick", (0, 1, 2)), Scale("full", (0, 1, 2))
 
-# The highest number of every kind of place in the paper (arXiv 2510.26745, v1 and v2) and the paper file.
-HIGHEST = {"Fig": 35, "Figs": 35, "T": 12, "N": 9, "Lemma": 6, "Fact": 2, "Assumption": 2, "Remark": 5}
-HIGHEST |= {
-    "Prop": 10,
-    "Props": 10,
-    "Proposition": 10,
-    "Eq": 17,
-    "Table": 4,
-    "Hyp": 4,
-    "Obs": 8,
-    "Refutation": 3,
-}
-SECTION = re.compile(
-    r"\b(?:A\.[1-6]|B\.[0-3](?:\.\d+)*|C(?:\.\d)?|D|E\.[1-4](?:\.\d)?|F(?:\.\d)?|G\.[1-4])(?!\w)"
-)
-NUMBERED = re.compile(r"\b([A-Z][a-z]*)\.? ?(\d+)[a-d]?\b")
 FILE = re.compile(r"\b(?:docs|tests)/[\w./-]+")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of a paper and of its paper file that there are."""
+
+    highest: dict[str, int]
+    """The highest number of every kind of numbered place."""
+    sections: re.Pattern[str]
+    tagged: bool = False
+    """Whether the paper file tags all it says, so that a place says whose it is."""
+
+    def name(self, text: str) -> bool:
+        """Whether a text names a section, or something numbered whose number exists."""
+        found = [(kind, int(number)) for kind, number in NUMBERED.findall(text) if kind in self.highest]
+        return bool(self.sections.search(text) or found) and all(
+            1 <= number <= self.highest[kind] for kind, number in found
+        )
+
+    def back(self, source: Source, text: str) -> bool:
+        """Whether the tags of a place allow its source."""
+        if not self.tagged:
+            return True
+        tags = tags_of(text)
+        return bool(tags) and {
+            "paper": tags <= {"P", "T"},
+            "derived": "D" in tags,
+            "own measurement": "M" in tags,
+        }.get(source, False)
+
+
+NUMBERED = re.compile(r"\b([A-Z][a-z]*)\.? ?(\d+)[a-d]?\b")
+TAGS = re.compile(r"\[([A-Z](?:/[A-Z])*)\]")
+FIRST = {"Fig": 35, "Figs": 35, "T": 12, "L": 19, "N": 9, "Lemma": 6, "Fact": 2, "Assumption": 2}
+FIRST |= {"Remark": 5, "Prop": 10, "Props": 10, "Proposition": 10, "Eq": 17, "Table": 4, "Hyp": 4}
+FIRST |= {"Obs": 8, "Refutation": 3}
+SECOND = {"A": 5, "B": 8, "C": 7, "D": 12, "E": 16, "S": 5, "L": 2}
+PLACES = {
+    # v1 and v2 of the paper.
+    PAPER: Places(
+        FIRST,
+        re.compile(
+            r"\b(?:A\.[1-6]|B\.[0-3](?:\.\d+)*|C(?:\.\d)?|D|E\.[1-4](?:\.\d)?|F(?:\.\d)?|G\.[1-4])(?!\w)"
+        ),
+    ),
+    # Its text is not at hand: only what is tagged [P] or [T] is the paper's.
+    RECALL_PAPER: Places(SECOND, re.compile(r"\bTheorem 4\.[1-4](?!\w)"), tagged=True),
+}
+
+
+def tags_of(text: str) -> set[str]:
+    """The tags of a place: P, T, D, M or U.
+
+    A tag that does not exist is no tag.
+    """
+    tags = {tag for group in TAGS.findall(text) for tag in group.split("/")}
+    return tags if tags <= set("PTDMU") else set()
+
+
+def scale_of(claim: Claim) -> Scale:
+    return QUICK if claim.cost == "quick" else FULL
 
 
 def claims():
     return [pytest.param(claim, id=claim.id) for claim in CLAIMS.values()]
 
 
-def names_a_place(place: str) -> bool:
-    """Whether a text names a section of the paper file, or something of the paper whose number exists."""
-    numbered = [(kind, int(number)) for kind, number in NUMBERED.findall(place) if kind in HIGHEST]
-    return bool(SECTION.search(place) or numbered) and all(
-        1 <= number <= HIGHEST[kind] for kind, number in numbered
-    )
-
-
 @pytest.mark.parametrize("claim", claims())
 def test_the_wrong_model_changes_the_verdict(claim: Claim):
-    requests = claim.fleets(QUICK if claim.cost == "quick" else FULL)
+    requests = claim.fleets(scale_of(claim))
     evidence = claim.wrong(requests)
     assert set(evidence.fleets) == {request.key for request in requests}
+    wanted = {experiment.key for experiment in claim.experiments(scale_of(claim))}
+    made_up = {name.partition(".")[0] for name in evidence.arrays}
+    assert wanted <= made_up, "arrays of some experiment are not made up"
+    assert claim.compute or made_up == wanted
     judgement = claim.judge(evidence)
     assert judgement.outcome != ("deviates" if claim.deviation else "holds")
     assert not reach_verdict(claim, judgement).as_expected
@@ -81,7 +132,8 @@ def test_every_expected_value_has_a_source_and_a_place(claim: Claim):
         assert (isinstance(expected.value, str) and expected.value) or isfinite(float(expected.value))
         files = FILE.findall(expected.place)
         assert all((ROOT / name).exists() for name in files), f"{expected.place} is not there"
-        assert files or names_a_place(expected.place), f"{expected.place!r} is no place we know"
+        assert files or PLACES[claim.paper].name(expected.place), f"{expected.place!r} is no place we know"
+        assert PLACES[claim.paper].back(expected.source, expected.place), expected
 
 
 @pytest.mark.parametrize("claim", claims())
@@ -91,15 +143,29 @@ def test_every_claim_says_what_it_is(claim: Claim):
         assert text.strip().endswith((".", "!", "?")), text
     assert claim.title
     assert not claim.title.endswith(".")
-    assert names_a_place(claim.place), claim.place
+    assert PLACES[claim.paper].name(claim.place), claim.place
+    assert tags_of(claim.place) or not PLACES[claim.paper].tagged, "whose statement is it?"
     assert claim.conditions
-    assert claim.fleets(QUICK if claim.cost == "quick" else FULL) or claim.compute
+    scale = scale_of(claim)
+    assert claim.fleets(scale) or claim.experiments(scale) or claim.compute
 
 
 @pytest.mark.parametrize("claim", [entry for entry in claims() if entry.values[0].cost == "quick"])
 def test_every_quick_claim_has_the_seeds_it_was_given(claim: Claim):
     for request in claim.fleets(QUICK):
         assert len(request.seeds) >= 3, f"{request.key} has {len(request.seeds)} seeds"
+    for experiment in claim.experiments(QUICK):
+        # Small sizes may do with two seeds; without any, the experiment is not a matter of chance.
+        assert len(experiment.settings.get("seeds", (0, 1))) >= 2, experiment.key
+
+
+@pytest.mark.parametrize("claim", claims())
+def test_every_experiment_can_be_kept(claim: Claim):
+    wanted = claim.experiments(scale_of(claim))
+    assert len({experiment.key for experiment in wanted}) == len(wanted)
+    for experiment in wanted:
+        assert experiment_path(experiment, "runs").name
+        assert experiment.seconds > 0
 
 
 def test_there_are_as_many_claims_as_promised():
@@ -107,13 +173,47 @@ def test_there_are_as_many_claims_as_promised():
     assert collect_claims([list(CLAIMS.values())]) == CLAIMS
 
 
-def test_places_that_do_not_exist_are_seen():
-    assert names_a_place("E.2, T6")
-    assert names_a_place("v2 Fig 22")
-    assert names_a_place("Obs 3a")
-    assert not names_a_place("T13")
-    assert not names_a_place("v1 Fig 99")
-    assert not names_a_place("somewhere")
+@pytest.mark.parametrize(
+    ("paper", "there", "not_there"),
+    [
+        (
+            PAPER,
+            ("E.2, T6", "v2 Fig 22", "Obs 3a", "E.1, L16", "L19"),
+            ("T13", "v1 Fig 99", "somewhere", "L20", "A5 [P]"),
+        ),
+        (
+            RECALL_PAPER,
+            ("A2, S3 [D/M]", "A5 [P]", "Theorem 4.1 [T]", "E16 [M]", "B8 [D]", "L2 [D]"),
+            ("A6 [P]", "E17 [M]", "S6 [D]", "Theorem 4.5 [T]", "Fig 2 [P]", "somewhere [D]", "L3 [D]"),
+        ),
+    ],
+)
+def test_places_that_do_not_exist_are_seen(paper, there, not_there):
+    for place in there:
+        assert PLACES[paper].name(place), place
+    for place in not_there:
+        assert not PLACES[paper].name(place), place
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "allowed"),
+    [
+        ("paper", "A5 [P]", True),
+        ("paper", "A5 [P/T]", True),
+        ("paper", "A2, S3 [D/M]", False),
+        ("paper", "A5 [P], E9 [M]", False),
+        ("paper", "A5", False),
+        ("derived", "A2, S3 [D/M]", True),
+        ("derived", "C1 [M]", False),
+        ("own measurement", "C1 [M]", True),
+        ("own measurement", "A5 [T]", False),
+        ("own measurement", "C1 [X]", False),
+        ("release", "C1 [M]", False),
+    ],
+)
+def test_a_source_is_what_the_tags_allow(source, place, allowed):
+    assert PLACES[RECALL_PAPER].back(source, place) == allowed
+    assert PLACES[PAPER].back(source, place)
 
 
 # What the counter-evidence is made of must look like what it is called.
