@@ -14,6 +14,7 @@ from geomem.errors import InputError, unknown_name
 VERBS = {
     "demo": "store a graph as a lookup table and as a geometry; write the report",
     "memorize": "train models to hold the edges of a graph, several seeds at once",
+    "paths": "train models to find paths whose edges their weights hold",
     "measure": "measure the geometry of a run, or of any embeddings of any graph",
     "report": "write runs into one HTML file that opens anywhere",
     "sweep": "train a grid of configurations; draw its phase diagram",
@@ -43,6 +44,7 @@ def help_text() -> str:
         "  geomem demo",
         "  geomem memorize path-star --arms 4 --length 5 --model transformer --seeds 5",
         "  geomem memorize borders.tsv --model node2vec",
+        "  geomem paths path-star --arms 1000 --length 4",
         "  geomem measure --embeddings vectors.npy --graph edges.tsv",
         "  geomem report runs/* --out report.html",
         "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",

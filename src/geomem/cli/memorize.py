@@ -1,7 +1,7 @@
 """`geomem memorize`: the options of the world, the model, the task and the training in one flat list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,9 @@ import tyro
 
 from geomem.cli.options import (
     configuration_arguments,
+    first_line,
     option_names,
+    option_values,
     parse_options,
     read_configuration,
     signature_options,
@@ -53,7 +55,7 @@ class FleetOptions:
 def run(arguments: Sequence[str]) -> int:
     """Train what the arguments ask for; print the run directory on standard output."""
     world, options = read_arguments(arguments)
-    graph = WORLDS[world](**_values(options.world)) if world in WORLDS else read_graph(Path(world))
+    graph = WORLDS[world](**option_values(options.world)) if world in WORLDS else read_graph(Path(world))
 
     from geomem.memorize import memorize
 
@@ -118,8 +120,8 @@ def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, s
     configuration = MODELS[model]()
     groups: list[tuple[str, type, Any, str]] = [
         ("fleet", FleetOptions, FleetOptions(), "What is trained, and where it goes."),
-        ("model", MODELS[model], configuration, _first_line(MODELS[model])),
-        ("task", EdgeMemorization, EdgeMemorization(), _first_line(EdgeMemorization)),
+        ("model", MODELS[model], configuration, first_line(MODELS[model])),
+        ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),
         (
             "training",
             Training,
@@ -131,11 +133,3 @@ def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, s
         kind = signature_options(WORLDS[world])
         groups.insert(1, ("world", kind, kind(), f"Options of {world}."))
     return groups
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").partition("\n")[0]
-
-
-def _values(options: Any) -> dict[str, Any]:
-    return {entry.name: getattr(options, entry.name) for entry in fields(options)}

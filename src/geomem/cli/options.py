@@ -161,3 +161,17 @@ def value_of(option: str, arguments: Sequence[str]) -> str | None:
         elif argument.startswith(option + "="):
             found = argument.removeprefix(option + "=")
     return found
+
+
+def option_values(options: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, as keyword arguments."""
+    return {entry.name: getattr(options, entry.name) for entry in fields(options)}
+
+
+def first_line(kind: type) -> str:
+    """The first line of a class's docstring: the title of its options.
+
+    >>> first_line(int)
+    'int([x]) -> integer'
+    """
+    return (kind.__doc__ or "").partition("\n")[0]

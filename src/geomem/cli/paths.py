@@ -1,0 +1,249 @@
+"""`geomem paths`: path finding from options of world, model, task and training in one flat list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from geomem.cli.options import (
+    configuration_arguments,
+    first_line,
+    option_names,
+    option_values,
+    parse_options,
+    read_configuration,
+    signature_options,
+    value_of,
+)
+from geomem.cli.path_progress import PathTable
+from geomem.errors import InputError, unknown_name
+from geomem.models.configuration import Mamba
+from geomem.path_presets import LAPTOP_MODELS, PATH_PRESETS, PathModel, find_preset, preset_model
+from geomem.training.path_configuration import PathTraining
+from geomem.worlds.catalogue import WORLDS, describe_world
+from geomem.worlds.find import unknown_world
+from geomem.worlds.graph import Graph
+from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.path_finding import PathFinding
+from geomem.worlds.readers import read_graph
+
+if TYPE_CHECKING:
+    from geomem.store import StoredFleet
+
+IN_CONTEXT = "in-context"
+"""The world whose path-stars stand in the prompts and not in the weights."""
+
+USAGE = """Train models to name the path from a root to a leaf, with the edges held in their weights.
+
+WORLD comes first: path-star, tree-star, or in-context (a fresh small path-star in every prompt). It may be
+left out with --preset or --start. `geomem paths WORLD --help` shows a world's options. Presets:
+
+"""
+
+
+@dataclass(frozen=True)
+class PathOptions:
+    """How many runs, where they start from and go to, and what is said on the way."""
+
+    model: Literal["transformer", "mamba"] = "transformer"
+    """The architecture; `geomem models` describes them."""
+    preset: str = ""
+    """Take world, model, task and training from a preset; other options given change it."""
+    start: Path | None = None
+    """Go on from the weights of this run directory, on the same world: edges first, then paths."""
+    seeds: int | None = None
+    """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
+    seed_list: tuple[int, ...] = ()
+    """The seeds themselves, in place of their number."""
+    directory: Path = Path("runs")
+    """Where run directories are made."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
+    config: Path | None = None
+    """A TOML file with any of these options (and `world`), one per line; the command line comes before it."""
+    quiet: bool = False
+    """Show no progress; print the run directory alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class PathJob:
+    """What a command line asks for, ready for `find_paths`."""
+
+    world: Graph | InContextPathFinding
+    task: PathFinding | None
+    model: PathModel
+    training: PathTraining
+    options: PathOptions
+    start: "StoredFleet | None"
+
+
+@dataclass(frozen=True, eq=False)
+class _Defaults:
+    """What the options are where none is given: a preset's, a stored run's, or the laptop's."""
+
+    world: str
+    """A built-in world, `in-context`, a file, or nothing: then the stored run's."""
+    values: dict[str, Any]
+    """Options of the world."""
+    kind: Literal["transformer", "mamba"]
+    model: PathModel
+    task: PathFinding
+    training: PathTraining
+    start: "StoredFleet | None"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train what the arguments ask for; print the run directory on standard output."""
+    job = read_arguments(arguments)
+
+    from geomem.path_finding import find_paths
+
+    with PathTable(batches=job.training.batches, quiet=job.options.quiet) as table:
+        fleet = find_paths(
+            job.world,
+            model=job.model,
+            task=job.task,
+            training=job.training,
+            seeds=job.options.seed_list or job.options.seeds,
+            directory=job.options.directory,
+            device=job.options.device,
+            start=job.start,
+            on_progress=table.show,
+        )
+    print(fleet.path)
+    return 0
+
+
+def read_arguments(arguments: Sequence[str]) -> PathJob:
+    """World, task, model and training that are meant.
+
+    Prints the help and exits with status 0 when asked for it. Raises `InputError` for anything that cannot
+    be meant, as far as it shows before the task meets its world.
+
+    >>> job = read_arguments(["path-star", "--arms", "50", "--epochs", "5"])
+    >>> job.world.name, job.model.layers, job.training.epochs
+    ('path-star-50-4-seed0', 2, 5)
+    >>> read_arguments(["--preset", "paper-10000x6", "--model", "mamba", "--world-seed", "1"]).model.layers
+    12
+    """
+    arguments = list(arguments)
+    world = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    path = value_of("--config", arguments)
+    configuration = read_configuration(Path(path)) if path else {}
+    configured_world = configuration.pop("world", None)
+    named = {
+        name: str(value_of(f"--{name}", arguments) or configuration.get(name, ""))
+        for name in ("preset", "start", "model")
+    }
+    defaults = _find_defaults(str(world or configured_world or ""), **named)
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    if not defaults.world and not defaults.start and not wants_help:
+        raise InputError(
+            "Give a world first, as in `geomem paths path-star`, or --preset, as in `geomem paths --preset "
+            f"headline`; the presets are {', '.join(PATH_PRESETS)}."
+        )
+    groups = _option_groups(defaults)
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
+    entries = [
+        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
+        for name, kind, default, text in groups
+    ]
+    options: Any = parse_options(
+        make_dataclass("PathsOptions", entries, frozen=True),
+        [*given, *arguments],
+        verb=f"paths {defaults.world or 'WORLD'}",
+        description=_describe(defaults.world),
+    )
+    return PathJob(
+        world=_make_world(defaults, getattr(options, "world", None)),
+        task=getattr(options, "task", None),
+        model=options.model,
+        training=options.training,
+        options=options.fleet,
+        start=defaults.start,
+    )
+
+
+def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defaults:
+    """The defaults that the world, --preset, --start and --model give."""
+    if model and model not in LAPTOP_MODELS:
+        raise unknown_name(
+            f"{model!r} cannot find paths",
+            model,
+            LAPTOP_MODELS,
+            otherwise=f"give {' or '.join(LAPTOP_MODELS)}",
+        )
+    if world and world not in (*WORLDS, IN_CONTEXT) and not Path(world).exists():
+        raise unknown_world(world)
+    if preset and world not in ("", "path-star"):
+        raise InputError(
+            f"The preset {preset!r} is one of path-star and not of {world}; leave the world out."
+        )
+    settings = find_preset(preset or "headline")
+    kind: Literal["transformer", "mamba"] = "mamba" if model == "mamba" else "transformer"
+    configuration = preset_model(preset, kind) if preset else LAPTOP_MODELS[kind]
+    values: dict[str, Any] = {"arms": settings.arms, "length": settings.length}
+    world = "path-star" if preset else world
+    stored = None
+    if start:
+        from geomem.path_plan import stored_path_model
+        from geomem.store import read_fleet
+
+        stored = read_fleet(start)
+        configuration = stored_path_model(stored)
+        task = stored.manifest["configuration"]["task"]
+        if not world and task.get("kind") == "in-context-path-finding":
+            world, values = IN_CONTEXT, {name: value for name, value in task.items() if name != "kind"}
+        kind = "mamba" if isinstance(configuration, Mamba) else "transformer"
+        if model not in ("", kind):
+            raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
+    elif world != "path-star":
+        values = {}
+    return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)
+
+
+def _option_groups(defaults: _Defaults) -> list[tuple[str, type, Any, str]]:
+    """Name, dataclass, defaults and title of every group of options that apply."""
+    model, world = defaults.model, defaults.world
+    groups: list[tuple[str, type, Any, str]] = [
+        ("fleet", PathOptions, PathOptions(model=defaults.kind), "What is trained, and where it goes."),
+        ("model", type(model), model, first_line(type(model))),
+        ("task", PathFinding, defaults.task, first_line(PathFinding)),
+        ("training", PathTraining, defaults.training, first_line(PathTraining)),
+    ]
+    if world == IN_CONTEXT:
+        kind = InContextPathFinding
+        groups = [group for group in groups if group[0] != "task"]
+        groups.insert(1, ("world", kind, kind(**defaults.values), first_line(kind)))
+    elif world in WORLDS:
+        kind = signature_options(WORLDS[world])
+        groups.insert(1, ("world", kind, kind(**defaults.values), f"Options of {world}."))
+    return groups
+
+
+def _make_world(defaults: _Defaults, options: Any) -> Graph | InContextPathFinding:
+    if isinstance(options, InContextPathFinding):
+        return options
+    if defaults.world in WORLDS:
+        return WORLDS[defaults.world](**option_values(options))
+    if defaults.world or defaults.start is None:
+        return read_graph(Path(defaults.world))
+    return defaults.start.graph
+
+
+def _describe(world: str) -> str:
+    if world == IN_CONTEXT:
+        return first_line(InContextPathFinding)
+    return describe_world(world) if world in WORLDS else USAGE + presets_text()
+
+
+def presets_text() -> str:
+    """The presets, one a line.
+
+    >>> print(presets_text().splitlines()[0])
+    headline: plan over 4 nodes among 1,000 arms; about a minute a seed on two cores
+    """
+    return "\n".join(f"{name}: {preset.about}" for name, preset in PATH_PRESETS.items())
