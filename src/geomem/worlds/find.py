@@ -1,10 +1,13 @@
-"""Which world a person means: a graph, a built-in name, a file, or a graph of another library."""
+"""Which world a person means: a graph or table, a built-in name, a file, or an object of another library."""
 
 import os
 from pathlib import Path
 
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.fact_catalogue import FACT_WORLDS
+from geomem.worlds.fact_reader import facts_from, read_facts
+from geomem.worlds.fact_table import FactTable
 from geomem.worlds.graph import Graph
 from geomem.worlds.readers import graph_from, read_graph
 
@@ -32,3 +35,23 @@ def unknown_world(world: str) -> InputError:
     """The error for a text that is neither a built-in world nor a file, with the nearest names."""
     sentence = f"{world!r} is neither a built-in world nor a file that exists"
     return unknown_name(sentence, world, WORLDS, otherwise="`geomem worlds` lists the built-in ones")
+
+
+def find_facts(facts: FactTable | str | os.PathLike[str] | object, *, several: bool = False) -> FactTable:
+    """The table of facts that is meant, by the rules of `find_world`; `several` is that of `read_facts`.
+
+    Raises `InputError` if it is nothing of all that, or cannot be read.
+
+    >>> find_facts("countries").fact_count
+    1169
+    """
+    if isinstance(facts, str) and facts in FACT_WORLDS:
+        return FACT_WORLDS[facts]()
+    if isinstance(facts, str) and not Path(facts).exists():
+        sentence = f"{facts!r} is neither a built-in table of facts nor a file that exists"
+        raise unknown_name(
+            sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"
+        )
+    if isinstance(facts, str | os.PathLike):
+        return read_facts(facts, several=several)
+    return facts_from(facts, several=several)
