@@ -20,7 +20,7 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure",),
-    ("memorize",),
+    ("memorize", "path_finding"),
     ("plan", "path_plan", "path_presets"),
     ("checkpoint",),
     ("store",),

@@ -1,0 +1,334 @@
+"""What is written down while path finding is trained: answers to fixed questions, and their geometry.
+
+All of it is computed on the device in float32, in pieces, and comes to the host in one transfer per row of
+the metrics. `P` stands for `train` or `held_out`; paths of the first are a fixed sample of at most 250.
+
+| metric | what |
+|---|---|
+| `loss` | the training loss, from `edge_loss` and `train.path_loss`; in context `held_out.path_loss` |
+| `P.exact_match` | share of paths whose greedy answer is right in every token |
+| `P.token_k` | share of greedy answers right in token k, counted from 1, given their own tokens before it |
+| `P.forced_token_k` | the same given the right tokens before it |
+| `P.first_hop` | the `token_k` that is the node after the root: the best of all tokens |
+| `P.first_hop_among_arms` | the same, the best of the root's neighbours, given the right tokens before it |
+| `P.path_loss` | cross-entropy per target token |
+| `edge_loss` | cross-entropy per edge |
+| `edge_recall` | share of a node's d targets among its d best answers, mean over nodes |
+| `retrieval` | share of held-out leaves whose own first hop is the nearest by cosine of all held-out ones |
+| `leaf_first_own`, `leaf_first_other` | mean cosine distance of leaf and first hop, own and not |
+| `path_own`, `path_other` | mean cosine distance of nodes within a path and across two, without the root |
+
+The distances are plain means over held-out paths (figures 16 and 17; appendix C.4 normalises otherwise).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from geomem.models.chunked_loss import best_tokens
+from geomem.models.configuration import Mamba, Transformer
+from geomem.models.decoding import decode_greedily
+from geomem.models.model import Parameters
+from geomem.models.sequences import read_out_table, read_states
+from geomem.training.loop import Row
+from geomem.training.path_batches import PathExamples
+from geomem.worlds.in_context import InContextPathFinding, in_context_rows
+from geomem.worlds.path_finding import EdgeRows, PathRows, Target
+
+TRAIN_SAMPLE = 250
+"""Training paths that are asked."""
+EDGE_SAMPLE = 500
+"""Sources of edges that are asked, besides those with more edges than a row has slots."""
+PROMPTS = 1000
+"""Fresh prompts that are asked in context: the deviation of a share is at most 0.016."""
+SAMPLE_STREAM = 3
+"""Second number of the seed that draws the samples, the same for all runs and trainings."""
+PIECE_NUMBERS = 1 << 24
+"""Numbers of the largest tensor that an evaluation makes at a time, about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Paths that are asked at every row of the metrics, the same in every run."""
+
+    target: Target
+    prefixes: Int[Tensor, "path prefix"]
+    inputs: Int[Tensor, "path seq"]
+    targets: Int[Tensor, "path read"]
+    first_read: int
+    shared: int
+    arms: Int[Tensor, "row arm"]
+    """The root's neighbours, in one row if they are the same for every path."""
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeQuestions:
+    """Sources of one degree, each asked for all its edges."""
+
+    prefixes: Int[Tensor, "source 2"]
+    targets: Int[Tensor, "source degree"]
+    weight: float
+    """How many sources each of them stands for: more than 1 where they are a sample."""
+
+
+def make_measure(
+    model: Transformer | Mamba, parameters: Parameters, examples: PathExamples | InContextPathFinding
+) -> Callable[[], Row]:
+    """The metrics of a fleet as a function of its parameters, which change in place."""
+    device = parameters["token_embedding"].device
+    if isinstance(examples, InContextPathFinding):
+        prompts = ask_prompts(examples, device)
+
+        def measure_in_context() -> Row:
+            found = measure_answers(model, parameters, prompts)
+            return _to_host({"loss": found["path_loss"]} | _under("held_out", found))
+
+        return measure_in_context
+    generator = np.random.default_rng([0, SAMPLE_STREAM])
+    sample = np.sort(generator.permutation(len(examples.train.inputs))[:TRAIN_SAMPLE])
+    train = ask_paths(examples.train, examples, sample, device)
+    held_out = ask_paths(examples.held_out, examples, np.arange(len(examples.held_out.inputs)), device)
+    edges = ask_edges(examples.edges, generator, device)
+    paths = torch.tensor(examples.held_out_paths, device=device)
+    edge_share = examples.task.edge_weight * float(examples.edges.weights.sum())
+    path_share = examples.task.path_weight * examples.train.targets.size
+
+    def measure() -> Row:
+        known = measure_edges(model, parameters, edges)
+        trained = measure_answers(model, parameters, train)
+        loss = edge_share * known["edge_loss"] + path_share * trained["path_loss"]
+        return _to_host(
+            {"loss": loss / (edge_share + path_share)}
+            | known
+            | _under("train", trained)
+            | _under("held_out", measure_answers(model, parameters, held_out))
+            | measure_path_geometry(parameters["token_embedding"], paths)
+        )
+
+    return measure
+
+
+def ask_paths(
+    rows: PathRows, examples: PathExamples, which: Int[np.ndarray, " path"], device: str | torch.device
+) -> Questions:
+    """Some of the rows as questions."""
+    return Questions(
+        target=examples.task.target,
+        prefixes=torch.tensor(rows.prefixes[which], device=device),
+        inputs=torch.tensor(rows.inputs[which], device=device),
+        targets=torch.tensor(rows.targets[which], device=device),
+        first_read=rows.first_read,
+        shared=1,
+        arms=torch.tensor(examples.first_hops[None], device=device),
+    )
+
+
+def ask_prompts(task: InContextPathFinding, device: str | torch.device, *, count: int = PROMPTS) -> Questions:
+    """Prompts that no training sees: those of step 0."""
+    rows = in_context_rows(task, count, seed=0, step=0)
+    # `u v |` again and again, then three more tokens, the first of them the root: its arms are the v's of it.
+    listed, root = rows.prefixes[:, :-3].reshape(count, -1, 3), rows.prefixes[:, -3]
+    arms = listed[:, :, 1][listed[:, :, 0] == root[:, None]].reshape(count, task.arms)
+    return Questions(
+        target=task.target,
+        prefixes=torch.tensor(rows.prefixes, device=device),
+        inputs=torch.tensor(rows.inputs, device=device),
+        targets=torch.tensor(rows.targets, device=device),
+        first_read=rows.first_read,
+        shared=0,
+        arms=torch.tensor(arms, device=device),
+    )
+
+
+def ask_edges(
+    rows: EdgeRows, generator: np.random.Generator, device: str | torch.device, *, count: int = EDGE_SAMPLE
+) -> list[EdgeQuestions]:
+    """Every source whose edges fill more than one row, and a sample of the others."""
+    used = rows.weights > 0
+    sources, targets = np.repeat(rows.prefixes[:, 1], used.sum(axis=1)), rows.targets[used]
+    degrees = np.bincount(sources)
+    heavy = np.flatnonzero(degrees > rows.targets.shape[1])
+    light = np.flatnonzero((degrees > 0) & (degrees <= rows.targets.shape[1]))
+    sampled = generator.permutation(light)[:count]
+    questions = []
+    for some, weight in ((heavy, 1.0), (sampled, len(light) / max(1, len(sampled)))):
+        for degree in np.unique(degrees[some]):
+            chosen = some[degrees[some] == degree]
+            # Rows are sorted by source, so that the edges of each stand together.
+            asked = np.isin(sources, chosen)
+            of_source = sources[asked].reshape(-1, degree)[:, :1]
+            prefixes = np.concatenate([np.full_like(of_source, rows.prefixes[0, 0]), of_source], axis=1)
+            questions.append(
+                EdgeQuestions(
+                    torch.tensor(prefixes, device=device),
+                    torch.tensor(targets[asked].reshape(-1, degree), device=device),
+                    weight,
+                )
+            )
+    return questions
+
+
+def measure_answers(
+    model: Transformer | Mamba, parameters: Parameters, questions: Questions
+) -> dict[str, Float[Tensor, " run"]]:
+    """Shares of right answers, greedy and with the right tokens given, and the loss of the latter."""
+    table = read_out_table(model, parameters)
+    answers, losses, arms = [], [], []
+    hop = first_hop_place(questions)
+    path_count, length = questions.targets.shape
+    size = _piece(len(table), questions.inputs.shape[1] * table.shape[2])
+    for first in range(0, path_count, size):
+        piece = slice(first, first + size)
+        states = read_states(
+            model,
+            parameters,
+            questions.inputs[None, piece],
+            first_read=questions.first_read,
+            shared=questions.shared,
+        )
+        best, loss = score_tokens(states.flatten(1, 2), table, questions.targets[piece].flatten())
+        answers.append(best.unflatten(1, (-1, length)))
+        losses.append(loss.sum(dim=1))
+        arms.append(_best_arms(states[:, :, hop], table, questions.arms, piece))
+    path_loss = torch.stack(losses).sum(dim=0) / questions.targets.numel()
+    forced = torch.cat(answers, dim=1) == questions.targets
+    if questions.target == "teacherless" or length == 1:
+        free = forced
+    else:
+        free = decode_greedily(model, parameters, questions.prefixes[None], length) == questions.targets
+    among_arms = torch.cat(arms, dim=1) == questions.targets[:, hop]
+    shares = {"exact_match": free.all(dim=2), "first_hop": free[:, :, hop]}
+    shares |= {"first_hop_among_arms": among_arms}
+    shares |= {f"token_{place + 1}": free[:, :, place] for place in range(length)}
+    shares |= {f"forced_token_{place + 1}": forced[:, :, place] for place in range(length)}
+    # A run that has diverged answers nothing, wherever `argmax` points.
+    alive = path_loss.isfinite()
+    means = {name: (hits & alive[:, None]).double().mean(dim=1) for name, hits in shares.items()}
+    return means | {"path_loss": path_loss}
+
+
+def first_hop_place(questions: Questions) -> int:
+    """Where in the answer the node after the root stands."""
+    if questions.target == "first-hop":
+        return 0
+    return questions.targets.shape[1] - 2 if questions.target == "reverse" else 1
+
+
+def score_tokens(
+    states: Float[Tensor, "run row width"],
+    table: Float[Tensor, "run vocab width"],
+    targets: Int[Tensor, " row"],
+) -> tuple[Int[Tensor, "run row"], Float[Tensor, "run row"]]:
+    """The best token after each state, and the cross-entropy of its target; logits of a few rows at a time.
+
+    >>> states, table = torch.tensor([[[1.0, 0.0]]]), torch.eye(2)[None] * 50
+    >>> best, losses = score_tokens(states, table, torch.tensor([1]))
+    >>> best.tolist(), losses.tolist()
+    ([[0]], [[50.0]])
+    """
+    best, losses = [], []
+    size = _piece(len(table), table.shape[1])
+    for first in range(0, states.shape[1], size):
+        logits = torch.bmm(states[:, first : first + size], table.transpose(1, 2))
+        asked = targets[first : first + size].expand(len(table), -1)
+        best.append(logits.argmax(dim=-1))
+        losses.append(logits.logsumexp(dim=-1) - logits.gather(2, asked[..., None])[..., 0])
+    return torch.cat(best, dim=1), torch.cat(losses, dim=1)
+
+
+def _best_arms(
+    states: Float[Tensor, "run path width"],
+    table: Float[Tensor, "run vocab width"],
+    arms: Int[Tensor, "row arm"],
+    piece: slice,
+) -> Int[Tensor, "run path"]:
+    """The best of the root's neighbours after each state."""
+    if len(arms) == 1:
+        return best_tokens(states.contiguous(), table, candidates=arms[0])
+    scores = torch.einsum("rpw,rpaw->rpa", states, table[:, arms[piece]])
+    return arms[piece].expand(len(table), -1, -1).gather(2, scores.argmax(-1, keepdim=True))[..., 0]
+
+
+def measure_edges(
+    model: Transformer | Mamba, parameters: Parameters, questions: list[EdgeQuestions]
+) -> dict[str, Float[Tensor, " run"]]:
+    """Mean cross-entropy of an edge, and the mean over sources of the share of their edges they know.
+
+    A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
+    """
+    table = read_out_table(model, parameters)
+    size = _piece(len(table), table.shape[1])
+    loss = recall = torch.zeros(len(table), dtype=torch.float64, device=table.device)
+    source_count = edge_count = 0.0
+    for asked in questions:
+        sources, degree = asked.targets.shape
+        source_count, edge_count = (
+            source_count + asked.weight * sources,
+            edge_count + asked.weight * sources * degree,
+        )
+        for first in range(0, sources, size):
+            prefixes = asked.prefixes[None, first : first + size]
+            states = read_states(model, parameters, prefixes, first_read=1)[:, :, 0]
+            logits = torch.bmm(states, table.transpose(1, 2))
+            targets = asked.targets[first : first + size].expand(len(table), -1, -1)
+            picked = logits.gather(2, targets)
+            threshold = logits.topk(degree, dim=-1).values[..., -1:]
+            fits = (logits >= threshold).sum(dim=-1, keepdim=True) <= degree
+            known = (picked > threshold) | ((picked == threshold) & fits)
+            losses = logits.logsumexp(dim=-1, keepdim=True) - picked
+            loss = loss + asked.weight * losses.double().sum(dim=(1, 2))
+            recall = recall + asked.weight * known.double().mean(dim=2).sum(dim=1)
+    return {"edge_loss": loss / edge_count, "edge_recall": recall / source_count}
+
+
+def measure_path_geometry(
+    embeddings: Float[Tensor, "run vocab width"], paths: Int[Tensor, "path seq"]
+) -> dict[str, Float[Tensor, " run"]]:
+    """Retrieval of the first hop by its leaf, and mean cosine distances within paths and across them.
+
+    Means over all pairs of paths come from sums of unit vectors, Σ_{i≠j} a_i · b_j = (Σ a_i) · (Σ b_j) -
+    Σ a_i · b_i, so that no array is paths by paths. Distances within a path need two nodes besides the root.
+    """
+    units = F.normalize(embeddings[:, paths], dim=-1)
+    leaves, firsts = units[:, :, -1], units[:, :, 1]
+    hops = paths[:, 1].unique()
+    nearest = best_tokens(leaves.contiguous(), F.normalize(embeddings[:, hops], dim=-1))
+    found = {"retrieval": (hops[nearest] == paths[:, 1]).double().mean(dim=1)}
+    found |= _distances("leaf_first", leaves, firsts)
+    nodes = paths.shape[1] - 1
+    if nodes > 1:
+        inside = units[:, :, 1:].double()
+        sums = inside.sum(dim=2)
+        pairs = (sums.square().sum(dim=-1) - inside.square().sum(dim=(2, 3))) / (nodes * (nodes - 1))
+        across = _distances("path", sums / nodes, sums / nodes)
+        found |= {"path_own": 1 - pairs.mean(dim=1), "path_other": across["path_other"]}
+    return found
+
+
+def _distances(
+    name: str, left: Float[Tensor, "run path width"], right: Float[Tensor, "run path width"]
+) -> dict[str, Float[Tensor, " run"]]:
+    """Mean of 1 - a_i · b_j over i = j and over i ≠ j."""
+    left, right, count = left.double(), right.double(), left.shape[1]
+    own = (left * right).sum(dim=(1, 2))
+    every = (left.sum(dim=1) * right.sum(dim=1)).sum(dim=-1)
+    return {f"{name}_own": 1 - own / count, f"{name}_other": 1 - (every - own) / max(1, count * (count - 1))}
+
+
+def _piece(run_count: int, row_numbers: int) -> int:
+    """Rows of so many numbers in each run that one piece of an evaluation takes."""
+    return max(1, PIECE_NUMBERS // (run_count * row_numbers))
+
+
+def _under(part: str, found: dict[str, Float[Tensor, " run"]]) -> dict[str, Float[Tensor, " run"]]:
+    return {f"{part}.{name}": values for name, values in found.items()}
+
+
+def _to_host(found: dict[str, Float[Tensor, " run"]]) -> Row:
+    rows = torch.stack([values.double() for values in found.values()]).cpu().numpy()
+    return dict(zip(found, rows, strict=True))
