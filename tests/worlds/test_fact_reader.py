@@ -315,9 +315,9 @@ def test_no_file_at_all_ends_in_anything_but_a_table_or_one_sentence(tmp_path, d
     assert table.fact_count > 0
 
 
-def test_a_hundred_thousand_facts_survive_a_file(tmp_path):
-    table = random_permutations(2500, 40)
+def test_twenty_thousand_facts_survive_a_file(tmp_path):
+    table = random_permutations(500, 40)
     write_facts(table, tmp_path / "facts.tsv")
     again = read_facts(tmp_path / "facts.tsv")
-    assert again.fact_count == 100_000
+    assert again.fact_count == 20_000
     assert set(named_facts(again)) == set(named_facts(table))
