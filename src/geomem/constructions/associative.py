@@ -155,9 +155,7 @@ def key_value_network(
     s, r, o = table.facts.T
     h = subjects[s] + 2 * relations[r]
     features = np.maximum(h @ expand.T + bias, 0)
-    gram = features.T @ features
-    gram[np.diag_indices(w)] += _RIDGE * max(1.0, float(gram.diagonal().mean()))
-    contract = np.linalg.solve(gram, features.T @ (objects[o] - h)).T
+    contract = _ridge_map(features, objects[o] - h)
     weights = {
         SUBJECTS: subjects,
         RELATIONS: relations,
@@ -183,6 +181,18 @@ def _outer_logits(
 ) -> Float[np.ndarray, "question object"]:
     keys = memory.subjects[subjects] * memory.relations[relations]
     return keys @ memory.memory.T @ memory.objects.T
+
+
+def _ridge_map(
+    features: Float[np.ndarray, "fact neuron"], targets: Float[np.ndarray, "fact width"]
+) -> Float[np.ndarray, "width neuron"]:
+    """W that minimises |targets - features W^T|^2 + ridge |W|^2, by the smaller of its two systems."""
+    facts, neurons = features.shape
+    ridge = _RIDGE * max(1.0, float((features**2).sum()) / facts)
+    if neurons <= facts:
+        gram = features.T @ features + ridge * np.eye(neurons)
+        return np.linalg.solve(gram, features.T @ targets).T
+    return np.linalg.solve(features @ features.T + ridge * np.eye(facts), targets).T @ features
 
 
 def _check_positive(numbers: int) -> None:

@@ -107,8 +107,8 @@ def object_code(
     >>> object_code("binary", 256).shape, object_code("circle", 256).shape
     ((256, 8), (256, 2))
     """
+    _check_length(kind, count, 1 if length is None else length, 1)
     chosen = default_length(kind, count) if length is None else length
-    _check_length(kind, count, chosen, 1)
     match kind:
         case "binary":
             return binary_code(count, chosen)

@@ -3,7 +3,8 @@
     edit: s_x += W_r (u_new - u_old),    forget: s_x -= W_r u_old,    W_r: what relation r reads, transposed
 
 In a block superposition this rewrites one block exactly, so every other answer and its margin stay bit for
-bit (derived here). In a dense superposition it is the same sum with another term.
+bit (derived here). In a dense superposition it is the same sum with another term; optimised vectors are
+no sums, so there an edit is approximate.
 """
 
 from dataclasses import dataclass

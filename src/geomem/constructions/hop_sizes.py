@@ -93,10 +93,12 @@ def deep_size(subjects: int, relations: int, objects: int, length: int, hops: in
     D = tuples * m + hops * R + m
     lookup = objects if stages > 1 else 0
     selectors = 2 * m * (relations**first * (first + 2) + (stages - 1) * tuples * (per_stage + 2))
-    stored = (subjects + R) * D + objects * m + selectors + lookup * (tuples * m + 2 * m) + 2 * tuples * m
+    stored = (subjects + R) * D + objects * m + selectors + lookup * (tuples * m + 2 * m)
+    # A head that fetches the payload, and one that clears it before each lookup.
+    stored += (1 + (stages > 1)) * tuples * m + hops * R
     other = (stages - 1) * objects * tuples * m
     subject_numbers = subjects * relations**first * m
-    return HopSize("deep", stages, D, lookup + 2 * tuples * m, subject_numbers, other, stored + hops * R)
+    return HopSize("deep", stages, D, lookup + 2 * tuples * m, subject_numbers, other, stored)
 
 
 def deep_stages(hops: int, layers: int) -> tuple[int, int, int]:
