@@ -25,9 +25,9 @@ def decode_greedily(
 ) -> Int[Tensor, "run example length"]:
     """The `length` tokens that each run finds most likely, one after another, after every prefix.
 
-    `rows_per_piece` examples times runs are decoded together,
-    and what a token leaves in the memory of every block is never computed again. The prefix and all but the
-    last of the new tokens must fit into the model's positions.
+    `rows_per_piece` examples times runs are decoded together, and what a token leaves in the memory of every
+    block is never computed again. The prefix and all but the last of the new tokens must fit into the model's
+    positions.
 
     >>> from geomem.models.model import initialize_parameters
     >>> sizes = dict(vocabulary_size=11, context_length=5, node_count=2)
