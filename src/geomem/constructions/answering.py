@@ -3,7 +3,7 @@
     h = e_r + W_O W_V (e_x + e_r) / 2,    y = h + W_2 relu(W_1 h + b_1) + b_2,    logits = U y
 
 No step of it is approximated. What is linear is computed once per subject and once per relation; neurons that
-are off for a whole block of questions and coordinates that no object reads are left out, for they add zeros.
+are off for all subjects asked and coordinates that no object reads are left out, for they add zeros.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from geomem.constructions.recall import (
     CONTRACT,
@@ -30,8 +30,8 @@ from geomem.constructions.recall import (
 from geomem.errors import InputError
 from geomem.worlds.fact_table import FactTable
 
-# Logits of one block of questions: 32 MiB in float64.
-_BLOCK_NUMBERS = 2**22
+# Logits of one block of questions: 4 MiB in float64, which stays in a processor's cache.
+_BLOCK_NUMBERS = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,42 @@ def recall_every_fact(weights: Weights, table: FactTable) -> Recalled:
     return Recalled(objects, margins)
 
 
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What two memories say differently to the same questions."""
+
+    changed: Bool[np.ndarray, " question"]
+    """Whether another object has the highest logit."""
+    shifts: Float[np.ndarray, " question"]
+    """The largest change of a logit."""
+
+
+def compare_answers(
+    one: Weights,
+    other: Weights,
+    subjects: Int[np.ndarray, " question"],
+    relations: Int[np.ndarray, " question"],
+) -> Difference:
+    """How far the logits of two memories of equal sizes are apart, question by question, in blocks.
+
+    Raises `InputError` if an id does not exist, or as `recall_logits` does.
+
+    >>> from geomem.constructions.recall import SUBJECTS, block_superposition
+    >>> from geomem.worlds.fact_families import random_bijections
+    >>> weights = block_superposition(random_bijections(4, 2)).weights
+    >>> doubled = {**weights, SUBJECTS: weights[SUBJECTS][[1, 1, 2, 3]]}
+    >>> difference = compare_answers(weights, doubled, np.array([0, 2]), np.array([1, 1]))
+    >>> difference.changed.tolist(), difference.shifts[1].item()
+    ([True, False], 0.0)
+    """
+    changed, shifts = np.zeros(len(subjects), dtype=bool), np.zeros(len(subjects))
+    pairs = (_logit_blocks(weights, subjects, relations) for weights in (one, other))
+    for (questions, old), (_, new) in zip(*pairs, strict=True):
+        changed[questions] = old.argmax(axis=1) != new.argmax(axis=1)
+        shifts[questions] = np.abs(new - old).max(axis=1)
+    return Difference(changed, shifts)
+
+
 def logit_margins(
     logits: Shaped[np.ndarray, "row object"], chosen: Int[np.ndarray, " row"]
 ) -> Float[np.ndarray, " row"]:
@@ -172,6 +208,7 @@ def _logit_blocks(
     U = weights[OBJECTS][:, read]
     expand, expand_bias, contract, contract_bias = _mlp(weights)
     own_inputs, other_inputs = own @ expand.T, other @ expand.T + expand_bias
+    highest = own_inputs.max(axis=0) if len(asked) else own_inputs[:0].sum(axis=0)
     contract, contract_bias = contract[read].T, contract_bias[read]
     own, other = own[:, read], other[:, read]
     size = max(1, _BLOCK_NUMBERS // max(len(U), len(expand)))
@@ -179,12 +216,12 @@ def _logit_blocks(
     starts = np.flatnonzero(np.diff(relations[order], prepend=-1))
     for group in np.split(order, starts[1:]) if len(order) else []:
         r = relations[group[0]]
+        on = np.flatnonzero(highest + other_inputs[r] > 0)
         for start in range(0, len(group), size):
             questions = group[start : start + size]
             x = rows[questions]
-            active = np.maximum(own_inputs[x] + other_inputs[r], 0)
-            on = np.flatnonzero((active != 0).any(axis=0))
-            y = own[x] + other[r] + active[:, on] @ contract[on] + contract_bias
+            active = np.maximum(own_inputs[x[:, None], on] + other_inputs[r, on], 0)
+            y = own[x] + other[r] + active @ contract[on] + contract_bias
             yield questions, y @ U.T
 
 
