@@ -20,10 +20,10 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure",),
-    ("memorize", "path_finding"),
+    ("memorize", "path_finding", "recall"),
     ("plan", "path_plan", "path_presets"),
     ("checkpoint",),
-    ("store",),
+    ("store", "memory_store"),
     ("training",),
     ("models",),
     ("constructions",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "plan", "path_plan", "memorize", "interop"}
+IMPORT_TORCH = {"models", "training", "plan", "path_plan", "memorize", "recall", "interop"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",

@@ -10,11 +10,12 @@ from typing import Any, TypeVar, get_type_hints
 import torch
 
 from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS, Model, check_model
+from geomem.models.configuration import MODELS, Model, Recall, check_model
 from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.store import run_path, safe_name
 from geomem.training.configuration import Training, check_training, default_training
 from geomem.training.path_configuration import PathTraining
+from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.find import find_world
 from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
@@ -27,7 +28,7 @@ times more, and the result does not depend on the number of cores."""
 
 Configuration = TypeVar(
     "Configuration",
-    bound=Model | Training | EdgeMemorization | PathFinding | InContextPathFinding | PathTraining,
+    bound=Model | Recall | RecallTraining | Training | EdgeMemorization | PathFinding | InContextPathFinding | PathTraining,
 )
 
 

@@ -257,7 +257,7 @@ def read_fleet(path: str | os.PathLike[str]) -> StoredFleet:
         )
     check_fingerprints(path, FILES)
     manifest = read_json(path / MANIFEST)
-    configuration, seeds = _check_manifest(path / MANIFEST, manifest)
+    configuration, seeds = check_manifest(path / MANIFEST, manifest)
     try:
         graph = graph_from_json(read_json(path / WORLD))
     except InputError as error:
@@ -267,7 +267,7 @@ def read_fleet(path: str | os.PathLike[str]) -> StoredFleet:
     tokens = read_json(path / VOCABULARY)
     if not isinstance(tokens, dict) or tokens.get("tokens") != [*graph.labels, *SPECIAL_TOKENS]:
         raise damaged(path / VOCABULARY, "its tokens are not those of the world")
-    _check_metrics(path / METRICS, len(seeds))
+    check_metrics(path / METRICS, len(seeds))
     _check_weights(path / WEIGHTS, len(seeds), graph.node_count)
     _check_snapshots(path / SNAPSHOTS, len(seeds), graph.node_count)
     return StoredFleet(path=path, manifest=manifest, graph=graph, seeds=seeds)
@@ -376,7 +376,8 @@ def check_fingerprints(path: Path, files: Sequence[str]) -> None:
             raise damaged(path / name, "its content changed after it was written")
 
 
-def _check_manifest(path: Path, manifest: Any) -> tuple[dict[str, Any], tuple[int, ...]]:
+def check_manifest(path: Path, manifest: Any) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """The configuration and the seeds of a manifest; raises `InputError` unless all of it is one of ours."""
     if not isinstance(manifest, dict) or "format" not in manifest:
         raise damaged(path, "it is not a manifest of geomem")
     if manifest["format"] != FORMAT:
@@ -401,7 +402,8 @@ def _check_manifest(path: Path, manifest: Any) -> tuple[dict[str, Any], tuple[in
     return configuration, tuple(seeds)
 
 
-def _check_metrics(path: Path, run_count: int) -> None:
+def check_metrics(path: Path, run_count: int) -> None:
+    """Raise `InputError` unless a file is a long table of metrics of so many runs."""
     try:
         lazy = pl.scan_parquet(path, glob=False)
         schema = lazy.collect_schema()
@@ -418,7 +420,7 @@ def _check_metrics(path: Path, run_count: int) -> None:
 
 
 def _check_weights(path: Path, run_count: int, node_count: int) -> None:
-    shapes = _array_shapes(path)
+    shapes = array_shapes(path)
     for name, shape in shapes.items():
         if shape[:1] != (run_count,):
             raise damaged(path, f"{name} has shape {shape}, expected {run_count} runs first")
@@ -431,7 +433,7 @@ def _check_weights(path: Path, run_count: int, node_count: int) -> None:
 
 
 def _check_snapshots(path: Path, run_count: int, node_count: int) -> None:
-    shapes = _array_shapes(path)
+    shapes = array_shapes(path)
     steps, embeddings = shapes.get("steps", ()), shapes.get("embeddings", ())
     if len(steps) != 1 or len(embeddings) != 4 or embeddings[:3] != (steps[0], run_count, node_count):
         raise damaged(
@@ -442,7 +444,8 @@ def _check_snapshots(path: Path, run_count: int, node_count: int) -> None:
         raise damaged(path, f"recalled has shape {recalled}, expected {run_count} runs")
 
 
-def _array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every array of a safetensors file, without reading them; raises `InputError` if it is none."""
     try:
         with safe_open(path, "numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

@@ -193,12 +193,12 @@ def _attend(
     normed = [_normalize(model, parameters, f"{name}_norm", token, widths) for token in tokens]
     products = parameters[f"{name}.output.weight"] @ parameters[f"{name}.value.weight"]
     brought = [_linear(token, products) for token in normed]
-    if model.attention == "content":
-        keys = [_linear(token, parameters[f"{name}.key.weight"]) for token in normed]
+    content = model.attention == "content"
+    keys = [_linear(token, parameters[f"{name}.key.weight"]) for token in normed] if content else []
     readers = []
     for reader in range(first, len(tokens)):
         mixed = tokens[reader]
-        if model.attention == "uniform":
+        if not content:
             for part in brought[: reader + 1]:
                 mixed = mixed + part / (reader + 1)
         else:

@@ -79,6 +79,25 @@ def measure_recall(
     }
 
 
+def best_objects(
+    states: Float[Tensor, "run question width"], table: Float[Tensor, "run object width"]
+) -> tuple[Int[Tensor, "run question"], Float[Tensor, "run question"]]:
+    """The object that scores highest after every question, and its lead over the second; 0 in a tie.
+
+    >>> objects, leads = best_objects(torch.tensor([[[1.0, 3.0]]]), torch.eye(2)[None])
+    >>> objects.item(), leads.item()
+    (1, 2.0)
+    """
+    objects = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
+    leads = torch.full(states.shape[:2], float("inf"), dtype=states.dtype, device=states.device)
+    for runs, rows in _pieces(states, table):
+        top = (states[runs, rows] @ table[runs].transpose(1, 2)).topk(min(2, table.shape[1]), dim=-1)
+        objects[runs, rows] = top.indices[..., 0]
+        if table.shape[1] > 1:
+            leads[runs, rows] = top.values[..., 0] - top.values[..., 1]
+    return objects, leads
+
+
 def _logits(piece: Tensor, table: Tensor, questions: Questions, runs: slice) -> Tensor:
     if questions.penalties is None:
         return piece @ table.transpose(1, 2)

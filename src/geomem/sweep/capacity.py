@@ -1,0 +1,269 @@
+"""Capacity of the recall model: recall as a function of its width, for many numbers of facts.
+
+Every cell (subjects, relations) is trained at many widths and seeds at once, each run on random facts of its
+own; the threshold is then read off the whole curve, not searched for. Runs of different width, and of
+different cells where padding costs less than a step of its own, train in one fleet.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+import polars as pl
+
+from geomem.errors import InputError
+from geomem.memorize import limit_threads
+from geomem.models.configuration import Recall, check_recall
+from geomem.models.recall_parameters import RecallSize, count_trained, estimate_recall_cost
+from geomem.plan import check_seeds
+from geomem.store import run_path
+from geomem.sweep.grid import FLEET_RUNS
+from geomem.sweep.parts import Parts, SweepProgress, check_processes, complete_parts
+from geomem.sweep.thresholds import (
+    ThresholdFit,
+    Varied,
+    fit_thresholds,
+    tabulate_recall,
+    tabulate_thresholds,
+)
+from geomem.training.configuration import RunSettings
+from geomem.training.recall_configuration import RecallRun, RecallTraining, check_recall_training
+from geomem.training.recall_fleet import train_recall
+from geomem.worlds.fact_families import random_bijections
+from geomem.worlds.fact_table import FactTable, answers, entropy_bits
+
+TYPICAL_BITS = 1.38
+"""Bits that a weight holds at the threshold, on average over 18 cells (our notes on arXiv 2605.12426, C1)."""
+
+SPREAD = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.3, 1.5)
+"""Widths of a cell, as multiples of the width that would hold `TYPICAL_BITS`."""
+
+STEP_OVERHEAD = 60_000_000
+"""Arithmetic that the hundred small operations of a step are worth: about 2.5 ms on one core."""
+
+FLEET_ARITHMETIC = 1_000_000_000
+"""Arithmetic of a fleet's step at most, about 50 ms: so that little is lost when a sweep is interrupted."""
+
+SCHEMA = {
+    "subjects": pl.Int64,
+    "relations": pl.Int64,
+    "width": pl.Int64,
+    "mlp_width": pl.Int64,
+    "seed": pl.Int64,
+    "loss": pl.Float64,
+    "recall": pl.Float64,
+    "margin": pl.Float64,
+    "weights": pl.Int64,
+    "bits": pl.Float64,
+}
+"""One row per run; `weights` are those trained, `bits` the entropy of its facts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Capacity:
+    """Finished curves of capacity."""
+
+    runs: pl.DataFrame
+    """One row per run, with the columns of `SCHEMA`."""
+    varied: Varied
+    path: Path
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """Recall by size, as `tabulate_recall` says."""
+        return tabulate_recall(self.runs, self.varied)
+
+    @cached_property
+    def thresholds(self) -> pl.DataFrame:
+        """One row per cell, as `tabulate_thresholds` says."""
+        return tabulate_thresholds(self.runs, self.varied)
+
+    @cached_property
+    def fit(self) -> ThresholdFit | None:
+        """The law of the thresholds."""
+        return fit_thresholds(self.thresholds)
+
+
+@dataclass(frozen=True)
+class CapacityRun:
+    """One run of the grid, before its facts are drawn."""
+
+    model: Recall
+    subjects: int
+    relations: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class CapacityFleet:
+    """Runs that train together."""
+
+    runs: tuple[CapacityRun, ...]
+    training: RecallTraining
+    facts: Callable[..., FactTable] = field(default=random_bijections)
+
+
+def capacity_curves(
+    subjects: Sequence[int] = (64, 128, 256),
+    relations: Sequence[int] = (2, 4, 8, 16),
+    *,
+    sizes: Sequence[int] | None = None,
+    varied: Varied = "width",
+    neurons_per_width: int = 4,
+    model: Recall | None = None,
+    training: RecallTraining | None = None,
+    facts: Callable[..., FactTable] = random_bijections,
+    seeds: int | Sequence[int] = 3,
+    directory: str | os.PathLike[str] = "capacity",
+    processes: int | None = None,
+    on_progress: Callable[[SweepProgress], None] | None = None,
+) -> Capacity:
+    """Train the recall model at many widths per cell, and read off where it recalls every fact.
+
+    `sizes` are the widths tried in every cell; by default those around the width whose weights would hold
+    1.38 bits each. With `varied="width"` the MLP has `neurons_per_width` times as many neurons (0: none);
+    with "mlp_width" the model's width stays and `sizes` are numbers of neurons. `facts(subjects, relations,
+    world_seed=seed)` draws a run's facts. Finished fleets are kept: an interrupted call goes on, and the same
+    call again trains nothing.
+
+    Raises `InputError` for numbers that cannot be meant, or, before any run starts, if memory will not do.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     found = capacity_curves([8], [2], sizes=[1, 8], training=RecallTraining(steps=100), seeds=2,
+    ...         directory=directory, processes=1)
+    >>> found.curves["width"].to_list(), found.thresholds["threshold"].to_list()
+    ([1, 8], [8.0])
+    """
+    model, training = model or Recall(), training or RecallTraining()
+    seeds = check_seeds(seeds)
+    _check_numbers("subjects", subjects, least=2)
+    _check_numbers("relations", relations, least=1)
+    if neurons_per_width < 0:
+        raise InputError(f"neurons_per_width is {neurons_per_width}; give a whole number of at least 0.")
+    if model.hops > 1 or model.tied:
+        raise InputError("Capacity is measured for one hop and a table of objects; give hops 1 and no tied.")
+    if sizes is None and varied == "mlp_width":
+        raise InputError("sizes is not given; give the numbers of neurons to try, as in 2, 8, 32, 128.")
+    if sizes is not None:
+        _check_numbers("sizes", sizes, least=1)
+    check_recall_training(training, subjects=min(subjects))
+
+    def resize(size: int) -> Recall:
+        if varied == "mlp_width":
+            return replace(model, mlp_width=size)
+        return replace(model, width=size, mlp_width=neurons_per_width * size)
+
+    check_recall(resize(1))
+    runs = []
+    for count, kinds in product(sorted(subjects), sorted(relations)):
+        tried = (
+            sizes if sizes is not None else likely_widths(resize, facts(count, kinds, world_seed=seeds[0]))
+        )
+        runs += [CapacityRun(resize(size), count, kinds, seed) for size in sorted(tried) for seed in seeds]
+    fleets = [CapacityFleet(tuple(group), training, facts) for group in pack_runs(runs)]
+    costs = [
+        estimate_recall_cost(*_models_and_sizes(fleet.runs), subjects=training.batch_subjects)
+        for fleet in fleets
+    ]
+    processes = check_processes(
+        processes, fleet_bytes=max(cost.memory_bytes for cost in costs), fleet_count=len(fleets)
+    )
+    configuration = {
+        "model": asdict(model),
+        "training": asdict(training),
+        "varied": varied,
+        "runs": [
+            [run.subjects, run.relations, run.model.width, run.model.mlp_width, run.seed] for run in runs
+        ],
+        # Facts of the smallest cell stand for the function that draws them.
+        "facts": facts(min(subjects), min(relations), world_seed=seeds[0]).digest,
+    }
+    path = run_path(directory, f"recall-capacity-{varied.replace('_', '-')}", configuration)
+    parts = Parts(
+        fleets,
+        train_and_tabulate,
+        schema=SCHEMA,
+        run_counts=[len(fleet.runs) for fleet in fleets],
+        arithmetic=[training.steps * (cost.flops_per_step + STEP_OVERHEAD) for cost in costs],
+        is_memorized=lambda table: table["recall"] == 1.0,
+    )
+    table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
+    return Capacity(table.sort("subjects", "relations", varied, "seed"), varied, path)
+
+
+def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int]:
+    """Widths around the one whose weights would hold `TYPICAL_BITS` each of the table's entropy.
+
+    >>> likely_widths(lambda width: Recall(width=width, mlp_width=4 * width), random_bijections(64, 16))
+    [7, 8, 10, 11, 12, 13, 14, 15, 18]
+    """
+    size = RecallSize(table.subject_count, table.relation_count, table.object_count)
+    needed = entropy_bits(table) / TYPICAL_BITS
+    middle = next(width for width in range(1, 100_000) if count_trained(resize(width), size) >= needed)
+    return sorted({max(1, round(factor * middle)) for factor in SPREAD})
+
+
+def pack_runs(runs: Sequence[CapacityRun]) -> list[list[CapacityRun]]:
+    """Runs as fleets, in order: one joins the fleet before it where that costs less than a step of its own.
+
+    >>> small, large = (CapacityRun(Recall(width=4), n, 2, 0) for n in (16, 256))
+    >>> [len(fleet) for fleet in pack_runs([small, small, large])]
+    [2, 1]
+    """
+    fleets: list[list[CapacityRun]] = []
+    before = 0
+    for run in runs:
+        alone = _arithmetic([run])
+        if fleets and len(fleets[-1]) < FLEET_RUNS:
+            together = _arithmetic([*fleets[-1], run])
+            if together <= min(before + alone + STEP_OVERHEAD, FLEET_ARITHMETIC):
+                fleets[-1].append(run)
+                before = together
+                continue
+        fleets.append([run])
+        before = alone
+    return fleets
+
+
+def train_and_tabulate(fleet: CapacityFleet) -> pl.DataFrame:
+    """Train a fleet on one thread; one row per run, with the columns of `SCHEMA`."""
+    training, runs, bits = fleet.training, [], []
+    for run in fleet.runs:
+        table = fleet.facts(run.subjects, run.relations, world_seed=run.seed)
+        size = RecallSize(table.subject_count, table.relation_count, table.object_count)
+        settings = RunSettings(run.seed, training.learning_rate, training.weight_decay)
+        runs.append(RecallRun(run.model, size, answers(table), settings))
+        bits.append(entropy_bits(table))
+    with limit_threads(1):
+        trained = train_recall(runs, training)
+    columns = {
+        "subjects": [run.subjects for run in fleet.runs],
+        "relations": [run.relations for run in fleet.runs],
+        "width": [run.model.width for run in fleet.runs],
+        "mlp_width": [run.model.mlp_width for run in fleet.runs],
+        "seed": [run.seed for run in fleet.runs],
+        **{name: rows[-1] for name, rows in trained.metrics.items()},
+        "weights": [count_trained(run.model, run.size) for run in runs],
+        "bits": bits,
+    }
+    return pl.DataFrame(columns).select(list(SCHEMA))
+
+
+def _models_and_sizes(runs: Sequence[CapacityRun]) -> tuple[list[Recall], list[RecallSize]]:
+    sizes = [RecallSize(run.subjects, run.relations, run.subjects) for run in runs]
+    return [run.model for run in runs], sizes
+
+
+def _arithmetic(runs: Sequence[CapacityRun]) -> int:
+    return estimate_recall_cost(*_models_and_sizes(runs)).flops_per_step
+
+
+def _check_numbers(name: str, values: Sequence[int], *, least: int) -> None:
+    if not values or len(set(values)) < len(values) or min(values) < least:
+        raise InputError(
+            f"{name} is {list(values)}; give one or more different whole numbers of at least {least}."
+        )
