@@ -28,7 +28,14 @@ times more, and the result does not depend on the number of cores."""
 
 Configuration = TypeVar(
     "Configuration",
-    bound=Model | Recall | RecallTraining | Training | EdgeMemorization | PathFinding | InContextPathFinding | PathTraining,
+    bound=Model
+    | Recall
+    | Training
+    | PathTraining
+    | RecallTraining
+    | EdgeMemorization
+    | PathFinding
+    | InContextPathFinding,
 )
 
 

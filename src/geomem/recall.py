@@ -215,8 +215,8 @@ subject_scale=1.0, hops=1)
     if questions > MAXIMUM_PATHS:
         raise InputError(
             f"{table.subject_count:,} subjects and {model.hops} hops over {table.relation_count:,} relations "
-            f"make {questions:,} questions, {8 * questions / 2**30:,.1f} GiB of answers; give fewer hops or a "
-            f"smaller table, with at most {MAXIMUM_PATHS:,}."
+            f"make {questions:,} questions, {8 * questions / 2**30:,.1f} GiB of answers; give fewer hops or "
+            f"a smaller table, with at most {MAXIMUM_PATHS:,}."
         )
     size = memory_size(table)
     cost = estimate_recall_cost([model] * len(seeds), [size] * len(seeds), subjects=training.batch_subjects)

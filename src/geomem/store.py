@@ -410,9 +410,8 @@ def check_metrics(path: Path, run_count: int) -> None:
         rows = lazy.select(pl.len()).collect().item()
         if schema != METRIC_SCHEMA or not 0 < rows <= METRIC_ROW_LIMIT:
             raise damaged(path, f"it is not a table of {', '.join(METRIC_SCHEMA.names())}")
-        runs = (
-            lazy.select(pl.col("run").min().alias("low"), pl.col("run").max().alias("high")).collect().row(0)
-        )
+        run = pl.col("run")
+        runs = lazy.select(run.min().alias("low"), run.max().alias("high")).collect().row(0)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise damaged(path, "it is not a complete parquet file") from error
     if runs != (0, run_count - 1):
@@ -426,19 +425,16 @@ def _check_weights(path: Path, run_count: int, node_count: int) -> None:
             raise damaged(path, f"{name} has shape {shape}, expected {run_count} runs first")
     table = shapes.get("token_embedding", ())
     if len(table) != 3 or table[1] < node_count:
-        raise damaged(
-            path,
-            f"token_embedding has shape {table}, expected {run_count} runs by {node_count} nodes or more",
-        )
+        expected = f"{run_count} runs by {node_count} nodes or more"
+        raise damaged(path, f"token_embedding has shape {table}, expected {expected}")
 
 
 def _check_snapshots(path: Path, run_count: int, node_count: int) -> None:
     shapes = array_shapes(path)
     steps, embeddings = shapes.get("steps", ()), shapes.get("embeddings", ())
     if len(steps) != 1 or len(embeddings) != 4 or embeddings[:3] != (steps[0], run_count, node_count):
-        raise damaged(
-            path, f"embeddings have shape {embeddings}, expected {run_count} runs and {node_count} nodes"
-        )
+        expected = f"{run_count} runs and {node_count} nodes"
+        raise damaged(path, f"embeddings have shape {embeddings}, expected {expected}")
     recalled = shapes.get("recalled", (run_count, 0))
     if (len(recalled), *recalled[:1]) != (2, run_count):
         raise damaged(path, f"recalled has shape {recalled}, expected {run_count} runs")
