@@ -173,7 +173,8 @@ def estimate_path_cost(
     Seven numbers per trained parameter (itself, gradient, AdamW's two moments and its scratch space, and the
     gradient of one micro-batch before it is added); 16 vectors per position and block of one micro-batch, as
     `estimate_cost` counts them, and the states that are read with their gradient; three copies of one chunk
-    of logits; the rows of an epoch and each run's order of them; cosines of the held-out paths; snapshots.
+    of logits; what decodes the held-out answers; the rows of an epoch and each run's order of them; cosines
+    of the held-out paths; snapshots.
     A matrix of size [out, in] costs 2 · out · in operations for every vector it meets, thrice with the
     backward pass; the read-out costs a fourth product more, since its logits are computed in chunks.
 
@@ -181,7 +182,7 @@ def estimate_path_cost(
     >>> model = LAPTOP_MODELS["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
-    (783104, 96, 5.9)
+    (783104, 120, 5.9)
     """
     described = describe_parameters(
         model,
@@ -210,6 +211,8 @@ def estimate_path_cost(
         vectors += 2 * model.heads * sizes.context_length
     activations = model.layers * positions * vectors + 2 * read_rows * model.width
     logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
+    # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
+    answers = 8 * min(CHUNK_NUMBERS, sizes.held_out_rows * sizes.vocabulary_size)
     cosines = 2 * sizes.held_out_rows**2
     snapshots = 2 * training.snapshots * sizes.node_count * model.width
     # Tokens and orders are whole numbers of eight bytes; slots have a weight as well.
@@ -220,7 +223,7 @@ def estimate_path_cost(
         6 * positions * (matrices + 4 * model.layers * scan)
         + 8 * read_rows * sizes.vocabulary_size * model.width
     )
-    per_run = 7 * trained + frozen + activations + logits + cosines + snapshots + orders
+    per_run = 7 * trained + frozen + activations + logits + answers + cosines + snapshots + orders
     return Cost(
         trained_parameters=trained,
         memory_bytes=ceil(4 * (run_count * per_run + tables)),
