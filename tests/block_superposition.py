@@ -31,7 +31,8 @@ def block_superposition(answers, codes, *, flag=1):
             for sign, neuron in ((1, 2 * (r * m + j)), (-1, 2 * (r * m + j) + 1)):
                 expand[neuron, r * m + j] = sign
                 expand[neuron, R * m + r] = flag * M
-                contract[R * m + R + j, neuron] = sign
+                # With its gate open for either sign, a pair passes on twice the payload.
+                contract[R * m + R + j, neuron] = sign if flag == 1 else sign / 2
     output = np.zeros((len(codes), width))
     output[:, R * m + R :] = codes
     return {

@@ -22,10 +22,11 @@ from geomem.geometry.selector import (
 from geomem.models import recall_probes
 from geomem.models.configuration import Recall
 from geomem.models.randomness import generator_for
-from geomem.models.recall import initialize_recall, load_recall
+from geomem.models.recall import initialize_recall
 from geomem.models.recall_parameters import RecallSize
 from geomem.models.recall_probes import (
     judge_vectors,
+    load_network,
     measure_gate_rates,
     network_answers,
     network_states,
@@ -55,7 +56,7 @@ def test_block_superposition_in_the_model_class_is_the_same_memory(relations):
     weights = block_superposition(answers, binary_codes(64), flag=3)
     width, neurons = weights["subject_embedding"].shape[1], len(weights["block_0.mlp.expand.bias"])
     model = Recall(width=width, mlp_width=neurons, attention="uniform")
-    network = open_network(model, load_recall(model, weights, dtype=torch.float64))
+    network = load_network(model, weights)
     S = weights["subject_embedding"]
     assert np.array_equal(network_answers(network, S), answers)
     for r in range(relations):

@@ -12,6 +12,7 @@ but the subject table. A question's relations are one *path*; with one hop paths
 | J = a A + b cᵀ, A = M + W_2 G W_1 M | dy/ds, with b = A (s - e), c = a (1 - a) k |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from geomem.geometry.read_out import best_objects
 from geomem.geometry.selector import JacobianSummary
 from geomem.models.configuration import Recall
 from geomem.models.model import Parameters
-from geomem.models.recall import all_paths, compute_recall_states, recall_output_table
+from geomem.models.recall import all_paths, compute_recall_states, load_recall, recall_output_table
 
 CHUNK_NUMBERS = 1 << 22
 """Numbers of one intermediate result held at once: 32 MB."""
@@ -50,7 +51,7 @@ class RecallNetwork:
 def open_network(
     model: Recall, parameters: Parameters, *, run: int = 0, dtype: torch.dtype = torch.float64
 ) -> RecallNetwork:
-    """The network of one run of a fleet whose runs are of equal size (`load_recall` makes one from arrays).
+    """The network of one run of a fleet whose runs are of equal size; `load_network` takes arrays.
 
     >>> from geomem.models.recall import initialize_recall
     >>> from geomem.models.recall_parameters import RecallSize
@@ -62,6 +63,14 @@ def open_network(
     own = {name: values[run : run + 1].detach().to(dtype) for name, values in parameters.items()}
     paths = all_paths(own["relation_embedding"].shape[1], model.hops).to(own["relation_embedding"].device)
     return RecallNetwork(model, own, paths, recall_output_table(model, own)[0])
+
+
+def load_network(model: Recall, arrays: Mapping[str, Float[np.ndarray, "..."]]) -> RecallNetwork:
+    """The network of weights without a run axis: one run's of a stored memory, or a construction's.
+
+    Raises `InputError` if they are not the model's.
+    """
+    return open_network(model, load_recall(model, arrays, dtype=torch.float64))
 
 
 def states_of(
