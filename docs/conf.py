@@ -10,7 +10,22 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 HERE = Path(__file__).parent
-VERBS = ("demo", "memorize", "paths", "measure", "report", "reproduce", "sweep", "worlds", "models", "doctor")
+VERBS = (
+    "demo",
+    "memorize",
+    "paths",
+    "measure",
+    "report",
+    "reproduce",
+    "sweep",
+    "construct",
+    "ask",
+    "edit",
+    "forget",
+    "worlds",
+    "models",
+    "doctor",
+)
 
 project = "geomem"
 author = "The geomem maintainers"

@@ -26,6 +26,7 @@ from geomem.store import read_fleet
 from geomem.training.configuration import Training, default_training
 from geomem.training.loop import Progress
 from geomem.worlds.catalogue import WORLDS
+from geomem.worlds.fact_catalogue import FACT_WORLDS
 from geomem.worlds.families import cycle, path_star
 from handmade_fleets import make_fleet
 
@@ -264,7 +265,7 @@ def test_report_writes_one_file_and_prints_its_path(fleet, tmp_path, capsys):
     assert out.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize(("verb", "names"), [("worlds", WORLDS), ("models", MODELS)])
+@pytest.mark.parametrize(("verb", "names"), [("worlds", WORLDS | FACT_WORLDS), ("models", MODELS)])
 def test_listings_name_everything(verb, names, capsys):
     assert main([verb]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -19,7 +19,11 @@ VERBS = {
     "report": "write runs into one HTML file that opens anywhere",
     "sweep": "train a grid of configurations; draw its phase diagram",
     "reproduce": "check what the papers claim, with seeds and intervals",
-    "worlds": "list the built-in graphs and their options",
+    "construct": "write facts down as a memory in closed form, without training",
+    "ask": "ask a memory of facts, one question or a chain of them",
+    "edit": "give one question another answer, and change nothing else",
+    "forget": "take one fact out of a memory, and change nothing else",
+    "worlds": "list the built-in graphs and tables of facts with their options",
     "models": "list the architectures and their options",
     "doctor": "check this installation",
 }
@@ -49,6 +53,8 @@ def help_text() -> str:
         "  geomem report runs/* --out report.html",
         "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
         "  geomem reproduce zigzag --seeds 5",
+        "  geomem construct countries-with-borders --out memory",
+        "  geomem ask memory France borders capital",
         "",
         "`geomem VERB --help` shows a verb's options, `geomem --version` the version.",
     ]

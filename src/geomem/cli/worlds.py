@@ -1,4 +1,4 @@
-"""`geomem worlds`: the built-in graphs."""
+"""`geomem worlds`: the built-in graphs and tables of facts."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -6,19 +6,22 @@ from dataclasses import fields
 from geomem.cli.listing import ListingOptions, print_listing
 from geomem.cli.options import parse_options, signature_options
 from geomem.worlds.catalogue import WORLDS, describe_world
+from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print every built-in graph with its options and their defaults."""
-    description = "List the built-in graphs; any file of edges is a world as well."
+    """Print every built-in graph, then every table of facts, with their options and defaults."""
+    description = (
+        "List the built-in graphs and tables of facts; any file of edges or triples is a world as well."
+    )
     options = parse_options(ListingOptions, arguments, verb="worlds", description=description)
     entries = []
-    for name, function in WORLDS.items():
+    for name, function in (WORLDS | FACT_WORLDS).items():
         defaults = signature_options(function)()
         entries.append(
             (
                 name,
-                describe_world(name),
+                describe_fact_world(name) if name in FACT_WORLDS else describe_world(name),
                 {entry.name: getattr(defaults, entry.name) for entry in fields(defaults)},
             )
         )

@@ -1,0 +1,47 @@
+"""`geomem ask`: a question, or a chain of them, answered by the weights of a memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from geomem.asking import ask, open_memory
+from geomem.cli.facts import NO_ANSWER, SEPARATOR, shown
+from geomem.cli.options import parse_options
+
+DESCRIPTION = """Ask a memory of facts, one that was written down or a trained one.
+
+Several relations are a chain: the answers to one are the subjects of the next, and what was answered on
+the way is printed first. A relation with several answers (borders, borders (2), ...) gives all of them, and a
+chain follows each. The last line holds the answers, separated by tabs; or `no answer`, and the exit status is
+then 1. Labels that start with a dash come after `--`."""
+
+NO_ANSWER_STATUS = 1
+"""Exit status when there is no answer, as grep has it."""
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """What is asked."""
+
+    run: tyro.conf.Positional[Path]
+    """The directory of the memory."""
+    subject: tyro.conf.Positional[str]
+    """What the question is about."""
+    relations: tyro.conf.Positional[tuple[str, ...]]
+    """One relation, or a chain of them."""
+    seed: int | None = None
+    """Which run of a trained memory is asked; the first if not given."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print every step of a chain, then the answers."""
+    options = parse_options(AskOptions, arguments, verb="ask", description=DESCRIPTION)
+    asked = ask(open_memory(options.run, seed=options.seed), options.subject, *options.relations)
+    if len(options.relations) > 1:
+        for step in asked.steps:
+            said = "; ".join(map(shown, step.answers)) or NO_ANSWER
+            print(f"{shown(step.subject)}, {shown(step.relation)}: {said}")
+    print(SEPARATOR.join(map(shown, asked.answers)) or NO_ANSWER)
+    return 0 if asked.answers else NO_ANSWER_STATUS

@@ -1,0 +1,101 @@
+"""`geomem construct`: facts become a memory in closed form; torch is not imported."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from geomem.cli.facts import print_notes
+from geomem.cli.options import option_values, parse_options, signature_options
+from geomem.construct import Code, construct_memory
+from geomem.constructions.recall import NUMBERS_LIMIT
+from geomem.errors import InputError
+from geomem.memory_store import StoredMemory
+from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.find import find_facts
+
+USAGE = """Write a memory of facts down in closed form, and ask it every fact before it is kept.
+
+FACTS comes first: a file with one fact per line (subject, relation, object, separated by tabs, commas or
+semicolons), or a built-in table (`geomem worlds` lists them, `geomem construct FACTS --help` shows its
+options). The last line printed is the directory, for `geomem ask`, `edit` and `forget`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstructOptions:
+    """How the memory is written, and where it goes."""
+
+    out: Path
+    """The directory that is made."""
+    width: int | None = None
+    """Most numbers in a vector; the least that will do if not given. Longer codes have a wider margin."""
+    code: Code = "binary"
+    """One vector per object: binary words, random signs, random directions, or points of a circle."""
+    seed: int = 0
+    """Of the codes signs and sphere."""
+    several: bool = False
+    """Allow several answers to a question of a file: those of `borders`, `borders (2)`, and so on."""
+    numbers_limit: int = NUMBERS_LIMIT
+    """Most numbers the memory may hold; more is refused before any is allocated."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Write the memory the arguments ask for; print what it recalls, then its directory."""
+    facts, options = read_arguments(arguments)
+    if facts in FACT_WORLDS:
+        table = FACT_WORLDS[facts](**option_values(options.facts))
+    else:
+        table = find_facts(facts, several=options.memory.several)
+    print_notes(table)
+    memory = construct_memory(
+        table,
+        options.memory.out,
+        width=options.memory.width,
+        code=options.memory.code,
+        seed=options.memory.seed,
+        numbers_limit=options.memory.numbers_limit,
+    )
+    print(describe_recalled(memory))
+    print(memory.path)
+    return 0
+
+
+def describe_recalled(memory: StoredMemory) -> str:
+    """What was recalled and what it took, in one line."""
+    said, training = memory.manifest["recalled"], memory.manifest["configuration"]["training"]
+    return (
+        f"recall {100 * said['recall']:.0f} % of {said['facts']:,} facts, margin {said['margin']:.3g}, "
+        f"width {memory.model.width:,}, {training['fact_bits']:,} bits for facts of "
+        f"{said['entropy_bits']:,.0f} bits"
+    )
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
+    """The facts' name or path, and options by group: memory, and facts for a built-in table.
+
+    >>> facts, options = read_arguments(["random-bijections", "--subjects", "8", "--out", "memory"])
+    >>> facts, options.facts.subjects, options.memory.out.name
+    ('random-bijections', 8, 'memory')
+    """
+    arguments = list(arguments)
+    facts = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    if facts is None and not any(argument in ("-h", "--help") for argument in arguments):
+        raise InputError(
+            "Give facts first, as in `geomem construct facts.tsv --out memory`; "
+            "`geomem worlds` lists the built-in tables."
+        )
+    title = "How the memory is written, and where it goes."
+    entries: list[Any] = [("memory", Annotated[ConstructOptions, tyro.conf.arg(help=title)])]
+    if facts in FACT_WORLDS:
+        kind = signature_options(FACT_WORLDS[facts])
+        title = f"Options of {facts}."
+        entries.append(("facts", Annotated[kind, tyro.conf.arg(help=title)], field(default=kind())))
+    options = parse_options(
+        make_dataclass("ConstructArguments", entries, frozen=True),
+        arguments,
+        verb=f"construct {facts or 'FACTS'}",
+        description=describe_fact_world(facts) if facts in FACT_WORLDS else USAGE,
+    )
+    return facts or "", options

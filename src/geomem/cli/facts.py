@@ -1,0 +1,42 @@
+"""How facts are shown on the command line: labels in any script, without what would move a cursor."""
+
+import re
+import sys
+
+from geomem.cli.progress import count_of
+from geomem.construct import Effect
+from geomem.worlds.fact_table import FactTable
+
+SEPARATOR = "\t"
+"""Between the answers on the last line: no label that geomem reads from a file has a tab in it."""
+
+NO_ANSWER = "no answer"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def shown(label: str) -> str:
+    """A label with its control characters as escapes: of a directory by a stranger, they may be anything.
+
+    >>> shown("Paris"), shown("a\\x1b[31m\\n")
+    ('Paris', 'a\\\\x1b[31m\\\\n')
+    """
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), label)
+
+
+def print_notes(table: FactTable) -> None:
+    """Say on standard error what was decided while a table was read."""
+    for note in table.notes:
+        print(f"{shown(table.name)}: {shown(note)}", file=sys.stderr)
+
+
+def print_effect(effect: Effect) -> None:
+    """What a change of one fact did: to its question, to its subject's vector, to all other facts."""
+    before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
+    print(f"{shown(effect.subject)}, {shown(effect.relation)}: {before} -> {after}")
+    print(f"{count_of(effect.changed_numbers, 'number')} of one subject vector changed, and nothing else")
+    others = count_of(effect.other_facts, "other fact")
+    print(
+        f"{others} asked before and after: {count_of(effect.changed_answers, 'answer')} changed, "
+        f"the largest change of a logit is {effect.largest_shift:.3g}"
+    )
