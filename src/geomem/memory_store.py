@@ -200,7 +200,8 @@ def _read_model(path: Path, value: dict[str, Any]) -> Recall:
     sound = sound and all(type(fields[name]) is int for name in whole)
     sound = sound and all(type(fields[name]) is bool for name in ("layer_norm", "tied"))
     sound = sound and isinstance(fields["subject_scale"], int | float)
-    if not sound or not all(isinstance(entry, str) for entry in fields["frozen"]):
+    sound = sound and fields["attention"] in ("content", "uniform", "none")
+    if not sound or not all(entry in ("subjects", "relations", "objects") for entry in fields["frozen"]):
         raise damaged(path, "its model has other settings than a recall model")
     model = Recall(
         **fields | {"frozen": tuple(fields["frozen"]), "subject_scale": float(fields["subject_scale"])}

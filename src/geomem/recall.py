@@ -243,14 +243,14 @@ subject_scale=1.0, hops=1)
 
 
 def default_recall_model(table: FactTable) -> Recall:
-    """The smallest one-layer model whose weights hold at most `COMFORTABLE_BITS` of the facts' bits each.
+    """The smallest model of at least width 8 whose weights hold at most `COMFORTABLE_BITS` of the facts each.
 
     >>> from geomem.worlds.fact_families import random_bijections
     >>> default_recall_model(random_bijections(256, 4)).width
-    15
+    14
     """
     size, needed = memory_size(table), entropy_bits(table) / COMFORTABLE_BITS
-    width = 2
+    width = 8
     while count_trained(Recall(width=width, mlp_width=4 * width), size) < needed:
         width += 1
     return replace(Recall(), width=width, mlp_width=4 * width)

@@ -18,6 +18,7 @@ VERBS = {
     "measure": "measure the geometry of a run, or of any embeddings of any graph",
     "report": "write runs into one HTML file that opens anywhere",
     "sweep": "train a grid of configurations; draw its phase diagram",
+    "capacity": "find how wide a model must be for how many facts",
     "reproduce": "check what the papers claim, with seeds and intervals",
     "construct": "write facts down as a memory in closed form, without training",
     "ask": "ask a memory of facts, one question or a chain of them",

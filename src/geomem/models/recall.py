@@ -260,7 +260,9 @@ def _normalize(
         return states
     own = (torch.arange(model.width, device=states.device) < widths[:, None])[:, None, None]
     count = widths[:, None, None, None]
-    centred = (states - states.sum(dim=-1, keepdim=True) / count) * own
+    # Masked before the mean too: else its gradient would reach the coordinates beyond.
+    inside = states * own
+    centred = (inside - inside.sum(dim=-1, keepdim=True) / count) * own
     normed = centred * (centred.square().sum(dim=-1, keepdim=True) / count + 1e-5).rsqrt()
     weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
     return normed * weight[:, None, None] + bias[:, None, None]

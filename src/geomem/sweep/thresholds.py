@@ -118,6 +118,12 @@ class ThresholdFit:
     linear: Mapping[int, tuple[float, float]]
     """At each N: slope in R of a line through that N's thresholds, and its R²."""
 
+    def at(
+        self, subjects: Float[np.ndarray, " cell"], relations: Float[np.ndarray, " cell"]
+    ) -> Float[np.ndarray, " cell"]:
+        """The law's threshold for so many subjects and relations."""
+        return self.offset + relations * (self.slope * np.log2(subjects) + self.shift)
+
 
 def fit_thresholds(thresholds: pl.DataFrame, column: str = "threshold") -> ThresholdFit | None:
     """The law of the thresholds (E8, C1 of our notes on arXiv 2605.12426: its theory is Θ(R log N)).
