@@ -28,10 +28,12 @@ class _Product(torch.autograd.Function):
         (upstream,) = upstreams
         inputs, weight = ctx.saved_tensors
         for_inputs, for_weight, for_bias = ctx.needs_input_grad
+        # Where torch computes the products in bfloat16, so does the backward pass.
+        low = upstream.dtype
         return (
-            torch.bmm(upstream, weight) if for_inputs else None,
-            torch.bmm(upstream.transpose(1, 2), inputs) if for_weight else None,
-            upstream.sum(dim=1) if for_bias else None,
+            torch.bmm(upstream, weight.to(low)) if for_inputs else None,
+            torch.bmm(upstream.transpose(1, 2), inputs.to(low)) if for_weight else None,
+            upstream.sum(dim=1, dtype=weight.dtype) if for_bias else None,
         )
 
 

@@ -128,12 +128,12 @@ def ask_paths(
     )
 
 
-def ask_prompts(task: InContextPathFinding, device: str | torch.device, *, count: int = PROMPTS) -> Questions:
+def ask_prompts(task: InContextPathFinding, device: str | torch.device) -> Questions:
     """Prompts that no training sees: those of step 0."""
-    rows = in_context_rows(task, count, seed=0, step=0)
+    rows = in_context_rows(task, PROMPTS, seed=0, step=0)
     # `u v |` again and again, then three more tokens, the first of them the root: its arms are the v's of it.
-    listed, root = rows.prefixes[:, :-3].reshape(count, -1, 3), rows.prefixes[:, -3]
-    arms = listed[:, :, 1][listed[:, :, 0] == root[:, None]].reshape(count, task.arms)
+    listed, root = rows.prefixes[:, :-3].reshape(PROMPTS, -1, 3), rows.prefixes[:, -3]
+    arms = listed[:, :, 1][listed[:, :, 0] == root[:, None]].reshape(PROMPTS, task.arms)
     return Questions(
         target=task.target,
         prefixes=torch.tensor(rows.prefixes, device=device),
@@ -146,7 +146,7 @@ def ask_prompts(task: InContextPathFinding, device: str | torch.device, *, count
 
 
 def ask_edges(
-    rows: EdgeRows, generator: np.random.Generator, device: str | torch.device, *, count: int = EDGE_SAMPLE
+    rows: EdgeRows, generator: np.random.Generator, device: str | torch.device
 ) -> list[EdgeQuestions]:
     """Every source whose edges fill more than one row, and a sample of the others."""
     used = rows.weights > 0
@@ -154,7 +154,7 @@ def ask_edges(
     degrees = np.bincount(sources)
     heavy = np.flatnonzero(degrees > rows.targets.shape[1])
     light = np.flatnonzero((degrees > 0) & (degrees <= rows.targets.shape[1]))
-    sampled = generator.permutation(light)[:count]
+    sampled = generator.permutation(light)[:EDGE_SAMPLE]
     questions = []
     for some, weight in ((heavy, 1.0), (sampled, len(light) / max(1, len(sampled)))):
         for degree in np.unique(degrees[some]):
