@@ -19,7 +19,7 @@ LAYERS = (
     ("interop",),
     ("sweep",),
     ("figures",),
-    ("measure", "memory_measure"),
+    ("measure", "memory_measure", "path_measure"),
     ("memorize", "path_finding", "recall", "asking", "construct"),
     ("plan", "path_plan", "path_presets"),
     ("checkpoint",),

@@ -31,6 +31,12 @@ from geomem.geometry.signatures import (
 )
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
+from geomem.path_measure import (
+    find_first_token_guessed,
+    last_values,
+    measure_answers,
+    stored_path_task,
+)
 from geomem.store import (
     SNAPSHOTS,
     StoredFleet,
@@ -43,6 +49,7 @@ from geomem.store import (
     select_runs,
 )
 from geomem.worlds.graph import Graph, distance_matrix, node_degrees
+from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 
@@ -50,15 +57,17 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     """Measure a finished fleet: its final embeddings, and what it recalls of its facts.
 
     Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
-    lowest possible loss and, for bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
+    lowest possible loss; for a fleet that finds paths what `geomem.path_measure` has of its answers; and, for
+    bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
     margins with W as it is and with W skewed. Runs whose loss or embeddings hold NaN or infinity are left out
     of everything but the signatures, unless no run is sound; then it raises `InputError`.
     """
     task = stored_task(fleet)
     everything, fleet = fleet, sound_runs(fleet)
     # First of all, because it refuses what holds no numbers.
-    portrait = measure_embeddings(fleet_embeddings(fleet), fleet.graph, permutations=permutations, seed=seed)
-    recall = _recall_measurements(fleet, task, seed)
+    portrait = measure_embeddings(*_measured_part(fleet), permutations=permutations, seed=seed)
+    finds_paths = stored_path_task(fleet) is not None
+    recall = measure_answers(fleet, seed=seed) if finds_paths else _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
     # Where every node is every other's neighbour there is nothing to lead over; the logits of every node for
     # every other are one matrix.
@@ -67,6 +76,17 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
         recall += _margin_measurements(fleet, task, seed)
     portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
     return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
+
+
+def _measured_part(fleet: StoredFleet) -> tuple[Float[np.ndarray, "run node width"], Graph]:
+    """Embeddings and graph; where every prompt has its own star, those of the first test prompt's."""
+    embeddings, graph = fleet_embeddings(fleet), fleet.graph
+    if not isinstance(stored_path_task(fleet), InContextPathFinding):
+        return embeddings, graph
+    nodes, edges = np.unique(graph.edges, return_inverse=True)
+    labels = tuple(graph.labels[node] for node in nodes)
+    root = None if graph.root is None else int(np.searchsorted(nodes, graph.root))
+    return embeddings[:, nodes], Graph(graph.name, labels, edges.reshape(-1, 2), root=root)
 
 
 def sound_runs(fleet: StoredFleet) -> StoredFleet:
@@ -87,14 +107,18 @@ def _fleet_signatures(
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
     facts = directed_facts(everything.graph, task)
-    accuracies = _metric(everything, "associative_accuracy")[-1]
+    if stored_path_task(everything) is None:
+        accuracies = _metric(everything, "associative_accuracy")[-1]
+    else:
+        # The same number, of a sample of the nodes if there are many; none in context.
+        accuracies = last_values(everything).get("edge_recall", np.full(len(everything.seeds), np.nan))
     recalled = fleet_recalled(everything)
     if recalled is not None and recalled.shape[1] != len(facts):
         raise damaged(
             everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
         )
     in_embeddings = find_in_embeddings(
-        fleet_embeddings(sound), sound.graph, portrait.readings, portrait.shells, accuracies[measured]
+        *_measured_part(sound), portrait.readings, portrait.shells, accuracies[measured]
     )
     return (
         find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
@@ -102,6 +126,7 @@ def _fleet_signatures(
             np.where(measured, accuracies, np.nan), recalled, facts, everything.graph.labels
         ),
         *(spread_over_runs(signature, measured) for signature in in_embeddings),
+        *find_first_token_guessed(everything),
     )
 
 

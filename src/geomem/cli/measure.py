@@ -17,8 +17,10 @@ from geomem.cli.options import parse_options
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
 from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
+from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
 from geomem.worlds.find import find_world
+from geomem.worlds.in_context import InContextPathFinding
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of any graph.
 
@@ -49,6 +51,8 @@ def run(arguments: Sequence[str]) -> int:
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None):
             fleet = read_fleet(path)
             title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
+            if isinstance(stored_path_task(fleet), InContextPathFinding):
+                Console(stderr=True, highlight=False).print(Text(FIRST_PROMPT), soft_wrap=True)
         case MeasureOptions(run=None, embeddings=Path() as path, graph=str() as world):
             graph = find_world(world)
             for note in graph.notes:

@@ -70,7 +70,7 @@ def tabulate_spectrum(view: FleetView) -> pl.DataFrame:
             "mean": portrait.energies.mean(axis=0),
             "low": portrait.energies.min(axis=0),
             "high": portrait.energies.max(axis=0),
-            "expected": np.asarray(portrait.multiplicities) / view.graph.node_count,
+            "expected": np.asarray(portrait.multiplicities) / np.sum(portrait.multiplicities),
         }
     )
 

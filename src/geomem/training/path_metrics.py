@@ -37,15 +37,15 @@ from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row
 from geomem.training.path_batches import PathExamples
-from geomem.worlds.in_context import InContextPathFinding, in_context_rows
+from geomem.worlds.in_context import TEST_PROMPTS, InContextPathFinding, in_context_rows
 from geomem.worlds.path_finding import EdgeRows, PathRows, Target
 
 TRAIN_SAMPLE = 250
 """Training paths that are asked."""
 EDGE_SAMPLE = 500
 """Sources of edges that are asked, besides those with more edges than a row has slots."""
-PROMPTS = 1000
-"""Fresh prompts that are asked in context: the deviation of a share is at most 0.016."""
+PROMPTS = TEST_PROMPTS
+"""Fresh prompts that are asked in context."""
 SAMPLE_STREAM = 3
 """Second number of the seed that draws the samples, the same for all runs and trainings."""
 PIECE_NUMBERS = 1 << 24

@@ -13,6 +13,8 @@ from geomem.worlds.vocabulary import Vocabulary
 
 NAME_STREAM, ORDER_STREAM = 2, 3
 """Second number of the seeds that draw the names of nodes and the order of edges."""
+TEST_PROMPTS = 1000
+"""Fresh prompts that a fleet is tested with: the deviation of a share is at most 0.016."""
 
 
 @dataclass(frozen=True)
