@@ -171,7 +171,7 @@ def estimate_path_cost(
     """Memory and arithmetic of path training, counted from sizes alone.
 
     Seven numbers per trained parameter (itself, gradient, AdamW's two moments and its scratch space, and the
-    gradient of one micro-batch before it is added); 16 vectors per position and block of one micro-batch, as
+    gradient of one micro-batch before it is added), an eighth if the weights are averaged; 16 vectors per position and block of one micro-batch, as
     `estimate_cost` counts them, and the states that are read with their gradient; three copies of one chunk
     of logits; what decodes the held-out answers; the rows of an epoch and each run's order of them; cosines
     of the held-out paths; snapshots.
@@ -223,7 +223,16 @@ def estimate_path_cost(
         6 * positions * (matrices + 4 * model.layers * scan)
         + 8 * read_rows * sizes.vocabulary_size * model.width
     )
-    per_run = 7 * trained + frozen + activations + logits + answers + cosines + snapshots + orders
+    per_run = (
+        (7 + bool(training.averaging)) * trained
+        + frozen
+        + activations
+        + logits
+        + answers
+        + cosines
+        + snapshots
+        + orders
+    )
     return Cost(
         trained_parameters=trained,
         memory_bytes=ceil(4 * (run_count * per_run + tables)),
@@ -398,5 +407,5 @@ def _disk_bytes(
     # Some thirty numbers of eight bytes in a row of the metrics, twice in the unpacked long table.
     metrics = 2 * 30 * 8 * run_count * (training.epochs // training.metric_every + 2)
     texts = 200 * graph.node_count + 60 * graph.edge_count + 10_000
-    # While a checkpoint replaces the former both exist, each with two moments beside the weights.
-    return weights + snapshots + metrics + texts + 2 * (3 * weights + snapshots + metrics)
+    # While a checkpoint replaces the former both exist, each with two moments and the mean beside the weights.
+    return weights + snapshots + metrics + texts + 2 * (4 * weights + snapshots + metrics)

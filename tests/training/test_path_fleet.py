@@ -65,7 +65,7 @@ def make_problem(model, examples, training, seeds, dtype=torch.float64):
     names = trainable_names(model)
     flat, parameters = join_parameters(draw(model, examples, seeds, dtype), names)
     node_count = count_vocabulary(examples)[1]
-    problem = make_path_problem(
+    problem, _ = make_path_problem(
         model, examples, flat, parameters, training, seeds=seeds, node_count=node_count
     )
     return problem, parameters
@@ -161,7 +161,8 @@ class Killed(Exception):
 )
 def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, examples, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
-    whole = train_paths(model, examples, RUNS[:2], SHORT)
+    training = dataclasses.replace(SHORT, averaging=0.9)
+    whole = train_paths(model, examples, RUNS[:2], training)
     for last in (1, 4):
         saved = {}
 
@@ -171,8 +172,8 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, examples, monk
                 raise Killed
 
         with pytest.raises(Killed):
-            train_paths(model, examples, RUNS[:2], SHORT, on_checkpoint=checkpoint)
-        resumed = train_paths(model, examples, RUNS[:2], SHORT, state=state_from_arrays(saved))
+            train_paths(model, examples, RUNS[:2], training, on_checkpoint=checkpoint)
+        resumed = train_paths(model, examples, RUNS[:2], training, state=state_from_arrays(saved))
         for name, tensor in whole.parameters.items():
             assert torch.equal(tensor, resumed.parameters[name])
         assert list(whole.metrics) == list(resumed.metrics)
@@ -329,6 +330,28 @@ def test_a_tiny_world_is_learnt_and_its_training_stops_there():
     assert stopped.metric_steps[-1] == stopped.snapshot_steps[-1] < 200
     final = stopped.parameters["token_embedding"][:, : world.node_count].numpy()
     np.testing.assert_array_equal(stopped.snapshots[-1], final)
+
+
+def test_what_is_kept_is_the_running_mean_of_the_weights():
+    examples = path_examples(STAR, PathFinding())
+    runs = [RunSettings(seed, 1e-2) for seed in (0, 4)]
+    mean = None
+    for steps in range(1, 6):
+        last = train_paths(SMALL, examples, runs, PathTraining(epochs=steps, batches=1, warmup_steps=0,
+            schedule="constant", averaging=0.0, stop_at=0.0)).parameters  # fmt: skip
+        if mean is None:
+            mean = initialize_parameters(SMALL, vocabulary_size=count_vocabulary(examples)[0],
+                context_length=context_length(examples), node_count=STAR.node_count, seeds=[0, 4])  # fmt: skip
+        mean = {name: 0.7 * mean[name] + 0.3 * last[name] for name in mean}
+    training = PathTraining(
+        epochs=5, batches=1, warmup_steps=0, schedule="constant", averaging=0.7, stop_at=0.0
+    )
+    kept = train_paths(SMALL, examples, runs, training)
+    for name, expected in mean.items():
+        torch.testing.assert_close(kept.parameters[name], expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(
+        kept.snapshots[-1], kept.parameters["token_embedding"][:, : STAR.node_count].numpy()
+    )
 
 
 def test_frozen_embeddings_stay_as_drawn():

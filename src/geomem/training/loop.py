@@ -44,6 +44,10 @@ class Problem:
     what `differentiate` returned for the same parameters, None after the last update."""
     snapshot: Callable[[], Float[Tensor, "run node width"]]
     """The embeddings as they are now; the loop copies them."""
+    average: Float[Tensor, "run parameter"] | None = None
+    """A running mean of `flat` that the loop keeps after every update; `measure` may look at it."""
+    averaging: float = 0.0
+    """Share of the former mean in the next one; the rest is the numbers just updated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +179,10 @@ def train_problem(
     the schedule, and its steps are the most that are taken; `betas` are AdamW's.
     """
     update, remembered = _make_update(problem, runs, training, state, betas)
+    if problem.average is not None:
+        if state:
+            problem.average.copy_(torch.tensor(state.optimizer_state["average"]))
+        remembered = remembered | {"average": problem.average}
     record = _Record.resume(state) if state else _Record([], [], [], [])
     metric_rows, snapshot_rows = set(metric_steps(training).tolist()), set(snapshot_steps(training).tolist())
     first = state.step if state else 0
@@ -210,6 +218,8 @@ def train_problem(
         if write_down(step, found):
             return record.to_curves()
         update(step)
+        if problem.average is not None:
+            problem.average.lerp_(problem.flat, 1 - problem.averaging)
         stopping = should_stop is not None and should_stop()
         if on_checkpoint and (stopping or time.monotonic() - checkpointed >= CHECKPOINT_SECONDS):
             on_checkpoint(

@@ -28,6 +28,9 @@ class PathTraining:
     """After the warm-up: a cosine down to `final_learning_rate`, or constant."""
     final_learning_rate: float = 0.1
     """Learning rate at the last step of the cosine, as a share of the peak."""
+    averaging: float = 0.0
+    """Share of the former mean in the running mean of the weights that is evaluated and kept, the rest being
+    the weights just updated; 0 evaluates and keeps the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of numbers in the matrix products, on a GPU; parameters and the loss stay float32."""
     stop_at: float = 0.95
@@ -70,6 +73,8 @@ def check_path_training(training: PathTraining) -> None:
             raise InputError(f"{name} is {value}; give a finite number of at least 0.")
     if not 0 <= training.stop_at <= 1:
         raise InputError(f"stop_at is {training.stop_at}; give a share from 0 (train all epochs) to 1.")
+    if not 0 <= training.averaging < 1:
+        raise InputError(f"averaging is {training.averaging}; give a share of at least 0 and below 1.")
     if training.schedule not in ("cosine", "constant"):
         raise InputError(f"schedule is {training.schedule!r}; give 'cosine' or 'constant'.")
     if training.precision not in ("float32", "bfloat16"):

@@ -96,7 +96,7 @@ def train_paths(
     if start is not None:
         parameters = start_from(parameters, start)
     flat, parameters = join_parameters(parameters, trainable_names(model), state)
-    problem = make_path_problem(
+    problem, kept = make_path_problem(
         model, examples, flat, parameters, training, seeds=[run.seed for run in runs], node_count=node_count
     )
     curves = train_problem(
@@ -109,7 +109,7 @@ def train_paths(
         should_stop=should_stop,
         enough=lambda row: is_enough(row, examples, training),
     )
-    return TrainedPaths(parameters=copy_to_host(parameters), **curves.as_fields())
+    return TrainedPaths(parameters=copy_to_host(kept), **curves.as_fields())
 
 
 def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "run ..."]]) -> Parameters:
@@ -144,14 +144,22 @@ def make_path_problem(
     *,
     seeds: Sequence[int],
     node_count: int,
-) -> Problem:
-    """The mixed loss as a problem for the training loop; `parameters` are views of `flat` where trained."""
+) -> tuple[Problem, Parameters]:
+    """The mixed loss as a problem for the training loop, and the parameters that are measured and kept.
+
+    `parameters` are views of `flat` where trained. What is kept is they, or with `averaging` their mean.
+    """
     device, names = flat.device, trainable_names(model)
+    average, kept = (
+        join_parameters({name: tensor.clone() for name, tensor in parameters.items()}, names)
+        if training.averaging
+        else (None, parameters)
+    )
     gradient, gradients = join_parameters({name: torch.zeros_like(parameters[name]) for name in names}, names)
     leaves = {name: parameters[name].detach().requires_grad_() for name in names}
     live = parameters | leaves
     draw = make_batches(examples, training, seeds, device=device, dtype=flat.dtype)
-    measure = make_measure(model, parameters, examples)
+    measure = make_measure(model, kept, examples)
 
     def lose(micro_batch: list[Part]) -> Float[Tensor, " run"]:
         losses = torch.zeros(len(seeds), device=device, dtype=flat.dtype)
@@ -175,13 +183,16 @@ def make_path_problem(
             for name, part in zip(leaves, found, strict=True):
                 gradients[name].add_(part)
 
-    return Problem(
+    problem = Problem(
         flat=flat,
         gradient=gradient,
         differentiate=differentiate,
         measure=lambda step, found: measure(),
-        snapshot=lambda: node_embeddings(model, parameters, node_count),
+        snapshot=lambda: node_embeddings(model, kept, node_count),
+        average=average,
+        averaging=training.averaging,
     )
+    return problem, kept
 
 
 def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
