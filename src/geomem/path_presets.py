@@ -61,7 +61,7 @@ LAPTOP_MODELS: Mapping[str, PathModel] = MappingProxyType(
 """The model of each architecture where none is given."""
 
 NARROW = Transformer(layers=2, width=32, heads=4, position_scale=0.02)
-"""Found by search: on length 6 a narrow model plans where one of width 128 learns its training paths by rote."""
+"""Found by search: at length 6 it plans where a model of width 128 learns its training paths by rote."""
 
 NARROW_TRAINING = PathTraining(
     epochs=200, learning_rate=4e-3, weight_decay=0.1, schedule="constant", averaging=0.98

@@ -335,23 +335,22 @@ def test_a_tiny_world_is_learnt_and_its_training_stops_there():
 def test_what_is_kept_is_the_running_mean_of_the_weights():
     examples = path_examples(STAR, PathFinding())
     runs = [RunSettings(seed, 1e-2) for seed in (0, 4)]
-    mean = None
-    for steps in range(1, 6):
-        last = train_paths(SMALL, examples, runs, PathTraining(epochs=steps, batches=1, warmup_steps=0,
-            schedule="constant", averaging=0.0, stop_at=0.0)).parameters  # fmt: skip
-        if mean is None:
-            mean = initialize_parameters(SMALL, vocabulary_size=count_vocabulary(examples)[0],
-                context_length=context_length(examples), node_count=STAR.node_count, seeds=[0, 4])  # fmt: skip
-        mean = {name: 0.7 * mean[name] + 0.3 * last[name] for name in mean}
-    training = PathTraining(
-        epochs=5, batches=1, warmup_steps=0, schedule="constant", averaging=0.7, stop_at=0.0
+    plain = PathTraining(epochs=5, batches=1, warmup_steps=0, schedule="constant", stop_at=0.0)
+    mean = initialize_parameters(
+        SMALL,
+        vocabulary_size=count_vocabulary(examples)[0],
+        context_length=context_length(examples),
+        node_count=STAR.node_count,
+        seeds=[0, 4],
     )
-    kept = train_paths(SMALL, examples, runs, training)
+    for epochs in range(1, 6):
+        last = train_paths(SMALL, examples, runs, dataclasses.replace(plain, epochs=epochs)).parameters
+        mean = {name: 0.7 * mean[name] + 0.3 * last[name] for name in mean}
+    kept = train_paths(SMALL, examples, runs, dataclasses.replace(plain, averaging=0.7))
     for name, expected in mean.items():
         torch.testing.assert_close(kept.parameters[name], expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_array_equal(
-        kept.snapshots[-1], kept.parameters["token_embedding"][:, : STAR.node_count].numpy()
-    )
+    table = kept.parameters["token_embedding"][:, : STAR.node_count]
+    np.testing.assert_array_equal(kept.snapshots[-1], table.numpy())
 
 
 def test_frozen_embeddings_stay_as_drawn():
