@@ -163,7 +163,13 @@ def measure_answers(fleet: StoredFleet, *, seed: int = 0) -> list[Measurement]:
         key = name.replace(".", "_")
         made.append(
             make_measurement(
-                key, title, said, values[name], seed=seed, null="" if draws is None else "guesses", draws=draws
+                key,
+                title,
+                said,
+                values[name],
+                seed=seed,
+                null="" if draws is None else "guesses",
+                draws=draws,
             )
         )
     return made + [

@@ -89,19 +89,21 @@ def save_figures(view: FleetView, directory: Path) -> list[Path]:
     ]
 
 
-def _figure(width: float, height: float, theme: Theme) -> Figure:
+def new_figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure of so many inches on the theme's ground."""
     # A Figure of its own, never pyplot's: no global state, nothing to close, safe in any thread.
     return Figure(figsize=(width, height), facecolor=theme.card, layout="constrained")
 
 
-def _axes(figure: Figure, theme: Theme, *position: int) -> Axes:
+def dressed_axes(figure: Figure, theme: Theme, *position: int) -> Axes:
+    """Axes at a place of the figure, in the theme's colours; `position` as `Figure.add_subplot` takes it."""
     axes = figure.add_subplot(*position, facecolor=theme.card)
     axes.tick_params(colors=theme.muted, labelsize=8)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(theme.line)
     for text in (axes.xaxis.label, axes.yaxis.label):
         text.set_color(theme.muted)
-    axes.title.set_color(theme.ink)
+    axes.set_title("", color=theme.ink)  # a title set later, in the same place, keeps the colour
     return axes
 
 
@@ -221,9 +223,9 @@ def _paint_reading(axes: Axes, view: FleetView, theme: Theme) -> None:
 def side_by_side(fleet_a: FleetView, fleet_b: FleetView, *, theme: str = "light", run: int = 0) -> Figure:
     """The same graph stored two ways: principal components after the last step, each with its reading."""
     colours = THEMES[theme]
-    figure = _figure(8.4, 4.7, colours)
+    figure = new_figure(8.4, 4.7, colours)
     for column, view in enumerate((fleet_a, fleet_b)):
-        axes = _axes(figure, colours, 1, 2, column + 1)
+        axes = dressed_axes(figure, colours, 1, 2, column + 1)
         _paint_graph(axes, view, view.places[run, -1], colours)
         _paint_reading(axes, view, colours)
     return figure
@@ -248,7 +250,7 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
         run = int(np.argsort(view.map_correlations)[(len(view.map_correlations) - 1) // 2])
     true = view.graph.coordinates[view.nodes]
     learned = view.learned_maps[run]
-    figure = _figure(10.4, 5.0, theme)
+    figure = new_figure(10.4, 5.0, theme)
     colours = node_colours(_shares(true[:, 0]), None, theme)
     both = np.concatenate([true, learned])
     low, high = both.min(axis=0), both.max(axis=0)
@@ -259,7 +261,7 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
         f"Learned by {view.model.split(',')[0]} from the edges alone, r = {view.map_correlations[run]:.2f}",
     )
     for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
-        axes = _axes(figure, theme, 1, 2, column + 1)
+        axes = dressed_axes(figure, theme, 1, 2, column + 1)
         axes.add_collection(
             LineCollection(list(places[view.edges]), colors=theme.edge, linewidths=0.9, alpha=0.6)
         )
@@ -273,7 +275,12 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
     return figure
 
 
-def _shortened(text: str, length: int) -> str:
+def shortened(text: str, length: int) -> str:
+    """A label of at most so many characters.
+
+    >>> shortened("Liechtenstein", 8)
+    'Liechte…'
+    """
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -286,9 +293,9 @@ def _shares(values: np.ndarray) -> np.ndarray:
 def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
     """Principal components of one seed at the first, a middle and the last snapshot, in the same axes."""
     chosen = sorted({0, len(view.steps) // 2, len(view.steps) - 1})
-    figure = _figure(3.3 * len(chosen), 3.5, LIGHT)
+    figure = new_figure(3.3 * len(chosen), 3.5, LIGHT)
     for column, snapshot in enumerate(chosen):
-        axes = _axes(figure, LIGHT, 1, len(chosen), column + 1)
+        axes = dressed_axes(figure, LIGHT, 1, len(chosen), column + 1)
         _paint_graph(axes, view, view.places[run, snapshot], LIGHT, labels=len(view.nodes) <= 24)
         axes.set_title(f"step {view.steps[snapshot]:,}")
     return figure
@@ -297,15 +304,15 @@ def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
 @_styled
 def draw_heatmap(view: FleetView) -> Figure:
     """Cosine of every two nodes after the last step (mean over seeds) beside their graph distance."""
-    figure = _figure(8.2, 3.9, LIGHT)
-    labels = [_shortened(view.labels[place], 14) for place in view.heatmap_nodes]
+    figure = new_figure(8.2, 3.9, LIGHT)
+    labels = [shortened(view.labels[place], 14) for place in view.heatmap_nodes]
     finite = np.where(np.isfinite(view.distances), view.distances, np.nan)
     panels = (
         ("Cosine similarity", view.cosines[:, -1].mean(axis=0), LIGHT.diverging, -1.0, 1.0),
         ("Graph distance", finite, LIGHT.sequential, 0.0, float(np.nanmax(finite))),
     )
     for column, (title, values, stops, low, high) in enumerate(panels):
-        axes = _axes(figure, LIGHT, 1, 2, column + 1)
+        axes = dressed_axes(figure, LIGHT, 1, 2, column + 1)
         image = axes.imshow(values, cmap=LinearSegmentedColormap.from_list(title, stops), vmin=low, vmax=high)
         axes.set_title(title)
         if len(labels) <= 48:
@@ -336,9 +343,9 @@ def _band(axes: Axes, x: np.ndarray, rows: pl.DataFrame, colour: str, label: str
 @_styled
 def draw_curves(view: FleetView) -> Figure:
     """Associative accuracy, geometric level and loss over training, mean and range over seeds."""
-    figure = _figure(8.2, 3.0, LIGHT)
+    figure = new_figure(8.2, 3.0, LIGHT)
     table = tabulate_curves(view)
-    left, right = _axes(figure, LIGHT, 1, 2, 1), _axes(figure, LIGHT, 1, 2, 2)
+    left, right = dressed_axes(figure, LIGHT, 1, 2, 1), dressed_axes(figure, LIGHT, 1, 2, 2)
     lines = (
         (left, "associative_accuracy", LIGHT.warm, "associative accuracy"),
         (left, "geometric_level", LIGHT.accent, "geometric level"),
@@ -356,8 +363,8 @@ def draw_curves(view: FleetView) -> Figure:
 @_styled
 def draw_spectrum(view: FleetView) -> Figure:
     """Share of the embedding's energy per distinct Laplacian eigenvalue, beside that of no preference."""
-    figure = _figure(7.0, 3.2, LIGHT)
-    axes = _axes(figure, LIGHT, 1, 1, 1)
+    figure = new_figure(7.0, 3.2, LIGHT)
+    axes = dressed_axes(figure, LIGHT, 1, 1, 1)
     table = tabulate_spectrum(view)
     x, mean = np.arange(len(table)), table["mean"].to_numpy()
     spread = np.stack([mean - table["low"].to_numpy(), table["high"].to_numpy() - mean])
@@ -384,8 +391,8 @@ def draw_spectrum(view: FleetView) -> Figure:
 @_styled
 def draw_shells(view: FleetView) -> Figure:
     """Mean cosine by graph distance, with its range over seeds and the band of permuted nodes."""
-    figure = _figure(4.6, 3.2, LIGHT)
-    axes = _axes(figure, LIGHT, 1, 1, 1)
+    figure = new_figure(4.6, 3.2, LIGHT)
+    axes = dressed_axes(figure, LIGHT, 1, 1, 1)
     table = tabulate_shells(view)
     x = table["distance"].to_numpy()
     null = (table["null_low"].to_numpy(), table["null_high"].to_numpy())
@@ -403,11 +410,11 @@ def draw_dynamics(view: FleetView) -> Figure:
     """Node2Vec along each eigenspace: ‖Vᵀ e‖ and, for tied tables, ‖C e‖ over training."""
     table = tabulate_dynamics(view)
     names = [("projection", "‖Vᵀ e‖")] + ([("gradient", "‖C e‖")] if "gradient" in table.columns else [])
-    figure = _figure(4.2 * len(names), 3.2, LIGHT)
+    figure = new_figure(4.2 * len(names), 3.2, LIGHT)
     eigenvalues = table["eigenvalue"].unique(maintain_order=True).to_list()
     colours = node_colours(np.linspace(0, 1, len(eigenvalues)), None, LIGHT)
     for column, (name, label) in enumerate(names):
-        axes = _axes(figure, LIGHT, 1, len(names), column + 1)
+        axes = dressed_axes(figure, LIGHT, 1, len(names), column + 1)
         for eigenvalue, colour in zip(eigenvalues, colours, strict=True):
             rows = table.filter(pl.col("eigenvalue") == eigenvalue)
             axes.plot(rows["step"], rows[name], color=colour, linewidth=1.5, label=f"{eigenvalue:.3g}")
