@@ -77,7 +77,7 @@ def test_neurons_and_other_facts_vary_too(tmp_path):
     assert found.runs["bits"][0] == pytest.approx(entropy_bits(facts(6, 2, world_seed=0)))
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(
     st.lists(
         st.tuples(st.sampled_from([4, 16, 64, 256]), st.sampled_from([1, 2, 8]), st.integers(1, 40)),

@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geomem.constructions.answering import recall_logits
+from geomem.constructions.recall import block_superposition
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall import (
@@ -25,6 +27,7 @@ from geomem.models.recall_parameters import (
     describe_recall_parameters,
     estimate_recall_cost,
 )
+from geomem.worlds.fact_families import partial_facts, random_bijections
 
 SIZE = RecallSize(subjects=7, relations=3, objects=5)
 BASE = Recall(width=6, mlp_width=10)
@@ -277,6 +280,22 @@ def test_weights_without_a_run_axis_load_and_answer(dtype):
         load_recall(dataclasses.replace(model, mlp_width=0), weights)
     with pytest.raises(InputError, match="no table relation_embedding"):
         load_recall(model, {"subject_embedding": subjects})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_constructed_weights_give_their_own_answers_here(dtype):
+    table = partial_facts(random_bijections(24, 3, world_seed=5), 0.8)
+    memory = block_superposition(table)
+    expand = memory.weights["block_0.mlp.expand.weight"]
+    model = Recall(width=expand.shape[1], mlp_width=expand.shape[0], attention="uniform")
+    logits = compute_recall_logits(model, load_recall(model, memory.weights, dtype=dtype), all_paths(3, 1))
+    subject, relation, target = table.facts.T
+    found = logits[0, subject, relation]
+    assert found.argmax(dim=-1).tolist() == target.tolist()
+    top = found.topk(2, dim=-1).values
+    assert (top[:, 0] - top[:, 1]).min().item() >= memory.margin * (1 - 1e-6)
+    expected = recall_logits(memory.weights, subject, relation)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6 if dtype == torch.float32 else 1e-12)
 
 
 def test_sizes_and_starts():
