@@ -104,7 +104,7 @@ def load_recall(
             )
     if unknown := sorted(set(arrays) - set(described)):
         raise InputError(f"The model has no tensor {unknown[0]!r}; give the model that the weights are for.")
-    # Copied first: torch warns of arrays that cannot be written to, as some constructions' are.
+    # Copied first: torch warns of arrays that cannot be written to.
     return {
         name: torch.tensor(np.array(arrays[name]), dtype=dtype, device=device)[None] for name in described
     }
