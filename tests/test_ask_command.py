@@ -1,8 +1,11 @@
 """`geomem construct`, `ask`, `edit`, `forget`: what is printed for people and scripts, and every mistake."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +19,13 @@ from geomem.memory_store import FACTS, read_memory
 from geomem.models.configuration import Bilinear
 from geomem.store import DONE, MANIFEST, METRICS, WEIGHTS
 from geomem.training.configuration import Training
-from geomem.worlds.countries import countries
+from geomem.worlds.countries import COUNTRY_RELATIONS, countries, countries_with_borders
 from geomem.worlds.fact_catalogue import FACT_WORLDS
 from geomem.worlds.fact_families import random_bijections
 from geomem.worlds.fact_table import FactTable
 from geomem.worlds.families import path_star
 
+ROOT = Path(__file__).parents[1]
 TOWNS = """subject\trelation\tobject
 Italy\tcapital\tRome
 Italy\tborders\tFrance
@@ -73,49 +77,41 @@ def towns(tmp_path, said):
     return tmp_path / "memory"
 
 
-def test_the_countries_from_construct_to_forget(said, tmp_path):
-    """What the page about facts shows."""
-    memory = tmp_path / "memory"
-    status, lines, notes = said("construct", "countries-with-borders", "--out", memory)
-    assert status == 0
-    assert lines == [
-        "recall 100 % of 1,343 facts, margin 0.2, width 175, 29,250 bits for facts of 6,528 bits",
-        str(memory),
-    ]
-    assert "'borders' has up to 9 answers" in notes
-    assert said("ask", memory, "Japan", "capital") == (0, ["Tokyo"], "")
-    status, lines, _ = said("ask", memory, "Portugal", "borders", "borders", "capital")
-    assert status == 0
-    assert lines == [
-        "Portugal, borders: Spain",
-        "Spain, borders: Andorra; France; Portugal",
-        "Andorra, capital: Andorra la Vella",
-        "France, capital: Paris",
-        "Portugal, capital: Lisbon",
-        "Andorra la Vella\tParis\tLisbon",
-    ]
-    assert said("edit", memory, "Denmark", "currency", "EUR") == (
-        0,
-        [
-            "Denmark, currency: DKK -> EUR",
-            "4 numbers of one subject vector changed, and nothing else",
-            "1342 other facts asked before and after: 0 answers changed, the largest change of a logit is 0",
-        ],
-        "",
-    )
-    assert said("forget", memory, "France", "calling code") == (
-        0,
-        [
-            "France, calling code: +33 -> no answer",
-            "10 numbers of one subject vector changed, and nothing else",
-            "1342 other facts asked before and after: 0 answers changed, the largest change of a logit is 0",
-        ],
-        "",
-    )
-    assert said("ask", memory, "Denmark", "currency") == (0, ["EUR"], "")
-    assert said("ask", memory, "France", "calling code") == (1, ["no answer"], "")
-    assert said("ask", memory, "France", "capital") == (0, ["Paris"], "")
-    assert said("ask", memory, "Kosovo", "internet domain") == (1, ["no answer"], "")
+def test_the_page_about_facts_shows_what_happens(said, tmp_path, monkeypatch):
+    """Every command of the page in turn, with what it prints; notes about a table are left out there."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "facts.md").read_text(encoding="utf-8")
+    file, *blocks = re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "towns.tsv").write_text(file, encoding="utf-8")
+    commands = [part for block in blocks for part in re.split(r"^\$ geomem ", block, flags=re.MULTILINE)[1:]]
+    assert len(commands) >= 8
+    for command in commands:
+        line, *shown = command.strip().splitlines()
+        status, lines, complaint = said(*shlex.split(line))
+        assert (complaint.splitlines()[-1:] if status == 2 else lines) == shown, line
+        assert status == (1 if shown == [NO_ANSWER] else 2 if shown[0].startswith("geomem: ") else 0)
+
+
+def test_python_of_the_page_about_facts_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "facts.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(code, {})
+
+
+def test_every_fact_of_the_countries_and_every_chain_over_a_border(said, tmp_path):
+    """By the command itself for a country of every kind; the example asks them all from Python."""
+    table = countries_with_borders()
+    memory = construct_memory(table, tmp_path / "memory").path
+    for country in ("Kosovo", "São Tomé and Príncipe", "Monaco"):
+        found = {}
+        for _, r, y in table.facts[table.facts[:, 0] == table.subject_ids[country]].tolist():
+            found.setdefault(table.relations[r].partition(" (")[0], []).append(table.objects[y])
+        for relation in COUNTRY_RELATIONS:
+            expected = (0, found[relation]) if relation in found else (1, [NO_ANSWER])
+            assert said("ask", memory, country, relation)[:2] == expected
+    status, lines, _ = said("ask", memory, "Monaco", "borders", "currency")
+    assert (status, lines) == (0, ["Monaco, borders: France", "France, currency: EUR", "EUR"])
 
 
 def test_torch_is_not_waited_for(tmp_path):
