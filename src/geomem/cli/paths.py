@@ -1,11 +1,13 @@
 """`geomem paths`: path finding from options of world, model, task and training in one flat list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from rich.console import Console
+from rich.text import Text
 
 from geomem.cli.options import (
     configuration_arguments,
@@ -17,6 +19,7 @@ from geomem.cli.options import (
     signature_options,
     value_of,
 )
+from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
 from geomem.cli.path_progress import PathTable
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import Mamba
@@ -53,6 +56,12 @@ class PathOptions:
     """Take world, model, task and training from a preset; other options given change it."""
     start: Path | None = None
     """Go on from the weights of this run directory, on the same world: edges first, then paths."""
+    edges_first: int = 0
+    """Epochs of edges alone, in a run of its own from whose weights what is asked for then starts."""
+    compare: str = ""
+    """One option with several values, as in pauses=0,2,4: all are trained and shown side by side."""
+    figure: Path | None = None
+    """What is drawn, .svg or .pdf (both are written, with the data as .csv): accuracy over the epochs."""
     seeds: int | None = None
     """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
     seed_list: tuple[int, ...] = ()
@@ -78,6 +87,11 @@ class PathJob:
     options: PathOptions
     start: "StoredFleet | None"
 
+    @property
+    def world_name(self) -> str:
+        """The name of the graph, or `in-context`."""
+        return self.world.name if isinstance(self.world, Graph) else IN_CONTEXT
+
 
 @dataclass(frozen=True, eq=False)
 class _Defaults:
@@ -95,25 +109,79 @@ class _Defaults:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Train what the arguments ask for; print the run directory on standard output."""
+    """Train what the arguments ask for; print the run directories, then the figure, on standard output."""
     job = read_arguments(arguments)
+    name, jobs = "", {"": job}
+    if job.options.compare:
+        name, values = read_comparison(job.options.compare, PathOptions)
+        jobs = {value: read_arguments([*arguments, *given]) for value, given in values.items()}
+    if job.options.figure:
+        check_figure(job.options.figure)
+    _check_jobs(list(jobs.values()))
+    fleets = {}
+    for number, (value, own) in enumerate(jobs.items(), start=1):
+        if name and not job.options.quiet:
+            said = Text(f"{name} {value} ({number} of {len(jobs)})", style="bold")
+            Console(stderr=True, highlight=False).print(said)
+        fleets[value or own.world_name] = _train(own)
+        print(fleets[value or own.world_name].path, flush=True)
+    if name and not job.options.quiet:
+        print_comparison(fleets, name)
+    if job.options.figure:
+        for path in write_figure(fleets, name, job.options.figure):
+            print(path)
+    return 0
 
+
+def _check_jobs(jobs: list[PathJob]) -> None:
+    """Raise `InputError` if anything that shows before training is wrong with one of them."""
+    from geomem.path_plan import plan_paths
+
+    for job in jobs:
+        if job.options.edges_first < 0:
+            raise InputError(f"edges_first is {job.options.edges_first}; give a number of epochs, or 0.")
+        if job.options.edges_first and (job.start or job.task is None):
+            what = "the run of --start comes first already" if job.start else "prompts have no edges to train"
+            raise InputError(f"edges_first is {job.options.edges_first}, but {what}; leave it out.")
+        for stage in _stages(job):
+            plan_paths(
+                job.world,
+                model=job.model,
+                task=stage.task,
+                training=stage.training,
+                seeds=job.options.seed_list or job.options.seeds,
+                device=job.options.device,
+                start=job.start,
+            )
+
+
+def _stages(job: PathJob) -> list[PathJob]:
+    """The job, after its epochs of edges alone where it has such."""
+    if not job.options.edges_first or job.task is None:
+        return [job]
+    edges = replace(job.task, path_weight=0.0, edge_weight=job.task.edge_weight or 1.0)
+    return [replace(job, task=edges, training=replace(job.training, epochs=job.options.edges_first)), job]
+
+
+def _train(job: PathJob) -> "StoredFleet":
     from geomem.path_finding import find_paths
 
-    with PathTable(batches=job.training.batches, quiet=job.options.quiet) as table:
-        fleet = find_paths(
-            job.world,
-            model=job.model,
-            task=job.task,
-            training=job.training,
-            seeds=job.options.seed_list or job.options.seeds,
-            directory=job.options.directory,
-            device=job.options.device,
-            start=job.start,
-            on_progress=table.show,
-        )
-    print(fleet.path)
-    return 0
+    fleet = job.start
+    for stage in _stages(job):
+        with PathTable(batches=stage.training.batches, quiet=job.options.quiet) as table:
+            fleet = find_paths(
+                job.world,
+                model=job.model,
+                task=stage.task,
+                training=stage.training,
+                seeds=job.options.seed_list or job.options.seeds,
+                directory=job.options.directory,
+                device=job.options.device,
+                start=fleet,
+                on_progress=table.show,
+            )
+    assert fleet is not None  # a job has a stage
+    return fleet
 
 
 def read_arguments(arguments: Sequence[str]) -> PathJob:

@@ -342,18 +342,22 @@ def _band(axes: Axes, x: np.ndarray, rows: pl.DataFrame, colour: str, label: str
 
 @_styled
 def draw_curves(view: FleetView) -> Figure:
-    """Associative accuracy, geometric level and loss over training, mean and range over seeds."""
+    """Accuracy, geometric level and loss over training, mean and range over seeds; of paths held-out ones."""
     figure = new_figure(8.2, 3.0, LIGHT)
     table = tabulate_curves(view)
     left, right = dressed_axes(figure, LIGHT, 1, 2, 1), dressed_axes(figure, LIGHT, 1, 2, 2)
     lines = (
         (left, "associative_accuracy", LIGHT.warm, "associative accuracy"),
         (left, "geometric_level", LIGHT.accent, "geometric level"),
+        (left, "held_out.first_hop", LIGHT.accent, "held-out first hop"),
+        (left, "held_out.exact_match", LIGHT.warm, "held-out whole path"),
+        (left, "edge_recall", LIGHT.gold, "edges recalled"),
         (right, "loss", LIGHT.slate, "loss"),
     )
     for axes, metric, colour, label in lines:
         rows = table.filter(pl.col("metric") == metric)
-        _band(axes, rows["step"].to_numpy(), rows, colour, label)
+        if len(rows):
+            _band(axes, rows["step"].to_numpy(), rows, colour, label)
     for axes in (left, right):
         _step_axis(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)

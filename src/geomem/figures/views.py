@@ -20,8 +20,10 @@ from geomem.geometry.projection import joint_pca
 from geomem.geometry.similarity import cosine_similarity
 from geomem.geometry.spectrum import distinct_eigenvalues, laplacian_spectrum
 from geomem.measure import Portrait, measure_fleet, sound_runs, stored_task
+from geomem.path_measure import FIRST_PROMPT, PathDistances, path_distances, stored_path_task
 from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
 from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_degrees
+from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import edge_examples
 
 DRAWN_NODES = 1200
@@ -82,6 +84,8 @@ class FleetView:
     learned_maps: Float[np.ndarray, "run node 2"] | None
     """Learned places of the shown nodes laid over the true ones, where the world has coordinates."""
     map_correlations: Float[np.ndarray, " run"] | None
+    paths: PathDistances | None
+    """Cosine distances of held-out paths; of fleets that find paths in their weights."""
     omissions: tuple[str, ...]
     """What the pictures leave out because the graph is large, one sentence each."""
 
@@ -117,6 +121,8 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
     fleet = sound_runs(fleet)  # numbers that are none have no place in a picture
     nodes, order = display_order(graph)
     omissions = []
+    if isinstance(stored_path_task(fleet), InContextPathFinding):
+        omissions.append(FIRST_PROMPT)
     if graph.node_count > DRAWN_NODES:
         kept = _connected_piece(graph, DRAWN_NODES)
         nodes = nodes[np.isin(nodes, kept)]
@@ -169,6 +175,7 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
         dynamics=_dynamics(fleet, snapshots),
         learned_maps=learned_maps,
         map_correlations=map_correlations,
+        paths=path_distances(fleet),
         omissions=tuple(omissions),
     )
 
@@ -178,6 +185,9 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
 
     >>> describe_model({"kind": "node2vec", "width": 100, "tied": False}, {"self_edges": True})
     'Node2Vec, width 100, untied, self-edges'
+    >>> task = {"kind": "path-finding", "target": "first-hop", "path_weight": 1.0, "edge_weight": 0.0}
+    >>> describe_model({"kind": "mamba", "width": 64}, task)
+    'Mamba, width 64, first hops, paths alone'
     """
     names = {
         "node2vec": "Node2Vec",
@@ -206,7 +216,22 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
         words.append(f"{task['directions']} edges only")
     if task.get("self_edges"):
         words.append("self-edges")
-    return ", ".join(words)
+    return ", ".join(words + _path_words(task))
+
+
+def _path_words(task: dict[str, Any]) -> list[str]:
+    """What is asked of a fleet that finds paths, and what is left out of its training."""
+    if "target" not in task:
+        return []
+    targets = {"path": "paths", "first-hop": "first hops", "reverse": "reversed paths"}
+    words = [targets.get(task["target"], f"{task['target']} paths")]
+    if task.get("kind") == "in-context-path-finding":
+        words.append("in context")
+    words += ["edges alone"] if task.get("path_weight") == 0 else []
+    words += ["paths alone"] if task.get("edge_weight") == 0 else []
+    words += [f"{task['pauses']} pauses"] if "pauses" in task else []
+    words += ["whole subtrees held out"] if task.get("split") == "first-hop" else []
+    return words
 
 
 def display_order(graph: Graph) -> tuple[Int[np.ndarray, " node"], str]:

@@ -60,7 +60,31 @@ function bandTraces(x, rows, colour, name, steps) {
   ];
 }
 
+/* A mean alone, unnamed in the legend: it goes with the solid line of its colour. */
+function dashedTrace(x, rows, colour, name, steps) {
+  return {
+    x, y: rows.mean, name, mode: "lines", line: { color: colour, width: 1.4, dash: "dash" }, showlegend: false,
+    text: rows.mean.map((v, i) => `${name} ${significant(v)}, step ${steps[i].toLocaleString("en")}`), hoverinfo: "text",
+  };
+}
+
+/* Distances of held-out paths, of the run that is chosen: dark is near. */
+function pathHeatmap(fleet, state, theme, width, values, columns) {
+  const { leaves } = fleet.paths;
+  const start = state.run * leaves.length * leaves.length;
+  const cells = leaves.map((_, i) => leaves.map((_, j) => values[start + i * leaves.length + j] / 100));
+  const [near, far] = theme.sequential;
+  const largest = Math.max(1, ...cells.flat());
+  return heatmap(fleet, theme, width, cells, {
+    zmin: 0, zmax: largest, colorscale: [[0, near], [1, far]], named: (v) => `cosine distance ${v.toFixed(2)}`, ticks: [0, 0.5, 1], rows: leaves, columns,
+  });
+}
+
 const CHARTS = {
+  "leaf-first": (fleet, state, theme, width) => pathHeatmap(fleet, state, theme, width, fleet.paths.leafFirst, fleet.paths.first_hops),
+
+  "path-path": (fleet, state, theme, width) => pathHeatmap(fleet, state, theme, width, fleet.paths.pathPath, fleet.paths.leaves),
+
   cosines(fleet, state, theme, width) {
     const snapshot = fleet.heatmap.moving ? state.snapshot : 0;
     const size = fleet.heatmap.rows.length;
@@ -90,11 +114,14 @@ const CHARTS = {
     const layout = baseLayout(theme, width);
     const x = onAxis(steps, state.logarithmic);
     stepAxis(layout, state.logarithmic, steps[steps.length - 1], width);
-    const drawn = state.loss
-      ? [["loss", theme.slate, "loss"]]
-      : [["associative_accuracy", theme.warm, "associative accuracy"], ["geometric_level", theme.accent, "geometric level"]];
-    const data = drawn.filter(([key]) => metrics[key]).flatMap(([key, colour, name]) => bandTraces(x, metrics[key], colour, name, steps));
-    if (!state.loss) layout.yaxis.range = [Math.min(-0.05, ...metrics.geometric_level.low.filter((v) => v !== null)) - 0.03, 1.06];
+    const shown = fleet.curves.sets[Number(state.curves)];
+    const colourOf = (name) => name.split(".").reduce((found, key) => found[key], theme);
+    const data = shown.lines.flatMap(({ metric, colour, name, dashed }) =>
+      dashed ? [dashedTrace(x, metrics[metric], colourOf(colour), name, steps)] : bandTraces(x, metrics[metric], colourOf(colour), name, steps));
+    if (shown.shares) {
+      const lows = shown.lines.flatMap(({ metric }) => metrics[metric].low).filter((v) => v !== null);
+      layout.yaxis.range = [Math.min(-0.05, ...lows) - 0.03, 1.06];
+    }
     const now = onAxis([fleet.steps[state.snapshot]], state.logarithmic)[0];
     layout.shapes = [{ type: "line", x0: now, x1: now, yref: "paper", y0: 0, y1: 1, line: { color: theme.ink, width: 1.2, dash: "dot" } }];
     layout.showlegend = true;
@@ -166,17 +193,19 @@ const CHARTS = {
   "learned-map": (fleet, state, theme, width, height) => map(fleet, theme, width, fleet.map.learned[state.run], height),
 };
 
-function heatmap(fleet, theme, width, values, { named, ticks, ...scale }) {
-  const labels = fleet.heatmap.rows.map((row) => fleet.labels[row]);
+function heatmap(fleet, theme, width, values, { named, ticks, rows, columns, ...scale }) {
+  const labels = rows ?? fleet.heatmap.rows.map((row) => fleet.labels[row]);
+  const across = columns ?? labels;
   const layout = baseLayout(theme, width);
   const every = Math.max(1, Math.ceil((labels.length * 11) / Math.max(150, width - 110)));
   const tickvals = labels.map((_, i) => i).filter((i) => i % every === 0);
   const ticktext = tickvals.map((i) => shortened(labels[i], 12));
+  const textAcross = tickvals.map((i) => shortened(across[i], 12));
   const font = { size: Math.max(7.5, Math.min(11, (width * 0.62) / labels.length * every)), color: theme.muted };
-  Object.assign(layout.xaxis, { tickvals, ticktext, tickfont: font, showgrid: false, zeroline: false, constrain: "domain", tickangle: -90, ticks: "" });
+  Object.assign(layout.xaxis, { tickvals, ticktext: textAcross, tickfont: font, showgrid: false, zeroline: false, constrain: "domain", tickangle: -90, ticks: "" });
   Object.assign(layout.yaxis, { tickvals, ticktext, tickfont: font, showgrid: false, zeroline: false, constrain: "domain", autorange: "reversed", scaleanchor: "x", ticks: "" });
   layout.margin = { l: 10, r: 4, t: 6, b: 10 };
-  const text = values.map((row, i) => row.map((v, j) => (v === null ? "" : `${plain(labels[i])} · ${plain(labels[j])}<br>${named(v)}`)));
+  const text = values.map((row, i) => row.map((v, j) => (v === null ? "" : `${plain(labels[i])} · ${plain(across[j])}<br>${named(v)}`)));
   const gap = width / labels.length > 11 ? 1 : 0;
   const bar = { thickness: 9, len: 0.7, outlinewidth: 0, tickvals: ticks, tickfont: { size: 11, color: theme.muted }, xpad: 6 };
   return { layout, data: [{ type: "heatmap", z: values, text, hoverinfo: "text", xgap: gap, ygap: gap, hoverongaps: false, colorbar: bar, ...scale }] };

@@ -6,7 +6,7 @@ Positions are sixteen-bit shares of the unit ball, cosines whole hundredths: fin
 import base64
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -53,11 +53,97 @@ def fleet_data(view: FleetView) -> dict[str, Any]:
         "spreads": rounded(view.spreads),
         "explained": rounded(view.explained),
         "heatmap": _heatmap(view),
-        "curves": _curves(view),
+        "curves": _curves(view) | {"sets": [asdict(shown) for shown in curve_sets(view)]},
         "spectrum": columns(banded_spectrum(view)),
         "shells": columns(tabulate_shells(view)),
         "dynamics": _dynamics(view),
         "map": _map(view),
+        "paths": _paths(view),
+    }
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """One metric in a chart of curves."""
+
+    metric: str
+    colour: str
+    """A colour of the theme by name, or `branches.3`, `ramp.3`."""
+    name: str
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class CurveSet:
+    """The metrics that a chart of curves shows at a time."""
+
+    name: str
+    lines: tuple[CurveLine, ...]
+    shares: bool
+    """Whether the axis is for numbers up to 1."""
+
+
+def curve_sets(view: FleetView) -> tuple[CurveSet, ...]:
+    """What the chart of curves can show of a fleet, the first at first; metrics it lacks are left out."""
+    found = [
+        (
+            "Memory",
+            True,
+            [
+                ("associative_accuracy", "warm", "associative accuracy"),
+                ("geometric_level", "accent", "geometric level"),
+            ],
+        ),
+        (
+            "Paths",
+            True,
+            [
+                ("held_out.first_hop", "accent", "held-out first hop"),
+                ("held_out.exact_match", "warm", "held-out whole path"),
+                ("train.exact_match", "slate", "trained whole path"),
+                ("edge_recall", "gold", "edges recalled"),
+            ],
+        ),
+        (
+            "Geometry",
+            False,
+            [
+                ("retrieval", "accent", "retrieval"),
+                ("leaf_first_own", "warm", "leaf to own first hop"),
+                ("leaf_first_other", "gold", "to others"),
+                ("path_own", "slate", "within a path"),
+                ("path_other", "muted", "across paths"),
+            ],
+        ),
+        ("Loss", False, [("loss", "slate", "loss")]),
+    ]
+    sets = [
+        CurveSet(name, tuple(CurveLine(*line) for line in lines if line[0] in view.curves), shares)
+        for name, shares, lines in found
+    ]
+    tokens = [name for name in view.curves if name.startswith("held_out.token_")]
+    lines = []
+    for number in range(len(tokens)):
+        colour = f"branches.{number % len(THEMES['light'].branches)}"
+        lines.append(CurveLine(f"held_out.token_{number + 1}", colour, f"token {number + 1}"))
+        lines.append(
+            CurveLine(f"held_out.forced_token_{number + 1}", colour, "given those before", dashed=True)
+        )
+    sets.insert(2, CurveSet("Tokens", tuple(lines), True))
+    return tuple(shown for shown in sets if shown.lines)
+
+
+def _paths(view: FleetView) -> dict[str, Any] | None:
+    """Cosine distances of held-out paths in hundredths, per run; None where there are none."""
+    if view.paths is None:
+        return None
+    labels, distances = view.graph.labels, view.paths
+    between = distances.path_path
+    return {
+        "leaves": [labels[path[-1]] for path in distances.paths],
+        "first_hops": [labels[path[1]] for path in distances.paths],
+        "leaf_first": packed(np.round(distances.leaf_first * 100), "<i2"),
+        "path_path": None if between is None else packed(np.round(between * 100), "<i2"),
     }
 
 

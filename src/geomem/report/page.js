@@ -23,6 +23,10 @@ for (const fleet of DATA.fleets) {
   fleet.modeValues = fleet.modes && unpack(fleet.modes, Int16Array);
   fleet.heatmap.cosineValues = unpack(fleet.heatmap.cosines, Int8Array);
   fleet.heatmap.distanceValues = unpack(fleet.heatmap.distances, Int16Array);
+  if (fleet.paths) {
+    fleet.paths.leafFirst = unpack(fleet.paths.leaf_first, Int16Array);
+    fleet.paths.pathPath = fleet.paths.path_path && unpack(fleet.paths.path_path, Int16Array);
+  }
   const neighbours = fleet.labels.map(() => []);
   for (let i = 0; i < fleet.edgePairs.length; i += 2) {
     neighbours[fleet.edgePairs[i]].push(fleet.edgePairs[i + 1]);
@@ -134,7 +138,7 @@ function connectPlayer(container, onMove) {
 
 function connectFleet(section) {
   const fleet = DATA.fleets[Number(section.dataset.fleet)];
-  const state = { run: 0, snapshot: fleet.steps.length - 1, view: "places", logarithmic: true, loss: false };
+  const state = { run: 0, snapshot: fleet.steps.length - 1, view: "places", logarithmic: true, curves: "0" };
   const scene = new Scene(section.querySelector("canvas"), fleet.graph, () => scenePalette(fleet));
   const charts = [...section.querySelectorAll("[data-chart]")].map((element) => new Chart(element, fleet, state));
   Object.assign(section, { scene, state, fleet });

@@ -18,13 +18,17 @@ from plotly.offline import get_plotlyjs
 from geomem.errors import InputError
 from geomem.figures import save_figures, view_fleet
 from geomem.figures.palette import READING_COLOURS, THEMES
+from geomem.figures.path_drawing import save_path_figures
 from geomem.figures.views import FleetView
 from geomem.geometry.reading import READINGS
 from geomem.measure import Measurement
-from geomem.report.content import page_data, script_json
+from geomem.report.content import curve_sets, page_data, script_json
 from geomem.store import StoredFleet
 
 COMPARED = (
+    "held_out_first_hop",
+    "held_out_exact_match",
+    "retrieval",
     "associative_accuracy",
     "geometric_level",
     "fiedler_alignment",
@@ -79,6 +83,13 @@ def write_report(
         if figures is not None:
             for name, view in zip(_directory_names(views), views, strict=True):
                 save_figures(view, Path(figures) / name)
+            finding = {
+                name: view.fleet
+                for name, view in zip(_directory_names(views), views, strict=True)
+                if finds_paths(view)
+            }
+            if finding:
+                save_path_figures(finding, Path(figures) / "paths")
     except OSError as error:
         raise InputError(
             f"The report could not be written to {out} ({error.strerror}); give another place."
@@ -96,6 +107,8 @@ def render_page(views: list[FleetView]) -> str:
         "marks": interval_marks,
         "flatten": flatten_manifest,
         "step_count": lambda n: f"{n:,}",
+        "finds_paths": finds_paths,
+        "curve_choices": lambda view: [(i, shown.name) for i, shown in enumerate(curve_sets(view))],
     }
     scripts = [_inline_script(get_plotlyjs()), _inline_script("\n".join(_resource(name) for name in SCRIPTS))]
     return environment.from_string(_resource("template.html")).render(
@@ -150,8 +163,18 @@ def page_title(views: list[FleetView]) -> str:
     return f"{words[0].capitalize()} graph{'s' if graphs > 1 else ''}, {words[1]} {memory}"
 
 
+def finds_paths(view: FleetView) -> bool:
+    """Whether the fleet was asked for paths while it was trained."""
+    return "held_out.first_hop" in view.curves
+
+
 def page_lede(views: list[FleetView]) -> str:
     """One sentence on what is seen."""
+    if any(finds_paths(view) for view in views):
+        return (
+            "Asked for the path to a leaf that no trained path ends in, a model that was told nothing but "
+            "the single edges of it can answer only if its memory holds more than pairs."
+        )
     who = "this model" if len(views) == 1 else "these models"
     return (
         f"Shown nothing but single edges, {who} could keep them as a lookup table, the embedding as "
