@@ -102,7 +102,7 @@ def estimate_recall_cost(models: Sequence[Recall], sizes: Sequence[RecallSize], 
 
     >>> size = RecallSize(subjects=256, relations=4, objects=256)
     >>> estimate_recall_cost([Recall(width=9, mlp_width=36)], [size]).trained_parameters
-    5697
+    5661
     """
     model, size = pad_models(models), pad_sizes(sizes)
     numbers = sum(prod(parameter.shape) for parameter in describe_recall_parameters(model, size).values())

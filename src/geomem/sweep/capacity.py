@@ -199,7 +199,7 @@ def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int
     """Widths around the one whose weights would hold `TYPICAL_BITS` each of the table's entropy.
 
     >>> likely_widths(lambda width: Recall(width=width, mlp_width=4 * width), random_bijections(64, 16))
-    [7, 8, 10, 11, 12, 13, 14, 15, 18]
+    [7, 9, 10, 11, 12, 13, 14, 16, 18]
     """
     size = RecallSize(table.subject_count, table.relation_count, table.object_count)
     needed = entropy_bits(table) / TYPICAL_BITS
@@ -210,7 +210,7 @@ def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int
 def pack_runs(runs: Sequence[CapacityRun]) -> list[list[CapacityRun]]:
     """Runs as fleets, in order: one joins the fleet before it where that costs less than a step of its own.
 
-    >>> small, large = (CapacityRun(Recall(width=4), n, 2, 0) for n in (16, 256))
+    >>> small, large = (CapacityRun(Recall(width=4), n, 2, 0) for n in (16, 2048))
     >>> [len(fleet) for fleet in pack_runs([small, small, large])]
     [2, 1]
     """

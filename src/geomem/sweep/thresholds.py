@@ -20,7 +20,7 @@ def crossing(sizes: Float[np.ndarray, " size"], recalls: Float[np.ndarray, " siz
 
     Sizes ascend. The smallest size is the crossing if it is above the level already.
 
-    >>> crossing(np.array([4.0, 6.0, 8.0]), np.array([0.5, 0.9, 1.0]), 0.95)
+    >>> crossing(np.array([4.0, 6.0, 8.0]), np.array([0.5, 0.75, 1.0]), 0.875)
     7.0
     """
     reached = np.flatnonzero(recalls >= level)
