@@ -1,7 +1,7 @@
 """Settings of path finding that work or were published, as data: world, models, task, training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from geomem.errors import InputError, unknown_name
@@ -84,7 +84,7 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
             length=6,
             models=MappingProxyType({"transformer": NARROW}),
             task=PathFinding(edge_weight=5.0),
-            training=NARROW_TRAINING,
+            training=replace(NARROW_TRAINING, batches=16),
         ),
         # Examples of an epoch (facts and training paths, B.0.3) by 1,024: 43,750, 107,500 and 187,500.
         "paper-5000x5": PathPreset(
