@@ -12,7 +12,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "spectra")
+NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "paths", "spectra")
 
 
 def main() -> int:
