@@ -14,7 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from geomem.asking import ask, open_memory
     from geomem.claims.reproduce import reproduce
+    from geomem.construct import construct_memory, edit_fact, forget_fact
     from geomem.errors import InputError
     from geomem.measure import (
         READINGS,
@@ -25,7 +27,19 @@ if TYPE_CHECKING:
         portrait_table,
     )
     from geomem.memorize import Announcement, memorize
-    from geomem.models.configuration import MODELS, Associative, Bilinear, Mamba, Node2Vec, Transformer
+    from geomem.memory_measure import measure_memory
+    from geomem.memory_store import StoredMemory, read_memory
+    from geomem.models.configuration import (
+        MODELS,
+        Associative,
+        Bilinear,
+        Mamba,
+        Node2Vec,
+        Recall,
+        Transformer,
+    )
+    from geomem.path_finding import find_paths
+    from geomem.recall import learn_facts
     from geomem.report import write_report
     from geomem.store import (
         StoredFleet,
@@ -38,10 +52,18 @@ if TYPE_CHECKING:
     from geomem.sweep import Sweep, sweep
     from geomem.training.configuration import RunSettings, Training, default_training
     from geomem.training.fleet import train_fleet
+    from geomem.training.path_configuration import PathTraining
+    from geomem.training.recall_configuration import RecallTraining
     from geomem.worlds.atlas import europe, united_states
     from geomem.worlds.catalogue import WORLDS
+    from geomem.worlds.countries import countries, countries_with_borders
+    from geomem.worlds.fact_families import random_bijections
+    from geomem.worlds.fact_reader import facts_from, read_facts
+    from geomem.worlds.fact_table import FactTable
     from geomem.worlds.families import cycle, grid, path_star, tree_star
     from geomem.worlds.graph import Graph
+    from geomem.worlds.in_context import InContextPathFinding
+    from geomem.worlds.path_finding import PathFinding
     from geomem.worlds.readers import graph_from, read_graph
     from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
@@ -54,34 +76,55 @@ __all__ = [
     "Bilinear",
     "EdgeMemorization",
     "Examples",
+    "FactTable",
     "Graph",
+    "InContextPathFinding",
     "InputError",
     "Mamba",
     "Measurement",
     "Node2Vec",
+    "PathFinding",
+    "PathTraining",
     "Portrait",
+    "Recall",
+    "RecallTraining",
     "RunSettings",
     "StoredFleet",
+    "StoredMemory",
     "Sweep",
     "Training",
     "Transformer",
+    "ask",
+    "construct_memory",
+    "countries",
+    "countries_with_borders",
     "cycle",
     "default_training",
     "edge_examples",
+    "edit_fact",
     "europe",
+    "facts_from",
+    "find_paths",
     "fleet_embeddings",
     "fleet_metrics",
     "fleet_snapshots",
     "fleet_weights",
+    "forget_fact",
     "graph_from",
     "grid",
+    "learn_facts",
     "measure_embeddings",
     "measure_fleet",
+    "measure_memory",
     "memorize",
+    "open_memory",
     "path_star",
     "portrait_table",
+    "random_bijections",
+    "read_facts",
     "read_fleet",
     "read_graph",
+    "read_memory",
     "reproduce",
     "sweep",
     "train_fleet",
@@ -91,7 +134,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "geomem.asking": (
+        "ask",
+        "open_memory",
+    ),
     "geomem.claims.reproduce": ("reproduce",),
+    "geomem.construct": (
+        "construct_memory",
+        "edit_fact",
+        "forget_fact",
+    ),
     "geomem.errors": ("InputError",),
     "geomem.measure": (
         "READINGS",
@@ -101,8 +153,26 @@ _HOMES = {
         "measure_fleet",
         "portrait_table",
     ),
-    "geomem.memorize": ("Announcement", "memorize"),
-    "geomem.models.configuration": ("MODELS", "Associative", "Bilinear", "Mamba", "Node2Vec", "Transformer"),
+    "geomem.memorize": (
+        "Announcement",
+        "memorize",
+    ),
+    "geomem.memory_measure": ("measure_memory",),
+    "geomem.memory_store": (
+        "StoredMemory",
+        "read_memory",
+    ),
+    "geomem.models.configuration": (
+        "MODELS",
+        "Associative",
+        "Bilinear",
+        "Mamba",
+        "Node2Vec",
+        "Recall",
+        "Transformer",
+    ),
+    "geomem.path_finding": ("find_paths",),
+    "geomem.recall": ("learn_facts",),
     "geomem.report": ("write_report",),
     "geomem.store": (
         "StoredFleet",
@@ -112,15 +182,51 @@ _HOMES = {
         "fleet_weights",
         "read_fleet",
     ),
-    "geomem.sweep": ("Sweep", "sweep"),
-    "geomem.training.configuration": ("RunSettings", "Training", "default_training"),
+    "geomem.sweep": (
+        "Sweep",
+        "sweep",
+    ),
+    "geomem.training.configuration": (
+        "RunSettings",
+        "Training",
+        "default_training",
+    ),
     "geomem.training.fleet": ("train_fleet",),
-    "geomem.worlds.atlas": ("europe", "united_states"),
+    "geomem.training.path_configuration": ("PathTraining",),
+    "geomem.training.recall_configuration": ("RecallTraining",),
+    "geomem.worlds.atlas": (
+        "europe",
+        "united_states",
+    ),
     "geomem.worlds.catalogue": ("WORLDS",),
-    "geomem.worlds.families": ("cycle", "grid", "path_star", "tree_star"),
+    "geomem.worlds.countries": (
+        "countries",
+        "countries_with_borders",
+    ),
+    "geomem.worlds.fact_families": ("random_bijections",),
+    "geomem.worlds.fact_reader": (
+        "facts_from",
+        "read_facts",
+    ),
+    "geomem.worlds.fact_table": ("FactTable",),
+    "geomem.worlds.families": (
+        "cycle",
+        "grid",
+        "path_star",
+        "tree_star",
+    ),
     "geomem.worlds.graph": ("Graph",),
-    "geomem.worlds.readers": ("graph_from", "read_graph"),
-    "geomem.worlds.tasks": ("EdgeMemorization", "Examples", "edge_examples"),
+    "geomem.worlds.in_context": ("InContextPathFinding",),
+    "geomem.worlds.path_finding": ("PathFinding",),
+    "geomem.worlds.readers": (
+        "graph_from",
+        "read_graph",
+    ),
+    "geomem.worlds.tasks": (
+        "EdgeMemorization",
+        "Examples",
+        "edge_examples",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
