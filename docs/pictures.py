@@ -1,7 +1,7 @@
 """Draw the README's pictures from real runs: `python docs/pictures.py` writes docs/images/*.svg.
 
-Both pictures come in a light and a dark variant with a transparent ground. Seed 0 of each fleet is shown;
-numbers under a panel are means over all seeds.
+All pictures come in a light and a dark variant with a transparent ground. Of maps, seed 0 of each fleet is
+shown, and numbers under a panel are means over all seeds; of curves, every seed.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 from matplotlib.collections import LineCollection
 
 import geomem
 from geomem.geometry.alignment import fit_to_map, map_coordinates
 from geomem.geometry.projection import pca
+from geomem.path_presets import PATH_PRESETS
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -138,6 +140,44 @@ def draw_europe() -> None:
         save(figure, f"europe-{shade.name}")
 
 
+def draw_planning() -> None:
+    """Held-out first hops over epochs for the two presets that plan on a laptop, every seed."""
+    panels = []
+    for name, nodes in (("headline", "4 nodes"), ("length-6", "6 nodes")):
+        preset = PATH_PRESETS[name]
+        fleet = geomem.find_paths(
+            geomem.path_star(preset.arms, preset.length),
+            model=preset.models["transformer"],
+            task=preset.task,
+            training=preset.training,
+            seeds=3,
+            directory="runs",
+        )
+        table = geomem.fleet_metrics(fleet).filter(pl.col("metric") == "held_out.first_hop").sort("step")
+        curves = [part.sort("step") for _, part in table.group_by("run", maintain_order=True)]
+        panels.append((f"paths of {nodes}, 1,000 arms", preset, curves))
+        print(fleet.path.name, fleet.manifest["seconds"], [curve["value"].max() for curve in curves])
+    for shade in SHADES:
+        figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.1), sharey=True)
+        figure.subplots_adjust(left=0.08, right=0.985, top=0.87, bottom=0.17, wspace=0.08)
+        for axis, (title, preset, curves) in zip(axes, panels, strict=True):
+            for seed, (curve, colour) in enumerate(zip(curves, shade.arms, strict=False)):
+                epochs = curve["step"].to_numpy() / preset.training.batches
+                axis.plot(epochs, curve["value"], color=colour, lw=2.0, label=f"seed {seed}")
+            axis.axhline(1 / preset.arms, color=shade.faint, lw=1.2, ls=(0, (4, 3)))
+            axis.text(0.3, 1 / preset.arms + 0.025, "chance: 0.001", color=shade.faint, fontsize=10)
+            axis.set_title(title, color=shade.text, fontsize=12, fontweight="bold")
+            axis.set_xlabel("epochs", color=shade.faint, fontsize=10.5)
+            axis.set_xlim(left=0)
+            axis.set_ylim(-0.03, 1.03)
+            axis.tick_params(colors=shade.faint, labelsize=9.5)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.spines[["left", "bottom"]].set_color(shade.faint)
+        axes[0].set_ylabel("right first hops\nof leaves never asked", color=shade.faint, fontsize=10.5)
+        axes[1].legend(frameon=False, labelcolor=shade.text, fontsize=10, loc="center left")
+        save(figure, f"planning-{shade.name}")
+
+
 def compass_colours(places, shade: Shade):
     """A colour by true place, hue by direction from the middle: a country keeps its colour in every panel."""
     east, north = ((places - places.mean(axis=0)) / places.std(axis=0)).T
@@ -154,3 +194,4 @@ if __name__ == "__main__":
     matplotlib.rcParams["svg.hashsalt"] = "geomem"
     draw_two_memories()
     draw_europe()
+    draw_planning()
