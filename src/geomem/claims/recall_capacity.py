@@ -257,7 +257,7 @@ def judge_frozen(evidence: Evidence) -> Judgement:
     N = evidence.arrays["frozen.cell_subjects"]
     growth = np.atleast_1d(np.where(np.isfinite(frozen[-1]), frozen[-1], np.inf) / frozen[0] / (N[-1] / N[0]))
     known = np.where(np.isfinite(growth), growth, FROZEN_SIZES[-1])
-    two = np.isfinite(learned).all(axis=0)
+    two = np.atleast_1d(np.isfinite(learned).all(axis=0))
     quantities = (
         measure_quantity("growth of the neurons over that of the facts", known, held=growth >= 1),
         measure_quantity("learned tables: recalled with 2 neurons", two.astype(np.float64), held=two),

@@ -1,0 +1,148 @@
+"""The experiments of the claims on factual recall at sizes of seconds: shapes, seeds, oracles."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from geomem.claims.claim import Scale
+from geomem.claims.evidence import Evidence, name_arrays
+from geomem.claims.experiment import Experiment, run_experiment
+from geomem.claims.recall_capacity import ALL_TABLES, CapacitySetting, measure_capacity
+from geomem.claims.recall_dense import factors_at, measure_superpositions
+from geomem.claims.recall_hops import measure_hops, measure_written_out
+from geomem.claims.recall_open import bits_at_threshold
+from geomem.claims.recall_runs import (
+    describe_memories,
+    measure_portraits,
+    memory_setting,
+    request_memories,
+    settings_by_width,
+)
+from geomem.claims.recall_structure import judge_selector, judge_superposition, judge_swap
+from geomem.claims.recall_transfer import judge_curves, judge_embedding_only, judge_everywhere
+from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
+from geomem.models.configuration import Recall
+from geomem.training.recall_configuration import RecallTraining
+
+SEEDS = (0, 1)
+SHORT = RecallTraining(steps=40)
+
+
+def measure(function, settings, directory):
+    return run_experiment(Experiment("x", function, settings, seconds=1.0), directory=directory)
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory):
+    setting = memory_setting(4, subjects=16, steps=30, frozen=("objects",))
+    return measure(measure_portraits, describe_memories(setting, SEEDS), tmp_path_factory.mktemp("runs"))
+
+
+def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
+    assert portraits["recall"].shape == portraits["superposition"].shape == (2,)
+    assert portraits["successes"].shape == portraits["retentions"].shape == (2, len(portraits["gains"]))
+    assert portraits["ratio"] == pytest.approx(4 / (2 * np.log(16)))
+    assert portraits["superposition"][0] != portraits["superposition"][1]
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        judge_superposition,
+        judge_selector,
+        judge_swap,
+        judge_curves,
+        judge_everywhere,
+        judge_embedding_only,
+    ],
+)
+def test_what_portraits_hold_is_what_judges_look_for(portraits, judge):
+    keys = [own.key for own in request_memories(settings_by_width)(Scale("quick", SEEDS))]
+    judgement = judge(Evidence(arrays=name_arrays(dict.fromkeys(keys, portraits))))
+    assert judgement.outcome in ("fails", "deviates"), "thirty steps at width 4 are no memory"
+    assert judgement.picture is not None
+    assert len(judgement.picture.table)
+
+
+def test_longer_trainings_at_full_cost_are_other_experiments():
+    quick, full = (settings_by_width(Scale(name, (0, 1, 2))) for name in ("quick", "full"))
+    assert all(quick[key].training.steps < full[key].training.steps for key in quick)
+    assert [
+        len(own.settings["seeds"]) for own in request_memories(settings_by_width)(Scale("full", (0, 1, 2)))
+    ] == [3] * len(full)
+
+
+def test_curves_of_capacity_name_every_run_and_cell(tmp_path):
+    setting = CapacitySetting((8, 16), (2,), sizes=(1, 2), training=SHORT)
+    found = measure(measure_capacity, asdict(setting) | {"seeds": SEEDS}, tmp_path)
+    assert found["recall"].shape == found["sizes"].shape == (8,)
+    assert found["cell_subjects"].tolist() == [8, 16]
+    assert found["own"].shape == (2, 2)
+    frozen = replace(setting, varied="mlp_width", model=Recall(width=4, frozen=ALL_TABLES))
+    found = measure(measure_capacity, asdict(frozen) | {"seeds": SEEDS}, tmp_path)
+    assert sorted(set(found["sizes"])) == [1, 2]
+    assert (np.diff(found["weights"][::2]) != 0).any()
+
+
+def test_bits_are_those_of_the_width_at_which_each_seed_succeeds():
+    arrays = {
+        "x.sizes": np.array([2, 2, 4, 4]),
+        "x.weights": np.array([200, 200, 400, 400]),
+        "x.bits": np.full(4, 600.0),
+        "x.own": np.array([[3.0, np.nan]]),
+    }
+    assert bits_at_threshold(Evidence(arrays=arrays), "x").tolist() == [2.0, 0.0]
+
+
+def test_superpositions_over_the_width_know_their_threshold(tmp_path):
+    settings = {"cells": [[16, 2]], "factors": [1.0, 12.0], "quality": "sum", "seeds": SEEDS}
+    found = measure(measure_superpositions, settings, tmp_path)
+    assert found["facts"].shape == (1, 2, 2)
+    assert (found["facts"][..., 1] == 1.0).all()
+    assert (found["facts"][..., 0] < 1.0).all()
+    assert (found["subjects"] <= found["facts"]).all()
+    factors = factors_at(Evidence(arrays=name_arrays({"sum": found})), "sum", "facts", 1.0, [np.log(16)])
+    assert factors == pytest.approx(found["widths"][0, 1] / np.log(16))
+    optimised = measure(
+        measure_superpositions, settings | {"quality": "optimised", "factors": [1.5]}, tmp_path
+    )
+    assert optimised["widths"].tolist() == [[round(1.5 * 2 * np.log(16))]]
+
+
+@pytest.mark.parametrize("kind", ["compositions", "independent"])
+def test_hops_are_trained_as_one_fleet(tmp_path, kind):
+    settings = {
+        "entities": 8,
+        "relations": 2,
+        "hops": 2,
+        "kind": kind,
+        "widths": [2, 12],
+        "training": asdict(RecallTraining(steps=300)),
+        "seeds": SEEDS,
+    }
+    found = measure(measure_hops, settings, tmp_path)
+    assert found["recall"].shape == (2, 2)
+    assert (found["recall"][:, 1] == 1.0).all()
+    assert (found["recall"][:, 0] < 1.0).all()
+
+
+def test_chains_written_out_are_right_as_often_as_every_step_is(tmp_path):
+    settings = {"entities": 16, "relations": 2, "width": 8, "hops": 5, "queries": 400, "seeds": SEEDS}
+    found = measure(measure_written_out, settings, tmp_path)["recall"]
+    assert found.shape == (2, 5)
+    assert (found == 1.0).all()
+    forgetful = measure(measure_written_out, settings | {"width": 2}, tmp_path)["recall"]
+    assert (np.diff(forgetful, axis=1) <= 0.02).all()
+    assert (forgetful[:, -1] < forgetful[:, 0]).all()
+
+
+def test_what_is_computed_is_what_the_formulas_say():
+    scale = Scale("quick", SEEDS)
+    assert all((values == 0).all() for values in compute_sizes(scale).values())
+    gates = compute_gates(scale)
+    np.testing.assert_allclose(gates["as written, R = 4"], 3 / 7, atol=0.01)
+    np.testing.assert_allclose(gates["flag counted thrice, R = 4"], 1.0)
+    additive = compute_additive(scale)
+    assert (additive["recall, shared, R = 2"] <= additive["bound, R = 2"]).all()
+    assert (additive["recall, disjoint, R = 8"] == 1.0).all()
