@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geomem.models.configuration import Transformer
+from geomem.path_finding import find_paths
 from geomem.report import write_report
+from geomem.training.path_configuration import PathTraining
 from geomem.worlds.families import cycle, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
@@ -315,3 +318,25 @@ def test_twelve_fleets_keep_the_page_light(open_page, tmp_path):
     page.evaluate("document.querySelector('.theme').click()")
     page.wait_for_timeout(50)
     assert page.evaluate("performance.now()") - began < 5_000
+
+
+def test_held_out_paths_are_drawn_and_their_curves_can_be_chosen(open_page, tmp_path):
+    training = PathTraining(epochs=4, batches=2, metric_every=1, warmup_steps=2)
+    model = Transformer(layers=1, width=8, heads=2)
+    options = {"model": model, "training": training, "seeds": 2, "directory": tmp_path}
+    page = open_page(
+        write_report([find_paths(path_star(20, 4), **options)], tmp_path / "paths.html").as_uri()
+    )
+    for name in ("leaf-first", "path-path"):
+        bring_into_view(page, f"[data-chart={name}]")
+        wait_for_charts(page, "#fleet-0")
+        cells = page.evaluate("name => document.querySelector(`[data-chart=${name}]`).data[0].z", name)
+        assert np.isfinite(np.array(cells, dtype=float)).all()
+        assert np.shape(cells) == (5, 5)
+    bring_into_view(page, "[data-chart=curves]")
+    for choice, line in (("Tokens", "token 4"), ("Geometry", "retrieval"), ("Paths", "held-out whole path")):
+        page.locator("#fleet-0").get_by_label(choice, exact=True).check(force=True)
+        page.wait_for_function(
+            "name => document.querySelector('[data-chart=curves]').data.some((t) => t.name === name)",
+            arg=line,
+        )

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -84,7 +84,7 @@ def print_comparison(fleets: Mapping[str, "StoredFleet"], name: str) -> None:
     console.print(table)
 
 
-def _interval(row: Mapping[str, float] | None) -> str:
+def _interval(row: Mapping[str, Any] | None) -> str:
     if row is None or row["mean"] is None:
         return "-"
     if row["runs"] == 1:
