@@ -32,6 +32,7 @@ def test_python_of_the_readme_runs(tmp_path):
 @pytest.mark.parametrize("command", GEOMEM)
 def test_command_of_the_readme_parses(command, tmp_path):
     (tmp_path / "borders.tsv").write_text("a\tb\nb\tc\n")
+    (tmp_path / "facts.tsv").write_text("a\tis\tb\n")
     words = shlex.split(command, comments=True)
     # With --help after them, the options are parsed and nothing is run.
     done = subprocess.run(
