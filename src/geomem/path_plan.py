@@ -171,7 +171,8 @@ def estimate_path_cost(
     """Memory and arithmetic of path training, counted from sizes alone.
 
     Seven numbers per trained parameter (itself, gradient, AdamW's two moments and its scratch space, and the
-    gradient of one micro-batch before it is added), an eighth if the weights are averaged; 16 vectors per position and block of one micro-batch, as
+    gradient of one micro-batch before it is added), an eighth if the weights are
+    averaged; 16 vectors per position and block of one micro-batch, as
     `estimate_cost` counts them, and the states that are read with their gradient; three copies of one chunk
     of logits; what decodes the held-out answers; the rows of an epoch and each run's order of them; cosines
     of the held-out paths; snapshots.
@@ -407,5 +408,5 @@ def _disk_bytes(
     # Some thirty numbers of eight bytes in a row of the metrics, twice in the unpacked long table.
     metrics = 2 * 30 * 8 * run_count * (training.epochs // training.metric_every + 2)
     texts = 200 * graph.node_count + 60 * graph.edge_count + 10_000
-    # While a checkpoint replaces the former both exist, each with two moments and the mean beside the weights.
+    # While a checkpoint replaces the former both exist, each with two moments and the mean of the weights.
     return weights + snapshots + metrics + texts + 2 * (4 * weights + snapshots + metrics)
