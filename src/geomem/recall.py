@@ -242,18 +242,33 @@ subject_scale=1.0, hops=1)
     )
 
 
-def default_recall_model(table: FactTable) -> Recall:
+def default_recall_model(
+    table: FactTable, *, settings: Recall | None = None, mlp_width: int | None = None
+) -> Recall:
     """The smallest model of at least width 8 whose weights hold at most `COMFORTABLE_BITS` of the facts each.
+
+    Like `settings` in all but its width; its MLP has `mlp_width` neurons, four per number of the width if not
+    given. Raises `InputError` if the settings cannot be meant or leave nothing to train.
 
     >>> from geomem.worlds.fact_families import random_bijections
     >>> default_recall_model(random_bijections(256, 4)).width
     14
+    >>> default_recall_model(random_bijections(256, 4), mlp_width=0).width
+    17
     """
     size, needed = memory_size(table), entropy_bits(table) / COMFORTABLE_BITS
+
+    def model_of(width: int) -> Recall:
+        neurons = 4 * width if mlp_width is None else mlp_width
+        return replace(settings or Recall(), width=width, mlp_width=neurons)
+
     width = 8
-    while count_trained(Recall(width=width, mlp_width=4 * width), size) < needed:
+    check_recall(model_of(width))
+    if not count_trained(model_of(width), size):
+        raise InputError("Everything in this model is frozen, so no width can be chosen; give one.")
+    while count_trained(model_of(width), size) < needed:
         width += 1
-    return replace(Recall(), width=width, mlp_width=4 * width)
+    return model_of(width)
 
 
 def question_answers(table: FactTable, hops: int) -> Int[np.ndarray, "subject path"]:

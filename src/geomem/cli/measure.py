@@ -1,4 +1,7 @@
-"""`geomem measure`: the measurements of a run, or of any embeddings on any graph; torch is not imported."""
+"""`geomem measure`: the measurements of a run, a memory of facts, or any embeddings on any graph.
+
+Only a memory of facts needs torch: its network is asked anew, and trained on new facts.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,25 +10,30 @@ from math import isfinite
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import tyro
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from geomem.cli.facts import shown
 from geomem.cli.options import parse_options
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
 from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
+from geomem.memory_store import is_memory, read_memory
 from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
 from geomem.worlds.find import find_world
 from geomem.worlds.in_context import InContextPathFinding
 
-DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of any graph.
+DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
 
 Give a run directory, or --embeddings with --graph. Row i of the embeddings is node i of the graph: nodes are
-numbered by their number if all labels are whole numbers, else as they first appear in the file."""
+numbered by their number if all labels are whole numbers, else as they first appear in the file. Of a memory
+of facts, trained or written down, everything on the docs page "Recall measurements" is measured: about a
+minute per run at 1,000 subjects."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class MeasureOptions:
     """What is measured."""
 
     run: tyro.conf.Positional[Path | None] = None
-    """A run directory, as `geomem memorize` prints it."""
+    """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
     """Node vectors in NumPy's .npy format: [node, width], or [run, node, width]."""
     graph: str | None = None
@@ -41,13 +49,15 @@ class MeasureOptions:
     json: bool = False
     """Print JSON, with the values of every run, in place of the table."""
     seed: int = 0
-    """Of the permutations and the bootstrap."""
+    """Of the permutations and the bootstrap; of the subjects and new facts that a memory is tried on."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measure what the arguments name and print the table, or JSON."""
     options = parse_options(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
     match options:
+        case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if is_memory(path):
+            return _measure_memory(path, options)
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None):
             fleet = read_fleet(path)
             title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
@@ -66,6 +76,37 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print_portrait(portrait, title)
     return 0
+
+
+def _measure_memory(path: Path, options: MeasureOptions) -> int:
+    memory = read_memory(path)
+
+    from geomem.memory_measure import measure_memory
+
+    rows = measure_memory(memory, seed=options.seed)
+    if options.json:
+        print(json.dumps({"runs": _finite(rows.to_dicts())}, ensure_ascii=False, indent=2))
+    else:
+        print_memory(rows, shown(path.name))
+    return 0
+
+
+def print_memory(rows: pl.DataFrame, title: str) -> None:
+    """The measurements of a memory, by the names of the docs page, each with its range over the runs."""
+    console = Console(highlight=False)
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("measurement")
+    titles = ("mean", "lowest", "highest") if len(rows) > 1 else ("value",)
+    for column in titles:
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in rows.drop("run", "seed"):
+        values = column.to_numpy()
+        # A number that some run does not have, as the steps to a recall never reached, has no mean.
+        found = [values.mean(), values.min(), values.max()]
+        cells = [str(values[0])] * len(titles) if column.dtype.is_integer() else [_number(v) for v in found]
+        table.add_row(Text(column.name), *[Text(cell) for cell in cells[: len(titles)]])
+    console.print(table)
 
 
 def read_embeddings(path: Path) -> np.ndarray:

@@ -48,10 +48,15 @@ def find_facts(facts: FactTable | str | os.PathLike[str] | object, *, several: b
     if isinstance(facts, str) and facts in FACT_WORLDS:
         return FACT_WORLDS[facts]()
     if isinstance(facts, str) and not Path(facts).exists():
-        sentence = f"{facts!r} is neither a built-in table of facts nor a file that exists"
-        raise unknown_name(
-            sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"
-        )
+        raise unknown_facts(facts)
     if isinstance(facts, str | os.PathLike):
         return read_facts(facts, several=several)
     return facts_from(facts, several=several)
+
+
+def unknown_facts(facts: str) -> InputError:
+    """The error for a text that is neither a built-in table nor a file, with the nearest names."""
+    sentence = f"{facts!r} is neither a built-in table of facts nor a file that exists"
+    return unknown_name(
+        sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"
+    )

@@ -1,0 +1,186 @@
+"""`geomem learn`: a recall model trained on a table of facts, with all its options in one flat list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from math import floor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from geomem.cli.facts import print_notes
+from geomem.cli.options import (
+    configuration_arguments,
+    first_line,
+    option_names,
+    option_values,
+    parse_options,
+    read_configuration,
+    signature_options,
+    value_of,
+)
+from geomem.cli.progress import count_of
+from geomem.cli.recall_progress import RecallTable
+from geomem.errors import InputError
+from geomem.models.configuration import Recall
+from geomem.training.recall_configuration import RecallTraining
+from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.fact_table import FactTable
+from geomem.worlds.find import find_facts, unknown_facts
+
+if TYPE_CHECKING:
+    from geomem.memory_store import StoredMemory
+
+USAGE = """Train models to answer every fact of a table; every option below has a default.
+
+FACTS comes first: a file with one fact per line (subject, relation, object, separated by tabs, commas or
+semicolons), or a built-in table (`geomem worlds` lists them, `geomem learn FACTS --help` shows its options).
+The last line printed is the directory, for `geomem ask` and `geomem measure`."""
+
+
+@dataclass(frozen=True)
+class LearnOptions:
+    """How many runs, where they go, and what is said on the way."""
+
+    seeds: int = 3
+    """How many runs, with the seeds 0, 1, 2, ..."""
+    seed_list: tuple[int, ...] = ()
+    """The seeds themselves, in place of their number."""
+    directory: Path = Path("runs")
+    """Where run directories are made."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
+    several: bool = False
+    """Allow several answers to a question of a file: those of `borders`, `borders (2)`, and so on."""
+    config: Path | None = None
+    """A TOML file with any of these options (and `facts`), one per line; the command line comes before it."""
+    quiet: bool = False
+    """Show no progress; print the run directory alone."""
+
+
+def _chosen(name: str, text: str) -> tuple[str, Any, Any]:
+    return name, Annotated[int | None, tyro.conf.arg(help=text)], field(default=None)
+
+
+ModelOptions: Any = make_dataclass(
+    "ModelOptions",
+    [
+        _chosen("width", "Numbers in a vector; if not given, so many that the facts fill half of what fits."),
+        _chosen("mlp_width", "Neurons of the MLP in every block, 0 for none; four per number if not given."),
+    ],
+    bases=(Recall,),
+    frozen=True,
+)
+"""The fields of `Recall`, with sizes that may be left open until the facts are known."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train what the arguments ask for; print what is recalled, then the run directory."""
+    facts, options = read_arguments(arguments)
+    if facts in FACT_WORLDS:
+        table = FACT_WORLDS[facts](**option_values(options.facts))
+    else:
+        table = find_facts(facts, several=options.memory.several)
+    if not options.memory.quiet:
+        print_notes(table)
+
+    from geomem.recall import learn_facts
+
+    with RecallTable(quiet=options.memory.quiet) as progress:
+        memory = learn_facts(
+            table,
+            model=choose_model(options.model, table),
+            training=options.training,
+            seeds=options.memory.seed_list or options.memory.seeds,
+            directory=options.memory.directory,
+            device=options.memory.device,
+            on_progress=progress.show,
+        )
+    if not options.memory.quiet:
+        print(describe_learned(memory))
+    print(memory.path)
+    return 0
+
+
+def choose_model(options: Any, table: FactTable) -> Recall:
+    """The model that the options mean for a table: what they leave open follows from its facts.
+
+    >>> choose_model(ModelOptions(width=6), find_facts("countries")).mlp_width
+    24
+    """
+    from geomem.recall import default_recall_model
+
+    values = option_values(options)
+    width, mlp_width = values.pop("width"), values.pop("mlp_width")
+    settings = Recall(**values)
+    if width is None:
+        return default_recall_model(table, settings=settings, mlp_width=mlp_width)
+    return Recall(**values, width=width, mlp_width=4 * width if mlp_width is None else mlp_width)
+
+
+def describe_learned(memory: "StoredMemory") -> str:
+    """How much the runs recall at their last step, and of what size they are, in one line."""
+    import polars as pl
+
+    from geomem.memory_store import memory_metrics
+    from geomem.recall import question_answers
+
+    rows = memory_metrics(memory).filter(pl.col("metric") == "recall")
+    recall = rows.filter(pl.col("step") == pl.col("step").max())["value"].to_numpy()
+    hops = memory.model.hops
+    asked = f"{(question_answers(memory.table, hops) >= 0).sum():,} "
+    asked += "facts" if hops == 1 else f"chains of {hops} relations"
+    # Rounded down: 100 % is all of them.
+    return (
+        f"recall {floor(1000 * recall.mean()) / 10:g} % of {asked}, all of them in {(recall == 1).sum()} of "
+        f"{count_of(len(recall), 'run')}, width {memory.model.width:,}, {memory.model.mlp_width:,} neurons"
+    )
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
+    """The facts' name or path, and options by group: memory, facts (of built-in tables), model, training.
+
+    >>> facts, options = read_arguments(["random-bijections", "--subjects", "8", "--steps", "300"])
+    >>> facts, options.facts.subjects, options.training.steps, options.model.width
+    ('random-bijections', 8, 300, None)
+    """
+    arguments = list(arguments)
+    facts = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
+    path = value_of("--config", arguments)
+    configuration = read_configuration(Path(path)) if path else {}
+    configured_facts = configuration.pop("facts", None)
+    facts = facts or configured_facts
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    if not isinstance(facts, str) and not (wants_help and facts is None):
+        raise InputError(
+            "Give facts first, as in `geomem learn facts.tsv`; `geomem worlds` lists the built-in tables."
+        )
+    if facts and facts not in FACT_WORLDS and not Path(facts).exists():
+        raise unknown_facts(facts)
+    groups = option_groups(facts if facts in FACT_WORLDS else None)
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
+    entries = [
+        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
+        for name, kind, default, text in groups
+    ]
+    options = parse_options(
+        make_dataclass("LearnArguments", entries, frozen=True),
+        [*given, *arguments],
+        verb=f"learn {facts or 'FACTS'}",
+        description=describe_fact_world(facts) if facts in FACT_WORLDS else USAGE,
+    )
+    return facts or "", options
+
+
+def option_groups(facts: str | None) -> list[tuple[str, type, Any, str]]:
+    """Name, dataclass, defaults and title of every group of options that a table has."""
+    groups: list[tuple[str, type, Any, str]] = [
+        ("memory", LearnOptions, LearnOptions(), "What is trained, and where it goes."),
+        ("model", ModelOptions, ModelOptions(), first_line(Recall)),
+        ("training", RecallTraining, RecallTraining(), first_line(RecallTraining)),
+    ]
+    if facts:
+        kind = signature_options(FACT_WORLDS[facts])
+        groups.insert(1, ("facts", kind, kind(), f"Options of {facts}."))
+    return groups
