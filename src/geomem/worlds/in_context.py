@@ -81,7 +81,7 @@ def in_context_rows(task: InContextPathFinding, count: int, *, seed: int, step: 
 
     >>> task = InContextPathFinding(arms=2, length=3, node_tokens=5)
     >>> rows = in_context_rows(task, 1, seed=0, step=0)
-    >>> " ".join(in_context_vocabulary(task).text(token) for token in rows.inputs[0])
+    >>> " ".join(in_context_vocabulary(task).text(token) for token in rows.inputs[0].tolist())
     '4 0 | 2 1 | 4 2 | 0 3 / 4 1 [PAUSE] 4 2'
     >>> rows.targets.tolist(), rows.first_read
     ([[4, 2, 1]], 14)
