@@ -224,6 +224,10 @@ def judge_written_out(evidence: Evidence) -> Judgement:
     return judge_by_means(
         measure_quantity(f"recall after 8 hops, d = {most}", last[most], held=last[most] == 1.0),
         measure_quantity(f"recall after 8 hops, d = {CHAIN_WIDTHS[0]}", last[CHAIN_WIDTHS[0]]),
+        *(
+            measure_quantity(f"recall after 1 hop, d = {width}", evidence.arrays[f"d{width}.recall"][:, 0])
+            for width in CHAIN_WIDTHS
+        ),
         sentence=f"After {DEPTHS[-1]} written-out hops {{mean:.3f}} of the chains are right at d = {most}, "
         f"{last[CHAIN_WIDTHS[0]].mean():.3f} at d = {CHAIN_WIDTHS[0]}.",
         picture=Picture(pl.DataFrame(rows), "hops", "recall", series="width"),
