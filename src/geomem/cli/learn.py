@@ -65,7 +65,7 @@ def _chosen(name: str, text: str) -> tuple[str, Any, Any]:
 ModelOptions: Any = make_dataclass(
     "ModelOptions",
     [
-        _chosen("width", "Numbers in a vector; if not given, so many that the facts fill half of what fits."),
+        _chosen("width", "Numbers in a vector; if not given, 8 or as many as leave half of what fits free."),
         _chosen("mlp_width", "Neurons of the MLP in every block, 0 for none; four per number if not given."),
     ],
     bases=(Recall,),
