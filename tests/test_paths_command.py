@@ -86,7 +86,8 @@ def test_options_of_every_group_reach_the_run_directory(paths):
         assert configuration["task"][name] == value
     model = Transformer(layers=1, width=8, heads=2, position_scale=0.02)
     assert configuration["model"] == {"kind": "transformer", **vars(model)}
-    training = PathTraining(epochs=2, batches=2, warmup_steps=1, learning_rate=0.002)
+    headline = PATH_PRESETS["headline"].training
+    training = replace(headline, epochs=2, batches=2, warmup_steps=1, learning_rate=0.002)
     assert configuration["training"] == vars(training)
     assert "12" in said
     lines = said.splitlines()
@@ -183,7 +184,7 @@ def test_without_a_preset_the_options_are_those_of_the_headline():
     same = read_arguments(["path-star", "--arms", "1000", "--length", "4", "--layers", "2", "--width", "128"])
     assert isinstance(same.world, Graph)
     assert same.world.digest == path_star(1000, 4).digest
-    assert (same.model, same.training) == (preset.models["transformer"], preset.training)
+    assert (same.model, same.training) == (replace(preset.models["transformer"], width=128), preset.training)
 
 
 @pytest.mark.parametrize("name", PATH_PRESETS)
@@ -333,7 +334,7 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         ([*WORLD, "--stop-at", "1.5"], "stop_at is 1.5; give a share from 0"),
         (
             [*WORLD, "--warmup-steps", "5000"],
-            "warmup_steps is 5000 and 200 epochs of 8 batches are 1600 steps",
+            "warmup_steps is 5000 and 200 epochs of 16 batches are 3200 steps",
         ),
         (
             [*WORLD, "--batches", "10"],
@@ -341,7 +342,7 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         ),
         (
             [*WORLD, "--micro-batches", "5"],
-            "batches is 8 and micro_batches 5, but there are only 9 training paths",
+            "batches is 16 and micro_batches 5, but there are only 9 training paths",
         ),
         (["path-star", "--arms", "1"], "has only one leaf, and some have to be held out; give more arms"),
         ([*WORLD, "--heads", "3"], "heads must divide width"),
@@ -382,7 +383,7 @@ def test_memory_is_checked_against_the_estimate():
 
 def test_a_run_to_start_from_that_does_not_fit(refused, paths):
     stored, _ = paths(*WORLD, *QUICK, "--epochs", "1", "--batches", "3", "--quiet")
-    start = ["--start", stored.path]
+    start = ["--start", stored.path, "--batches", "3"]
     other_world = refused("path-star", "--arms", "12", "--length", "4", *start)
     assert f"The run {stored.path} has another vocabulary, that of 'path-star-12-3-seed0'" in other_world
     assert "has another vocabulary" in refused(*WORLD, "--world-seed", "1", *start)

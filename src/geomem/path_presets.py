@@ -58,7 +58,7 @@ LAPTOP_MODELS: Mapping[str, PathModel] = MappingProxyType(
         "mamba": Mamba(layers=2, width=128, state_size=16),
     }
 )
-"""The model of each architecture where none is given."""
+"""The model of each architecture where neither a model nor a preset is given."""
 
 NARROW = Transformer(layers=2, width=32, heads=4, position_scale=0.02)
 """Found by search: at length 6 it plans where a model of width 128 learns its training paths by rote."""

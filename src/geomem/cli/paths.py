@@ -95,7 +95,7 @@ class PathJob:
 
 @dataclass(frozen=True, eq=False)
 class _Defaults:
-    """What the options are where none is given: a preset's, a stored run's, or the laptop's."""
+    """What the options are where none is given: a preset's, a stored run's, or the headline's."""
 
     world: str
     """A built-in world, `in-context`, a file, or nothing: then the stored run's."""
@@ -252,7 +252,7 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
         )
     settings = find_preset(preset or "headline")
     kind: Literal["transformer", "mamba"] = "mamba" if model == "mamba" else "transformer"
-    configuration = preset_model(preset, kind) if preset else LAPTOP_MODELS[kind]
+    configuration = preset_model(preset, kind) if preset else settings.models.get(kind, LAPTOP_MODELS[kind])
     values: dict[str, Any] = {"arms": settings.arms, "length": settings.length}
     world = "path-star" if preset else world
     stored = None
