@@ -128,11 +128,11 @@ def test_hops_are_trained_as_one_fleet(tmp_path, kind):
 
 
 def test_chains_written_out_are_right_as_often_as_every_step_is(tmp_path):
-    settings = {"entities": 16, "relations": 2, "width": 8, "hops": 5, "queries": 400, "seeds": SEEDS}
+    settings = {"entities": 16, "relations": 2, "width": 8, "hops": 4, "queries": 200, "seeds": SEEDS}
     found = measure(measure_written_out, settings, tmp_path)["recall"]
-    assert found.shape == (2, 5)
+    assert found.shape == (2, 4)
     assert (found == 1.0).all()
-    forgetful = measure(measure_written_out, settings | {"width": 2}, tmp_path)["recall"]
+    forgetful = measure(measure_written_out, settings | {"width": 1}, tmp_path)["recall"]
     assert (np.diff(forgetful, axis=1) <= 0.02).all()
     assert (forgetful[:, -1] < forgetful[:, 0]).all()
 

@@ -158,30 +158,33 @@ def request_written_out(scale: Scale) -> tuple[Experiment, ...]:
 
 
 def judge_hops(evidence: Evidence) -> Judgement:
-    """E14: d* of compositions is .75 to 1 of that of independent relations, and at least doubles per hop."""
+    """E14: d* of compositions is .75 to 1 of that of independent relations, and at least doubles per hop.
 
-    def widths_of(key: str) -> np.ndarray:
-        sizes = evidence.arrays[f"{key}.widths"]
-        found = [crossing(sizes, curve, 0.99) for curve in evidence.arrays[f"{key}.recall"]]
-        return np.where(np.isfinite(found), found, np.inf)
+    As D1 defines it, d* is that of the best seed; each seed's own crossing stands beside it.
+    """
+
+    def best_of(key: str) -> float:
+        enough = evidence.arrays[f"{key}.recall"].max(axis=0) >= 0.99
+        return float(evidence.arrays[f"{key}.widths"][enough.argmax()]) if enough.any() else np.inf
 
     depths = [k for k in (1, 2, 3) if f"compositions-{k}.recall" in evidence.arrays]
-    own = {k: widths_of(f"compositions-{k}") for k in depths}
-    ratios = {k: own[k] / widths_of(f"independent-{k}") for k in depths[1:]}
-    growth = {k: own[k] / own[k - 1] for k in depths[1:]}
+    own = {k: best_of(f"compositions-{k}") for k in depths}
+    apart = {k: best_of(f"independent-{k}") for k in depths[1:]}
+    ratios = np.array([own[k] / apart[k] for k in depths[1:]])
+    growth = np.array([own[k] / own[k - 1] for k in depths[1:]])
     quantities = [
-        *(
-            measure_quantity(
-                f"share of independent relations' d*, k = {k}", share, held=(share >= 0.75) & (share <= 1)
-            )
-            for k, share in ratios.items()
+        measure_quantity(
+            "share of independent relations' d*, by k", ratios, held=(ratios >= 0.75) & (ratios <= 1)
         ),
-        *(
-            measure_quantity(f"growth of d*, to k = {k}", values, held=values >= 2)
-            for k, values in growth.items()
-        ),
-        *(measure_quantity(f"d*, k = {k}", values) for k, values in own.items()),
+        measure_quantity("growth of d* per hop", growth, held=growth >= 2),
+        *(measure_quantity(f"d*, k = {k}", np.array([width])) for k, width in own.items()),
+        *(measure_quantity(f"d*, independent, k = {k}", np.array([width])) for k, width in apart.items()),
     ]
+    for k in depths:
+        sizes = evidence.arrays[f"compositions-{k}.widths"]
+        crossings = [crossing(sizes, curve, 0.99) for curve in evidence.arrays[f"compositions-{k}.recall"]]
+        if np.isfinite(crossings).all():
+            quantities.append(measure_quantity(f"crossing of each seed, k = {k}", np.array(crossings)))
     rows = [
         {
             "width": float(width),
@@ -196,12 +199,13 @@ def judge_hops(evidence: Evidence) -> Judgement:
             evidence.arrays[f"{key}.widths"], evidence.arrays[f"{key}.recall"].T, strict=True
         )
     ]
-    listed = ", ".join(f"{values.mean():.1f} (k = {k})" for k, values in own.items())
+    listed = ", ".join(f"{width:.0f} (k = {k})" for k, width in own.items())
     return judge_by_means(
         *quantities,
-        sentence=f"d* is {listed}; {{mean:.2f}} ({{low:.2f}} to {{high:.2f}}) of that of independent "
-        f"relations at "
-        "k = 2.",
+        holds=all(quantity.held is None or bool(quantity.held.all()) for quantity in quantities),
+        sentence=f"d* is {listed}, "
+        + ", ".join(f"{ratio:.2f} (k = {k})" for k, ratio in zip(depths[1:], ratios, strict=True))
+        + " of that of independent relations.",
         picture=Picture(pl.DataFrame(rows), "width", "recall", series="facts"),
     )
 
@@ -255,9 +259,8 @@ def _trained(name: str, entities: int, tried: Mapping[int, tuple[str, tuple[int,
         conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {entities}; "
         f"all N R^k "
         "questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent bijections",
-        rule="On most seeds d* of compositions is .75 to 1 of that of independent relations for every k "
-        "above 1, and "
-        "2 times that of one hop less or more.",
+        rule="d*, the smallest width at which the best seed recalls 99 % (D1), is for compositions .75 to 1 of "
+        "that of independent relations for every k above 1, and 2 times that of one hop less or more.",
         expected=(
             Expected("exponential", "paper", "A4 [T]"),
             Expected(
@@ -265,9 +268,9 @@ def _trained(name: str, entities: int, tried: Mapping[int, tuple[str, tuple[int,
                 "own measurement",
                 "C6, E14 [M]",
                 ".75 to 1",
-                "share of independent relations' d*, k = 2",
+                "share of independent relations' d*, by k",
             ),
-            Expected(13 / 6, "own measurement", "C6, E14 [M]", "at least 2", "growth of d*, to k = 2"),
+            Expected(13 / 6, "own measurement", "C6, E14 [M]", "at least 2", "growth of d* per hop"),
         ),
         paper=RECALL_PAPER,
         judge=judge_hops,

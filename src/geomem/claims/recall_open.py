@@ -3,7 +3,7 @@
 No statements of the paper: our own questions, at N = 128 subjects and R = 4 relations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from geomem.claims.claim import (
     Claim,
     Expected,
     Judgement,
+    Quantity,
     judge_by_means,
     measure_quantity,
 )
@@ -77,7 +78,7 @@ def judge_entropy(evidence: Evidence) -> Judgement:
     return judge_by_means(
         *quantities,
         *(measure_quantity(f"bits per weight, {NAMES[key]}", values) for key, values in bits.items()),
-        *(measure_quantity(f"d*, {NAMES[key]}", own_thresholds(evidence, key)) for key in NAMES),
+        *measure_thresholds(evidence, {title: key for key, title in NAMES.items()}),
         sentence="At the threshold a weight holds "
         + ", ".join(f"{values.mean():.2f} bits ({NAMES[key]})" for key, values in bits.items())
         + ", counted as entropy.",
@@ -94,6 +95,12 @@ def bits_at_threshold(evidence: Evidence, key: str) -> np.ndarray:
     return np.where(np.isfinite(own), evidence.arrays[f"{key}.bits"].mean() / needed, 0.0)
 
 
+def measure_thresholds(evidence: Evidence, keys: Mapping[str, str]) -> list[Quantity]:
+    """Thresholds by title, those that every seed reached."""
+    found = {title: own_thresholds(evidence, key) for title, key in keys.items()}
+    return [measure_quantity(f"d*, {title}", own) for title, own in found.items() if np.isfinite(own).all()]
+
+
 def judge_change(key: str, title: str) -> Callable[[Evidence], Judgement]:
     """The judge that another model holds as many bits per weight as the plain one, within a third."""
 
@@ -104,8 +111,7 @@ def judge_change(key: str, title: str) -> Callable[[Evidence], Judgement]:
             measure_quantity("bits per weight over the plain model's", ratio, held=ratio >= 2 / 3),
             measure_quantity(f"bits per weight, {title}", bits),
             measure_quantity("bits per weight, plain", usual),
-            measure_quantity(f"d*, {title}", own_thresholds(evidence, key)),
-            measure_quantity("d*, plain", own_thresholds(evidence, "shared")),
+            *measure_thresholds(evidence, {"plain": "shared", title: key}),
             sentence=f"With {title} a weight holds {bits.mean():.2f} bits at the threshold, "
             f"{usual.mean():.2f} "
             "without: {mean:.2f} ({low:.2f} to {high:.2f}) times as many.",
