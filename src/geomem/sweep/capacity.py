@@ -204,7 +204,9 @@ def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int
     size = RecallSize(table.subject_count, table.relation_count, table.object_count)
     needed = entropy_bits(table) / TYPICAL_BITS
     middle = next(width for width in range(1, 100_000) if count_trained(resize(width), size) >= needed)
-    return sorted({max(1, round(factor * middle)) for factor in SPREAD})
+    widths = {max(1, round(factor * middle)) for factor in SPREAD}
+    # Where one more is over a tenth, no whole number between may be left out.
+    return sorted(range(min(widths), max(widths) + 1) if middle < 10 else widths)
 
 
 def pack_runs(runs: Sequence[CapacityRun]) -> list[list[CapacityRun]]:
