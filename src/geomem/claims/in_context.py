@@ -27,8 +27,8 @@ PLACES = tuple(range(2, LENGTH + 1))
 """Places in the answer behind the root, which the prompt says."""
 
 LAPTOP = Transformer(layers=2, width=32, heads=2, position_scale=0.02)
-# Found on seed 0: with a learning rate of .01, a weight decay of .3, or width 64 and 4 heads at .002, it still
-# guessed among the nodes of the prompt after 1,000 batches.
+# Found on seed 0: with a learning rate of .01, a weight decay of .3, or width 64 and 4 heads at .002, it
+# still guessed among the nodes of the prompt after 1,000 batches.
 TRAINING = PathTraining(
     epochs=40,  # what is called an epoch here is 50 batches
     batches=50,
