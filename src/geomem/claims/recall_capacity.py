@@ -136,7 +136,7 @@ def request_capacity(
     return request
 
 
-QUICK_GRID = {"grid": CapacitySetting((64, 128), (2, 4, 8), sizes=tuple(range(2, 13)), seconds=45.0)}
+QUICK_GRID = {"grid": CapacitySetting((64, 128), (2, 4, 8), sizes=tuple(range(2, 13)), seconds=52.0)}
 FULL_GRID = {"grid": CapacitySetting((64, 128, 256), (2, 4, 8, 16), seconds=600.0)}
 FROZEN = {
     "frozen": CapacitySetting(

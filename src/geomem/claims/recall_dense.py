@@ -75,7 +75,7 @@ def request_optimised(scale: Scale) -> tuple[Experiment, ...]:
     """Optimised vectors over the width."""
     cells = OPTIMISED_CELLS if scale.name == "quick" else (*OPTIMISED_CELLS, (512, 4), (512, 8), (128, 16))
     settings = {"cells": cells, "factors": OPTIMISED_FACTORS, "quality": "optimised", "seeds": scale.seeds}
-    return (Experiment("optimised", measure_superpositions, settings, 4.0 * len(cells) * len(scale.seeds)),)
+    return (Experiment("optimised", measure_superpositions, settings, 2.3 * len(cells) * len(scale.seeds)),)
 
 
 def compute_codes(scale: Scale) -> dict[str, np.ndarray]:

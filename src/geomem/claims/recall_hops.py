@@ -148,7 +148,7 @@ def request_written_out(scale: Scale) -> tuple[Experiment, ...]:
     sizes = {"entities": ENTITIES, "relations": TRAINED_RELATIONS, "hops": DEPTHS[-1], "queries": 2000}
     return tuple(
         Experiment(
-            f"d{width}", measure_written_out, sizes | {"width": width, "seeds": seeds}, 4.0 * len(seeds)
+            f"d{width}", measure_written_out, sizes | {"width": width, "seeds": seeds}, 5.0 * len(seeds)
         )
         for width in CHAIN_WIDTHS
     )
@@ -259,8 +259,8 @@ def _trained(name: str, entities: int, tried: Mapping[int, tuple[str, tuple[int,
         conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {entities}; "
         f"all N R^k "
         "questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent bijections",
-        rule="d*, the smallest width at which the best seed recalls 99 % (D1), is for compositions .75 to 1 of "
-        "that of independent relations for every k above 1, and 2 times that of one hop less or more.",
+        rule="d*, the smallest width at which the best seed recalls 99 % (D1), is for compositions .75 to 1 "
+        "of that of independent relations for every k above 1, and 2 times that of one hop less or more.",
         expected=(
             Expected("exponential", "paper", "A4 [T]"),
             Expected(

@@ -28,7 +28,7 @@ QUICK_STEPS, FULL_STEPS = 1000, 2500
 EMBEDDING_ONLY_STEPS = 100
 """E11 asks for new facts within so many steps."""
 
-SECONDS = {16: 20.0, 32: 25.0, 64: 30.0, 128: 55.0, 256: 150.0}
+SECONDS = {16: 14.0, 32: 18.0, 64: 22.0, 128: 42.0, 256: 105.0}
 """About how long one seed takes at 1,024 subjects and 2 relations on one core, its portrait included."""
 
 
