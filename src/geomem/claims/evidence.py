@@ -5,12 +5,11 @@ Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
-from numpy.typing import ArrayLike
 
 from geomem.claims.claim import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
@@ -167,7 +166,7 @@ def imagine_fleets(
     return Evidence(fleets)
 
 
-def imagine_arrays(experiments: Mapping[str, Mapping[str, ArrayLike]]) -> Evidence:
+def imagine_arrays(experiments: Mapping[str, Mapping[str, Any]]) -> Evidence:
     """What experiments might have given, by key and name, as evidence.
 
     >>> imagine_arrays({"capacity": {"recall": [0.1, 0.2]}}).arrays

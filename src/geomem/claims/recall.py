@@ -4,11 +4,11 @@ What is tagged [D] or [M] in our notes on arXiv 2605.12426 is ours, not the pape
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float
-from numpy.typing import ArrayLike
 
 from geomem.claims.claim import (
     RECALL_PAPER,
@@ -202,7 +202,7 @@ def judge_gates(evidence: Evidence) -> Judgement:
     )
 
 
-def imagine_numbers(arrays: Mapping[str, ArrayLike]) -> Evidence:
+def imagine_numbers(arrays: Mapping[str, Any]) -> Evidence:
     """Computed arrays of a statement that is false, as evidence."""
     return Evidence(arrays={name: np.atleast_1d(np.asarray(values)) for name, values in arrays.items()})
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from geomem.claims.claim import (
     RECALL_PAPER,
@@ -318,7 +317,7 @@ def judge_parts(evidence: Evidence) -> Judgement:
 
 
 def imagine_capacity(
-    cells: Mapping[str, Mapping[tuple[int, int], ArrayLike]], *, bits: float = 1.4, recall: float = 1.0
+    cells: Mapping[str, Mapping[tuple[int, int], Any]], *, bits: float = 1.4, recall: float = 1.0
 ) -> Evidence:
     """Thresholds that trainings might have given, by key and (N, R): one for all seeds or one for each."""
     made = {}

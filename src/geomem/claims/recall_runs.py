@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 
 from geomem.claims.claim import Picture, Quantity, Scale, measure_quantity
 from geomem.claims.evidence import Evidence, imagine_arrays
@@ -209,9 +208,7 @@ def draw_over_widths(
     return Picture(pl.DataFrame(rows), "d / (R ln N)", title, series="curve", log_x=True)
 
 
-def imagine_memories(
-    curves: Mapping[str, ArrayLike], *, widths: Sequence[int] = WIDTHS, runs: int = 2
-) -> Evidence:
+def imagine_memories(curves: Mapping[str, Any], *, widths: Sequence[int] = WIDTHS, runs: int = 2) -> Evidence:
     """Numbers that portraits might have held: by name, one for all widths or one for each.
 
     >>> imagine_memories({"recall": [0.5, 1.0]}, widths=(16, 64)).arrays["d64.recall"]
