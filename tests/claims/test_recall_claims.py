@@ -36,7 +36,8 @@ def measure(function, settings, directory):
 @pytest.fixture(scope="module")
 def portraits(tmp_path_factory):
     setting = memory_setting(4, subjects=16, steps=30, frozen=("objects",))
-    return measure(measure_portraits, describe_memories(setting, SEEDS), tmp_path_factory.mktemp("runs"))
+    settings = describe_memories(setting, SEEDS) | {"embedding_only_steps": 3}
+    return measure(measure_portraits, settings, tmp_path_factory.mktemp("runs"))
 
 
 def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
@@ -59,7 +60,8 @@ def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
 )
 def test_what_portraits_hold_is_what_judges_look_for(portraits, judge):
     keys = [own.key for own in request_memories(settings_by_width)(Scale("quick", SEEDS))]
-    judgement = judge(Evidence(arrays=name_arrays(dict.fromkeys(keys, portraits))))
+    arrays = name_arrays({key: dict(portraits) for key in keys})
+    judgement = judge(Evidence(arrays=arrays))
     assert judgement.outcome in ("fails", "deviates"), "thirty steps at width 4 are no memory"
     assert judgement.picture is not None
     assert len(judgement.picture.table)
@@ -118,7 +120,7 @@ def test_hops_are_trained_as_one_fleet(tmp_path, kind):
         "hops": 2,
         "kind": kind,
         "widths": [2, 12],
-        "training": asdict(RecallTraining(steps=300)),
+        "training": asdict(RecallTraining(steps=150)),
         "seeds": SEEDS,
     }
     found = measure(measure_hops, settings, tmp_path)
@@ -129,6 +131,7 @@ def test_hops_are_trained_as_one_fleet(tmp_path, kind):
 
 def test_chains_written_out_are_right_as_often_as_every_step_is(tmp_path):
     settings = {"entities": 16, "relations": 2, "width": 8, "hops": 4, "queries": 200, "seeds": SEEDS}
+    settings |= {"training": asdict(RecallTraining(steps=200))}
     found = measure(measure_written_out, settings, tmp_path)["recall"]
     assert found.shape == (2, 4)
     assert (found == 1.0).all()

@@ -98,7 +98,7 @@ def measure_written_out(
     memory = learn_facts(
         table,
         model=Recall(width=settings["width"], mlp_width=4 * settings["width"]),
-        training=RecallTraining(),
+        training=RecallTraining(**settings["training"]),
         seeds=settings["seeds"],
         directory=directory,
         device=device,
@@ -146,6 +146,7 @@ def request_written_out(scale: Scale) -> tuple[Experiment, ...]:
     """Memories of single hops, by width."""
     seeds = fewer_seeds(scale)
     sizes = {"entities": ENTITIES, "relations": TRAINED_RELATIONS, "hops": DEPTHS[-1], "queries": 2000}
+    sizes |= {"training": asdict(RecallTraining())}
     return tuple(
         Experiment(
             f"d{width}", measure_written_out, sizes | {"width": width, "seeds": seeds}, 5.0 * len(seeds)
