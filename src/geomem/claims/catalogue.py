@@ -20,6 +20,7 @@ from geomem.claims import (
     recall_capacity,
     recall_chains,
     recall_dense,
+    recall_depth,
     recall_hops,
     recall_open,
     recall_structure,
@@ -54,6 +55,7 @@ GROUPS: tuple[Sequence[Claim], ...] = (
     recall_structure.CLAIMS,
     recall_transfer.CLAIMS,
     recall_hops.CLAIMS,
+    recall_depth.CLAIMS,
     recall_open.CLAIMS,
 )
 """The claims of every group's file, in the order of the paper."""
