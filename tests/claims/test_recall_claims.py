@@ -10,6 +10,7 @@ from geomem.claims.evidence import Evidence, name_arrays
 from geomem.claims.experiment import Experiment, run_experiment
 from geomem.claims.recall_capacity import ALL_TABLES, CapacitySetting, measure_capacity
 from geomem.claims.recall_dense import factors_at, measure_superpositions
+from geomem.claims.recall_depth import judge_depth, measure_depth, own_crossings, written_size
 from geomem.claims.recall_hops import measure_hops, measure_written_out
 from geomem.claims.recall_open import bits_at_threshold
 from geomem.claims.recall_runs import (
@@ -127,6 +128,47 @@ def test_hops_are_trained_as_one_fleet(tmp_path, kind):
     assert found["recall"].shape == (2, 2)
     assert (found["recall"][:, 1] == 1.0).all()
     assert (found["recall"][:, 0] < 1.0).all()
+
+
+def test_layers_are_trained_on_chains_at_every_rate(tmp_path):
+    settings = {"entities": 8, "relations": 3, "hops": 2, "widths": [2, 12], "seeds": SEEDS}
+    settings |= {"training": asdict(RecallTraining(steps=150, learning_rate=0.02))}
+    found = {
+        layers: measure(
+            measure_depth, settings | {"layers": layers, "rates": [1e-4, 0.02]}, tmp_path / str(layers)
+        )
+        for layers in (1, 2)
+    }
+    alone = measure(measure_hops, settings | {"kind": "compositions"}, tmp_path)
+    np.testing.assert_allclose(found[1]["recall"][1], alone["recall"], atol=0.02)
+    for arrays in found.values():
+        assert arrays["recall"].shape == (2, 2, 2)
+        assert (arrays["recall"][0] < 0.9).all(), "a rate at which nothing is learnt"
+        assert (arrays["recall"][1, :, 1] == 1.0).all()
+    # A second block: six matrices of the heads, eight of the MLP, its biases.
+    np.testing.assert_array_equal(
+        found[2]["weights"] - found[1]["weights"], [14 * width**2 + 5 * width for width in (2, 12)]
+    )
+    evidence = Evidence(arrays=name_arrays({f"layers-{own}": arrays for own, arrays in found.items()}))
+    assert (own_crossings(evidence, 1)[0] <= 12).all()
+    judgement = judge_depth(8, 2)(evidence)
+    assert judgement.picture is not None
+    assert {row["layers"] for row in judgement.picture.table.iter_rows(named=True)} == {1, 2}
+
+
+def test_each_seed_crosses_at_its_better_rate():
+    arrays = {
+        "layers-2.recall": np.array(
+            [[[0.0, 0.98, 1.0], [0.0, 0.5, 0.9]], [[0.99, 1.0, 1.0], [0.0, 0.0, 0.5]]]
+        ),
+        "layers-2.widths": np.array([2.0, 4.0, 6.0]),
+        "layers-2.weights": np.array([10.0, 40.0, 90.0]),
+    }
+    widths, weights = own_crossings(Evidence(arrays=arrays), 2)
+    assert widths.tolist() == [2.0, np.inf]
+    assert weights.tolist() == [10.0, np.inf]
+    # A4's table, N = 64 and R = 3, words of 6 bits: R^k in the subject, or R in it and R in the lookup.
+    assert [written_size(64, 2, layers).fact_numbers for layers in (1, 2, 4)] == [3456, 2304, 2304]
 
 
 def test_chains_written_out_are_right_as_often_as_every_step_is(tmp_path):

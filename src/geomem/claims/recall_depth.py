@@ -34,11 +34,12 @@ from geomem.sweep.thresholds import crossing
 from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_families import random_permutations
 
-QUICK_ENTITIES, QUICK_HOPS, QUICK_RATES = 64, 2, (0.01,)
-QUICK_DEPTHS = {1: (6, 7, 8, 9), 2: (4, 5, 6, 7), 3: (3, 4, 5), 4: (3, 4, 5)}
+# Of .003, .01 and .02 the last was the best at every depth and width we looked at, with another seed.
+QUICK_ENTITIES, QUICK_HOPS, QUICK_RATES = 64, 2, (0.02,)
+QUICK_DEPTHS = {1: (7, 8, 9, 10), 2: (5, 6, 7, 8), 3: (5, 6, 7), 4: (5, 6, 7)}
 """Widths tried by number of layers."""
 
-FULL_ENTITIES, FULL_HOPS, FULL_RATES = 256, 3, (0.003, 0.01)
+FULL_ENTITIES, FULL_HOPS, FULL_RATES = 256, 3, (0.01, 0.02)
 FULL_DEPTHS = {
     1: (22, 25, 28, 30, 33, 37),
     2: (10, 12, 14, 16, 19, 22, 26),
@@ -111,7 +112,7 @@ def request_depth(
                     "seeds": seeds,
                 },
                 # All blocks but the last carry every relation's token on.
-                seconds * len(seeds) * len(rates) * len(widths) * (1 + 0.7 * (layers - 1)),
+                seconds * len(seeds) * len(rates) * len(widths) * (1 + 1.2 * (layers - 1)),
             )
             for layers, widths in tried.items()
         )
@@ -242,7 +243,7 @@ def _claim(
         place="A4 [P/T]; A3, L2 [D]",
         conditions=f"k = {hops}, L = {', '.join(map(str, tried))}, N = {entities}, R = {TRAINED_RELATIONS}; "
         "all N R^k questions, in every layer a positional head per relation and an MLP of 4 d neurons, Adam, "
-        f"1,200 steps, lr {' and '.join(f'{rate:g}' for rate in rates)}, the better for every seed and depth",
+        f"1,200 steps, lr {' or '.join(f'{rate:g}' for rate in rates)}, for each seed the better of several",
         rule=f"On most seeds fewer weights are trained at the threshold of 99 % with L = {hops} layers than "
         f"with one, and d* is smaller than with one at every L from {hops} on; the rule is ours, after A4, "
         "written before the measurement.",
@@ -273,7 +274,7 @@ def _claim(
 
 
 CLAIMS: tuple[Claim, ...] = (
-    _claim("depth", QUICK_ENTITIES, QUICK_HOPS, QUICK_DEPTHS, QUICK_RATES, seconds=2.0),
+    _claim("depth", QUICK_ENTITIES, QUICK_HOPS, QUICK_DEPTHS, QUICK_RATES, seconds=1.5),
     _claim("depth-at-scale", FULL_ENTITIES, FULL_HOPS, FULL_DEPTHS, FULL_RATES, seconds=36.0, cost="full"),
 )
 """Two hops at a size of seconds, three at that of our notes."""
