@@ -22,7 +22,7 @@ from geomem.sweep.thresholds import (
     tabulate_thresholds,
 )
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import many_to_one
+from geomem.worlds.fact_families import many_to_one, random_permutations
 from geomem.worlds.fact_table import entropy_bits
 
 SHORT = RecallTraining(steps=60, learning_rate=0.02)
@@ -75,6 +75,20 @@ def test_neurons_and_other_facts_vary_too(tmp_path):
     assert found.runs["mlp_width"].to_list() == [1, 4]
     assert found.runs["width"].to_list() == [5, 5]
     assert found.runs["bits"][0] == pytest.approx(entropy_bits(facts(6, 2, world_seed=0)))
+
+
+def test_tied_tables_learn_facts_whose_objects_are_the_subjects(tmp_path):
+    grid = {"sizes": [1, 12], "training": RecallTraining(steps=150, learning_rate=0.02), "seeds": 2}
+    grid |= {"facts": random_permutations, "processes": 1}
+    tied, untied = (
+        capacity_curves([6, 10], [2], model=Recall(tied=tied), directory=tmp_path, **grid).runs
+        for tied in (True, False)
+    )
+    # A table of objects fewer; the facts are the same.
+    assert (untied["weights"] - tied["weights"]).equals(tied["subjects"] * tied["width"])
+    assert tied["bits"].equals(untied["bits"])
+    assert (tied.filter(pl.col("width") == 12)["recall"] == 1.0).all()
+    assert (tied.filter(pl.col("width") == 1)["recall"] < 1.0).all()
 
 
 @settings(max_examples=8)
@@ -162,6 +176,7 @@ def test_the_law_is_that_of_least_squares():
         ({"sizes": [0]}, "sizes is"),
         ({"varied": "mlp_width", "sizes": None}, "numbers of neurons to try"),
         ({"model": Recall(hops=2)}, "one hop"),
+        ({"model": Recall(tied=True)}, "the objects of 'random-bijections-4-2-seed0' are others"),
         ({"neurons_per_width": -1}, "neurons_per_width is -1"),
         ({"processes": 0}, "processes is 0"),
         ({"subjects": [2_000_000], "relations": [1]}, "1,000,000"),

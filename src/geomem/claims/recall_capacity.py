@@ -28,10 +28,17 @@ from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.recall_runs import fewer_seeds, read_model
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import disjoint_bijections, many_to_one, random_bijections, zipf_facts
+from geomem.worlds.fact_families import (
+    disjoint_bijections,
+    many_to_one,
+    random_bijections,
+    random_permutations,
+    zipf_facts,
+)
 
 FACTS: dict[str, Callable[..., Any]] = {
     "random-bijections": random_bijections,
+    "random-permutations": random_permutations,
     "disjoint-bijections": disjoint_bijections,
     "many-to-one-8": partial(many_to_one, objects=8),
     "many-to-one-32": partial(many_to_one, objects=32),
@@ -347,12 +354,10 @@ def _grid_claim(name: str, grid: Mapping[str, CapacitySetting], **changes: Any) 
         "predicted.",
         place="A5 [T]; C1, E8 [M]",
         conditions=f"N = {', '.join(map(str, sizes))}, R = {', '.join(map(str, grid['grid'].relations))}; "
-        f"one "
-        "layer, MLP of 4 d neurons, Adam, lr .01, cosine, full batch, 1,200 steps; all widths from 2 to 12, "
-        "or nine per table at scale",
+        "one layer, MLP of 4 d neurons, Adam, lr .01, cosine, full batch, 1,200 steps; all widths "
+        "from 2 to 12, or nine per table at scale",
         rule="d* is linear in R at every N (R^2 >= .97), larger for larger N at every R, at 1.1 to 1.9 bits "
-        "per "
-        "weight, and within 1 or 10 % of C1 in every table.",
+        "per weight, and within 1 or 10 % of C1 in every table.",
         expected=(
             Expected("Theta(R log N)", "paper", "A5 [T]"),
             Expected("at least .97", "own measurement", "C1, E8 [M]", "", "R^2 of d* over R, by N"),
@@ -381,16 +386,14 @@ def _frozen_claim(name: str, settings: Mapping[str, CapacitySetting], **changes:
         id=f"recall-capacity/{name}",
         title="With all tables frozen the MLP must grow with the facts",
         statement="In the associative picture weights store pairs, and those outside the embeddings grow "
-        "with the "
-        "number of facts; in the geometric one the MLP does not. A frozen-embedding control tells the two "
-        "apart.",
+        "with the number of facts; in the geometric one the MLP does not. A frozen-embedding control "
+        "tells the two apart.",
         place="A1, A5 [P]; B8, C4, E12 [M]",
         conditions=f"d = 32, R = 4, N = {', '.join(map(str, sizes))}; subject, relation and object tables "
         f"random "
         "and frozen, or all learned with 2 neurons; Adam, lr .01, 1,200 steps",
         rule="On most seeds the neurons needed for 99 % grow at least as the facts do from the smallest "
-        "table to the "
-        "largest, and with learned tables 2 neurons are enough everywhere.",
+        "table to the largest, and with learned tables 2 neurons are enough everywhere.",
         expected=(
             Expected(
                 "at least 1",
@@ -430,9 +433,8 @@ CLAIMS: tuple[Claim, ...] = (
         place="A1 [P]; B7, C5, E13 [M]",
         conditions="N = 128, R = 4; Adam, lr .01, 1,200 steps; widths 4 to 32",
         rule="On most seeds the sum's best recall is within .1 of 1/R, shared facts need fewer dimensions "
-        "with the "
-        "MLP than with the head alone, which does reach 99 %, and disjoint facts need fewer still without "
-        "either.",
+        "with the MLP than with the head alone, which does reach 99 %, and disjoint facts need fewer "
+        "still without either.",
         expected=(
             Expected(0.28, "own measurement", "B7, E13 [M]", "within .1 of .25", "additive: recall"),
             Expected("fewer than without", "own measurement", "C5 [M]", "fewer", "d*, shared with MLP"),

@@ -126,10 +126,12 @@ def capacity_curves(
     `sizes` are the widths tried in every cell; by default those around the width whose weights would hold
     1.38 bits each. With `varied="width"` the MLP has `neurons_per_width` times as many neurons (0: none);
     with "mlp_width" the model's width stays and `sizes` are numbers of neurons. `facts(subjects, relations,
-    world_seed=seed)` draws a run's facts. Finished fleets are kept: an interrupted call goes on, and the same
-    call again trains nothing.
+    world_seed=seed)` draws a run's facts; for a tied model their objects must be the subjects, as
+    `random_permutations` draws them. Finished fleets are kept: an interrupted call goes on, and the same call
+    again trains nothing.
 
-    Raises `InputError` for numbers that cannot be meant, or, before any run starts, if memory will not do.
+    Raises `InputError` for numbers that cannot be meant, for a tied model of other objects, or, before any
+    run starts, if memory will not do.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -144,8 +146,8 @@ def capacity_curves(
     _check_numbers("relations", relations, least=1)
     if neurons_per_width < 0:
         raise InputError(f"neurons_per_width is {neurons_per_width}; give a whole number of at least 0.")
-    if model.hops > 1 or model.tied:
-        raise InputError("Capacity is measured for one hop and a table of objects; give hops 1 and no tied.")
+    if model.hops > 1:
+        raise InputError(f"hops is {model.hops}; capacity is measured for one hop, give hops 1.")
     if sizes is None and varied == "mlp_width":
         raise InputError("sizes is not given; give the numbers of neurons to try, as in 2, 8, 32, 128.")
     if sizes is not None:
@@ -158,6 +160,13 @@ def capacity_curves(
         return replace(model, width=size, mlp_width=neurons_per_width * size)
 
     check_recall(resize(1))
+    # Facts of the smallest cell stand for the function that draws them.
+    smallest = facts(min(subjects), min(relations), world_seed=seeds[0])
+    if model.tied and smallest.objects != smallest.subjects:
+        raise InputError(
+            f"A tied model reads out with its subjects, but the objects of {smallest.name!r} are others; "
+            "give facts whose objects are the subjects, such as random_permutations, or tied=False."
+        )
     runs = []
     for count, kinds in product(sorted(subjects), sorted(relations)):
         tried = (
@@ -179,8 +188,7 @@ def capacity_curves(
         "runs": [
             [run.subjects, run.relations, run.model.width, run.model.mlp_width, run.seed] for run in runs
         ],
-        # Facts of the smallest cell stand for the function that draws them.
-        "facts": facts(min(subjects), min(relations), world_seed=seeds[0]).digest,
+        "facts": smallest.digest,
     }
     path = run_path(directory, f"recall-capacity-{varied.replace('_', '-')}", configuration)
     parts = Parts(
