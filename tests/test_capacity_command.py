@@ -32,6 +32,17 @@ def test_tables_figure_and_cache(tmp_path, capsys):
     assert again.err == ""
 
 
+def test_tied_tables_are_given_permutations(tmp_path, capsys):
+    command = ["capacity", *TINY, "--tied", "--sizes", "12", "--directory", str(tmp_path), "--quiet"]
+    assert main(command) == 0
+    (found,) = tmp_path.glob("*/runs.parquet")
+    runs = pl.read_parquet(found)
+    # Two tables, of subjects and relations, four matrices of the head, an MLP of 4 d neurons.
+    assert (runs["weights"] == (runs["subjects"] + 2) * 12 + 12 * 12**2 + 5 * 12).all()
+    assert (runs["recall"] == 1.0).all()
+    assert capsys.readouterr().err == ""
+
+
 def test_the_figure_shows_every_cell_and_the_law():
     rows = [
         {

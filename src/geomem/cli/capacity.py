@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 USAGE = """Train recall models of many widths on tables of many sizes, and find where they recall every fact.
 
-Each run learns random bijections of its own. Prints the thresholds with their law, and writes curves and
-thresholds as tables beside the runs. Finished fleets are kept: the same command goes on after Ctrl-C."""
+Each run learns random bijections of its own, with --tied from the subjects to themselves. Prints the
+thresholds with their law, and writes curves and thresholds as tables beside the runs. Finished fleets are
+kept: the same command goes on after Ctrl-C."""
 
 FULL_SUBJECTS = (512, 1024)
 """What --full adds."""
@@ -75,6 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
 
     from geomem.sweep.capacity import capacity_curves
+    from geomem.worlds.fact_families import random_bijections, random_permutations
 
     subjects = options.subjects + tuple(
         n for n in FULL_SUBJECTS if options.full and n not in options.subjects
@@ -88,6 +90,8 @@ def run(arguments: Sequence[str]) -> int:
             neurons_per_width=options.neurons_per_width,
             model=given.model,
             training=given.training,
+            # The same answers either way; under the same labels a tied model can read them out.
+            facts=random_permutations if given.model.tied else random_bijections,
             seeds=options.seeds,
             directory=options.directory,
             processes=options.processes or None,
