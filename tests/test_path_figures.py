@@ -207,7 +207,17 @@ def test_pictures_of_answers_draw_the_table(star, prompts):
 def test_pictures_of_tokens_and_settings_draw_the_table(star, tree, prompts):
     table = tabulate_paths({"20": star, "6": tree, "2": prompts})
     own = table.filter(setting="20")
-    tokens = lines_of(draw_path_run(own).axes[0])
+    left = draw_path_run(own).axes[0]
+    tokens = lines_of(left)
+    (among_arms,) = [
+        line for line in left.get_lines() if line.get_linestyle() == "-." and len(line.get_xdata())
+    ]
+    rows = own.filter(metric="held_out.first_hop_among_arms").select("epoch", "mean")
+    np.testing.assert_array_equal(among_arms.get_xydata(), rows.to_numpy())
+    assert [text.get_text() for text in left.get_legend().get_texts()][-2:] == [
+        "given those before",
+        "first hop among arms",
+    ]
     for place in range(1, 5):
         rows = own.filter(metric=f"held_out.token_{place}").select("epoch", "mean")
         np.testing.assert_array_equal(tokens[f"token {place}"], rows.to_numpy())

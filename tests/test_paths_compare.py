@@ -143,6 +143,9 @@ def test_measure_and_report_of_a_fleet_that_finds_paths(command):
     view = view_fleet(read_fleet(run))
     names = [shown.name for shown in curve_sets(view)]
     assert names == ["Paths", "Tokens", "Geometry", "Loss"]
+    # First hops among all tokens and among the arms, of trained leaves and of held-out ones.
+    shown_of_paths = {line.metric for line in curve_sets(view)[0].lines}
+    assert shown_of_paths >= {"held_out.first_hop", "held_out.first_hop_among_arms", "train.first_hop"}
     data = fleet_data(view)
     assert len(data["paths"]["leaves"]) == 3
     assert {line.metric for shown in curve_sets(view) for line in shown.lines} <= set(

@@ -76,7 +76,7 @@ def draw_answers(table: pl.DataFrame, *, theme: str = "light") -> Figure:
     colours = THEMES[theme]
     settings = table["setting"].unique(maintain_order=True).to_list()
     with matplotlib.rc_context(STYLE):
-        figure = new_figure(max(3.6, 1.2 + 1.1 * len(settings)), 3.2, colours)
+        figure = new_figure(2.2 + 1.4 * len(settings), 3.2, colours)
         axes = dressed_axes(figure, colours, 1, 1, 1)
         _paint_bars(axes, table, colours)
         _paint_legend(axes, colours)
@@ -86,8 +86,9 @@ def draw_answers(table: pl.DataFrame, *, theme: str = "light") -> Figure:
 def draw_path_run(table: pl.DataFrame, *, theme: str = "light") -> Figure:
     """One setting of `tabulate_paths`: held-out accuracy of every token over epochs, and bars beside chance.
 
-    Solid lines are free-running answers, dashed ones have the right tokens before them given. Means over
-    seeds, bands from the lowest to the highest.
+    Solid lines are free-running answers, dashed ones have the right tokens before them given; the line of
+    dashes and dots is the first hop with the root's neighbours alone to choose from. Means over seeds, bands
+    from the lowest to the highest.
     """
     colours = THEMES[theme]
     with matplotlib.rc_context(STYLE):
@@ -217,7 +218,7 @@ def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
     axes.bar(x, chance, width * 0.92, color=theme.muted, label="chance of a first hop")
     _paint_values(axes, x, chance, [f"{value:.2g}" for value in chance], theme)
     names = [shortened(setting, 24) for setting in settings]
-    turned = sum(map(len, names)) > 50
+    turned = sum(max(map(len, name.splitlines()), default=0) for name in names) > 50
     axes.set_xticks(
         range(len(settings)), names, rotation=30 if turned else 0, ha="right" if turned else "center"
     )
@@ -237,8 +238,12 @@ def _paint_tokens(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
         forced = _finite(table, f"held_out.forced_token_{place}")
         axes.plot(forced["epoch"], forced["mean"], color=colour, linewidth=1.2, linestyle="--")
         _paint_line(axes, _finite(table, f"held_out.token_{place}"), colour, f"token {place}")
+    arms = _finite(table, "held_out.first_hop_among_arms")
+    axes.plot(arms["epoch"], arms["mean"], color=theme.ink, linewidth=1.2, linestyle="-.")
     _paint_chance(axes, table, "held_out.first_hop", theme)
-    axes.plot([], [], color=theme.muted, linewidth=1.2, linestyle="--", label="given those before")
+    for style, text in (("--", "given those before"), ("-.", "first hop among arms")):
+        colour = theme.muted if style == "--" else theme.ink
+        axes.plot([], [], color=colour, linewidth=1.2, linestyle=style, label=text)
     _finish_shares(axes, "held-out tokens right", "epoch")
 
 

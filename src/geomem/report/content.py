@@ -99,7 +99,9 @@ def curve_sets(view: FleetView) -> tuple[CurveSet, ...]:
             True,
             [
                 ("held_out.first_hop", "accent", "held-out first hop"),
+                ("held_out.first_hop_among_arms", "muted", "among the arms"),
                 ("held_out.exact_match", "warm", "held-out whole path"),
+                ("train.first_hop", "branches.3", "trained first hop"),
                 ("train.exact_match", "slate", "trained whole path"),
                 ("edge_recall", "gold", "edges recalled"),
             ],
