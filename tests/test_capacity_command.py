@@ -76,11 +76,17 @@ def test_the_figure_shows_every_cell_and_the_law():
         "16 subjects",
         "64 subjects",
         "where recall reaches 0.99",
+        "width at 0.99: dots measured, ground the law",
+        "measured less law, R² 1.000",
+        "recall over bits per weight",
     ]
     np.testing.assert_allclose(fit.at(np.array([16.0]), np.array([4.0])), [6.0])
     # 10 R bits at one bit per weight are R / 1 widths of 10 weights each.
     assert information_limits(curves, thresholds)["limit"].to_list() == [2.0, 4.0, 8.0] * 2
-    assert tabulate_capacity(curves, thresholds).shape[0] == len(curves)
+    table = tabulate_capacity(curves, thresholds, fit.at)
+    assert len(table) == len(curves)
+    np.testing.assert_allclose(table["residual"], 0, atol=1e-12)
+    np.testing.assert_allclose(table["bits_per_weight_of_point"], table["relations"] / table["width"])
 
 
 @pytest.mark.parametrize(

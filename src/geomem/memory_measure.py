@@ -1,9 +1,13 @@
 """Measuring memories of facts on disk, trained or written down: one row of numbers per run."""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import polars as pl
 
 from geomem.memory_store import StoredMemory, memory_weights
-from geomem.models.recall_probes import load_network
+from geomem.models.recall import all_paths
+from geomem.models.recall_probes import judge_vectors, load_network
 from geomem.recall import question_answers
 from geomem.training.recall_portrait import RecallPortrait, measure_recall_memory, portrait_numbers
 
@@ -25,11 +29,33 @@ def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int
     ...     measure_memory(memory, training_steps=9).select("run", "seed", "relations").rows()
     [(0, 0, 2)]
     """
-    rows = []
-    for run, own_seed in enumerate(memory.seeds):
-        portrait = draw_portrait(memory, run, training_steps=training_steps, seed=seed)
-        rows.append({"run": run, "seed": own_seed} | portrait_numbers(portrait))
+    portraits = [
+        draw_portrait(memory, run, training_steps=training_steps, seed=seed)
+        for run in range(len(memory.seeds))
+    ]
+    return tabulate_portrait_numbers(memory, portraits)
+
+
+def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPortrait]) -> pl.DataFrame:
+    """The rows of `measure_memory` from the portraits of all runs, for those who need both."""
+    rows = [
+        {"run": run, "seed": seed} | portrait_numbers(portrait)
+        for run, (seed, portrait) in enumerate(zip(memory.seeds, portraits, strict=True))
+    ]
     return pl.DataFrame(rows).with_columns(pl.col("subjects", "relations", "width").cast(pl.Int64))
+
+
+def recall_with(memory: StoredMemory, weights: Mapping[str, np.ndarray]) -> float:
+    """Share of the memory's facts that one run's weights, changed or not, answer; ties are wrong."""
+    known = question_answers(memory.table, memory.model.hops)
+    return judge_vectors(load_network(memory.model, weights), weights["subject_embedding"], known)[0]
+
+
+def question_names(memory: StoredMemory) -> list[str]:
+    """The relation of every question by its label; with several hops the path, as in `father, sister`."""
+    labels = memory.table.relations
+    paths = all_paths(len(labels), memory.model.hops).tolist()
+    return [", ".join(labels[relation] for relation in path) for path in paths]
 
 
 def draw_portrait(

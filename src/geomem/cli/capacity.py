@@ -159,4 +159,4 @@ def write_figure(found: "Capacity", out: Path) -> tuple[Path, ...]:
 
     law = found.fit.at if found.fit else None
     figure = draw_capacity(found.curves, found.thresholds, law)
-    return save_figure(figure, tabulate_capacity(found.curves, found.thresholds), out.with_suffix(""))
+    return save_figure(figure, tabulate_capacity(found.curves, found.thresholds, law), out.with_suffix(""))

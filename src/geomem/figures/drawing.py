@@ -95,7 +95,7 @@ def new_figure(width: float, height: float, theme: Theme) -> Figure:
     return Figure(figsize=(width, height), facecolor=theme.card, layout="constrained")
 
 
-def dressed_axes(figure: Figure, theme: Theme, *position: int) -> Axes:
+def dressed_axes(figure: Figure, theme: Theme, *position: int | tuple[int, int]) -> Axes:
     """Axes at a place of the figure, in the theme's colours; `position` as `Figure.add_subplot` takes it."""
     axes = figure.add_subplot(*position, facecolor=theme.card)
     axes.tick_params(colors=theme.muted, labelsize=8)

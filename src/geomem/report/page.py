@@ -110,8 +110,11 @@ def render_page(views: list[FleetView]) -> str:
         "finds_paths": finds_paths,
         "curve_choices": lambda view: [(i, shown.name) for i, shown in enumerate(curve_sets(view))],
     }
-    scripts = [_inline_script(get_plotlyjs()), _inline_script("\n".join(_resource(name) for name in SCRIPTS))]
-    return environment.from_string(_resource("template.html")).render(
+    scripts = [
+        _inline_script(get_plotlyjs()),
+        _inline_script("\n".join(read_resource(name) for name in SCRIPTS)),
+    ]
+    return environment.from_string(read_resource("template.html")).render(
         title=page_title(views),
         lede=page_lede(views),
         views=views,
@@ -121,7 +124,7 @@ def render_page(views: list[FleetView]) -> str:
         readings=READINGS,
         reading_colours=READING_COLOURS,
         themes=THEMES,
-        style=Markup(_resource("style.css")),
+        style=Markup(read_resource("style.css")),
         data=Markup(script_json(page_data(views))),
         scripts=[Markup(script.text) for script in scripts],
         policy=Markup(
@@ -146,7 +149,8 @@ def _inline_script(text: str) -> InlineScript:
 
 
 @cache
-def _resource(name: str) -> str:
+def read_resource(name: str) -> str:
+    """A file of this package as text."""
     return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -1,0 +1,200 @@
+"""The report on memories of facts: portraits over the dimensions to spare, and each memory taken apart."""
+
+import base64
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from pathlib import Path
+
+import matplotlib
+import polars as pl
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from geomem.errors import InputError
+from geomem.figures.bits_drawing import draw_bits, tabulate_bits
+from geomem.figures.drawing import STYLE, save_figure
+from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
+from geomem.figures.palette import THEMES
+from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
+from geomem.memory_store import StoredMemory, memory_weights
+from geomem.report.page import COUNT_WORDS, flatten_manifest, format_number, read_resource
+from geomem.worlds.fact_table import entropy_bits
+
+CAPTIONS = {
+    "superposition": "Subject vectors fitted as sums of one map per relation of their attributes' codes, and "
+    "judged on subjects held out; shuffled ones say what no relation between them gives. Dots are means over "
+    "runs, bars reach from the lowest to the highest.",
+    "selector": "An ideal selector reads with maps that share nothing between relations, the same for all "
+    "subjects, and opens its gates by the relation alone. The affine surrogate is what one fixed map per "
+    "relation recalls in place of the network.",
+    "transfer": "New facts, drawn like the old ones, with every weight as it was but the subject vectors: "
+    "written by a rule that was chosen on old facts, or trained. With wrong maps every attribute is written "
+    "as if it belonged to the next relation.",
+    "subject": "The subject is the held-out one whose own R² is their median. Ridge shrinks the parts, so "
+    "that their shares add up to less than what the sum explains.",
+    "maps": "Cosines between the mean Jacobians of every two relations, plain and as they move logits; and "
+    "the share of subjects for which each neuron is open, by the relation that opens it most.",
+    "bits": "Recall when nothing but the subject table is rounded. L1 is the bound: less than one bit per "
+    "bit of the facts cannot recall them all; weights that were trained count in full, at 32 bits each.",
+}
+"""What stands under each picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture's data and the function that draws them, in either theme."""
+
+    name: str
+    table: pl.DataFrame
+    draw: Callable[..., Figure]
+    alt: str
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryView:
+    """What the page shows of one memory."""
+
+    memory: StoredMemory
+    rows: pl.DataFrame
+    """One row of numbers per run."""
+    pictures: tuple[Picture, ...]
+    """Of its first run."""
+
+
+def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
+    """Measure every run of a memory, about a minute each at 1,000 subjects, and take the first one apart."""
+    from geomem.memory_measure import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
+    from geomem.recall import question_answers
+
+    runs = range(len(memory.seeds))
+    portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]
+    first, names = portraits[0], question_names(memory)
+    weights = {name: values[0] for name, values in memory_weights(memory).items()}
+    known = question_answers(memory.table, memory.model.hops)
+    subject = tabulate_subject(first.fit, weights["subject_embedding"], known, relations=names)
+    maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
+    who = f"of run 0 of {memory.table.name}"
+    pictures = [
+        Picture("subject", subject, draw_subject, f"Parts of a subject vector {who} and their shares"),
+        Picture("maps", maps, draw_selector, f"Cosines of the relations' maps and gates {who}"),
+    ]
+    bits = entropy_bits(memory.table)
+    # A tied table is read out as well as in: rounding it would change more than the subjects.
+    if bits and not memory.model.tied:
+        others = sum(array.size for name, array in weights.items() if name != "subject_embedding")
+        written = "fact_bits" in memory.manifest["configuration"]["training"]
+        rounded = tabulate_bits(
+            *(weights, partial(recall_with, memory)),
+            memory=f"width {memory.model.width:,}",
+            facts_bits=bits,
+            other_bits=0.0 if written else 32.0 * others,
+        )
+        pictures.append(Picture("bits", rounded, draw_bits, f"Recall over bits {who}"))
+    return MemoryView(memory, tabulate_portrait_numbers(memory, portraits), tuple(pictures))
+
+
+def compare_memories(views: Sequence[MemoryView]) -> tuple[Picture, ...]:
+    """The pictures of all memories together, over d / (R ln N)."""
+    rows = pl.concat([view.rows for view in views])
+    return tuple(
+        Picture(
+            name,
+            tabulate_portraits(rows, picture),
+            partial(draw_portraits, picture=picture),
+            f"Lines over d / (R ln N): {picture.title}",
+        )
+        for name, picture in PORTRAITS.items()
+    )
+
+
+def write_memory_report(
+    memories: Sequence[StoredMemory],
+    out: str | os.PathLike[str],
+    figures: str | os.PathLike[str] | None = None,
+    *,
+    training_steps: int = 250,
+) -> Path:
+    """Write one HTML page about memories of facts, trained or written down; the path written.
+
+    With `figures`, a directory, every picture is also written there as PDF and SVG with its data as CSV,
+    those of single memories in subdirectories. Memories of several widths become curves. The page holds all
+    it needs, runs no script and asks for nothing from anywhere.
+
+    Raises `InputError` if there is no memory or the place cannot be written to.
+    """
+    if not memories:
+        raise InputError("No memory was given to report on; give at least one directory of a memory.")
+    out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    views = [view_memory(memory, training_steps=training_steps) for memory in memories]
+    shared = compare_memories(views)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial_file = out.with_name(out.name + ".partial")
+        partial_file.write_text(render_memories(views, shared), encoding="utf-8", newline="\n")
+        partial_file.replace(out)
+        if figures is not None:
+            for picture in shared:
+                save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
+            for number, view in enumerate(views):
+                own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
+                for picture in view.pictures:
+                    save_figure(picture.draw(picture.table), picture.table, own / picture.name)
+    except OSError as error:
+        raise InputError(
+            f"The report could not be written to {out} ({error.strerror}); give another place."
+        ) from error
+    return out
+
+
+def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> str:
+    """The page's HTML."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": format_number}
+    environment.globals |= {
+        "source": picture_source,
+        "flatten": flatten_manifest,
+        "range_of": lambda view, name: describe_range(view.rows[name]),
+    }
+    word = COUNT_WORDS[len(views)] if len(views) < len(COUNT_WORDS) else str(len(views))
+    return environment.from_string(read_resource("memories.html")).render(
+        title=f"{word.capitalize()} memor{'y' if len(views) == 1 else 'ies'} of facts",
+        views=views,
+        shared=shared,
+        numbers=[name for name in views[0].rows.columns if name not in ("run", "seed")],
+        captions=CAPTIONS,
+        themes=THEMES,
+        style=Markup(read_resource("style.css")),
+    )
+
+
+def picture_source(picture: Picture, theme: str) -> str:
+    """A picture as an address that holds it, for an image that loads nothing."""
+    file = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        picture.draw(picture.table, theme=theme).savefig(
+            file, format="svg", metadata={"Date": None, "Creator": "geomem"}
+        )
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue().encode()).decode()
+
+
+def describe_range(values: pl.Series) -> str:
+    """A number's mean over runs, with its range where runs differ; a dash where no run has it.
+
+    >>> describe_range(pl.Series([0.25, 0.75])), describe_range(pl.Series([float("nan")]))
+    ('0.500 (0.250 to 0.750)', '–')
+    """
+    found = [float(value) for value in values if isfinite(value)]
+    if not found:
+        return "–"
+    low, high = format_number(min(found)), format_number(max(found))
+    mean = format_number(sum(found) / len(found))
+    return mean if low == high else f"{mean} ({low} to {high})"
