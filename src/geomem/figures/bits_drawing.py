@@ -44,7 +44,7 @@ def tabulate_bits(
     >>> rows = tabulate_bits(block_superposition(facts).weights, lambda w: recall_every_fact(w, facts).recall,
     ...     memory="block", facts_bits=entropy_bits(facts))
     >>> rows["recall"].to_list(), rows["stored_per_fact_bit"].round(2).to_list()
-    ([1.0, 1.0, 1.0, 1.0], [41.51, 10.42, 5.23, 1.34])
+    ([1.0, 1.0, 1.0, 1.0], [41.51, 10.43, 5.24, 1.35])
     """
     if not facts_bits > 0:
         raise InputError(f"The facts of {memory} have {facts_bits} bits; give facts that could be otherwise.")
