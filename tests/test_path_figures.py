@@ -1,5 +1,6 @@
 """Path finding measured and drawn: pictures show their tables, tables the metrics, and labels stay text."""
 
+import dataclasses
 import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -188,6 +189,37 @@ def test_the_table_is_mean_and_range_of_the_metrics(star, prompts):
             )
     assert table.filter(metric="loss")["chance"].null_count() == len(table.filter(metric="loss"))
     assert set(table.filter(metric="held_out.first_hop")["chance"]) == {1 / 20, 1 / 2}
+
+
+def test_stages_go_on_where_the_one_before_ended(star, tmp_path):
+    """The edges alone stop at once, so that both stages have a row at the last epoch of the first."""
+    task, once = PathFinding(edge_weight=0.0), dataclasses.replace(SHORT, epochs=2)
+    after = train(tmp_path, star.graph, task=task, training=once, start=star)
+    table = tabulate_paths({"staged": [star, after], "alone": star})
+    staged = table.filter(setting="staged", metric="retrieval")
+    assert staged["epoch"].to_list() == [0, 2, 4, 6, 6, 8]
+    assert staged["stage"].to_list() == [1, 1, 1, 1, 2, 2]
+    assert staged["mean"][3] == staged["mean"][4]
+    assert last_rows(table).filter(metric="retrieval")["epoch"].to_list() == [8, 6]
+    assert set(last_rows(tabulate_paths({"": [star, star]}))["stage"]) == {2}
+    axes = draw_settings(table).axes[0]
+    (line,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == [6, 6]
+    beginning = [axes.get_xlabel() for axes in draw_settings(table).axes]
+    assert beginning[2:] == ["epoch; edges alone before the dashed line"] * 2
+    assert draw_settings(table.filter(setting="alone")).axes[2].get_xlabel() == "epoch"
+
+
+def test_the_first_hop_alone_is_never_called_a_whole_path(star, tree):
+    table = tabulate_paths({"star": star, "tree": tree})
+    assert set(table.filter(metric="held_out.exact_match")["setting"]) == {"star"}
+    assert "held_out_exact_match" in {measured.name for measured in measure_answers(star)}
+    assert "held_out_exact_match" not in {measured.name for measured in measure_answers(tree)}
+    assert "held_out.exact_match" not in view_fleet(tree).curves
+    (axes,) = draw_answers(table).axes
+    last = last_rows(table).filter(metric="held_out.first_hop")["mean"].to_list()
+    whole = last_rows(table).filter(metric="held_out.exact_match")["mean"].to_list()
+    assert [patch.get_height() for patch in axes.patches] == pytest.approx([*last, *whole, 1 / 20, 1 / 6])
 
 
 def test_pictures_of_answers_draw_the_table(star, prompts):

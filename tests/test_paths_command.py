@@ -293,6 +293,9 @@ def test_the_estimate_of_seconds_is_that_of_all_steps():
     short = plan_paths(path_star(40, 4), training=PathTraining(epochs=10))
     seconds = estimate_seconds(short)
     assert 0 < seconds < 60
+    # Of a model as small as this the calls of torch take longer than the arithmetic in them.
+    tiny = plan_paths(path_star(40, 4), model=Transformer(width=2), training=PathTraining(epochs=1000))
+    assert estimate_seconds(tiny) > 1
 
 
 @pytest.mark.parametrize("world", ["grid", "cycle", "irregular", "karate-club", "path"])
@@ -343,6 +346,10 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         (
             [*WORLD, "--micro-batches", "5"],
             "batches is 16 and micro_batches 5, but there are only 9 training paths",
+        ),
+        (
+            ["path-star", "--arms", "2", "--length", "3"],
+            "micro_batches 1, but there is only 1 training path; give fewer",
         ),
         (["path-star", "--arms", "1"], "has only one leaf, and some have to be held out; give more arms"),
         ([*WORLD, "--heads", "3"], "heads must divide width"),
@@ -498,6 +505,30 @@ def test_without_a_terminal_the_first_and_the_last_row_are_lines(tmp_path):
         f"epoch 2/10: {numbers}, 36 s left",
         f"epoch 4/10: {numbers}",
     ]
+
+
+def test_nothing_is_said_to_be_left_where_it_is_not_known_or_nothing(tmp_path):
+    output = io.StringIO()
+    with PathTable(batches=8, console=Console(file=output, width=200)) as table:
+        table.show(announcement(tmp_path))
+        table.show(replace(progress_at(0), seconds_left=np.inf))
+        table.line_written = -np.inf
+        table.show(replace(progress_at(80), seconds_left=0.0))
+    first, last = output.getvalue().splitlines()[2:]
+    assert first.startswith("epoch 0/10: ")
+    assert last.startswith("epoch 10/10: ")
+    assert "left" not in first + last
+
+
+def test_the_first_hop_alone_is_no_full_path(tmp_path):
+    output = io.StringIO()
+    asked = progress_at(40)
+    with PathTable(batches=8, console=Console(file=output, width=200)) as table:
+        table.show(announcement(tmp_path))
+        table.show(replace(asked, metrics=asked.metrics | {"held_out.token_1": np.zeros(2)}))
+    line = output.getvalue().splitlines()[-1]
+    assert "first hop 0.500" in line
+    assert "full path" not in line
 
 
 def test_runs_that_diverged_are_said_to_have(tmp_path):

@@ -59,6 +59,8 @@ def test_one_option_over_several_values_is_one_figure(command):
 def test_switches_and_the_model_itself_can_be_compared(command):
     runs, _ = command("paths", *QUICK, "--compare", "tied=true,false", "--quiet")
     assert [read_fleet(path).manifest["configuration"]["model"]["tied"] for path in runs] == [True, False]
+    again, _ = command("paths", *QUICK, "--compare", "tied=yes,no", "--quiet")
+    assert again == runs
     without_heads = [*QUICK[:9], *QUICK[11:]]  # a Mamba has none
     runs, _ = command("paths", *without_heads, "--compare", "model=transformer,mamba", "--quiet")
     kinds = [read_fleet(path).manifest["configuration"]["model"]["kind"] for path in runs]
@@ -87,6 +89,18 @@ def test_edges_first_is_two_runs_the_second_from_the_first(command):
     assert "0 paths an epoch" in said
 
 
+def test_the_figure_of_a_staged_training_has_its_edges_too(command):
+    compared = ["--compare", "edges-first=0,3", "--figure", "staged.svg"]
+    lines, said = command("paths", *QUICK, *compared)
+    assert len(lines) == 5
+    table = pl.read_csv("staged.csv").filter(metric="edge_recall")
+    last = table.group_by("setting").agg(pl.col("epoch").max()).sort("setting")
+    assert last["epoch"].to_list() == [2, 5]
+    assert table.filter(setting=3)["stage"].to_list() == [1, 1, 2, 2]
+    assert re.search(r"^3 +5 ", said, flags=re.MULTILINE)
+    assert "edges alone before the dashed line" in Path("staged.svg").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -103,6 +117,7 @@ def test_edges_first_is_two_runs_the_second_from_the_first(command):
         (["--compare", "directions=both,up"], "invalid choice 'up'"),
         (["--compare", "model=transformer,node2vec"], "'node2vec' cannot find paths"),
         (["--figure", "paths.png"], "figure is 'paths.png'; give a name that ends in .svg or .pdf"),
+        (["--edges-first", "3", "--path-weight", "0"], "but path_weight is 0, so that no paths follow"),
         (["--edges-first", "-1"], "edges_first is -1; give a number of epochs, or 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -123,8 +138,18 @@ def test_a_figure_that_cannot_be_written_is_one_sentence(command, tmp_path):
     (tmp_path / "taken").write_text("")
     _, said = command("paths", *QUICK, "--quiet", "--figure", "taken/a.svg", status=2)
     assert re.fullmatch(
-        r"geomem: The figure could not be written to taken.a\.svg \(.+\); give another .+\n", said
+        r"geomem: The figure could not be written to taken.a\.svg \(.+ not a directory\); give another .+\n",
+        said,
     )
+    assert not Path("runs").exists()
+
+
+def test_pictures_that_cannot_be_written_leave_no_page(command, tmp_path):
+    (tmp_path / "taken").write_text("")
+    (run,), _ = command("paths", *QUICK, "--quiet")
+    _, said = command("report", run, "--figures", "taken", status=2)
+    assert "The pictures could not be written to taken (" in said
+    assert not Path("report.html").exists()
 
 
 def test_measure_and_report_of_a_fleet_that_finds_paths(command):

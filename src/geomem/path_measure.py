@@ -125,6 +125,14 @@ def path_chances(fleet: StoredFleet) -> dict[str, float]:
     return chances
 
 
+def unasked_metrics(fleet: StoredFleet) -> frozenset[str]:
+    """Metrics under a name that says more than was asked: whole paths where the first hop alone is asked."""
+    task = stored_path_task(fleet)
+    if task is None or task.target != "first-hop":
+        return frozenset()
+    return frozenset({"held_out.exact_match", "train.exact_match"})
+
+
 def tested_paths(fleet: StoredFleet) -> int:
     """Held-out paths, or prompts, that every row of the metrics asks for."""
     task = stored_path_task(fleet)
@@ -153,7 +161,7 @@ def measure_answers(fleet: StoredFleet, *, seed: int = 0) -> list[Measurement]:
     values, chances, count = last_values(fleet), path_chances(fleet), tested_paths(fleet)
     made = []
     for name, (title, explanation) in ANSWERS.items():
-        if name not in values:
+        if name not in values or name in unasked_metrics(fleet):
             continue
         draws = None
         if not name.startswith("train."):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil, prod
 from pathlib import Path
@@ -41,6 +41,12 @@ TRAINING_SHARE = 0.6
 
 Steps alone reached 0.7 (1,000 arms of length 4) and 0.8 (of length 6) of it on one core.
 """
+
+BLOCK_CALLS = {Transformer: 500, Mamba: 1000}
+"""Calls of torch that a step makes per block, forward and back, counted; a row of the metrics makes 2.5 times
+as many. Small models are as slow as these calls."""
+CALL_COST = 2.0
+"""Seconds of such a call by those of adding two small matrices: measured 1.5 to 3, layers 1 to 4."""
 
 
 @dataclass(frozen=True)
@@ -242,18 +248,29 @@ def estimate_path_cost(
 
 
 def estimate_seconds(plan: PathPlan) -> float:
-    """About how long all epochs take: the counted arithmetic at a share of the rate that is measured now.
+    """About how long all epochs take: the counted arithmetic and calls of torch, at the rates measured now.
 
-    Takes some hundredths of a second: one large matrix product, the best of three.
+    Takes some hundredths of a second: a large matrix product and a hundred small sums, the best of three.
     """
     size = 1024 if torch.device(plan.device).type == "cpu" else 4096
     left = torch.ones(size, size, device=plan.device)
+    product = _time(lambda: left @ left)
+    small = torch.ones(16, 16, device=plan.device)
+    call = CALL_COST * _time(lambda: sum([small] * 100, small)) / 100
+    rows = plan.training.epochs // plan.training.metric_every + 2
+    calls = BLOCK_CALLS[type(plan.model)] * plan.model.layers * plan.training.micro_batches
+    arithmetic = plan.steps * plan.cost.flops_per_step * product / (2 * size**3 * TRAINING_SHARE)
+    return arithmetic + (plan.steps + 2.5 * rows) * calls * call
+
+
+def _time(compute: Callable[[], torch.Tensor]) -> float:
+    """Seconds of a computation, the best of three after one to warm up."""
     seconds = []
     for _ in range(4):
         began = time.perf_counter()
-        float((left @ left)[0, 0])  # a number on the host: so that a GPU has finished
+        float(compute()[0, 0])  # a number on the host: so that a GPU has finished
         seconds.append(time.perf_counter() - began)
-    return plan.steps * plan.cost.flops_per_step * min(seconds) / (2 * size**3 * TRAINING_SHARE)
+    return min(seconds[1:])
 
 
 def check_memory(plan: PathPlan, free_bytes: int) -> None:
@@ -354,11 +371,15 @@ def _check_batches(task: PathFinding | InContextPathFinding, training: PathTrain
                 "give fewer micro-batches."
             )
         return
-    for count, noun in ((sizes.train_rows, "training paths"), (sizes.edge_rows, "rows of edges")):
+    for count, one, more in (
+        (sizes.train_rows, "training path", "training paths"),
+        (sizes.edge_rows, "row of edges", "rows of edges"),
+    ):
         if 0 < count < pieces:
+            there = f"there is only 1 {one}" if count == 1 else f"there are only {count} {more}"
             raise InputError(
-                f"batches is {training.batches} and micro_batches {training.micro_batches}, but there are "
-                f"only {count} {noun}; give fewer of either, or more arms."
+                f"batches is {training.batches} and micro_batches {training.micro_batches}, but "
+                f"{there}; give fewer of either, or more arms."
             )
 
 

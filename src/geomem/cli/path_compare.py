@@ -1,5 +1,6 @@
 """`geomem paths --compare NAME=V,V,...`: one option over several values, in a table and a figure."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -53,21 +54,30 @@ def read_comparison(text: str, fleet_options: type) -> tuple[str, dict[str, list
             f"compare is {text!r}, but all that is compared has the same {name}; "
             "give an option of the world, the model, the task or the training."
         )
-    switches = {"true": [f"--{name}"], "false": [f"--no-{name}"]}
+    on, off = [f"--{name}"], [f"--no-{name}"]
+    switches = {"true": on, "yes": on, "on": on, "false": off, "no": off, "off": off}
     return name, {value: switches.get(value.lower(), [f"--{name}={value}"]) for value in values}
 
 
 def check_figure(path: Path) -> None:
-    """Raise `InputError` unless a figure can be written to a file of that name.
+    """Raise `InputError` unless a figure can be written to a file of that name, as far as it shows before.
 
     >>> check_figure(Path("pauses.svg"))
     """
     if path.suffix not in (".svg", ".pdf"):
         raise InputError(f"figure is {str(path)!r}; give a name that ends in .svg or .pdf.")
+    # A training of hours should not end in a place that was never there.
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        why = "not a directory" if not place.is_dir() else "not writable"
+        raise InputError(f"The figure could not be written to {path} ({place} is {why}); give another place.")
 
 
-def print_comparison(fleets: Mapping[str, "StoredFleet"], name: str) -> None:
-    """Means and range over the seeds after the last epoch, one row per value, on standard error."""
+def print_comparison(fleets: Mapping[str, "Sequence[StoredFleet]"], name: str) -> None:
+    """Means and range over the seeds after the last epoch, one row per value, on standard error.
+
+    The fleets of a value are the stages of its training, `epochs` is the number of all of them.
+    """
     from geomem.figures.path_tables import last_rows, tabulate_paths
 
     last = last_rows(tabulate_paths(fleets))
@@ -92,10 +102,10 @@ def _interval(row: Mapping[str, Any] | None) -> str:
     return f"{row['mean']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
-def write_figure(fleets: Mapping[str, "StoredFleet"], name: str, path: Path) -> Sequence[Path]:
-    """The figure of one fleet, or of several by value of an option, as PDF and SVG with its data as CSV.
+def write_figure(fleets: Mapping[str, "Sequence[StoredFleet]"], name: str, path: Path) -> Sequence[Path]:
+    """The figure of one training, or of several by value of an option, as PDF and SVG with its data as CSV.
 
-    Raises `InputError` if the files cannot be written.
+    The fleets of each are the stages of its training. Raises `InputError` if the files cannot be written.
     """
     from geomem.figures.drawing import save_figure
     from geomem.figures.path_drawing import draw_path_run, draw_settings

@@ -52,13 +52,13 @@ class PathTable(LiveTable):
             return
         self.progress = event  # pyright: ignore[reportAttributeAccessIssue]
         if not self.live and monotonic() - self.line_written > LINE_SECONDS:
-            self._write_line(f", {format_seconds(event.seconds_left)} left")  # pyright: ignore[reportAttributeAccessIssue]
+            self._write_line()
 
     def __exit__(self, *error: object) -> None:
         """Draw a last time; where there is no terminal, write the last line."""
         self.ended = error[0] is None
         if self.progress and not self.live and self.line_step != self.progress.step:
-            self._write_line("")
+            self._write_line()
         if self.progress and (diverged := np.count_nonzero(~np.isfinite(self.progress.metrics["loss"]))):
             runs = count_of(len(self.progress.metrics["loss"]), "run")
             self._say(f"{diverged} of {runs} diverged (the loss is no number); try a smaller --learning-rate")
@@ -81,9 +81,12 @@ class PathTable(LiveTable):
         if announcement.first_step:
             self._say(f"going on from the checkpoint at epoch {announcement.first_step // self.batches}")
 
-    def _write_line(self, ending: str) -> None:
+    def _write_line(self) -> None:
         if self.progress is None:
             return
+        left = self.progress.seconds_left
+        # Nothing is known of the pace before the first step, and nothing is left after the last.
+        ending = f", {format_seconds(left)} left" if 0 < left < np.inf and not self.ended else ""
         self.line_written, self.line_step = monotonic(), self.progress.step
         numbers = ", ".join(f"{title} {value}" for title, value in self._numbers().items() if value)
         self._say(f"epoch {self._epoch()}: {numbers}, {format_seconds(self.progress.seconds)}{ending}")
@@ -101,7 +104,10 @@ class PathTable(LiveTable):
 
     def _numbers(self) -> dict[str, str]:
         """Means over the runs; nothing where the task has no such number."""
-        metrics = self.progress.metrics if self.progress else {}
+        metrics = dict(self.progress.metrics) if self.progress else {}
+        if "held_out.token_1" in metrics and "held_out.token_2" not in metrics:
+            # The first hop alone is asked: to call it a whole path would mislead.
+            del metrics["held_out.exact_match"]
         return {
             title: f"{np.mean(metrics[name]):.3f}" if name in metrics else ""
             for title, name in COLUMNS.items()

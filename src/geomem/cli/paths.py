@@ -123,8 +123,8 @@ def run(arguments: Sequence[str]) -> int:
         if name and not job.options.quiet:
             said = Text(f"{name} {value} ({number} of {len(jobs)})", style="bold")
             Console(stderr=True, highlight=False).print(said)
-        fleets[value or own.world_name] = _train(own)
-        print(fleets[value or own.world_name].path, flush=True)
+        stages = fleets[value or own.world_name] = _train(own)
+        print(stages[-1].path, flush=True)
     if name and not job.options.quiet:
         print_comparison(fleets, name)
     if job.options.figure:
@@ -143,6 +143,11 @@ def _check_jobs(jobs: list[PathJob]) -> None:
         if job.options.edges_first and (job.start or job.task is None):
             what = "the run of --start comes first already" if job.start else "prompts have no edges to train"
             raise InputError(f"edges_first is {job.options.edges_first}, but {what}; leave it out.")
+        if job.options.edges_first and job.task and not job.task.path_weight:
+            raise InputError(
+                f"edges_first is {job.options.edges_first}, but path_weight is 0, so that no paths follow; "
+                "leave one of the two out."
+            )
         for stage in _stages(job):
             plan_paths(
                 job.world,
@@ -163,10 +168,11 @@ def _stages(job: PathJob) -> list[PathJob]:
     return [replace(job, task=edges, training=replace(job.training, epochs=job.options.edges_first)), job]
 
 
-def _train(job: PathJob) -> "StoredFleet":
+def _train(job: PathJob) -> "list[StoredFleet]":
+    """The fleets of the job's stages, one after the other."""
     from geomem.path_finding import find_paths
 
-    fleet = job.start
+    fleet, trained = job.start, []
     for stage in _stages(job):
         with PathTable(batches=stage.training.batches, quiet=job.options.quiet) as table:
             fleet = find_paths(
@@ -180,8 +186,8 @@ def _train(job: PathJob) -> "StoredFleet":
                 start=fleet,
                 on_progress=table.show,
             )
-    assert fleet is not None  # a job has a stage
-    return fleet
+        trained.append(fleet)
+    return trained
 
 
 def read_arguments(arguments: Sequence[str]) -> PathJob:

@@ -88,7 +88,7 @@ def draw_path_run(table: pl.DataFrame, *, theme: str = "light") -> Figure:
 
     Solid lines are free-running answers, dashed ones have the right tokens before them given; the line of
     dashes and dots is the first hop with the root's neighbours alone to choose from. Means over seeds, bands
-    from the lowest to the highest.
+    from the lowest to the highest. A vertical line is where another stage begins.
     """
     colours = THEMES[theme]
     with matplotlib.rc_context(STYLE):
@@ -106,7 +106,8 @@ def draw_settings(table: pl.DataFrame, *, title: str = "", theme: str = "light")
     """Several settings of `tabulate_paths` over epochs: first hop, whole path, edges recalled, retrieval.
 
     Means over seeds, bands from the lowest to the highest, dotted lines chance. A training that stopped
-    early ends in a dot. Settings whose names are numbers are coloured along a ramp.
+    early ends in a dot; a dashed vertical line is where another stage begins. Settings whose names are
+    numbers are coloured along a ramp.
     """
     colours = THEMES[theme]
     settings = table["setting"].unique(maintain_order=True).to_list()
@@ -119,10 +120,11 @@ def draw_settings(table: pl.DataFrame, *, title: str = "", theme: str = "light")
             for setting, colour in zip(settings, _setting_colours(settings, colours), strict=True):
                 lines = _finite(table, metric).filter(pl.col("setting") == setting)
                 _paint_line(axes, lines, colour, setting)
+                _paint_stages(axes, lines, colour)
                 if len(lines):
                     axes.plot(lines["epoch"][-1], lines["mean"][-1], "o", color=colour, markersize=4)
             _paint_chance(axes, table, metric, colours)
-            _finish_shares(axes, text, "epoch" if number >= len(panels) - 2 else "")
+            _finish_shares(axes, text, _epoch_label(table) if number >= len(panels) - 2 else "")
         handles, names = figure.axes[0].get_legend_handles_labels()
         legend = figure.legend(
             handles,
@@ -202,7 +204,6 @@ def draw_path_places(table: pl.DataFrame, *, theme: str = "light") -> Figure:
 def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
     settings = table["setting"].unique(maintain_order=True).to_list()
     last, width = last_rows(table), 0.27
-    chances = []
     for number, (metric, text) in enumerate(BARS.items()):
         rows = last.filter(pl.col("metric") == metric)
         x = np.array([settings.index(setting) for setting in rows["setting"]]) + (number - 1) * width
@@ -212,8 +213,8 @@ def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
         axes.bar(x, mean, width * 0.92, color=colour, label=text)
         axes.errorbar(x, mean, np.maximum(spread, 0), fmt="none", ecolor=theme.ink, elinewidth=1)
         _paint_values(axes, x, rows["high"].to_numpy(), [f"{value:.2f}" for value in mean], theme)
-        chances.append(rows["chance"].to_numpy())
-    chance = np.max(chances, axis=0)
+    # One of the arms, the chance of a first hop, is the larger one: a whole path is one of the leaves.
+    chance = last.filter(pl.col("metric") == "held_out.first_hop")["chance"].to_numpy()
     x = np.arange(len(settings)) + width
     axes.bar(x, chance, width * 0.92, color=theme.muted, label="chance of a first hop")
     _paint_values(axes, x, chance, [f"{value:.2g}" for value in chance], theme)
@@ -244,12 +245,22 @@ def _paint_tokens(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
     for style, text in (("--", "given those before"), ("-.", "first hop among arms")):
         colour = theme.muted if style == "--" else theme.ink
         axes.plot([], [], color=colour, linewidth=1.2, linestyle=style, label=text)
-    _finish_shares(axes, "held-out tokens right", "epoch")
+    _paint_stages(axes, _finite(table, "held_out.first_hop"), theme.muted)
+    _finish_shares(axes, "held-out tokens right", _epoch_label(table))
 
 
 def _paint_line(axes: Axes, rows: pl.DataFrame, colour: str, label: str) -> None:
     axes.fill_between(rows["epoch"], rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
     axes.plot(rows["epoch"], rows["mean"], color=colour, linewidth=1.8, label=label)
+
+
+def _paint_stages(axes: Axes, rows: pl.DataFrame, colour: str) -> None:
+    for epoch in rows.filter(pl.col("stage") > 1).group_by("stage").agg(pl.col("epoch").min())["epoch"]:
+        axes.axvline(epoch, color=colour, linewidth=1, linestyle="--", zorder=0)
+
+
+def _epoch_label(table: pl.DataFrame) -> str:
+    return "epoch; edges alone before the dashed line" if (table["stage"] > 1).any() else "epoch"
 
 
 def _paint_chance(axes: Axes, table: pl.DataFrame, metric: str, theme: Theme) -> None:

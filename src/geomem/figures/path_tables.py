@@ -4,7 +4,7 @@ Bands are from the lowest to the highest seed. Epochs are steps by batches; metr
 `geomem.training.path_metrics`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,13 @@ from jaxtyping import Float, Int
 
 from geomem.errors import InputError
 from geomem.geometry.projection import column_signs
-from geomem.path_measure import PathDistances, path_chances, path_distances, steps_of_epoch
+from geomem.path_measure import (
+    PathDistances,
+    path_chances,
+    path_distances,
+    steps_of_epoch,
+    unasked_metrics,
+)
 from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics
 
 COLOURED_PATHS = 8
@@ -22,42 +28,57 @@ COLOURED_PATHS = 8
 Projection = Literal["pca", "umap"]
 
 
-def tabulate_paths(fleets: Mapping[str, StoredFleet]) -> pl.DataFrame:
-    """Every metric of every setting over training: setting, metric, epoch, mean, low, high, runs, chance.
+def tabulate_paths(fleets: Mapping[str, StoredFleet | Sequence[StoredFleet]]) -> pl.DataFrame:
+    """Every metric of every setting over training.
 
-    Means are over the runs that have a number: the geometry of a run that diverged has none. `chance` is what
-    guessing gives, null where there is nothing to guess. Raises `ValueError` for a fleet that finds no paths.
+    The columns are setting, stage, metric, epoch, mean, low, high, runs and chance. A sequence of fleets is
+    a staged training, whose epochs go on from one stage to the next. Means are over the runs that have a
+    number: the geometry of a run that diverged has none. `chance` is what guessing gives, null where there is
+    nothing to guess. Whole paths are left out where the first hop alone is asked.
+
+    Raises `ValueError` for a fleet that finds no paths.
     """
     parts = []
-    for setting, fleet in fleets.items():
-        chances = path_chances(fleet)
-        value = pl.col("value").fill_nan(None)
-        table = (
-            fleet_metrics(fleet)
-            .group_by("metric", "step", maintain_order=True)
-            .agg(value.mean().alias("mean"), value.min().alias("low"), value.max().alias("high"))
-            .sort("metric", "step", maintain_order=True)
-        )
-        parts.append(
-            table.select(
+    for setting, given in fleets.items():
+        before = 0.0
+        for stage, fleet in enumerate([given] if isinstance(given, StoredFleet) else given, start=1):
+            part = _tabulate_stage(fleet).with_columns(
                 pl.lit(setting).alias("setting"),
-                "metric",
-                (pl.col("step") / steps_of_epoch(fleet)).alias("epoch"),
-                "mean",
-                "low",
-                "high",
-                pl.lit(len(fleet.seeds)).alias("runs"),
-                pl.col("metric")
-                .replace_strict(chances, default=None, return_dtype=pl.Float64)
-                .alias("chance"),
+                pl.lit(stage).alias("stage"),
+                pl.col("epoch") + before,
             )
-        )
+            parts.append(part.select("setting", "stage", pl.exclude("setting", "stage")))
+            before = float(np.max(part["epoch"].to_numpy()))
     return pl.concat(parts)
+
+
+def _tabulate_stage(fleet: StoredFleet) -> pl.DataFrame:
+    """The rows of one fleet, its epochs counted from its own start."""
+    value = pl.col("value").fill_nan(None)
+    table = (
+        fleet_metrics(fleet)
+        .filter(~pl.col("metric").is_in(list(unasked_metrics(fleet))))
+        .group_by("metric", "step", maintain_order=True)
+        .agg(value.mean().alias("mean"), value.min().alias("low"), value.max().alias("high"))
+        .sort("metric", "step", maintain_order=True)
+    )
+    chance = pl.col("metric").replace_strict(path_chances(fleet), default=None, return_dtype=pl.Float64)
+    return table.select(
+        "metric",
+        (pl.col("step") / steps_of_epoch(fleet)).alias("epoch"),
+        "mean",
+        "low",
+        "high",
+        pl.lit(len(fleet.seeds)).alias("runs"),
+        chance.alias("chance"),
+    )
 
 
 def last_rows(table: pl.DataFrame) -> pl.DataFrame:
     """The rows of `tabulate_paths` after each setting's last epoch."""
-    return table.filter(pl.col("epoch") == pl.col("epoch").max().over("setting"))
+    # A stage may stop before its first step: then the one before ended at the same epoch.
+    last = (pl.col(name) == pl.col(name).max().over("setting") for name in ("epoch", "stage"))
+    return table.filter(*last)
 
 
 def tabulate_path_distances(fleet: StoredFleet, distances: PathDistances | None = None) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from jaxtyping import Float, Int
 from scipy.sparse import csgraph
 
@@ -20,7 +21,13 @@ from geomem.geometry.projection import joint_pca
 from geomem.geometry.similarity import cosine_similarity
 from geomem.geometry.spectrum import distinct_eigenvalues, laplacian_spectrum
 from geomem.measure import Portrait, measure_fleet, sound_runs, stored_task
-from geomem.path_measure import FIRST_PROMPT, PathDistances, path_distances, stored_path_task
+from geomem.path_measure import (
+    FIRST_PROMPT,
+    PathDistances,
+    path_distances,
+    stored_path_task,
+    unasked_metrics,
+)
 from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
 from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
@@ -352,7 +359,7 @@ def _stretched_modes(
 
 
 def _curves(fleet: StoredFleet) -> tuple[Int[np.ndarray, " step"], dict[str, Float[np.ndarray, "step run"]]]:
-    table = fleet_metrics(fleet)
+    table = fleet_metrics(fleet).filter(~pl.col("metric").is_in(list(unasked_metrics(fleet))))
     steps = np.sort(table["step"].unique().to_numpy())
     if len(steps) > CURVE_ROWS:
         # Half of the rows evenly, half by ratio, so that neither a linear nor a logarithmic axis has holes.

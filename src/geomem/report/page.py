@@ -75,6 +75,8 @@ def write_report(
     if out.is_dir():
         raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
     views = [view_fleet(fleet) for fleet in fleets]
+    if figures is not None:
+        _make_directory(Path(figures))  # before the page is written, which says nothing of pictures it lacks
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(out.name + ".partial")
@@ -95,6 +97,15 @@ def write_report(
             f"The report could not be written to {out} ({error.strerror}); give another place."
         ) from error
     return out
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The pictures could not be written to {path} ({error.strerror}); give another directory."
+        ) from error
 
 
 def render_page(views: list[FleetView]) -> str:
