@@ -191,7 +191,10 @@ def test_facts_that_are_not_there(refused, tmp_path):
         "'countrys' is neither a built-in table of facts nor a file that exists; did you mean countries?"
     )
     assert refused("construct", "--out", tmp_path / "memory").startswith("Give facts first, as in `geomem ")
-    assert "`geomem construct countries --help` lists the options" in refused("construct", "countries")
+    assert refused("construct", "countries") == (
+        "missing from geomem construct countries: --out PATH; `geomem construct countries --help` lists the "
+        "options."
+    )
     assert "is a directory" in refused("construct", tmp_path, "--out", tmp_path / "memory")
 
 
@@ -233,7 +236,7 @@ def test_a_place_that_is_taken(refused, towns, tmp_path):
             "'capital' cannot be followed by 'borders', because none of its answers ",
         ),
         (["Italy"], "No relation was asked for; give one or more of capital, borders."),
-        ([], "`geomem ask --help` lists the options."),
+        ([], "missing from geomem ask: SUBJECT; `geomem ask --help` lists the options."),
         (["Italy", "capital", "--seed", "5"], "has no run of seed 5; its seeds are 0."),
         (["Italy", "capital", "--all"], "nrecognized"),
     ],

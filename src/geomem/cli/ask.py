@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -25,11 +26,11 @@ NO_ANSWER_STATUS = 1
 class AskOptions:
     """What is asked."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of the memory."""
-    subject: tyro.conf.Positional[str]
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
     """What the question is about."""
-    relations: tyro.conf.Positional[tuple[str, ...]]
+    relations: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RELATION ...")]
     """One relation, or a chain of them."""
     seed: int | None = None
     """Which run of a trained memory is asked; the first if not given."""

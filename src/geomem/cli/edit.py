@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -12,23 +13,23 @@ from geomem.construct import edit_fact
 
 DESCRIPTION = """Give a question another answer by changing one subject vector of a memory, and nothing else.
 
-The new object must be one that the memory knows. A relation is meant literally: of several answers,
-`borders` is the first and `borders (2)` the second. The effect on all other facts is measured and printed,
-the memory written in its place, and the edit kept in its manifest. Labels that start with a dash come
-after `--`."""
+The new object must be one that the memory knows. A relation is meant literally: of several answers, that of
+the relation `borders` is the first and that of `borders (2)` the second. The effect on all other facts is
+measured and printed, the memory written in its place, and the edit kept in its manifest. Labels that start
+with a dash come after `--`."""
 
 
 @dataclass(frozen=True)
 class EditOptions:
     """What is changed."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of a memory that `geomem construct` wrote."""
-    subject: tyro.conf.Positional[str]
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
     """Whose vector changes."""
-    relation: tyro.conf.Positional[str]
+    relation: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RELATION")]
     """The question that is answered otherwise."""
-    new_object: tyro.conf.Positional[str]
+    new_object: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OBJECT")]
     """The new answer."""
 
 

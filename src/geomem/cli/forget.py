@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -12,9 +13,9 @@ from geomem.construct import forget_fact
 
 DESCRIPTION = """Take one fact out of one subject vector of a memory, and change nothing else.
 
-`geomem ask` then says `no answer` to its question. A relation is meant literally: of several answers,
-`borders` is the first and `borders (2)` the second. The effect on all other facts is measured and printed,
-the memory written in its place, and the change kept in its manifest. Labels that start with a dash come
+Its question then has `no answer`. A relation is meant literally: of several answers, that of `borders` is
+the first and that of `borders (2)` the second. The effect on all other facts is measured and printed, the
+memory written in its place, and the change kept in its manifest. Labels that start with a dash come
 after `--`."""
 
 
@@ -22,11 +23,11 @@ after `--`."""
 class ForgetOptions:
     """What is forgotten."""
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of a memory that `geomem construct` wrote."""
-    subject: tyro.conf.Positional[str]
+    subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
     """Whose vector changes."""
-    relation: tyro.conf.Positional[str]
+    relation: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RELATION")]
     """The question that has no answer any more."""
 
 

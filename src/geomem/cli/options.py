@@ -57,6 +57,11 @@ def one_sentence(complaint: str, verb: str) -> str:
     # The title goes; rules stand around what is wrong (in ASCII one comes before it as well).
     body = "\n".join("" if set(line) <= set("─-") else line for line in lines[1:]).strip()
     wrong, _, rest = body.partition("\n\n")
+    if wrong.startswith("Missing from"):
+        # Each option is one step further in than the title, and what it is for two steps.
+        named = complaint.partition("For full helptext")[0]
+        names = re.findall(r"^(?:│ )? {4}(\S.*?) *│?$", named, re.MULTILINE)
+        wrong = f"{wrong.partition(':')[0]}: {', '.join(names)}"
     sentence = " ".join(wrong.split()).rstrip(".:") or "the options cannot be read"
     meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", rest)
     advice = f"did you mean {meant[1]}? " if meant else ""
