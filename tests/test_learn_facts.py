@@ -94,6 +94,8 @@ def test_what_is_refused_before_anything_is_allocated(tmp_path, monkeypatch):
         plan_memory(TABLE, model=Recall(tied=True))
     with pytest.raises(InputError, match=r"531,441 questions|questions, .* GiB of answers"):
         plan_memory(random_permutations(12, 9), model=Recall(hops=9))
+    with pytest.raises(InputError, match=r"has no chain of 2 hops to learn; .* or hops=1"):
+        plan_memory(random_bijections(12, 2), model=Recall(hops=2))
     with pytest.raises(InputError, match="neither a built-in table"):
         plan_memory("contries")
     huge = Recall(width=2_000_000, mlp_width=0)

@@ -36,7 +36,7 @@ from geomem.training.recall_configuration import RecallRun, RecallTraining, chec
 from geomem.training.recall_fleet import EVALUATED, TrainedRecall, train_recall
 from geomem.worlds.fact_table import FactTable, answers, entropy_bits
 from geomem.worlds.find import find_facts
-from geomem.worlds.hops import chain_answers
+from geomem.worlds.hops import chain_answers, has_chains
 
 COMFORTABLE_BITS = 0.7
 """Bits of facts per weight in a model that is left to be chosen: half of what fits at the most."""
@@ -217,6 +217,11 @@ subject_scale=1.0, hops=1)
             f"{table.subject_count:,} subjects and {model.hops} hops over {table.relation_count:,} relations "
             f"make {questions:,} questions, {8 * questions / 2**30:,.1f} GiB of answers; give fewer hops or "
             f"a smaller table, with at most {MAXIMUM_PATHS:,}."
+        )
+    if not has_chains(table, model.hops):
+        raise InputError(
+            f"The table {table.name!r} has no chain of {model.hops} hops to learn; give facts whose objects "
+            "are subjects of others, under the same label, or hops=1 (--hops 1 on the command line)."
         )
     size = memory_size(table)
     cost = estimate_recall_cost([model] * len(seeds), [size] * len(seeds), subjects=training.batch_subjects)

@@ -20,6 +20,7 @@ from geomem.worlds.hops import (
     count_chains,
     describe_chain,
     follow_chains,
+    has_chains,
     sample_chains,
     step_subjects,
 )
@@ -103,6 +104,15 @@ def test_a_family_by_hand():
 
 
 @given(contents(), st.integers(0, 2), st.integers(1, 4))
+def test_whether_any_chain_has_an_answer(content, shift, hops):
+    table = build(content, shift)
+    paths = np.array(list(itertools.product(range(table.relation_count), repeat=hops)))
+    subjects = np.arange(table.subject_count).repeat(len(paths))
+    found = chain_answers(table, subjects, np.tile(paths, (table.subject_count, 1)))
+    assert has_chains(table, hops) == bool((found >= 0).any())
+
+
+@given(contents(), st.integers(0, 2), st.integers(1, 4))
 def test_all_chains_are_those_by_hand(content, shift, hops):
     table = build(content, shift)
     expected = chains_by_hand(table, hops)
@@ -177,6 +187,7 @@ def test_relabelling_does_not_change_where_chains_lead(entities, relations, hops
     ("ask", "message"),
     [
         (lambda: count_chains(FAMILY, 0), "hops was 0; give 1 or more"),
+        (lambda: has_chains(FAMILY, 0), "hops was 0; give 1 or more"),
         (lambda: sample_chains(FAMILY, 2, 0), "count was 0; give a number from 1"),
         (lambda: sample_chains(FAMILY, 2, 1, seed=-1), "seed was -1"),
         (lambda: all_chains(random_bijections(4, 2), 2), "has no chain of 2 hops"),

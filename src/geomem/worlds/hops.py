@@ -142,6 +142,27 @@ def step_subjects(table: FactTable, queries: HopQueries) -> Int[np.ndarray, "que
     return np.concatenate([queries.subjects[:, None], onward], axis=1)
 
 
+def has_chains(table: FactTable, hops: int) -> bool:
+    """Whether any chain of so many hops has an answer, whatever relations it takes; O(hops fact) time.
+
+    Raises `InputError` for no hop.
+
+    >>> table = FactTable("line", ("a", "b"), ("next",), ("b", "c"), np.array([[0, 0, 0], [1, 0, 1]]))
+    >>> has_chains(table, 2), has_chains(table, 3)
+    (True, False)
+    """
+    if hops < 1:
+        raise InputError(f"hops was {hops}; give 1 or more.")
+    onward = object_subjects(table)[table.facts[:, 2]]
+    starts = np.zeros(table.subject_count + 1, dtype=bool)  # the last for objects that are no subject: -1
+    starts[table.facts[:, 0]] = True
+    for _ in range(hops - 1):
+        longer = np.zeros_like(starts)
+        longer[table.facts[starts[onward], 0]] = True
+        starts = longer
+    return bool(starts.any())
+
+
 def count_chains(table: FactTable, hops: int) -> int:
     """Number of chains of so many hops that have an answer: N R^k for R permutations of N entities.
 
