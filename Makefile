@@ -15,7 +15,7 @@ demo: $(VENV)/.installed-run ## memorise two small worlds and write one HTML rep
 	@$(BIN)/geomem demo
 
 test: $(VENV)/.installed-dev ## run every test, trained science and browser included
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev ## ruff and pyright
 	@$(BIN)/ruff check .

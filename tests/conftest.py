@@ -14,3 +14,8 @@ install_import_hook("geomem", "beartype.beartype")
 # A shared machine may stop for a second at any time: slowness is no failure of a property.
 hypothesis.settings.register_profile("geomem", deadline=None)
 hypothesis.settings.load_profile("geomem")
+
+
+def pytest_collection_modifyitems(items):
+    """Trained science first: left to the end, one process would be busy with it alone."""
+    items.sort(key=lambda item: "science" not in item.path.parts)

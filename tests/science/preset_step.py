@@ -1,24 +1,25 @@
-"""One step of a preset through the training of path finding: `python preset_step.py PRESET MODEL SHARE`.
+"""One step of presets through the training of path finding: `python preset_step.py SHARE PRESET:MODEL...`.
 
 Model, world and vocabulary are the preset's own. The step has every SHARE-th row of edges and of paths of one
 of the preset's batches, so that 1 is a whole batch; a few held-out paths are asked before it and after it.
-Prints what came of it as JSON; in a process of its own, so that the peak of its memory is that of the step.
+Prints what came of each as a line of JSON; in a process of its own, so that the peak of its memory is that of
+the first step.
 """
 
 import json
 import resource
 import sys
 from dataclasses import fields, replace
+from functools import cache
 
 import numpy as np
 import torch
 
-from geomem.models.model import initialize_parameters, trainable_names
+from geomem.models.model import trainable_names
 from geomem.path_presets import find_preset, preset_model
-from geomem.training import path_metrics
+from geomem.training import path_fleet, path_metrics
 from geomem.training.configuration import RunSettings
-from geomem.training.path_batches import context_length, path_examples
-from geomem.training.path_fleet import train_paths
+from geomem.training.path_batches import path_examples
 from geomem.worlds.families import path_star
 
 ASKED = 4
@@ -33,10 +34,22 @@ def thin(rows, step):
     )
 
 
+@cache
+def examples_of(preset_name):
+    """All examples of a preset, the same for every model."""
+    preset = find_preset(preset_name)
+    return path_examples(path_star(preset.arms, preset.length), preset.task)
+
+
+def fingerprints(parameters):
+    """The bits of every tensor, summed: what is as it was has the same sum."""
+    return {name: int(tensor.view(torch.int32).sum()) for name, tensor in parameters.items()}
+
+
 def take_step(preset_name, kind, share):
     """Losses before and after the step, its rows and parameters, and the peak memory in bytes."""
     preset, model = find_preset(preset_name), preset_model(preset_name, kind)
-    whole = path_examples(path_star(preset.arms, preset.length), preset.task)
+    whole = examples_of(preset_name)
     every = preset.training.batches * share
     asked = len(whole.held_out.inputs) // ASKED
     examples = replace(
@@ -47,28 +60,30 @@ def take_step(preset_name, kind, share):
         held_out_paths=whole.held_out_paths[::asked],
     )
     path_metrics.TRAIN_SAMPLE = path_metrics.EDGE_SAMPLE = ASKED
+    drawn, numel = {}, {}
+
+    def initialize_parameters(*arguments, **options):
+        parameters = draw(*arguments, **options)
+        drawn.update(fingerprints(parameters))
+        numel.update({name: tensor.numel() for name, tensor in parameters.items()})
+        return parameters
+
     # Without a warm-up, of which one step would be a thousandth of the rate.
     training = replace(preset.training, epochs=1, batches=1, warmup_steps=0, stop_at=0.0)
-    trained = train_paths(
-        model, examples, [RunSettings(0, training.learning_rate, training.weight_decay)], training
-    )
+    runs = [RunSettings(0, training.learning_rate, training.weight_decay)]
+    draw, path_fleet.initialize_parameters = path_fleet.initialize_parameters, initialize_parameters
+    trained = path_fleet.train_paths(model, examples, runs, training)
+    path_fleet.initialize_parameters = draw
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    drawn = initialize_parameters(
-        model,
-        vocabulary_size=whole.vocabulary_size,
-        context_length=context_length(whole),
-        node_count=whole.node_count,
-        seeds=[0],
-    )
-    names = trainable_names(model)
+    names, after = trainable_names(model), fingerprints(trained.parameters)
     return {
         "losses": trained.metrics["loss"][:, 0].tolist(),
         "metrics_finite": all(np.isfinite(values).all() for values in trained.metrics.values()),
         "steps": trained.metric_steps.tolist(),
         "vocabulary": len(trained.parameters["token_embedding"][0]),
-        "parameters": sum(drawn[name].numel() for name in names),
-        "unchanged": [name for name in names if torch.equal(trained.parameters[name], drawn[name])],
+        "parameters": sum(numel[name] for name in names),
+        "unchanged": [name for name in names if after[name] == drawn[name]],
         "finite": all(bool(tensor.isfinite().all()) for tensor in trained.parameters.values()),
         "rows": [len(examples.edges.prefixes), len(examples.train.inputs)],
         "peak": peak,
@@ -77,4 +92,5 @@ def take_step(preset_name, kind, share):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps(take_step(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    for wanted in sys.argv[2:]:
+        print(json.dumps(take_step(*wanted.split(":"), int(sys.argv[1]))))

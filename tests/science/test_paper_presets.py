@@ -25,17 +25,23 @@ SIZES = {
 KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 
 
-def take_step(preset, model, share):
+FEW_ROWS = [
+    f"{preset}:{model}" for preset in ("paper-5000x5", "paper-10000x10") for model in ("transformer", "mamba")
+]
+
+
+def take_steps(share, *wanted):
+    """What came of the step of each PRESET:MODEL, one after the other in one process."""
     script = Path(__file__).with_name("preset_step.py")
     done = subprocess.run(
-        [sys.executable, script, preset, model, str(share)],
+        [sys.executable, script, str(share), *wanted],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, **KEEPING, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return dict(zip(wanted, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 def check_step(step, preset, model):
@@ -56,7 +62,7 @@ def check_step(step, preset, model):
 @pytest.mark.science
 @pytest.mark.parametrize("model", ["transformer", "mamba"])
 def test_a_whole_step_of_the_middle_preset_fits_into_eight_gibibytes(model, report):
-    step = take_step("paper-10000x6", model, 1)
+    step = take_steps(1, f"paper-10000x6:{model}")[f"paper-10000x6:{model}"]
     check_step(step, "paper-10000x6", model)
     # 7,500 paths, and 50,001 sources of which the root takes 313 rows of 32 edges, in 105 batches.
     assert step["rows"] == [480, 72]
@@ -64,8 +70,13 @@ def test_a_whole_step_of_the_middle_preset_fits_into_eight_gibibytes(model, repo
     report("peak GiB", step["peak"] / 2**30)
 
 
+@pytest.fixture(scope="module")
+def few_rows():
+    """The steps of both presets with a 32nd of a batch's rows; worlds and memory serve both models."""
+    return take_steps(32, *FEW_ROWS)
+
+
 @pytest.mark.science
-@pytest.mark.parametrize("model", ["transformer", "mamba"])
-@pytest.mark.parametrize(("preset", "share"), [("paper-5000x5", 32), ("paper-10000x10", 32)])
-def test_the_other_presets_take_a_step_of_a_few_rows(preset, share, model):
-    check_step(take_step(preset, model, share), preset, model)
+@pytest.mark.parametrize("wanted", FEW_ROWS)
+def test_the_other_presets_take_a_step_of_a_few_rows(wanted, few_rows):
+    check_step(few_rows[wanted], *wanted.split(":"))
