@@ -19,6 +19,7 @@ from geomem.figures.path_drawing import (
     draw_path_places,
     draw_path_run,
     draw_settings,
+    name_settings,
     save_path_figures,
 )
 from geomem.figures.path_tables import (
@@ -189,6 +190,16 @@ def test_the_table_is_mean_and_range_of_the_metrics(star, prompts):
             )
     assert table.filter(metric="loss")["chance"].null_count() == len(table.filter(metric="loss"))
     assert set(table.filter(metric="held_out.first_hop")["chance"]) == {1 / 20, 1 / 2}
+
+
+def test_settings_are_named_so_that_none_is_called_as_another(star, tree, prompts):
+    named = name_settings({"a": star, "b": prompts, "c": star, "d": tree})
+    assert named["a"] == "in weights\npath-star-20-4-seed0\ntransformer 1"
+    assert named["b"] == "in context\npath-star-2-3\ntransformer"
+    assert named["c"].endswith("transformer 3")
+    assert named["d"] == "in weights\ntree-star-6-4-seed0\ntransformer"
+    (axes,) = draw_answers(tabulate_paths({"a": star, "b": prompts}), names=named).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == [named["a"], named["b"]]
 
 
 def test_stages_go_on_where_the_one_before_ended(star, tmp_path):

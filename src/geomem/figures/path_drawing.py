@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib
 import numpy as np
@@ -48,7 +49,7 @@ def save_path_figures(fleets: Mapping[str, StoredFleet], directory: Path) -> lis
     """
     table = tabulate_paths(fleets)
     made: dict[str, tuple[Callable[[pl.DataFrame], Figure], pl.DataFrame]] = {
-        "answers": (draw_answers, table)
+        "answers": (partial(draw_answers, names=name_settings(fleets)), table)
     }
     prefix = "{}-" if len(fleets) > 1 else ""
     for setting, fleet in fleets.items():
@@ -68,17 +69,35 @@ def save_path_figures(fleets: Mapping[str, StoredFleet], directory: Path) -> lis
     ]
 
 
-def draw_answers(table: pl.DataFrame, *, theme: str = "light") -> Figure:
+def name_settings(fleets: Mapping[str, StoredFleet]) -> dict[str, str]:
+    """What a picture calls each fleet: in weights or in context, world, model; a number if two agree."""
+    named = {}
+    for setting, fleet in fleets.items():
+        configuration = fleet.manifest["configuration"]
+        kind = configuration["task"]["kind"]
+        where = "in context" if kind.startswith("in-context") else "in weights"
+        world = fleet.graph.name.replace("in-context-", "path-star-")  # the one that every prompt shows
+        named[setting] = f"{where}\n{shortened(world, 24)}\n{configuration['model']['kind']}"
+    said = list(named.values())
+    return {
+        setting: name if said.count(name) == 1 else f"{name} {number}"
+        for number, (setting, name) in enumerate(named.items(), start=1)
+    }
+
+
+def draw_answers(
+    table: pl.DataFrame, *, names: Mapping[str, str] = MappingProxyType({}), theme: str = "light"
+) -> Figure:
     """Held-out accuracy after the last epoch beside chance: a group of bars per setting of `tabulate_paths`.
 
-    Lines on the bars reach from the lowest to the highest seed.
+    Lines on the bars reach from the lowest to the highest seed. `names` are written in place of settings.
     """
     colours = THEMES[theme]
     settings = table["setting"].unique(maintain_order=True).to_list()
     with matplotlib.rc_context(STYLE):
         figure = new_figure(2.2 + 1.4 * len(settings), 3.2, colours)
         axes = dressed_axes(figure, colours, 1, 1, 1)
-        _paint_bars(axes, table, colours)
+        _paint_bars(axes, table, colours, names)
         _paint_legend(axes, colours)
     return figure
 
@@ -96,7 +115,7 @@ def draw_path_run(table: pl.DataFrame, *, theme: str = "light") -> Figure:
         left = dressed_axes(figure, colours, 1, 2, 1)
         right = dressed_axes(figure, colours, 1, 2, 2)
         _paint_tokens(left, table, colours)
-        _paint_bars(right, table, colours)
+        _paint_bars(right, table, colours, {})
         for axes in (left, right):
             _paint_legend(axes, colours)
     return figure
@@ -201,11 +220,13 @@ def draw_path_places(table: pl.DataFrame, *, theme: str = "light") -> Figure:
     return figure
 
 
-def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
+def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme, names: Mapping[str, str]) -> None:
     settings = table["setting"].unique(maintain_order=True).to_list()
     last, width = last_rows(table), 0.27
     for number, (metric, text) in enumerate(BARS.items()):
         rows = last.filter(pl.col("metric") == metric)
+        if not len(rows):  # the first hop alone is asked
+            continue
         x = np.array([settings.index(setting) for setting in rows["setting"]]) + (number - 1) * width
         mean = rows["mean"].to_numpy()
         spread = np.stack([mean - rows["low"].to_numpy(), rows["high"].to_numpy() - mean])
@@ -218,10 +239,10 @@ def _paint_bars(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
     x = np.arange(len(settings)) + width
     axes.bar(x, chance, width * 0.92, color=theme.muted, label="chance of a first hop")
     _paint_values(axes, x, chance, [f"{value:.2g}" for value in chance], theme)
-    names = [shortened(setting, 24) for setting in settings]
-    turned = sum(max(map(len, name.splitlines()), default=0) for name in names) > 50
+    texts = [names.get(setting, shortened(setting, 24)) for setting in settings]
+    turned = sum(max(map(len, text.splitlines()), default=0) for text in texts) > 50
     axes.set_xticks(
-        range(len(settings)), names, rotation=30 if turned else 0, ha="right" if turned else "center"
+        range(len(settings)), texts, rotation=30 if turned else 0, ha="right" if turned else "center"
     )
     _finish_shares(axes, "held-out paths after the last epoch", "")
 
