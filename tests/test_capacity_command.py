@@ -80,6 +80,12 @@ def test_the_figure_shows_every_cell_and_the_law():
         "measured less law, R² 1.000",
         "recall over bits per weight",
     ]
+    none = thresholds.with_columns(
+        pl.lit(float("nan")).alias(name) for name in thresholds.columns if thresholds[name].dtype.is_float()
+    )
+    figure = draw_capacity(curves, none.with_columns(bits=thresholds["bits"]))
+    assert [text.get_text() for text in figure.axes[2].texts] == ["at none of these sizes"]
+    assert "measured less law" not in [axes.get_title(loc="left") for axes in figure.axes]
     np.testing.assert_allclose(fit.at(np.array([16.0]), np.array([4.0])), [6.0])
     # 10 R bits at one bit per weight are R / 1 widths of 10 weights each.
     assert information_limits(curves, thresholds)["limit"].to_list() == [2.0, 4.0, 8.0] * 2

@@ -114,6 +114,10 @@ def draw_bits_per_weight(curves: pl.DataFrame, thresholds: pl.DataFrame) -> Figu
     return figure
 
 
+def _relations(count: int) -> str:
+    return f"{count} relation{'' if count == 1 else 's'}"
+
+
 def _size_of(curves: pl.DataFrame) -> str:
     return next(name for name in SIZES if name in curves.columns)
 
@@ -129,13 +133,14 @@ def _draw_curves(figure: SubFigure, curves: pl.DataFrame, thresholds: pl.DataFra
             cell = curves.filter(subjects=count, relations=kind)
             colour = LIGHT.branches[number % len(LIGHT.branches)]
             sizes = cell[size].to_numpy()
-            axes.plot(sizes, cell["recall"], color=colour, linewidth=1.4, label=f"{kind} relations")
+            axes.plot(sizes, cell["recall"], color=colour, linewidth=1.4, label=_relations(kind))
             axes.fill_between(sizes, cell["lowest"], cell["highest"], color=colour, alpha=0.2, linewidth=0)
             at = thresholds.filter(subjects=count, relations=kind)["best_99"]
             if len(at) and np.isfinite(at[0]):
                 axes.axvline(at[0], color=colour, linewidth=0.8, linestyle="--")
         _dress(axes, f"{count:,} subjects", SIZES[size], "recall")
         axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True, nbins=6))
     panels[0].legend(frameon=False, fontsize=7, labelcolor=LIGHT.ink, loc="lower right")
     _draw_thresholds(panels[-1], information_limits(curves, thresholds), law)
     _dress(panels[-1], "where recall reaches 0.99", "relations", SIZES[size])
@@ -146,7 +151,8 @@ def _draw_surface(
 ) -> None:
     table = tabulate_surface(thresholds, law)
     N, R, d = (table[name].to_numpy().astype(np.float64) for name in ("subjects", "relations", "threshold"))
-    ground, cells = figure.subplots(1, 2, width_ratios=[1.25, 1.0])
+    shares = [1.25, 1.0] if law else [1.0]  # without a law nothing is left of the thresholds
+    ground, *rest = figure.subplots(1, len(shares), width_ratios=shares, squeeze=False)[0]
     across, up = (np.geomspace(axis.min() / 1.3, axis.max() * 1.3, 60) for axis in (R, N))
     surface = None if law is None else law(np.repeat(up, 60), np.tile(across, 60)).reshape(60, 60)
     shown = np.concatenate([d[np.isfinite(d)], [] if surface is None else surface.ravel()])
@@ -172,7 +178,8 @@ def _draw_surface(
         ticks = sorted({int(value) for value in values})
         axis.set_ticks(ticks, [f"{tick:,}" for tick in ticks])
         axis.set_minor_locator(matplotlib.ticker.NullLocator())
-    _draw_residuals(cells, table)
+    for axes in rest:
+        _draw_residuals(axes, table)
 
 
 def _draw_residuals(axes: Axes, table: pl.DataFrame) -> None:
@@ -205,7 +212,7 @@ def _draw_bits(axes: Axes, curves: pl.DataFrame, thresholds: pl.DataFrame) -> No
                 *((cell["bits"] / cell["weights"]).to_numpy(), cell["recall"].to_numpy()),
                 color=LIGHT.branches[number % len(LIGHT.branches)],
                 linewidth=0.8 + 0.5 * place,
-                label=f"{kind} relations" if place == len(counts) - 1 else None,
+                label=_relations(kind) if place == len(counts) - 1 else None,
             )
     mean = thresholds["bits_per_weight"].fill_nan(None).mean()
     if mean is not None:
@@ -217,7 +224,7 @@ def _draw_bits(axes: Axes, curves: pl.DataFrame, thresholds: pl.DataFrame) -> No
         frameon=False,
         fontsize=7,
         labelcolor=LIGHT.ink,
-        loc="lower left",
+        loc="upper right",  # recall falls from the left
         title="thicker: more subjects",
         title_fontsize=7,
     )
@@ -236,6 +243,16 @@ def _draw_thresholds(axes: Axes, thresholds: pl.DataFrame, law: Law | None) -> N
         if law is not None:
             line = np.linspace(relations[0], relations[-1], 50)
             axes.plot(line, law(np.full(50, float(count)), line), color=colour, linewidth=1.0)
+    axes.set_xticks(sorted(thresholds["relations"].unique().to_list()))
+    reached = thresholds.select(pl.max_horizontal("threshold", "mean_99")).to_series().fill_nan(None).max()
+    if reached is None:
+        axes.text(
+            0.5, 0.5, "at none of these sizes", ha="center", transform=axes.transAxes, color=LIGHT.muted
+        )
+        axes.set_yticks([])
+    else:
+        # An interval of two seeds may reach anywhere: what lies below 0 or far above the dots is cut off.
+        axes.set_ylim(0, 1.5 * float(reached))  # pyright: ignore[reportArgumentType]
     axes.legend(frameon=False, fontsize=7, labelcolor=LIGHT.ink, loc="upper left")
 
 
