@@ -42,7 +42,8 @@ def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPo
         {"run": run, "seed": seed} | portrait_numbers(portrait)
         for run, (seed, portrait) in enumerate(zip(memory.seeds, portraits, strict=True))
     ]
-    return pl.DataFrame(rows).with_columns(pl.col("subjects", "relations", "width").cast(pl.Int64))
+    whole = ("subjects", "relations", "width", "well_posed")
+    return pl.DataFrame(rows).with_columns(pl.col(whole).cast(pl.Int64))
 
 
 def recall_with(memory: StoredMemory, weights: Mapping[str, np.ndarray]) -> float:

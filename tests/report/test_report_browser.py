@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geomem.construct import construct_memory
 from geomem.models.configuration import Transformer
 from geomem.path_finding import find_paths
-from geomem.report import write_report
+from geomem.report import write_memory_report, write_report
 from geomem.training.path_configuration import PathTraining
+from geomem.worlds.fact_table import FactTable
 from geomem.worlds.families import cycle, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
@@ -27,6 +29,8 @@ pytestmark = [
 ]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+HERO_DRAWN = "() => document.querySelector('.hero canvas').width > 0"
+PICTURES_DRAWN = "() => [...document.images].every((image) => image.complete && image.naturalWidth > 0)"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -51,7 +55,7 @@ def open_page(browser):
     """Open the report in a window of a size and a colour scheme; afterwards nothing bad may have happened."""
     contexts, complaints = [], []
 
-    def open_page(address, viewport=DESKTOP, scheme="light", motion="reduce"):
+    def open_page(address, viewport=DESKTOP, scheme="light", motion="reduce", ready=HERO_DRAWN):
         context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion=motion)
         contexts.append(context)
         page = context.new_page()
@@ -67,7 +71,7 @@ def open_page(browser):
             ),
         )
         page.goto(address)
-        page.wait_for_function("() => document.querySelector('.hero canvas').width > 0")
+        page.wait_for_function(ready)
         return page
 
     yield open_page
@@ -108,19 +112,23 @@ def picture(locator):
     return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB")).astype(float)
 
 
+def sticking_out(page):
+    """What reaches beyond the window, but for what scrolls on its own."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll("body *")]
+        .filter((e) => !e.closest(".scroll, .pan, svg, .js-plotly-plot, .skip"))
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+        .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+
+
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_opens_without_complaint_and_never_scrolls_sideways(open_page, report, viewport, scheme):
     page = open_page(report, viewport, scheme)
     walk_through(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll("body *")]
-        .filter((e) => !e.closest(".scroll, svg, .js-plotly-plot, .skip"))
-        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-        .map((e) => e.outerHTML.slice(0, 80))"""
-    )
-    assert wide == []
+    assert sticking_out(page) == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(ground[4:].split(",")[0]) < 60) == (scheme == "dark")
 
@@ -340,3 +348,20 @@ def test_held_out_paths_are_drawn_and_their_curves_can_be_chosen(open_page, tmp_
             "name => document.querySelector('[data-chart=curves]').data.some((t) => t.name === name)",
             arg=line,
         )
+
+
+def test_memories_of_facts_open_in_any_window_and_their_labels_stay_text(open_page, tmp_path):
+    count = len(HOSTILE_LABELS)
+    facts = np.array([[x, r, (x + 3 * r + 1) % count] for x in range(count) for r in range(2)])
+    relations = ('"><img src=x onerror=alert(2)>', "a label without any blank ".replace(" ", "_") * 5)
+    table = FactTable("</title><script>alert(1)</script>", HOSTILE_LABELS, relations, HOSTILE_LABELS, facts)
+    memory = construct_memory(table, tmp_path / "memory")
+    address = write_memory_report([memory], tmp_path / "memories.html", training_steps=2).as_uri()
+    for viewport, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
+        page = open_page(address, viewport, scheme, ready=PICTURES_DRAWN)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        assert sticking_out(page) == []
+        assert page.locator("#title-0").inner_text() == f"{table.name}, width {memory.model.width}"
+        assert page.locator("script, b, img[onerror]").count() == 0
+        dark = page.evaluate("[...document.images].map((e) => e.currentSrc !== e.src)")
+        assert dark == [scheme == "dark"] * 6

@@ -129,7 +129,8 @@ def _paint_shares(axes: Axes, table: pl.DataFrame, theme: Theme) -> None:
     axes.set_yticks(places, [shortened(titles.get(name, name), 24) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(min(0.0, float(shares.min()) * 1.1), max(1.0, float(shares.max())) * 1.12)
-    axes.set_title("share of all subjects' variance")
+    # To the right: long names of parts leave less room than the title takes.
+    axes.set_title("share of all subjects' variance", loc="right", color=theme.ink)
 
 
 def tabulate_selector(

@@ -159,8 +159,10 @@ def _paint_lines(axes: Axes, table: pl.DataFrame, picture: PortraitPicture, them
         rows = table.filter(pl.col("number") == name)
         if len(rows):
             colour = getattr(theme, line.colour)
-            look = {"color": colour, "linestyle": line.dash, "linewidth": 1.7, "marker": "o", "markersize": 4}
-            axes.plot(rows["ratio"], rows["mean"], label=line.label, **look)
+            look = {"color": colour, "linestyle": line.dash, "linewidth": 1.7, "marker": "o", "markersize": 5}
+            # Hollow dots for broken lines: one memory has dots alone, and two lines share a colour.
+            fill = colour if line.dash == "-" else theme.card
+            axes.plot(rows["ratio"], rows["mean"], label=line.label, markerfacecolor=fill, **look)
             axes.vlines(rows["ratio"], rows["low"], rows["high"], color=colour, linewidth=1.2)
     sizes = table.select("ratio", "width").unique().sort("ratio")
     ratios = sizes["ratio"].to_numpy()

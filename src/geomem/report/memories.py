@@ -163,6 +163,7 @@ def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> s
         "source": picture_source,
         "flatten": flatten_manifest,
         "range_of": lambda view, name: describe_range(view.rows[name]),
+        "title_of": lambda memory: f"{memory.table.name}, width {memory.model.width:,}",
     }
     word = COUNT_WORDS[len(views)] if len(views) < len(COUNT_WORDS) else str(len(views))
     return environment.from_string(read_resource("memories.html")).render(
@@ -189,9 +190,15 @@ def picture_source(picture: Picture, theme: str) -> str:
 def describe_range(values: pl.Series) -> str:
     """A number's mean over runs, with its range where runs differ; a dash where no run has it.
 
+    Whole numbers, which are sizes, are the same in all runs.
+
     >>> describe_range(pl.Series([0.25, 0.75])), describe_range(pl.Series([float("nan")]))
     ('0.500 (0.250 to 0.750)', '–')
+    >>> describe_range(pl.Series([1024, 1024]))
+    '1,024'
     """
+    if values.dtype.is_integer():
+        return f"{values[0]:,}"
     found = [float(value) for value in values if isfinite(value)]
     if not found:
         return "–"
