@@ -356,6 +356,7 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         ([*WORLD, "--stepz", "3"], "unrecognized"),
         ([IN_CONTEXT, "--arms", "20"], "has 81 nodes but node_tokens is 50; give node_tokens of at least 81"),
         ([IN_CONTEXT, "--pauses", "3"], "unrecognized"),
+        ([*WORLD, "--precision", "bfloat16"], "precision is 'bfloat16' and device 'cpu', where it is slower"),
         (
             [IN_CONTEXT, "--prompts", "2", "--micro-batches", "3"],
             "a batch has 2 prompts; give fewer micro-batches",
@@ -400,6 +401,13 @@ def test_a_run_to_start_from_that_does_not_fit(refused, paths):
     wider = refused(*WORLD, *start, "--width", "16")
     assert "has model width 8 and this one 16; leave the model's options out" in wider
     assert "is of a transformer and not of a mamba; leave --model out" in refused(*start, "--model", "mamba")
+    # A world named beside the run has its own defaults, not the headline's.
+    for world, name in ((IN_CONTEXT, "in-context-2-5"), ("tree-star", "tree-star-3-4-seed0")):
+        assert f"than '{name}'; start from a run on the same world" in refused(world, *start)
+    memory = stored.path.parent / "memory"
+    memory.mkdir()
+    (memory / "facts.json").write_text("{}")
+    assert "holds facts and no graph; start from a run of paths or edges" in refused("--start", memory)
 
 
 def test_a_start_is_refused_in_python_too(tmp_path):

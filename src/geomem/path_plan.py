@@ -125,6 +125,11 @@ def plan_paths(
     check_path_training(training)
     seeds = check_seeds(seeds if seeds is not None else (stored.seeds if stored else 3))
     check_device(device)
+    if training.precision == "bfloat16" and torch.device(device).type == "cpu":
+        raise InputError(
+            "precision is 'bfloat16' and device 'cpu', where it is slower than float32; leave precision out, or "
+            "train on a GPU."
+        )
     if isinstance(world, InContextPathFinding):
         if task is not None:
             raise InputError("The task is given twice; in context the world says what is asked for.")

@@ -259,23 +259,26 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
     settings = find_preset(preset or "headline")
     kind: Literal["transformer", "mamba"] = "mamba" if model == "mamba" else "transformer"
     configuration = preset_model(preset, kind) if preset else settings.models.get(kind, LAPTOP_MODELS[kind])
-    values: dict[str, Any] = {"arms": settings.arms, "length": settings.length}
     world = "path-star" if preset else world
+    values: dict[str, Any] = (
+        {"arms": settings.arms, "length": settings.length} if world == "path-star" else {}
+    )
     stored = None
     if start:
+        from geomem.memory_store import is_memory
         from geomem.path_plan import stored_path_model
         from geomem.store import read_fleet
 
+        if is_memory(start):
+            raise InputError(f"{start} holds facts and no graph; start from a run of paths or edges.")
         stored = read_fleet(start)
         configuration = stored_path_model(stored)
         task = stored.manifest["configuration"]["task"]
-        if not world and task.get("kind") == "in-context-path-finding":
+        if world in ("", IN_CONTEXT) and task.get("kind") == "in-context-path-finding":
             world, values = IN_CONTEXT, {name: value for name, value in task.items() if name != "kind"}
         kind = "mamba" if isinstance(configuration, Mamba) else "transformer"
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
-    elif world != "path-star":
-        values = {}
     return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)
 
 
