@@ -127,8 +127,8 @@ def plan_paths(
     check_device(device)
     if training.precision == "bfloat16" and torch.device(device).type == "cpu":
         raise InputError(
-            "precision is 'bfloat16' and device 'cpu', where it is slower than float32; leave precision out, or "
-            "train on a GPU."
+            "precision is 'bfloat16' and device 'cpu', where it is slower than float32; leave precision "
+            "out, or train on a GPU."
         )
     if isinstance(world, InContextPathFinding):
         if task is not None:

@@ -32,7 +32,7 @@ class PathTraining:
     """Share of the former mean in the running mean of the weights that is evaluated and kept, the rest being
     the weights just updated; 0 evaluates and keeps the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Type of numbers in the matrix products, bfloat16 on a GPU only; parameters and the loss stay float32."""
+    """Numbers in the matrix products, bfloat16 on a GPU only; parameters and the loss stay float32."""
     stop_at: float = 0.95
     """End once every run finds this share of the held-out first hops, and of whole paths at least 0.9 of them
     (edges alone: of the edges); 0 trains all epochs."""
