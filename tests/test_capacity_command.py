@@ -1,5 +1,7 @@
 """`geomem capacity` on the command line: its tables and figure, its cache, one sentence for bad input."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,7 +18,7 @@ def test_tables_figure_and_cache(tmp_path, capsys):
     command = ["capacity", *TINY, "--directory", str(tmp_path), "--out", str(tmp_path / "figure.svg")]
     assert main(command) == 0
     printed, said = capsys.readouterr()
-    assert "8 runs in 1 fleet" in said
+    assert re.search(r"8 runs in 1 fleet; about [\d.]+ s, one at a time, [\d.]+ MB memory\n", said)
     assert printed.splitlines()[0].split()[:2] == ["subjects", "relations"]
     assert printed.splitlines()[-1].endswith("figure.csv")
     (directory,) = (path for path in tmp_path.iterdir() if path.is_dir())

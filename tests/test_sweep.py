@@ -65,6 +65,9 @@ def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     assert len(trained) == 3
     assert [progress.finished_fleets for progress in told] == [1, 2, 3]
     assert told[-1].seconds_left == 0.0
+    assert told[0].processes == 1
+    assert 0 < told[0].seconds_left < 60
+    assert told[0].memory_bytes > 0
     assert told[-1].finished_runs == told[-1].run_count == 12
     assert resumed.table.equals(whole.table)
     again = sweep("cycle", Bilinear(), directory=tmp_path / "cut", **arguments)

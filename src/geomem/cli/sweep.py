@@ -12,9 +12,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from geomem.checkpoint import format_bytes
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import option_names, parse_options
-from geomem.cli.progress import LiveTable, format_seconds
+from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS
 from geomem.worlds.catalogue import WORLDS
@@ -186,7 +187,11 @@ class SweepTable(LiveTable):
             kept = (
                 f", {progress.finished_fleets} of them kept from before" if progress.finished_fleets else ""
             )
-            said = f"{progress.run_count:,} runs in {progress.fleet_count} fleets{kept}"
+            said = f"{progress.run_count:,} runs in {count_of(progress.fleet_count, 'fleet')}{kept}"
+            if progress.finished_fleets < progress.fleet_count:
+                about, memory = format_seconds(progress.seconds_left), format_bytes(progress.memory_bytes)
+                at_a_time = f"{progress.processes} at a time" if progress.processes > 1 else "one at a time"
+                said += f"; about {about}, {at_a_time}, {memory} memory"
         elif not self.live:
             _, (fleets, runs, recalling, time, left) = self._columns()
             ending = "done" if left == "done" else f"{left} left"

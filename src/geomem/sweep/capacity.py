@@ -21,7 +21,7 @@ from geomem.models.recall_parameters import RecallSize, count_trained, estimate_
 from geomem.plan import check_seeds
 from geomem.store import run_path
 from geomem.sweep.grid import FLEET_RUNS
-from geomem.sweep.parts import Parts, SweepProgress, check_processes, complete_parts
+from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.sweep.thresholds import (
     ThresholdFit,
     Varied,
@@ -40,9 +40,6 @@ TYPICAL_BITS = 1.38
 
 SPREAD = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.3, 1.5)
 """Widths of a cell, as multiples of the width that would hold `TYPICAL_BITS`."""
-
-STEP_OVERHEAD = 60_000_000
-"""Arithmetic that the hundred small operations of a step are worth: about 2.5 ms on one core."""
 
 FLEET_ARITHMETIC = 1_000_000_000
 """Arithmetic of a fleet's step at most, about 50 ms: so that little is lost when a sweep is interrupted."""
@@ -197,6 +194,7 @@ def capacity_curves(
         schema=SCHEMA,
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[training.steps * (cost.flops_per_step + STEP_OVERHEAD) for cost in costs],
+        memory_bytes=max(cost.memory_bytes for cost in costs),
         is_memorized=lambda table: table["recall"] == 1.0,
     )
     table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)

@@ -24,6 +24,12 @@ from geomem.errors import InputError
 from geomem.memorize import available_memory, describe_environment
 from geomem.store import FORMAT, MANIFEST, configuration_hash, damaged, replace_file, write_json
 
+STEP_OVERHEAD = 60_000_000
+"""Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
+
+OPERATIONS_PER_SECOND = 18e9
+"""What one core does in such small steps: `geomem capacity` as it is took 17 minutes of one."""
+
 
 @dataclass(frozen=True)
 class SweepProgress:
@@ -39,7 +45,12 @@ class SweepProgress:
     seconds: float
     """Since this process began or resumed the sweep."""
     seconds_left: float
-    """At the mean pace so far, in arithmetic done; infinite before the first fleet, 0 after the last."""
+    """At the mean pace so far, in arithmetic done; before the first fleet by the arithmetic alone, which is
+    right within a factor of two or three; 0 after the last."""
+    processes: int
+    """Fleets that are trained at a time."""
+    memory_bytes: int
+    """About what so many of the largest fleets take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +64,9 @@ class Parts:
     schema: Mapping[str, Any]
     run_counts: Sequence[int]
     arithmetic: Sequence[int]
-    """What each fleet takes, in any unit."""
+    """Floating-point operations that each fleet takes, `STEP_OVERHEAD` a step among them."""
+    memory_bytes: int
+    """About what the largest fleet takes."""
     is_memorized: Callable[[pl.DataFrame], pl.Series]
     """Whether each run of a table recalls every fact."""
 
@@ -108,6 +121,8 @@ def complete_parts(
             done = sum(parts.arithmetic[number] for number in order if number in kept)
             left = sum(parts.arithmetic[number] for number in order) - done
             seconds = monotonic() - began
+            at_a_time = max(1, min(processes, len(order)))
+            expected = seconds * left / done if done else left / OPERATIONS_PER_SECOND / at_a_time
             schema: Any = dict(parts.schema)
             finished = pl.concat(kept.values()) if kept else pl.DataFrame(schema=schema)
             on_progress(
@@ -119,7 +134,9 @@ def complete_parts(
                     finished_runs=len(finished),
                     memorized_runs=int(parts.is_memorized(finished).sum()),
                     seconds=seconds,
-                    seconds_left=seconds * left / done if done else 0.0 if not left else float("inf"),
+                    seconds_left=float(expected),
+                    processes=at_a_time,
+                    memory_bytes=at_a_time * parts.memory_bytes,
                 )
             )
 

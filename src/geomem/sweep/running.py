@@ -21,7 +21,7 @@ from geomem.plan import check_seeds, find_model, in_types
 from geomem.store import run_path, safe_name
 from geomem.sweep.grid import Fleet, Value, check_axes, find_worlds, plan_fleets
 from geomem.sweep.measured import MEASUREMENTS, is_memorized, train_and_measure
-from geomem.sweep.parts import Parts, SweepProgress, check_processes, complete_parts
+from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.training.configuration import Training, check_training, default_training
 from geomem.worlds.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
@@ -96,8 +96,10 @@ def sweep(
         schema=_schema(axes),
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[
-            cost.flops_per_step * fleet.training.steps for cost, fleet in zip(costs, fleets, strict=True)
+            fleet.training.steps * (cost.flops_per_step + STEP_OVERHEAD)
+            for cost, fleet in zip(costs, fleets, strict=True)
         ],
+        memory_bytes=max(cost.memory_bytes for cost in costs),
         is_memorized=is_memorized,
     )
     table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
