@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bare_process import run_bare
 from geomem.claims import complexity, dynamics, node2vec, theory, trajectory
 from geomem.claims.claim import Scale, reach_verdict
 from geomem.claims.evidence import Evidence, imagine_fleet, read_evidence
@@ -45,7 +46,8 @@ def fleets(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs")
 
     def find(request):
-        fleet = memorize(
+        fleet = run_bare(
+            memorize,
             request.world,
             model=request.model,
             task=request.task,
