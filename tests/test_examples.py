@@ -26,9 +26,14 @@ def test_there_are_examples():
     assert len(EXAMPLES) >= 6
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """What the examples find: settings of nobody, and a list of fonts that the first of them makes."""
+    return os.environ | {"MPLCONFIGDIR": str(tmp_path_factory.mktemp("matplotlib")), "OMP_NUM_THREADS": "1"}
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs(example, tmp_path):
-    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "matplotlib"), "OMP_NUM_THREADS": "1"}
+def test_example_runs(example, environment, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(example)],
         cwd=tmp_path,
