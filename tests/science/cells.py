@@ -5,12 +5,13 @@ that self-edges count once and associative runs have no positions. Seeds are 0 t
 runs of 10,000 steps, 0 to 31 where only some of eight memorise), the first ones, never chosen by result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
 
+from bare_process import run_bare
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.similarity import distance_shells
 from geomem.geometry.spectrum import laplacian_spectrum
@@ -148,7 +149,12 @@ class Outcome:
 
 @cache
 def outcome(name: str) -> Outcome:
-    """Train the cell of that name, once per test session."""
+    """What the cell of that name did, trained once per test session."""
+    return run_bare(train_cell, name)
+
+
+def train_cell(name: str) -> Outcome:
+    """Train the cell of that name."""
     cell = CELLS[name]
     graph = GRAPHS[cell.graph]
     examples = edge_examples(graph, cell.task)
@@ -170,4 +176,6 @@ def outcome(name: str) -> Outcome:
     assert torch.get_num_threads() == threads
     out_degrees = np.bincount(facts[:, 0], minlength=graph.node_count)
     floor = float(np.log(out_degrees[facts[:, 0]]).mean())
-    return Outcome(cell, graph, fleet, fleet.snapshots[-1].astype(np.float64), floor)
+    # Nobody asks for the parameters; they would go to the other process through shared memory.
+    kept = replace(fleet, parameters={})
+    return Outcome(cell, graph, kept, fleet.snapshots[-1].astype(np.float64), floor)
