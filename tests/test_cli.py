@@ -293,13 +293,13 @@ def test_doctor_names_what_fails(tmp_path, capsys, monkeypatch):
     assert lines[-1].endswith("of 6 checks failed.")
 
 
-def test_demo_makes_five_fleets_and_a_report(tmp_path, capsys):
+def test_demo_makes_five_fleets_and_a_report(tmp_path):
     directory, out = str(tmp_path / "runs"), str(tmp_path / "a.html")
-    arguments = ["demo", "--seeds", "1", "--directory", directory, "--out", out]
-    assert main(arguments) == 0
-    printed = capsys.readouterr()
-    assert printed.out.strip() == out
-    assert "measuring 5 fleets" in printed.err
+    command = [sys.executable, "-m", "geomem", "demo", "--seeds", "1", "--directory", directory, "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == out
+    assert "measuring 5 fleets" in done.stderr
     fleets = [read_fleet(path) for path in (tmp_path / "runs").iterdir()]
     assert len(fleets) == 5
     assert sum(fleet.graph.coordinates is not None for fleet in fleets) == 1

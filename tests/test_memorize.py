@@ -303,17 +303,19 @@ def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def command(directory):
-        options = ["--model", "transformer", "--steps", "1500", "--seeds", "2", "--quiet"]
+        options = ["--model", "transformer", "--steps", "800", "--seeds", "2", "--quiet"]
         return ["memorize", "path-star", *options, "--directory", str(tmp_path / directory)]
 
     killed = subprocess.Popen([sys.executable, "-c", KILLED, *command("parts")], env=environment)
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "parts").glob(f"*/{CHECKPOINT}")):
-        assert killed.poll() is None, "the process ended before its first checkpoint"
-        assert time.monotonic() < deadline, "no checkpoint in a minute"
-        time.sleep(0.01)
-    time.sleep(0.3)
-    killed.send_signal(signal.SIGKILL)
+    try:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "parts").glob(f"*/{CHECKPOINT}")):
+            assert killed.poll() is None, "the process ended before its first checkpoint"
+            assert time.monotonic() < deadline, "no checkpoint in two minutes"
+            time.sleep(0.01)
+        time.sleep(0.3)
+    finally:
+        killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     path = next((tmp_path / "parts").iterdir())
     assert not (path / DONE).exists()
@@ -321,7 +323,7 @@ def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
     for directory in ("parts", "whole"):
         subprocess.run([sys.executable, "-m", "geomem", *command(directory)], env=environment, check=True)
     resumed, whole = read_fleet(path), read_fleet(next((tmp_path / "whole").iterdir()))
-    assert 0 < resumed.manifest["first_step"] < 1500
+    assert 0 < resumed.manifest["first_step"] < 800
     assert whole.manifest["first_step"] == 0
     same_files(resumed, whole)
     assert sorted(entry.name for entry in path.iterdir()) == sorted(
