@@ -225,6 +225,14 @@ def test_the_report_of_memories_holds_their_numbers_and_asks_for_nothing(memorie
     assert {path.suffix for path in (tmp_path / "figures").rglob("*.*")} == {".pdf", ".svg", ".csv"}
 
 
+def test_pictures_of_memories_without_a_place_leave_no_page(memories, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file", encoding="utf-8")
+    with pytest.raises(InputError, match="pictures could not be written to .*taken.* give another directory"):
+        write_memory_report(memories, tmp_path / "report.html", taken)
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_report_on_the_command_line_tells_facts_from_graphs(memories, tmp_path, capsys):
     graph = make_fleet(tmp_path / "runs", path_star(arms=3, length=3))
     where = ["--out", str(tmp_path / "report.html")]

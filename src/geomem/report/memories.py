@@ -22,7 +22,16 @@ from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_
 from geomem.figures.palette import THEMES
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
 from geomem.memory_store import StoredMemory, memory_weights
-from geomem.report.page import COUNT_WORDS, flatten_manifest, format_number, read_resource
+from geomem.report.page import (
+    COUNT_WORDS,
+    check_page_place,
+    flatten_manifest,
+    format_number,
+    make_pictures_directory,
+    naming_page,
+    read_resource,
+    write_page,
+)
 from geomem.worlds.fact_table import entropy_bits
 
 CAPTIONS = {
@@ -129,16 +138,13 @@ def write_memory_report(
     """
     if not memories:
         raise InputError("No memory was given to report on; give at least one directory of a memory.")
-    out = Path(out)
-    if out.is_dir():
-        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    out = check_page_place(out)
+    if figures is not None:
+        make_pictures_directory(Path(figures))  # before minutes of measuring
     views = [view_memory(memory, training_steps=training_steps) for memory in memories]
     shared = compare_memories(views)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = out.with_name(out.name + ".partial")
-        partial_file.write_text(render_memories(views, shared), encoding="utf-8", newline="\n")
-        partial_file.replace(out)
+    with naming_page(out):
+        write_page(render_memories(views, shared), out)
         if figures is not None:
             for picture in shared:
                 save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
@@ -146,10 +152,6 @@ def write_memory_report(
                 own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
                 for picture in view.pictures:
                     save_figure(picture.draw(picture.table), picture.table, own / picture.name)
-    except OSError as error:
-        raise InputError(
-            f"The report could not be written to {out} ({error.strerror}); give another place."
-        ) from error
     return out
 
 

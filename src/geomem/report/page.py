@@ -4,7 +4,8 @@ import base64
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -71,17 +72,12 @@ def write_report(
     """
     if not fleets:
         raise InputError("No run was given to report on; give at least one run directory.")
-    out = Path(out)
-    if out.is_dir():
-        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    out = check_page_place(out)
     views = [view_fleet(fleet) for fleet in fleets]
     if figures is not None:
-        _make_directory(Path(figures))  # before the page is written, which says nothing of pictures it lacks
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_text(render_page(views), encoding="utf-8", newline="\n")
-        partial.replace(out)
+        make_pictures_directory(Path(figures))  # before the page, which says nothing of pictures it lacks
+    with naming_page(out):
+        write_page(render_page(views), out)
         if figures is not None:
             for name, view in zip(_directory_names(views), views, strict=True):
                 save_figures(view, Path(figures) / name)
@@ -92,14 +88,38 @@ def write_report(
             }
             if finding:
                 save_path_figures(finding, Path(figures) / "paths")
+    return out
+
+
+def check_page_place(out: str | os.PathLike[str]) -> Path:
+    """The file that a page is written to; `InputError` if it is a directory."""
+    out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    return out
+
+
+@contextmanager
+def naming_page(out: Path) -> Iterator[None]:
+    """Make what the system refuses meanwhile an `InputError` that names the page."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"The report could not be written to {out} ({error.strerror}); give another place."
         ) from error
-    return out
 
 
-def _make_directory(path: Path) -> None:
+def write_page(html: str, out: Path) -> None:
+    """Write a page whole or not at all, its directory too."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(html, encoding="utf-8", newline="\n")
+    partial.replace(out)
+
+
+def make_pictures_directory(path: Path) -> None:
+    """Make the directory of a page's pictures; `InputError` if it cannot be."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
