@@ -179,6 +179,7 @@ def test_unknown_patterns_name_the_nearest(tmp_path):
         ("zig*", ["zigzag/bilinear"]),
         ("early-peak", ["geometry/early-peak"]),
         ("T*", ["geometry/early-peak", "zigzag/bilinear"]),
+        ("small-graphs", ["geometry/early-peak", "geometry/decay", "zigzag/bilinear"]),
     ],
 )
 def test_patterns_are_ids_groups_aliases_and_globs(pattern, found):
@@ -186,8 +187,16 @@ def test_patterns_are_ids_groups_aliases_and_globs(pattern, found):
         small_claim("geometry/early-peak", aliases=("T6",)),
         small_claim("geometry/decay"),
         small_claim("zigzag/bilinear", aliases=("T9",)),
+        small_claim("paths/headline"),
     ]
     assert [claim.id for claim in catalogue.find_claims([pattern], claims)] == found
+
+
+def test_small_graphs_are_every_claim_but_path_finding_and_the_second_paper():
+    found = {claim.group for claim in catalogue.find_claims([catalogue.SMALL_GRAPHS])}
+    others = {claim.group for claim in catalogue.CLAIMS.values()} - found
+    assert len(catalogue.find_claims([catalogue.SMALL_GRAPHS])) == 81
+    assert all(group.startswith(("paths", "in-context", "recall")) for group in others)
 
 
 def test_two_claims_of_one_name_are_refused():

@@ -61,6 +61,25 @@ GROUPS: tuple[Sequence[Claim], ...] = (
 """The claims of every group's file, in the order of the paper."""
 
 
+SMALL_GRAPHS = "small-graphs"
+"""The pattern of all claims about small graphs, which are checked in a minute or two."""
+
+SMALL_GRAPH_GROUPS = (
+    "memorization",
+    "race",
+    "geometry",
+    "zigzag",
+    "knobs",
+    "mamba",
+    "node2vec",
+    "dynamics",
+    "trajectory",
+    "theory",
+    "complexity",
+)
+"""The groups of the first paper's claims about small graphs: all but path finding."""
+
+
 def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
     """Claims by id; raises `ValueError` if two have an id or an alias in common."""
     claims: dict[str, Claim] = {}
@@ -81,8 +100,9 @@ CLAIMS: dict[str, Claim] = collect_claims(GROUPS)
 def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) -> tuple[Claim, ...]:
     """The claims that any pattern matches, all without a pattern; in the order of the paper.
 
-    A pattern is an id, a group, the part of an id after its slash, an alias such as T6, or a glob of these;
-    upper and lower case are one. Raises `InputError` if a pattern matches nothing.
+    A pattern is an id, a group, the part of an id after its slash, an alias such as T6, `small-graphs` (the
+    groups of `SMALL_GRAPH_GROUPS`), or a glob of these; upper and lower case are one. Raises `InputError` if
+    a pattern matches nothing.
     """
     known = list(CLAIMS.values() if claims is None else claims)
     if not patterns:
@@ -95,7 +115,7 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
             raise unknown_name(
                 f"No claim matches {pattern!r}",
                 pattern,
-                [*names, *dict.fromkeys(claim.group for claim in known)],
+                [*names, *dict.fromkeys(claim.group for claim in known), SMALL_GRAPHS],
                 otherwise="`geomem reproduce --list` lists them",
             )
         matched |= found
@@ -103,5 +123,6 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
 
 
 def _matches(claim: Claim, pattern: str) -> bool:
-    names = (claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases)
+    names = [claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases]
+    names += [SMALL_GRAPHS] if claim.group in SMALL_GRAPH_GROUPS else []
     return any(fnmatchcase(name.lower(), pattern.lower()) for name in names)
