@@ -22,6 +22,7 @@ from geomem.geometry.reading import (
 )
 from geomem.geometry.signatures import Signature, find_in_embeddings
 from geomem.geometry.similarity import Shells, common_share, distance_correlation
+from geomem.geometry.spectrum import Spectrum, describe_fiedler_modes
 from geomem.worlds.graph import Graph
 
 PERMUTED = "permuted nodes"
@@ -274,6 +275,14 @@ def notes_on(V: Float[np.ndarray, "run node width"]) -> tuple[str, ...]:
     )
 
 
+def _notes_on_modes(fiedler: Spectrum | None) -> tuple[str, ...]:
+    """Which modes the alignment is measured on, of a graph of several components that has any."""
+    if fiedler is None or len(fiedler.eigenvalues) == len(np.unique(fiedler.components)):
+        return ()
+    said = describe_fiedler_modes(fiedler)
+    return (said,) if said else ()
+
+
 def _percent(share: float) -> str:
     """A share with as many digits as keep it below 100 %, unless it is all."""
     for digits in (0, 1, 2):
@@ -289,9 +298,14 @@ def assemble_portrait(
     profiles: tuple[Sequence[Profile], Sequence[Profile]],
     distances: Float[np.ndarray, " shell"],
     readings: Sequence[Reading],
+    *,
+    fiedler: Spectrum | None,
     **spectrum,
 ) -> Portrait:
-    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum."""
+    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum.
+
+    `fiedler` lists the modes that the alignment is measured on, where it is.
+    """
     finite = np.isfinite(distances)
     raw, centred = (np.stack([profile.means for profile in part])[:, finite] for part in profiles)
     null_means = np.mean([profile.null_means for profile in profiles[0]], axis=0)[:, finite]
@@ -308,7 +322,7 @@ def assemble_portrait(
         reasons=tuple(reading.reason for reading in readings),
         reading=word_of_fleet(readings, measurements),
         signatures=find_in_embeddings(V, graph, words, centred),
-        notes=notes_on(V),
+        notes=(*notes_on(V), *_notes_on_modes(fiedler)),
         **spectrum,
     )
 
