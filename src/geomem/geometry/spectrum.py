@@ -266,14 +266,16 @@ def component_sizes(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
 
 
 def describe_fiedler_modes(spectrum: Spectrum) -> str:
-    """One sentence that names the Fiedler modes of a graph of several components; empty if it is connected.
+    """One sentence that names the Fiedler modes of a graph of several components.
+
+    Empty if it is connected, or if no mode is listed beyond the trivial ones.
 
     >>> from geomem.worlds.families import irregular
     >>> describe_fiedler_modes(laplacian_spectrum(irregular()))
     'Fiedler modes of 2 components: 2 on one of 12 nodes (eigenvalues 0.224, 0.410).'
     """
     components, sizes = np.unique(spectrum.components), component_sizes(spectrum)
-    if len(components) == 1:
+    if len(components) in (1, len(spectrum.eigenvalues)):
         return ""
     modes = fiedler_modes(spectrum)
     owners = np.unique(spectrum.components[modes])
