@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Portrait,
         measure_embeddings,
         measure_fleet,
+        measure_vectors,
         portrait_table,
     )
     from geomem.memorize import Announcement, memorize
@@ -116,6 +117,7 @@ __all__ = [
     "measure_embeddings",
     "measure_fleet",
     "measure_memory",
+    "measure_vectors",
     "memorize",
     "open_memory",
     "path_star",
@@ -151,6 +153,7 @@ _HOMES = {
         "Portrait",
         "measure_embeddings",
         "measure_fleet",
+        "measure_vectors",
         "portrait_table",
     ),
     "geomem.memorize": (

@@ -15,10 +15,11 @@ from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.bands import band_spectrum
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
 from geomem.geometry.nulls import PERMUTATIONS
-from geomem.geometry.portrait import EXACT_NODES, make_measurement
+from geomem.geometry.portrait import EXACT_NODES, in_order_of_labels, make_measurement
 from geomem.geometry.portrait import Measurement as Measurement
 from geomem.geometry.portrait import Portrait as Portrait
 from geomem.geometry.portrait import measure_embeddings as measure_embeddings
+from geomem.geometry.portrait import measure_vectors as measure_vectors
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recall import loss_floor
 from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
@@ -118,7 +119,7 @@ def _fleet_signatures(
             everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
         )
     in_embeddings = find_in_embeddings(
-        *_measured_part(sound), portrait.readings, portrait.shells, accuracies[measured]
+        *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
     )
     return (
         find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
@@ -262,6 +263,7 @@ def measure_snapshots(
 def _measure_large_snapshots(
     snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
 ) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    snapshots, graph = in_order_of_labels(snapshots, graph)
     sample = sample_pairs(graph)
     second = np.repeat(sample.shells.distances, sample.shells.sizes) == 2
     neighbours = np.stack(
@@ -274,7 +276,7 @@ def _measure_large_snapshots(
     spectrum = band_spectrum(graph)
     names = ["geometric_level", "effective_rank"]
     names += ["second_neighbour_cosine"] if len(neighbours) else []
-    names += ["fiedler_alignment"] if spectrum.lowest is not None else []
+    names += ["fiedler_alignment"] if spectrum.fiedler is not None else []
     curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
     for place in np.ndindex(snapshots.shape[:2]):
         V = snapshots[place].astype(np.float64)
@@ -284,8 +286,8 @@ def _measure_large_snapshots(
         curves["effective_rank"][place] = effective_rank(V)
         if len(neighbours):
             curves["second_neighbour_cosine"][place] = edge_cosines_mean(V, neighbours)
-        if spectrum.lowest is not None:
-            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.lowest)
+        if spectrum.fiedler is not None:
+            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.fiedler)
     return curves
 
 
