@@ -170,7 +170,7 @@ def test_the_grid_widens_to_where_the_best_is(memory):
     def nearest_to(wanted):
         def judge(vectors, asked):
             length = np.linalg.norm(vectors - centre, axis=1).mean() / natural
-            return 1.0, abs(np.log2(length / wanted))
+            return 1.0, float(abs(np.log2(length / wanted)))
 
         return judge
 

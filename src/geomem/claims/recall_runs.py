@@ -238,8 +238,10 @@ def draw_over_widths(evidence: Evidence, lines: Mapping[str, str], *, title: str
     return Picture(pl.DataFrame(rows), "d / (R ln N)", title, series="curve", log_x=True)
 
 
-def imagine_memories(curves: Mapping[str, Any], *, widths: Sequence[int] = WIDTHS, runs: int = 2) -> Evidence:
-    """Numbers that portraits might have held: by name, one for all widths or one for each.
+def imagine_memories(
+    curves: Mapping[str, Any], *, widths: Sequence[int] = QUICK_WIDTHS, runs: int = 2
+) -> Evidence:
+    """Numbers that portraits might have held: by name, one for all widths or the ends of a straight line.
 
     >>> imagine_memories({"recall": [0.5, 1.0]}, widths=(16, 64)).arrays["d64.recall"]
     array([1., 1.])
@@ -248,6 +250,6 @@ def imagine_memories(curves: Mapping[str, Any], *, widths: Sequence[int] = WIDTH
     for place, width in enumerate(widths):
         made[f"d{width}"]["ratio"] = np.full(runs, width / (RELATIONS * np.log(SUBJECTS)))
         for name, values in curves.items():
-            own = np.broadcast_to(np.asarray(values, dtype=np.float64), len(widths))[place]
-            made[f"d{width}"][name] = np.full(runs, own)
+            first, last = np.broadcast_to(np.asarray(values, dtype=np.float64), 2)
+            made[f"d{width}"][name] = np.full(runs, np.linspace(first, last, len(widths))[place])
     return imagine_arrays(made)

@@ -4,7 +4,7 @@ One set of memories, trained once per width, serves these claims and those of tr
 vectors, J_r mean Jacobian of relation r, as in our notes on arXiv 2605.12426.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -239,14 +239,14 @@ def imagine_lookup_table() -> Evidence:
     return imagine_arrays({"frozen": same, "learned": same})
 
 
-def imagine_structure(**changes: float) -> Evidence:
+def imagine_structure(widths: Sequence[int] = QUICK_WIDTHS, **changes: float) -> Evidence:
     """Portraits in which embeddings are as trained ones are but for what is changed."""
     usual = {
         "superposition": 0.8,
         "superposition_shuffled": 0.0,
         "read_out_accuracy": 0.9,
         "recall": 1.0,
-        "map_cosine": [0.9, 0.7, 0.5, 0.2],
+        "map_cosine": [0.9, 0.2],
         "affine_surrogate": 1.0,
         "constancy": 0.9,
         "gate_variance_explained": 0.3,
@@ -254,9 +254,11 @@ def imagine_structure(**changes: float) -> Evidence:
         "swap_success": 0.5,
         "swap_retention": 0.5,
     }
-    made = imagine_memories({**usual, **changes})
+    made = imagine_memories({**usual, **changes}, widths=widths)
     curves = {
-        f"d{width}.{name}": np.full((2, 3), 0.5) for width in WIDTHS for name in ("successes", "retentions")
+        f"d{width}.{name}": np.full((2, 3), 0.5)
+        for width in measured_widths(made)
+        for name in ("successes", "retentions")
     }
     return Evidence(arrays={**made.arrays, **curves})
 
@@ -274,7 +276,7 @@ def _claim(name: str, judge: Callable[[Evidence], Judgement], settings=settings_
     )
 
 
-def _selector(name: str, settings=settings_by_width, **changes) -> Claim:
+def _selector(name: str, settings=settings_by_width, widths=QUICK_WIDTHS, **changes) -> Claim:
     return _claim(
         name,
         judge_selector,
@@ -290,12 +292,12 @@ def _selector(name: str, settings=settings_by_width, **changes) -> Claim:
                 "at least .98", "own measurement", "C2, E15 [M]", "at least .98", "lowest affine surrogate"
             ),
         ),
-        wrong=lambda requests: imagine_structure(affine_surrogate=0.12),
+        wrong=lambda requests: imagine_structure(widths, affine_surrogate=0.12),
         **changes,
     )
 
 
-def _parting(name: str, settings=settings_by_width, **changes) -> Claim:
+def _parting(name: str, settings=settings_by_width, widths=QUICK_WIDTHS, **changes) -> Claim:
     return _claim(
         name,
         judge_parting,
@@ -316,7 +318,7 @@ def _parting(name: str, settings=settings_by_width, **changes) -> Claim:
                 0.58, "own measurement", "C2, E15 [M]", "at most .6", "highest share of gates' variance"
             ),
         ),
-        wrong=lambda requests: imagine_structure(map_cosine=0.95),
+        wrong=lambda requests: imagine_structure(widths, map_cosine=0.95),
         **changes,
     )
 
@@ -418,6 +420,7 @@ CLAIMS: tuple[Claim, ...] = (
     _selector(
         "selector-four-relations",
         settings_of_four,
+        WIDTHS,
         conditions=FOUR_CONDITIONS,
         aliases=("E15-four",),
         cost="full",
@@ -425,6 +428,7 @@ CLAIMS: tuple[Claim, ...] = (
     _parting(
         "maps-part-four-relations",
         settings_of_four,
+        WIDTHS,
         conditions=FOUR_CONDITIONS,
         aliases=("E15-width-four",),
         cost="full",

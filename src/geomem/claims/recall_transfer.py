@@ -4,6 +4,8 @@ Glossary: ridge and least squares are two of the rules of B6 that write subject 
 mean Jacobians; strength and gain are chosen on new facts that are not scored. Notes on arXiv 2605.12426.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -20,8 +22,10 @@ from geomem.claims.claim import (
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.recall_runs import (
     EMBEDDING_ONLY_STEPS,
+    QUICK_WIDTHS,
     RELATIONS,
     SUBJECTS,
+    WIDTHS,
     MemorySetting,
     draw_over_widths,
     imagine_memories,
@@ -209,20 +213,20 @@ def judge_variants(evidence: Evidence) -> Judgement:
     )
 
 
-def imagine_transfer(**changes: object) -> Evidence:
+def imagine_transfer(widths: Sequence[int] = QUICK_WIDTHS, **changes: object) -> Evidence:
     """Portraits in which transfer is as the notes have it but for what is changed."""
     usual = {
         "recall": 1.0,
-        "transfer_ridge": [0.05, 0.4, 0.72, 0.94],
-        "transfer_least_squares": [0.05, 0.5, 0.82, 0.98],
-        "transfer_adjoint": [0.05, 0.3, 0.6, 0.8],
+        "transfer_ridge": [0.05, 0.94],
+        "transfer_least_squares": [0.05, 0.98],
+        "transfer_adjoint": [0.05, 0.8],
         "transfer_ridge_wrong_maps": 0.03,
         "transfer_least_squares_wrong_maps": 0.03,
-        "embedding_only_trained": [0.3, 0.99, 1.0, 1.0],
-        "embedding_only_random": [0.1, 0.6, 0.76, 0.84],
+        "embedding_only_trained": 1.0,
+        "embedding_only_random": [0.1, 0.84],
         "embedding_only_trained_steps": 30.0,
     }
-    return imagine_memories({**usual, **changes})  # pyright: ignore[reportArgumentType]
+    return imagine_memories({**usual, **changes}, widths=widths)
 
 
 def imagine_variants(best: float) -> Evidence:
@@ -235,7 +239,7 @@ def imagine_variants(best: float) -> Evidence:
     return imagine_arrays(made)
 
 
-def _curves(name: str, settings=settings_by_width, **changes) -> Claim:
+def _curves(name: str, settings=settings_by_width, widths=QUICK_WIDTHS, **changes) -> Claim:
     return Claim(
         id=f"recall-transfer/{name}",
         title="Zero-shot transfer rises with the dimensions to spare",
@@ -251,7 +255,7 @@ def _curves(name: str, settings=settings_by_width, **changes) -> Claim:
         paper=RECALL_PAPER,
         experiments=request_memories(settings),
         judge=judge_curves,
-        wrong=lambda requests: imagine_transfer(transfer_ridge=0.5, transfer_least_squares=0.5),
+        wrong=lambda requests: imagine_transfer(widths, transfer_ridge=0.5, transfer_least_squares=0.5),
         **{"conditions": f"{CONDITIONS}; {CHOICE}", **changes},
     )
 
@@ -318,7 +322,7 @@ CLAIMS: tuple[Claim, ...] = (
         paper=RECALL_PAPER,
         experiments=request_memories(settings_by_width),
         judge=judge_embedding_only,
-        wrong=lambda requests: imagine_transfer(embedding_only_random=[0.3, 0.99, 1.0, 1.0]),
+        wrong=lambda requests: imagine_transfer(embedding_only_random=0.99),
     ),
     Claim(
         id="recall-transfer/smaller-width",
@@ -351,6 +355,7 @@ CLAIMS: tuple[Claim, ...] = (
     _curves(
         "with-the-width-four-relations",
         settings_of_four,
+        WIDTHS,
         conditions=f"{FOUR_CONDITIONS}; {CHOICE}",
         aliases=("E10-four",),
         cost="full",
