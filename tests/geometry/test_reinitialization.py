@@ -154,7 +154,7 @@ def test_no_fact_that_is_scored_chooses(noisy):
         scored += fresh_answers(answers, seed=6 + draw).tolist()
     # Of 128 · 128 pairs a fresh one is the same by chance.
     assert len(pool & {tuple(row) for row in scored}) < 12
-    assert pool.isdisjoint({tuple(row) for row in answers.tolist()}) or len(pool) == 128
+    assert len(pool & {tuple(row) for row in answers.tolist()}) < 6
     # Scores do not come back into the choice.
     again = choose_rule("ridge", fit, jacobians, S, answers, judge, seed=6)
     assert (again.strength, again.gain, again.recall) == (rule.strength, rule.gain, rule.recall)
