@@ -93,7 +93,7 @@ def rounded(memories: dict[str, StoredMemory]) -> Iterator[Drawn]:
                     seed=seed,
                 )
             )
-    for key in ("d16", "d64", "d256"):
+    for key in ("d16", "d64", "d208"):
         memory = memories[key]
         for run, seed in enumerate(memory.seeds):
             weights = {name: values[run] for name, values in memory_weights(memory).items()}
@@ -188,9 +188,9 @@ def main(runs: Path, capacities: Path) -> None:
         rounded(memories),
         capacity(swept),
         portraits(runs),
-        subject(memories["d128"]),
+        subject(memories["d64"]),
         gates(memories["d16"]),
-        gates(memories["d256"]),
+        gates(memories["d208"]),
     )
     for name, table, draw in figures:
         save(name, table, draw(table))

@@ -14,14 +14,21 @@ from geomem.claims.recall_depth import judge_depth, measure_depth, own_crossings
 from geomem.claims.recall_hops import measure_hops, measure_written_out
 from geomem.claims.recall_open import bits_at_threshold
 from geomem.claims.recall_runs import (
+    STEPS,
     describe_memories,
     measure_portraits,
+    measured_widths,
     memory_setting,
     request_memories,
     settings_by_width,
 )
-from geomem.claims.recall_structure import judge_selector, judge_superposition, judge_swap
-from geomem.claims.recall_transfer import judge_curves, judge_embedding_only, judge_everywhere
+from geomem.claims.recall_structure import judge_parting, judge_selector, judge_superposition, judge_swap
+from geomem.claims.recall_transfer import (
+    judge_curves,
+    judge_embedding_only,
+    judge_everywhere,
+    judge_transfer,
+)
 from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
@@ -53,7 +60,9 @@ def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
     [
         judge_superposition,
         judge_selector,
+        judge_parting,
         judge_swap,
+        judge_transfer,
         judge_curves,
         judge_everywhere,
         judge_embedding_only,
@@ -68,12 +77,21 @@ def test_what_portraits_hold_is_what_judges_look_for(portraits, judge):
     assert len(judgement.picture.table)
 
 
-def test_longer_trainings_at_full_cost_are_other_experiments():
+def test_rules_are_judged_where_they_were_measured():
+    """As many steps at any cost, and a width at which the notes' rules call the memory wide."""
     quick, full = (settings_by_width(Scale(name, (0, 1, 2))) for name in ("quick", "full"))
-    assert all(quick[key].training.steps < full[key].training.steps for key in quick)
+    assert len(quick) < len(full)
+    for settings in (quick, full):
+        assert {own.training.steps for own in settings.values()} == {STEPS} == {2500}
+        assert max(own.ratio for own in settings.values()) >= 15
     assert [
         len(own.settings["seeds"]) for own in request_memories(settings_by_width)(Scale("full", (0, 1, 2)))
     ] == [3] * len(full)
+
+
+def test_judges_look_at_the_widths_that_were_measured(portraits):
+    evidence = Evidence(arrays=name_arrays({"d64": portraits, "d16": portraits, "other": portraits}))
+    assert measured_widths(evidence) == (16, 64)
 
 
 def test_curves_of_capacity_name_every_run_and_cell(tmp_path):

@@ -4,11 +4,22 @@ import torch
 
 from block_superposition import binary_codes, block_superposition, random_answers
 from geomem.errors import InputError
+from geomem.geometry.reinitialization import RULES, choose_rule, measure_transfer
+from geomem.geometry.superposition import fit_superposition
 from geomem.models.configuration import Recall
 from geomem.models.randomness import generator_for
 from geomem.models.recall import initialize_recall, load_recall
 from geomem.models.recall_parameters import RecallSize
-from geomem.models.recall_probes import open_network, states_of
+from geomem.models.recall_probes import (
+    judge_vectors,
+    network_answers,
+    open_network,
+    states_of,
+    summarize_network_jacobians,
+)
+from geomem.training.configuration import RunSettings
+from geomem.training.recall_configuration import RecallRun, RecallTraining
+from geomem.training.recall_fleet import train_recall
 from geomem.training.transfer import SubjectTraining, draw_network, train_subjects
 
 
@@ -95,3 +106,39 @@ def test_a_tied_model_is_refused():
     tied = draw_network(Recall(width=4, mlp_width=8, tied=True), RecallSize(5, 2, 5))
     with pytest.raises(InputError, match="subject table is its read-out"):
         train_subjects(tied, random_answers(5, 2))
+
+
+@pytest.fixture(scope="module", params=[8, 32])
+def trained(request):
+    """A memory that holds all its facts: one with few dimensions and one with dimensions to spare."""
+    answers, width = random_answers(64, 2), request.param
+    model, size = Recall(width=width, mlp_width=4 * width, subject_scale=0.05), RecallSize(64, 2, 64)
+    training = RecallTraining(steps=200, learning_rate=0.02)
+    found = train_recall([RecallRun(model, size, answers, RunSettings(0, 0.02, 0.0))], training)
+    network, S = open_network(model, found.parameters), found.parameters["subject_embedding"][0].double()
+    fit = fit_superposition(S.numpy(), network.unembedding, answers)
+    jacobians = summarize_network_jacobians(network, S.numpy(), answers >= 0).means
+    return network, answers, S.numpy(), fit, jacobians
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_choice_has_no_end_and_no_single_fact_flips_it(trained, name):
+    """Left out one of the facts that choose, the transfer that is read stays where it was."""
+    network, answers, S, fit, jacobians = trained
+
+    def transfer_without(fact):
+        def judge(vectors, asked):
+            asked = asked.copy()
+            # The search starts with the first subjects alone.
+            if fact < asked.size:
+                asked.flat[fact] = -1
+            return judge_vectors(network, vectors, asked)
+
+        rule = choose_rule(name, fit, jacobians, S, answers, judge)
+        assert not rule.at_limit
+        return measure_transfer(
+            rule, answers, lambda vectors: network_answers(network, vectors)
+        ).recall.mean()
+
+    found = np.array([transfer_without(fact) for fact in range(0, 120, 15)])
+    assert np.ptp(found) < 0.06

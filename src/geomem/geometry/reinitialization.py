@@ -4,16 +4,17 @@
     adjoint:        s = mean + g Σ_r J_rᵀ z_{a_r},                        J_r: mean Jacobians
     least-squares:  s = mean + g argmin_s Σ_r |J_r s - z_{a_r}|² + λ |s|²
 
-Strength λ and gain g are chosen by the recall of old facts of subjects on which nothing was fitted. It
-saturates at 1: of equals the smallest strength wins, because strength blends the maps of the relations, and
-then the lowest cross-entropy. New facts are used once, to score. In the last two rules g is relative to the
-length of trained embeddings, λ to the mean eigenvalue of Σ_r J_rᵀ J_r.
+Strength λ and gain g are chosen by the recall of new facts of their own, drawn like those that are scored but
+from another random stream; of equals the lower cross-entropy wins. Old facts cannot choose: their recall
+saturates at 1. In the last two rules g is relative to the length of trained embeddings, λ to the mean
+eigenvalue of Σ_r J_rᵀ J_r.
 
 Axis names: `draw` (one set of new facts), `subject`, `relation`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,22 @@ from geomem.geometry.ridge import ridge_intercept, ridge_weights
 from geomem.geometry.superposition import SuperpositionFit, relation_codes
 
 RULES = ("ridge", "adjoint", "least-squares")
-GAINS = (0.35, 0.5, 0.71, 1.0, 1.41, 2.0, 2.83, 4.0, 5.66, 8.0)
-RELATIVE_STRENGTHS = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0)
+
+STREAMS = {"score": 4, "choose": 7}
+"""Random streams of new facts by what they are for: a rule is chosen on facts that never score it."""
+
+STRENGTH_STEP, GAIN_STEP = 10**0.5, 2**0.5
+"""Factors between neighbours of the lattice on which strength and gain are sought."""
+
+COARSE_STRENGTHS = {"ridge": range(-4, 9, 2), "adjoint": range(1), "least-squares": range(-12, 3, 2)}
+COARSE_GAINS = range(-4, 13, 2)
+"""Where the search starts, in steps of the lattice: strengths from 0.01 or 1e-6 up, gains from 1/4 to 64."""
+
+LIMIT = 30
+"""Steps of the lattice from 1 in either direction at most: strengths from 1e-15 to 1e15."""
+
+SAME_LOSS = 1e-3
+"""Cross-entropies that differ by less are equal: a perfect memory would have its margins grow for ever."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +53,12 @@ class Rule:
     gain: float
     strength: float
     """NaN for the adjoint rule, which has none."""
-    old_recall: float
-    """Recall of the old facts of held-out subjects written by this rule: what the choice was made by."""
-    old_loss: float
-    """Their mean cross-entropy, which decides between gains of equal recall."""
+    recall: float
+    """Recall of the new facts that strength and gain were chosen by; they are not those of a `Transfer`."""
+    loss: float
+    """Their mean cross-entropy, which decides between equals."""
+    at_limit: bool
+    """Whether the search ended because strength or gain can go no further (`LIMIT`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +74,10 @@ class Transfer:
 
 
 def fresh_answers(
-    answers: Int[np.ndarray, "subject relation"], *, seed: int = 0
+    answers: Int[np.ndarray, "subject relation"],
+    *,
+    seed: int = 0,
+    stream: Literal["score", "choose"] = "score",
 ) -> Int[np.ndarray, "subject relation"]:
     """New facts of the same kind: each relation's objects dealt anew to the subjects that have one.
 
@@ -66,7 +86,7 @@ def fresh_answers(
     >>> fresh_answers(np.array([[0], [-1], [0]])).tolist()
     [[0], [-1], [0]]
     """
-    generator = np.random.default_rng([seed, 4])
+    generator = np.random.default_rng([seed, STREAMS[stream]])
     fresh = answers.copy()
     for column in fresh.T:
         known = np.flatnonzero(column >= 0)
@@ -89,26 +109,50 @@ def choose_rule(
     answers: Int[np.ndarray, "subject relation"],
     judge: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
     *,
-    gains: Sequence[float] = GAINS,
-    subjects: int = 256,
+    subjects: int = 1024,
+    seed: int = 0,
 ) -> Rule:
-    """The rule with the strength and gain that recall most old facts of at most `subjects` held-out subjects.
+    """The rule with the strength and gain that recall most new facts of at most `subjects` subjects.
 
     `judge` takes subject vectors [query, width] and their answers [query, relation] and gives the memory's
     recall and mean cross-entropy; `jacobians` are the mean J_r, and `embeddings` and `answers` those that
-    `fit` was made from.
+    `fit` was made from. The new facts are of the stream "choose", so none of them is ever scored.
+
+    Strength and gain lie on a lattice, half a decade and a factor √2 between neighbours. A quarter of the
+    subjects choose a start among every second of its points; from there all of them lead to the best
+    neighbour until none is better, as far as need be, so that the grid has no end that could be chosen.
     """
-    asked = answers[fit.held[:subjects]]
-    best = []
-    for strength, intercept, weights in _candidates(name, fit, jacobians, embeddings, answers):
-        judged = []
-        for gain in gains:
-            rule = Rule(name, intercept, weights, fit.codes, float(gain), strength, 0.0, np.inf)
-            recall, loss = judge(write_subjects(rule, asked), asked)
-            judged.append(replace(rule, old_recall=recall, old_loss=loss))
-        best.append(max(judged, key=lambda rule: (rule.old_recall, -rule.old_loss)))
-    # Strengths ascend, and the first of equals is the largest.
-    return max(best, key=lambda rule: rule.old_recall)
+    fresh = fresh_answers(answers, seed=seed, stream="choose")
+    fresh = fresh[(fresh >= 0).any(axis=1)]
+    fresh = fresh[np.random.default_rng([seed, 8]).permutation(len(fresh))[:subjects]]
+    few = fresh[: max(1, len(fresh) // 4)]
+    weights_at = cache(_weights_by_step(name, fit, jacobians, embeddings, answers))
+    lowest, highest = (0, 0) if name == "adjoint" else (-LIMIT, LIMIT)
+
+    def try_out(strength: int, gain: int, asked: np.ndarray) -> Rule:
+        found = float("nan") if name == "adjoint" else STRENGTH_STEP**strength
+        rule = Rule(name, *weights_at(strength), fit.codes, GAIN_STEP**gain, found, 0.0, np.inf, False)
+        at_limit = (name != "adjoint" and abs(strength) == LIMIT) or abs(gain) == LIMIT
+        recall, loss = judge(write_subjects(rule, asked), asked)
+        return replace(rule, recall=float(recall), loss=float(loss), at_limit=at_limit)
+
+    @cache
+    def judged(strength: int, gain: int) -> Rule:
+        return try_out(strength, gain, fresh)
+
+    starts = [(strength, gain) for strength in COARSE_STRENGTHS[name] for gain in COARSE_GAINS]
+    tried = [try_out(*start, few) for start in starts]
+    at = starts[max(range(len(starts)), key=lambda n: (tried[n].recall, -tried[n].loss))]
+    while True:
+        near = [
+            (strength, gain)
+            for strength in range(max(lowest, at[0] - 1), min(highest, at[0] + 1) + 1)
+            for gain in range(max(-LIMIT, at[1] - 1), min(LIMIT, at[1] + 1) + 1)
+        ]
+        best = max(near, key=lambda step: (judged(*step).recall, -judged(*step).loss))
+        if not _is_better(judged(*best), judged(*at)):
+            return judged(*at)
+        at = best
 
 
 def measure_transfer(
@@ -140,25 +184,40 @@ def measure_transfer(
     return Transfer(rule, np.array(recall), np.array(wrong), np.array(other))
 
 
-def _candidates(
-    name: str, fit: SuperpositionFit, jacobians: np.ndarray, embeddings: np.ndarray, answers: np.ndarray
-):
-    """Strength, intercept and weights of every strength of a rule, smallest first."""
+def _is_better(rule: Rule, than: Rule) -> bool:
+    if rule.recall != than.recall:
+        return rule.recall > than.recall
+    return rule.loss < than.loss - SAME_LOSS
+
+
+def _weights_by_step(
+    name: str,
+    fit: SuperpositionFit,
+    jacobians: np.ndarray,
+    embeddings: np.ndarray,
+    answers: np.ndarray,
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """The function that gives a rule's intercept and weights at a strength, in steps of the lattice."""
     if name == "ridge":
-        for strength in fit.strengths:
-            yield float(strength), ridge_intercept(fit.path, strength), ridge_weights(fit.path, strength)
-        return
+        return lambda step: (
+            ridge_intercept(fit.path, STRENGTH_STEP**step),
+            ridge_weights(fit.path, STRENGTH_STEP**step),
+        )
     S = np.asarray(embeddings, dtype=np.float64)[fit.fitted]
     X = relation_codes(fit.codes, answers[fit.fitted])
     stacked = np.concatenate(list(np.asarray(jacobians, dtype=np.float64)))
     centre = S.mean(axis=0)
     if name == "adjoint":
-        yield float("nan"), centre, _to_length(stacked, X, S - centre)
-        return
+        return lambda step: (centre, _to_length(stacked, X, S - centre))
     values, vectors = np.linalg.eigh(stacked.T @ stacked)
-    for strength in RELATIVE_STRENGTHS:
-        inverse = vectors / (values + strength * values.mean()) @ vectors.T
-        yield strength, centre, _to_length(stacked @ inverse, X, S - centre)
+    # Rounding makes eigenvalues of directions that no Jacobian sees negative.
+    values = values.clip(min=0.0)
+
+    def solve(step: int) -> tuple[np.ndarray, np.ndarray]:
+        inverse = vectors / (values + STRENGTH_STEP**step * (values.mean() or 1.0)) @ vectors.T
+        return centre, _to_length(stacked @ inverse, X, S - centre)
+
+    return solve
 
 
 def _to_length(weights: np.ndarray, X: np.ndarray, deviations: np.ndarray) -> np.ndarray:

@@ -29,7 +29,8 @@ class RecallTraining:
     final_learning_rate: float = 0.0
     """Learning rate at the last step of the cosine, as a share of the peak."""
     batch_subjects: int = 0
-    """Subjects in a step, each with all its facts; 0 for all. Every epoch shuffles them anew."""
+    """Subjects in a step, each with all its facts; 0 for all. Every epoch shuffles them anew and drops what
+    does not fill a batch. A step's loss is the sum over its facts divided by all facts of the table."""
     metric_every: int = 100
     """Steps between two rows of the metrics; the first step and the last are always written."""
 

@@ -78,8 +78,9 @@ def measure_recall_memory(
 ) -> RecallPortrait:
     """Measure one memory: its network, its subject table, and the facts that it should hold (-1: none).
 
-    All choices (ridge strengths, gains) are made on facts that it holds. The new facts are the same for every
-    rule and both trainings.
+    The rules of transfer choose strength and gain on new facts that are never scored; all other choices (the
+    superposition's and the probes' ridge strengths) are made on facts that it holds. The new facts that are
+    scored are the same for every rule and both trainings.
     """
     S = np.asarray(embeddings, dtype=np.float64)
     U, known = network.unembedding, answers >= 0
@@ -94,7 +95,7 @@ def measure_recall_memory(
     summary = summarize_network_jacobians(network, S[fit.fitted], known[fit.fitted])
     transfers = {}
     for name in RULES:
-        rule = choose_rule(name, fit, summary.means, S, answers, judge)
+        rule = choose_rule(name, fit, summary.means, S, answers, judge, seed=seed)
         transfers[name] = measure_transfer(
             rule, answers, answer, draws=transfer_draws, subjects=transfer_subjects, seed=seed
         )
@@ -155,6 +156,7 @@ def portrait_numbers(portrait: RecallPortrait) -> dict[str, float]:
         numbers[f"transfer_{short}"] = _mean(transfer.recall)
         numbers[f"transfer_{short}_wrong_maps"] = _mean(transfer.wrong_maps)
         numbers[f"transfer_{short}_other_relation"] = _mean(transfer.other_relation)
+        numbers[f"transfer_{short}_at_limit"] = float(transfer.rule.at_limit)
     for name, learned in (("trained", portrait.trained), ("random", portrait.untrained)):
         numbers[f"embedding_only_{name}"] = learned.best if learned else nan
         numbers[f"embedding_only_{name}_steps"] = learned.steps_to(0.99) if learned else nan
