@@ -27,6 +27,7 @@ LAYERS = (
     ("training",),
     ("models",),
     ("constructions",),
+    ("vectors",),
     ("geometry",),
     ("worlds",),
     ("errors",),

@@ -192,6 +192,25 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun} was" if number == 1 else f"{number:,} {noun}s were"
 
 
+def induced_subgraph(graph: Graph, nodes: Int[np.ndarray, " node"]) -> Graph:
+    """The graph of some nodes, given by ascending id, and the edges between them.
+
+    Raises `InputError` if there is no such edge.
+
+    >>> from geomem.worlds.families import path
+    >>> part = induced_subgraph(path(4), np.array([1, 2, 3]))
+    >>> part.labels, part.edges.tolist()
+    (('1', '2', '3'), [[0, 1], [1, 2]])
+    """
+    place = np.full(graph.node_count, -1)
+    place[nodes] = np.arange(len(nodes))
+    ends = place[graph.edges]
+    root = None if graph.root is None or place[graph.root] < 0 else int(place[graph.root])
+    labels = tuple(graph.labels[node] for node in nodes.tolist())
+    coordinates = None if graph.coordinates is None else graph.coordinates[nodes]
+    return Graph(graph.name, labels, ends[(ends >= 0).all(axis=1)], root=root, coordinates=coordinates)
+
+
 def adjacency_matrix(graph: Graph, *, self_edges: bool = False) -> "scipy.sparse.csr_array":
     """Symmetric 0/1 adjacency matrix, [node, node]; with `self_edges` the diagonal is one.
 

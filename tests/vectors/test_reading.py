@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from geomem.errors import InputError
-from geomem.geometry.embedding_file import read_embeddings
+from geomem.vectors.reading import read_embeddings
 from geomem.worlds.families import path
 from geomem.worlds.graph import Graph
 
@@ -124,7 +124,7 @@ def test_missing_files_directories_and_giants(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="There is no file"):
             read_embeddings(place, GRAPH)
     np.save(tmp_path / "e.npy", ROWS)
-    monkeypatch.setattr("geomem.geometry.embedding_file.LARGEST_FILE", 100)
+    monkeypatch.setattr("geomem.vectors.reading.LARGEST_FILE", 100)
     with pytest.raises(InputError, match="keep only the rows"):
         read_embeddings(tmp_path / "e.npy", GRAPH)
 
