@@ -5,11 +5,11 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
 import polars as pl
 import tyro
 from rich.console import Console
@@ -18,22 +18,26 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.facts import shown
-from geomem.cli.options import parse_options
+from geomem.cli.options import FileOptions, option_values, parse_options, signature_options, value_of
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
 from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
 from geomem.memory_store import is_memory, read_memory
 from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
+from geomem.vectors.reading import read_embeddings
+from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
 from geomem.worlds.find import find_world
+from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
 
-Give a run directory, or --embeddings with --graph. Row i of the embeddings is node i of the graph: nodes are
-numbered by their number if all labels are whole numbers, else as they first appear in the file. Of a memory
-of facts, trained or written down, everything on the docs page "Recall measurements" is measured: about a
-minute per run at 1,000 subjects."""
+Give a run directory, or --embeddings with --graph. Rows with labels are matched to the nodes of these labels;
+rows without stand in the order of the nodes, which is said: by number if all labels are whole numbers, else
+as they first appear in the file, and in a built-in world (whose options, such as --nodes, may follow) its
+natural order. Of a memory of facts, trained or written down, everything on the docs page "Recall
+measurements" is measured: about a minute per run at 1,000 subjects."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,11 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors in NumPy's .npy format: [node, width], or [run, node, width]."""
+    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, or .npy [node, width]."""
+    labels: Path | None = None
+    """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
+    array: str | None = None
+    """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
     graph: str | None = None
     """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
     json: bool = False
@@ -54,7 +62,8 @@ class MeasureOptions:
 
 def run(arguments: Sequence[str]) -> int:
     """Measure what the arguments name and print the table, or JSON."""
-    options = parse_options(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
+    options, graph = read_arguments(arguments)
+    notes: list[str] = []
     match options:
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if is_memory(path):
             return _measure_memory(path, options)
@@ -62,20 +71,59 @@ def run(arguments: Sequence[str]) -> int:
             fleet = read_fleet(path)
             title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
             if isinstance(stored_path_task(fleet), InContextPathFinding):
-                Console(stderr=True, highlight=False).print(Text(FIRST_PROMPT), soft_wrap=True)
-        case MeasureOptions(run=None, embeddings=Path() as path, graph=str() as world):
-            graph = find_world(world)
-            for note in graph.notes:
-                Console(stderr=True, highlight=False).print(Text(f"{graph.name}: {note}"), soft_wrap=True)
+                notes.append(FIRST_PROMPT)
+        case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
+            read = read_embeddings(path, graph, labels=options.labels, array=options.array)
+            notes += [*(f"{graph.name}: {note}" for note in graph.notes), *read.notes]
             title = f"{path.name} on {graph.name}"
-            portrait = measure_embeddings(read_embeddings(path), graph, seed=options.seed)
+            portrait = measure_embeddings(read.embeddings, read.graph, seed=options.seed)
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
+    for note in notes:
+        Console(stderr=True, highlight=False).print(Text(note), soft_wrap=True)
     if options.json:
-        print(json.dumps(portrait_json(portrait), ensure_ascii=False, indent=2))
+        print(json.dumps(portrait_json(portrait) | {"notes": notes}, ensure_ascii=False, indent=2))
     else:
         print_portrait(portrait, title)
     return 0
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | None]:
+    """The options, and the graph they name: a built-in world with its own options in natural order, or a file.
+
+    >>> options, graph = read_arguments(["--embeddings", "v.npy", "--graph", "path-star", "--arms", "2"])
+    >>> graph.labels[:6]
+    ('root', '1.1', '1.2', '1.3', '1.4', '2.1')
+    """
+    world = value_of("--graph", arguments)
+    if world in WORLDS:
+        kind = signature_options(WORLDS[world])
+        own = (
+            "world",
+            Annotated[kind, tyro.conf.arg(help=f"Options of {world}.")],
+            kind(**NATURAL_ORDER.get(world, {})),
+        )
+    else:
+        own = (
+            "file",
+            Annotated[FileOptions, tyro.conf.arg(help="How the file of --graph is laid out.")],
+            FileOptions(),
+        )
+    entries = [
+        ("measure", MeasureOptions, field(default=MeasureOptions())),
+        (*own[:2], field(default=own[2])),
+    ]
+    options = parse_options(
+        make_dataclass("MeasureArguments", entries, frozen=True),
+        arguments,
+        verb="measure",
+        description=DESCRIPTION,
+    )
+    if world is None:
+        return options.measure, None
+    return options.measure, WORLDS[world](**option_values(options.world)) if world in WORLDS else find_world(
+        world
+    )
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
@@ -107,27 +155,6 @@ def print_memory(rows: pl.DataFrame, title: str) -> None:
         cells = [str(values[0])] * len(titles) if column.dtype.is_integer() else [_number(v) for v in found]
         table.add_row(Text(column.name), *[Text(cell) for cell in cells[: len(titles)]])
     console.print(table)
-
-
-def read_embeddings(path: Path) -> np.ndarray:
-    """Node vectors from a .npy file, [node, width] or [run, node, width], as float64; nothing is unpickled.
-
-    Raises `InputError` if the file is missing, is not .npy, or does not hold such an array of numbers.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(
-            f"The embeddings {path} cannot be read ({error.strerror or error}); give a .npy file."
-        ) from error
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"The embeddings {path} are not a complete .npy file of numbers; write them with numpy.save."
-        ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
-        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise InputError(f"The embeddings {path} hold {what}; give numbers of shape [node, width].")
-    return array.astype(np.float64)
 
 
 def print_portrait(portrait: Portrait, title: str) -> None:

@@ -1,4 +1,4 @@
-"""Arrays of numbers and labels from `.npy`, `.npz` and `.safetensors`, their sizes checked before they are read.
+"""Arrays of numbers and labels from `.npy`, `.npz` and `.safetensors`; sizes are checked before reading.
 
 Axis names: `run`, `node` (a row), `width`.
 """
@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.vectors.matching import names_labels
 from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS
 
 LARGEST_UNPACKED = 2 << 30
@@ -25,13 +25,18 @@ LARGEST_UNPACKED = 2 << 30
 NPY_HEADER, SAFETENSORS_HEADER = 1 << 16, 16 << 20
 """Bytes accepted of the description in front of the numbers."""
 
-LABEL_ARRAYS = (
-    "labels label names name nodes node words word tokens token vocab vocabulary entities entity ids id "
-    "keys index"
-).split()
-"""Names of an array, in lower case, that say that it holds the labels of the rows."""
+TENSOR_KINDS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "U8": "|u1",
+}
+"""Kinds of safetensors that are read, as NumPy calls them; a bfloat16 is read as the two bytes it is."""
 
-VECTOR_ARRAYS = "vectors vector embeddings embedding emb weights weight".split()
+VECTOR_ARRAYS = frozenset(["vectors", "vector", "embeddings", "embedding", "emb", "weights", "weight"])
 """Names of an array, in lower case, that say that it holds the vectors."""
 
 
@@ -51,10 +56,11 @@ class StoredArray:
 def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """The vectors of an array file, not yet checked for their axes, and their labels if the file holds any.
 
-    `.npy` holds one array. Of `.npz` and `.safetensors` the vectors are the array called `wanted`, else the only
-    one with two or three axes, else the only one of these with a name of `VECTOR_ARRAYS`; labels are the array
-    with one axis and a name of `LABEL_ARRAYS`, or the only one of text. Numbers in a plain file are mapped, not
-    loaded. Raises `InputError` for a file that is damaged, holds objects, or where the vectors cannot be told.
+    `.npy` holds one array. Of `.npz` and `.safetensors` the vectors are the array called `wanted`, else the
+    only one with two or three axes, else the only one of these with a name of `VECTOR_ARRAYS`; labels are
+    the array with one axis and a name such as `labels` or `words`, or the only one of text. Numbers in a
+    plain file are mapped, not loaded. Raises `InputError` for a file that is damaged, holds objects, or
+    where the vectors cannot be told.
     """
     kind = path.suffix.lower()
     if kind == ".npy":
@@ -102,7 +108,7 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
     return read[vectors.name], found
 
 
-def _npy_header(path: Path, file: IO[bytes], size: int, name: str) -> StoredArray:
+def _npy_header(path: Path, file: io.BufferedIOBase, size: int, name: str) -> StoredArray:
     """What a .npy header promises; raises `InputError` unless exactly that many bytes follow it."""
     # The header says how long it is, and numpy would read that much of a packed file.
     head = io.BytesIO(file.read(NPY_HEADER))
@@ -112,9 +118,7 @@ def _npy_header(path: Path, file: IO[bytes], size: int, name: str) -> StoredArra
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, fortran, dtype = read(head)
-    except (
-        Exception
-    ) as error:  # the header is a Python literal: whatever its parser stumbles over comes through
+    except Exception as error:  # a header is a Python literal, and what its parser trips over comes through
         raise _damaged(path, "numpy.save(path, array)") from error
     if dtype.hasobject:
         raise InputError(
@@ -128,16 +132,6 @@ def _npy_header(path: Path, file: IO[bytes], size: int, name: str) -> StoredArra
 
 def _safetensors_header(path: Path) -> dict[str, StoredArray]:
     """Every tensor of a safetensors file by its name, from the JSON in front of them."""
-    kinds = {
-        "F64": "<f8",
-        "F32": "<f4",
-        "F16": "<f2",
-        "BF16": "<u2",
-        "I64": "<i8",
-        "I32": "<i4",
-        "I16": "<i2",
-    }
-    kinds |= {"I8": "<i1", "U8": "<u1"}
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -147,14 +141,14 @@ def _safetensors_header(path: Path) -> dict[str, StoredArray]:
             header = json.loads(file.read(length))
         stored = {}
         for name, entry in header.items():
-            if name == "__metadata__" or entry["dtype"] not in kinds:
+            if name == "__metadata__" or entry["dtype"] not in TENSOR_KINDS:
                 continue
             shape, (start, end) = entry["shape"], entry["data_offsets"]
             if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
                 raise ValueError("no sizes")
             array = StoredArray(
                 name,
-                np.dtype(kinds[entry["dtype"]]),
+                np.dtype(TENSOR_KINDS[entry["dtype"]]),
                 tuple(shape),
                 offset=8 + length + start,
                 is_bfloat16=entry["dtype"] == "BF16",
@@ -198,7 +192,7 @@ def _vectors_among(path: Path, stored: Mapping[str, StoredArray], wanted: str | 
 
 def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: StoredArray) -> StoredArray | None:
     lines = [array for array in stored.values() if len(array.shape) == 1 and array is not vectors]
-    named = [array for array in lines if array.name.lower() in LABEL_ARRAYS]
+    named = [array for array in lines if names_labels(array.name)]
     texts = [array for array in lines if array.dtype.kind in "US"]
     for choice in (named, texts):
         if len(choice) == 1:
@@ -260,7 +254,8 @@ def _refuse_empty(path: Path, array: StoredArray) -> None:
 
 def _damaged(path: Path, way: str) -> InputError:
     return InputError(
-        f"The file {_said(path)} is not a complete {path.suffix.lower()} file of numbers; write it with {way}."
+        f"The file {_said(path)} is not a complete {path.suffix.lower()} file of numbers; write it with "
+        f"{way}."
     )
 
 

@@ -9,15 +9,10 @@ from pathlib import Path
 
 from geomem.errors import InputError
 from geomem.vectors.lines import SNIFFED_LINES
-from geomem.vectors.matching import label_key
+from geomem.vectors.matching import label_key, names_labels
 from geomem.worlds.graph import Graph
 
-LABEL_HEADERS = (
-    "label labels name names node nodes word words token tokens id ids key entity country state item vertex"
-).split()
-"""Titles of a column, in lower case, that say that it holds the labels."""
-
-COUNTER_HEADERS = ("", "index", "unnamed: 0")
+COUNTER_TITLES = ("", "index", "unnamed: 0")
 """Titles of a column, in lower case, that may count the rows: data frames write one."""
 
 COMMENT_MARKS = ("#", "%", "//")
@@ -57,8 +52,9 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     - `count width`, word2vec's first line, is known by the columns of the lines below it.
     - The first line is a header if it has no number where the lines below have them, or if it counts
       0, 1, 2, ... there, as the columns of a data frame do, and the numbers below have decimals.
-    - The labels are the column of text, else one titled as in `LABEL_HEADERS`, else a first column of whole
-      numbers that name the graph's nodes. Between blanks a label is what stands before the last numbers.
+    - The labels are the column of text, else one titled as `label`, `node`, `word`, ... (`names_labels`),
+      else a first column of whole numbers that name the graph's nodes. Between blanks a label is what
+      stands before the last numbers.
     - A first column without a title that counts 0, 1, 2, ... and holds no labels counts the rows.
 
     With `has_labels` the labels come from elsewhere, and a column of them is refused. Raises `InputError` if
@@ -83,10 +79,11 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     label = _label_column(path, body, texts, titles, graph, promised is not None)
     if has_labels and label is not None and (texts or titles):
         raise InputError(
-            f"Column {label + 1} of {str(path)!r} holds labels, and --labels gives others; leave out one of them."
+            f"Column {label + 1} of {str(path)!r} holds labels, and --labels gives others; leave out one "
+            "of them."
         )
     label = None if has_labels else label
-    counts = columns > 1 and label != 0 and titles and titles[0].lower() in COUNTER_HEADERS
+    counts = columns > 1 and label != 0 and titles and titles[0].lower() in COUNTER_TITLES
     row_number = 0 if counts and [row[0] for row in body] == list(map(str, range(len(body)))) else None
     return Layout(
         separator=separator,
@@ -104,7 +101,7 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
 def describe_layout(layout: Layout) -> str:
     """What was understood, in words.
 
-    >>> describe_layout(Layout(",", width=2, columns=3, label_column=0, titles=("id", "x", "y"), header_lines=1))
+    >>> describe_layout(Layout(",", width=2, columns=3, label_column=0, titles=("id", "x", "y")))
     "separated by commas, header yes, labels in column 1 ('id')"
     """
     said = [f"separated by {SEPARATORS[layout.separator]}"] if layout.columns > 1 else ["one column"]
@@ -213,7 +210,8 @@ def _promise(path: Path, lines: Sequence[str], separator: str, *, is_part: bool)
     cells = len(one_blank(lines[1]).split(" ")) if separator == " " else columns
     if width < 1 or cells < width + 1 or (separator != " " and cells != width + 1):
         raise InputError(
-            f"The first line of {str(path)!r} promises vectors of width {width:,}, and the next line has {cells} "
+            f"The first line of {str(path)!r} promises vectors of width {width:,}, and the next line has "
+            f"{cells} "
             "columns; give a label and the numbers on every line, or no first line."
         )
     return count, width
@@ -228,7 +226,7 @@ def _titles(rows: Sequence[Sequence[str]], body: Sequence[Sequence[str]], texts:
         return []
     top = [title.strip().strip('"') for title in top]
     numbers = [at for at in range(columns) if at not in texts]
-    if numbers and top[numbers[0]].lower() in ("", *LABEL_HEADERS, *COUNTER_HEADERS):
+    if numbers and (names_labels(top[numbers[0]]) or top[numbers[0]].lower() in COUNTER_TITLES):
         numbers = numbers[1:]
     titles = [top[at] for at in numbers]
     counted = titles == list(map(str, range(len(titles))))
@@ -249,11 +247,12 @@ def _label_column(
     if len(texts) > 1:
         columns = " and ".join(f"{at + 1} ({body[0][at][:40]!r})" for at in texts[:2])
         raise InputError(
-            f"Columns {columns} of {str(path)!r} both hold text; keep one column of labels beside the numbers."
+            f"Columns {columns} of {str(path)!r} both hold text; keep one column of labels beside the "
+            "numbers."
         )
     if texts or is_word2vec:
         return texts[0] if texts else 0
-    titled = [at for at, title in enumerate(titles) if title.lower() in LABEL_HEADERS]
+    titled = [at for at, title in enumerate(titles) if names_labels(title)]
     if len(titled) == 1:
         return titled[0]
     keys = [label_key(row[0]) for row in body]
@@ -262,7 +261,7 @@ def _label_column(
     named = len(set(map(label_key, graph.labels)).intersection(keys))
     if named >= COVERED * min(len(keys), graph.node_count):
         return 0
-    counts = titles and titles[0].lower() in COUNTER_HEADERS
+    counts = titles and titles[0].lower() in COUNTER_TITLES
     beside = sum(any(map(_has_decimals, row[1:])) for row in body)
     return 0 if not counts and beside >= COVERED * len(body) else None
 

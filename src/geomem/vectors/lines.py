@@ -4,8 +4,8 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from geomem.errors import InputError
 
@@ -25,8 +25,9 @@ SNIFFED_LINES = 256
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number, counted from 1, and text of every line that is not blank, without its end.
 
-    Text is UTF-8; what is not becomes U+FFFD, since vocabularies of words hold such debris. Names ending in .gz
-    are unpacked. Raises `InputError` if the file is binary or larger than `LARGEST_TEXT`, or a line too long.
+    Text is UTF-8; what is not becomes U+FFFD, since vocabularies of words hold such debris. Names ending in
+    .gz are unpacked. Raises `InputError` if the file is binary or larger than `LARGEST_TEXT`, or a line too
+    long.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +51,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     )
                 if len(rest) > LARGEST_LINE:
                     raise InputError(
-                        f"Line {number + len(lines)} of {str(path)!r} is longer than {LARGEST_LINE >> 20} MiB; "
+                        f"Line {number + len(lines)} of {str(path)!r} is longer than {LARGEST_LINE >> 20} "
+                        "MiB; "
                         "give one line per node."
                     )
                 for at, line in enumerate(lines):
@@ -65,7 +67,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"The file {str(path)!r} is not a complete gzip file; pack it anew.") from error
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
@@ -89,5 +91,6 @@ def _refuse_binary(path: Path, block: bytes) -> None:
             raise InputError(f"The file {str(path)!r} {what}.")
     if b"\0" in block:
         raise InputError(
-            f"The file {str(path)!r} is no text; give vectors as text, .csv, .tsv, .npy, .npz or .safetensors."
+            f"The file {str(path)!r} is no text; give vectors as text, .csv, .tsv, .npy, .npz or "
+            ".safetensors."
         )

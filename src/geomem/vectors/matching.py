@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from geomem.errors import InputError
 from geomem.worlds.graph import Graph
-from geomem.worlds.text_file import clean_label
+from geomem.worlds.text_file import clean_label, equal_numbers
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]*", re.ASCII)
+_LABEL_TITLE = re.compile(
+    "(label|name|node|vertex|word|token|vocab|vocabulary|id|key|entity|entitie|item|country|state)s?"
+)
 
 Row = TypeVar("Row")
 
@@ -34,18 +34,23 @@ class Match(Generic[Row]):
     """A label among these and a node that differ only in capitals and underscores, if there are such."""
 
 
+def names_labels(title: str) -> bool:
+    """Whether the title of a column, or the name of an array, says that it holds the labels.
+
+    >>> names_labels("Nodes"), names_labels("vectors")
+    (True, False)
+    """
+    return _LABEL_TITLE.fullmatch(title.lower()) is not None
+
+
 def label_key(label: str) -> str:
-    """What two ways to write one label have in common: no blanks at the ends, Unicode's form NFC, equal numbers.
+    """What two ways to write one label share: no blanks at the ends, Unicode's form NFC, equal numbers.
 
     >>> label_key(" 12.0 "), label_key("12"), label_key("1.50"), label_key("007"), label_key("1.2.0")
     ('12', '12', '1.5', '007', '1.2.0')
     """
     label = clean_label(label)
-    if _NUMBER.fullmatch(label):
-        whole, _, part = label.partition(".")
-        part = part.rstrip("0")
-        return f"{whole}.{part}" if part else whole
-    return label
+    return equal_numbers((label,)).get(label, label)
 
 
 def match_rows(rows: Iterable[tuple[str, Row]], graph: Graph) -> Match[Row]:
@@ -83,7 +88,8 @@ def match_rows(rows: Iterable[tuple[str, Row]], graph: Graph) -> Match[Row]:
         before, own = found.get(node), graph.labels[node]
         if before is not None and (before[0] == own) == (label == own):
             raise InputError(
-                f"The labels {before[0][:80]!r} and {label[:80]!r} of two rows both name the node {own[:80]!r}; "
+                f"The labels {before[0][:80]!r} and {label[:80]!r} of two rows both name the node "
+                f"{own[:80]!r}; "
                 "give one row per node."
             )
         if before is not None:

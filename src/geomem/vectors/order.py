@@ -1,4 +1,4 @@
-"""In which order rows without labels stand for nodes: the order used, and whether another one fits far better.
+"""Rows without labels: the order in which they stand for nodes, and whether another one fits far better.
 
 Axis names: `node`, `width`, `pair`.
 """
@@ -20,7 +20,7 @@ CHECKED_PAIRS = 20_000
 """Pairs whose similarity is looked at."""
 
 FAR_BETTER = 2.0
-"""Another order is named if it explains at least so many times as much of the similarity as the order used."""
+"""Another order is named if it explains this many times as much of the similarity as the order used."""
 
 RANDOM_ORDERS = 999
 """The other order must also explain more than every one of these."""
@@ -42,8 +42,9 @@ def plausible_orders(graph: Graph) -> dict[str, Int[np.ndarray, " node"]]:
     """Orders in which people write the rows of a graph: for each the node of row 0, 1, 2, ...
 
     Numeric order, which for labels like `n2`, `n10` or `1.2` is natural order (their numbers by value, a root
-    first); alphabetical order; the order in which labels first appear in the list of edges; and, where there is
-    a root, the shuffled ids of a built-in star with world seed 0, in which runs keep their embeddings.
+    first); alphabetical order; the order in which labels first appear in the list of edges; and, where
+    there is a root, the shuffled ids of a built-in star with world seed 0, in which runs keep their
+    embeddings.
 
     >>> from geomem.worlds.readers import graph_from
     >>> graph = graph_from([("n10", "n2"), ("n2", "n1")])
@@ -70,10 +71,10 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     """A sentence that names another plausible order of the rows if it fits the graph far better, else None.
 
     An order is judged by how much of the similarity of nodes their graph distance explains: of the cosines
-    c of centred rows over pairs, eta^2 = sum_d n_d (mean_d - mean)^2 / sum (c - mean)^2 (the correlation ratio,
-    Fisher 1925), which is blind to the kind of structure. Another order is named if its eta^2 is at least
-    `FAR_BETTER` times that of the order used, and above that of every one of `RANDOM_ORDERS` random orders.
-    Takes some 20,000 pairs however large the graph is.
+    c of centred rows over pairs, eta^2 = sum_d n_d (mean_d - mean)^2 / sum (c - mean)^2 (the correlation
+    ratio, Fisher 1925), which is blind to the kind of structure. Another order is named if its eta^2 is at
+    least `FAR_BETTER` times that of the order used, and above that of every one of `RANDOM_ORDERS` random
+    orders. Takes some 20,000 pairs however large the graph is.
 
     >>> from geomem.worlds.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
@@ -107,7 +108,8 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     if any(explained(generator.permutation(graph.node_count)) >= best for _ in range(RANDOM_ORDERS)):
         return None
     return (
-        f"Another order of the rows fits the graph far better: in {name} ({_shown(graph, nodes)}) distance explains "
+        f"Another order of the rows fits the graph far better: in {name} ({_shown(graph, nodes)}) distance "
+        "explains "
         f"{best:.2f} of the similarity, in the order used {used:.2f}; name the rows with --labels FILE."
     )
 

@@ -67,20 +67,20 @@ def read_embeddings(
 ) -> NodeEmbeddings:
     """Embeddings of a graph's nodes from a file, in float64, matched by label wherever the rows have labels.
 
-    - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or without
-      (see `geomem.vectors.layout`).
+    - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or
+      without (see `geomem.vectors.layout`).
     - `.npz` and `.safetensors`: the array of two or three axes, or the one called `array`; labels in an array
       called `labels`, `names`, `words`, ... or the only one of text.
     - `.npy`: [node, width] or [run, node, width].
 
-    `labels` name the rows of a file without labels: a list, or a file (see `geomem.vectors.label_file`). Labels
-    are matched without blanks at their ends, in Unicode's form NFC, equal numbers as one (`1`, `1.0`). Rows that
-    belong to no node are left out. If at most a tenth of the nodes lack a row, the graph of the others is taken.
-    Rows without labels stand in the order of the graph's nodes; the notes say which that is, and warn if another
-    plausible order fits far better.
+    `labels` name the rows of a file without labels: a list, or a file (see `geomem.vectors.label_file`).
+    Labels are matched without blanks at their ends, in Unicode's form NFC, equal numbers as one (`1`,
+    `1.0`). Rows that belong to no node are left out. If at most a tenth of the nodes lack a row, the graph
+    of the others is taken. Rows without labels stand in the order of the graph's nodes; the notes say which
+    that is, and warn if another plausible order fits far better.
 
-    Raises `InputError` if the file is missing, damaged, too large or of another kind, if too many nodes have no
-    row or two rows belong to one node, or if a number is not finite.
+    Raises `InputError` if the file is missing, damaged, too large or of another kind, if too many nodes
+    have no row or two rows belong to one node, or if a number is not finite.
 
     >>> import tempfile
     >>> from geomem.worlds.families import path
@@ -152,7 +152,7 @@ def _refuse_other_files(path: Path, kind: str) -> None:
 def _from_arrays(
     path: Path, graph: Graph, labels: Sequence[str] | None, array: str | None
 ) -> tuple[np.ndarray, Match[int] | None, str]:
-    """Vectors [run, row, width], not yet loaded where the file can be mapped; who they belong to; in words."""
+    """Vectors [run, row, width], still in the file where it can be mapped; whose they are; both in words."""
     stored, own = read_arrays(path, wanted=array)
     if stored.dtype.kind not in "fiu" or stored.ndim not in (2, 3):
         raise InputError(
@@ -202,8 +202,8 @@ def _found_part(
         other = "" if match.other is None else f" and {match.other_count:,} rows belong to no node, such as "
         other += "" if match.other is None else repr(match.other[:80])
         raise InputError(
-            f"{missing:,} of {graph.node_count:,} nodes have no row in {str(path)!r}, such as {lacking[:80]!r}"
-            f"{other}{near}; label the rows as the graph does, or name them with --labels."
+            f"{missing:,} of {graph.node_count:,} nodes have no row in {str(path)!r}, such as "
+            f"{lacking[:80]!r}{other}{near}; label the rows as the graph does, or name them with --labels."
         )
     if missing:
         edges = graph.edge_count
@@ -213,16 +213,18 @@ def _found_part(
             graph = replace(graph, root=None)
         notes.append(
             f"{_count(missing, 'node')} without a row {'is' if missing == 1 else 'are'} left out (such as "
-            f"{lacking[:80]!r}): measured is the graph of the other {len(nodes):,}, with {graph.edge_count:,} of "
-            f"{edges:,} edges in {_count(parts, 'component')}."
+            f"{lacking[:80]!r}): measured is the graph of the other {len(nodes):,}, with "
+            f"{graph.edge_count:,} of {edges:,} edges in {_count(parts, 'component')}."
         )
     return graph, np.array([match.rows[node] for node in nodes.tolist()]), notes
 
 
 def _wrong_row_count(rows: int, graph: Graph) -> InputError:
     return InputError(
-        f"The embeddings have {_count(rows, 'row')} without labels but the graph has {graph.node_count:,} nodes; "
-        "give one row per node, in the order of the graph's nodes, or name the rows with --labels."
+        f"The embeddings have {_count(rows, 'row')} without labels but the graph has "
+        f"{graph.node_count:,} nodes; give one row per node, in the order of the graph's nodes, or name "
+        "the rows "
+        "with --labels."
     )
 
 

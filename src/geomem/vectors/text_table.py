@@ -4,7 +4,7 @@ Axis names: `row` (a line with a vector), `width`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,10 @@ class TextTable:
 def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = None) -> TextTable:
     """Vectors of a text file; rows with labels are matched to the graph's nodes and all others let go.
 
-    How columns, header and labels are found is said in `find_layout`. `labels` come from elsewhere, one per row.
-    Raises `InputError` for a file that is binary, too large, empty or cut off, a line of another width, a word
-    where a number is expected, and two rows for one node.
+    How columns, header and labels are found is said in `find_layout`. `labels` come from elsewhere, one per
+    row.
+    Raises `InputError` for a file that is binary, too large, empty or cut off, a line of another width, a
+    word where a number is expected, and two rows for one node.
     """
     first = [
         line for _, line in zip(range(SNIFFED_LINES), (line for _, line in read_lines(path)), strict=False)
@@ -53,8 +54,9 @@ def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = 
         return _in_order(path, layout, rows, graph)
     match = match_rows(rows, graph)
     vectors = _numbers(path, layout, list(match.rows.values()))
-    match = replace(match, rows={node: row for row, node in enumerate(match.rows)})
-    return TextTable(vectors, match, match.row_count, describe_layout(layout))
+    places = {node: row for row, node in enumerate(match.rows)}
+    kept = Match(places, match.row_count, match.other_count, match.other, match.near)
+    return TextTable(vectors, kept, match.row_count, describe_layout(layout))
 
 
 def _in_order(
@@ -97,7 +99,8 @@ def _rows(path: Path, layout: Layout) -> Iterator[tuple[str, tuple[int, str]]]:
                 label = line.split(separator, column + 1)[column]
         if cells != layout.columns:
             raise InputError(
-                f"Line {number} of {str(path)!r} has {cells} column{'s' * (cells > 1)} and the lines before it have "
+                f"Line {number} of {str(path)!r} has {cells} column{'s' * (cells > 1)} and the lines "
+                "before it have "
                 f"{layout.columns}; give every node as many numbers as the first."
             )
         yield label, (number, line)
