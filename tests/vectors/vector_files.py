@@ -118,7 +118,7 @@ def tensor(path, rows):
 
 def plain_text(path, rows):
     """As `numpy.savetxt` writes it."""
-    np.savetxt(path / "v.txt", rows, fmt="%r", header="made by hand")
+    np.savetxt(path / "v.txt", rows, header="made by hand")
     return path / "v.txt"
 
 

@@ -256,7 +256,7 @@ def _label_column(
     if len(titled) == 1:
         return titled[0]
     keys = [label_key(row[0]) for row in body]
-    if len(body[0]) == 1 or len(set(keys)) < len(keys) or not all(map(_WHOLE.fullmatch, keys)):
+    if len(body[0]) == 1 or len({row[0] for row in body}) < len(body) or not all(map(_WHOLE.fullmatch, keys)):
         return None
     named = len(set(map(label_key, graph.labels)).intersection(keys))
     if named >= COVERED * min(len(keys), graph.node_count):
