@@ -15,10 +15,11 @@ from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.bands import band_spectrum
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
 from geomem.geometry.nulls import PERMUTATIONS
-from geomem.geometry.portrait import EXACT_NODES, make_measurement
+from geomem.geometry.portrait import EXACT_NODES, in_order_of_labels, make_measurement
 from geomem.geometry.portrait import Measurement as Measurement
 from geomem.geometry.portrait import Portrait as Portrait
 from geomem.geometry.portrait import measure_embeddings as measure_embeddings
+from geomem.geometry.portrait import measure_vectors as measure_vectors
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recall import loss_floor
 from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
@@ -116,7 +117,7 @@ def _fleet_signatures(
             everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
         )
     in_embeddings = find_in_embeddings(
-        *_measured_part(sound), portrait.readings, portrait.shells, accuracies[measured]
+        *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
     )
     return (
         find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
@@ -260,6 +261,7 @@ def measure_snapshots(
 def _measure_large_snapshots(
     snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
 ) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    snapshots, graph = in_order_of_labels(snapshots, graph)
     sample = sample_pairs(graph)
     second = np.repeat(sample.shells.distances, sample.shells.sizes) == 2
     neighbours = np.stack(

@@ -109,7 +109,8 @@ def test_a_fiedler_eigenspace_too_large_to_list_is_measured_by_its_share():
             lambda graph: np.random.default_rng(3).standard_normal((graph.node_count, 64)),
             "associative",
         ),
-        (grid(70, 72), lambda graph: 1 + 0.01 * smooth(graph), "collapsed"),
+        (grid(70, 72), lambda graph: 1 + 0.01 * smooth(graph), "geometric"),
+        (grid(70, 72), lambda graph: np.full((graph.node_count, 8), 0.1), "collapsed"),
     ],
 )
 def test_planted_embeddings_of_5000_nodes(graph, embed, word):

@@ -46,7 +46,7 @@ def test_zig_zag_is_found_on_rough_modes_and_not_on_smooth_or_random_ones():
     assert signature.found.tolist() == [False, True, False]
     # The same word as the reading: one definition.
     assert signature.found.tolist() == [word == "zig-zag" for word in portrait.readings]
-    assert signature.values == pytest.approx(portrait.shells[:, 1] - portrait.shells[:, 0])
+    assert signature.values == pytest.approx(portrait.centred_shells[:, 1] - portrait.centred_shells[:, 0])
     assert signature.sentence.startswith("1 of 3 runs: nodes two steps apart are more alike")
     assert f"{signature.values[1]:.2f}" in signature.sentence
 
@@ -56,9 +56,16 @@ def test_collapse_is_found_when_all_nodes_share_a_large_part():
     planted = np.stack([spread, spread + 100, np.zeros_like(spread)])
     portrait = measure_embeddings(planted, graph, permutations=99)
     signature = found(portrait, "collapsed geometry")
-    assert signature.found.tolist() == [False, True, True] == [r == "collapsed" for r in portrait.readings]
+    assert signature.found.tolist() == [False, True, True]
+    # What tells the nodes apart knows nothing of the graph, with the common direction and without it.
+    assert portrait.readings == ("associative", "associative", "collapsed")
     assert signature.values[1] > 0.95
     assert measure_embeddings(spread, graph, permutations=99).signatures[0].sentence == ""
+    # A geometry with a common direction has not collapsed: the note says what hides it from raw cosines.
+    shifted = measure_embeddings(modes(graph, [1, 2]) + 100, graph, permutations=99)
+    assert shifted.reading == "geometric"
+    assert not found(shifted, "collapsed geometry").found.any()
+    assert "holds more than 99.99 % of the similarity" in shifted.notes[0]
 
 
 def test_a_graph_without_second_neighbours_has_no_zig_zag():

@@ -184,6 +184,8 @@ def print_portrait(portrait: Portrait, title: str) -> None:
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
     console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
     console.print(Text(READINGS[portrait.reading]))
+    for note in portrait.notes:
+        console.print(Text(note))
     found = [signature for signature in portrait.signatures if signature.sentence]
     if found:
         console.print()
@@ -211,10 +213,12 @@ def portrait_json(portrait: Portrait) -> dict:
             for signature in portrait.signatures
         ],
         "measurements": [_finite(row) for row in portrait_table(portrait).to_dicts()],
+        "notes": list(portrait.notes),
         "sampled": portrait.sampled,
         "shells": {
             "distances": _finite(portrait.shell_distances.tolist()),
             "mean_cosines": _finite(portrait.shells.tolist()),
+            "centred_mean_cosines": _finite(portrait.centred_shells.tolist()),
         },
         "spectrum": {
             "eigenvalues": _finite(portrait.eigenvalues.tolist()),

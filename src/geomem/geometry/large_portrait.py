@@ -30,9 +30,11 @@ from geomem.geometry.measurement import (
     Measurement,
     Portrait,
     affordable_draws,
+    assemble_portrait,
+    common_measurement,
     make_measurement,
     map_measurement,
-    shell_measurements,
+    similarity_measurements,
 )
 from geomem.geometry.random_rows import (
     random_alignments,
@@ -41,16 +43,16 @@ from geomem.geometry.random_rows import (
     random_shares,
     row_moments,
 )
-from geomem.geometry.reading import can_tell_sampled, majority_word, read_shells
+from geomem.geometry.reading import Profile, can_tell_sampled, read_profile
 from geomem.geometry.sampling import (
+    PairSample,
     edge_cosines_mean,
     permuted_sample_means,
     sample_pairs,
     sampled_cosines,
     sampled_shell_means,
 )
-from geomem.geometry.signatures import find_in_embeddings
-from geomem.geometry.similarity import effective_rank, mean_cosine, unit_rows
+from geomem.geometry.similarity import centre, effective_rank, mean_cosine, unit_rows
 from geomem.geometry.spectrum import fiedler_modes
 from geomem.worlds.graph import Graph, leaves_and_first_hops
 
@@ -62,9 +64,16 @@ RANK_WORK = 10_000_000_000
 
 
 def measure_large(
-    V: Float[np.ndarray, "run node width"], graph: Graph, *, permutations: int, seed: int
+    V: Float[np.ndarray, "run node width"],
+    graph: Graph,
+    *,
+    permutations: int,
+    seed: int,
+    seen: Float[np.ndarray, "run node width"] | None = None,
 ) -> Portrait:
-    """`measure_embeddings` of finite embeddings that match the graph, with no node by node matrix.
+    """The portrait of finite embeddings that match the graph, with no node by node matrix.
+
+    Spectrum and leaves are measured on `seen`, the rows less their mean, where it is given.
 
     >>> from geomem.worlds.families import cycle
     >>> angles = 2 * np.pi * np.arange(2000) / 2000
@@ -73,58 +82,54 @@ def measure_large(
     >>> portrait.reading, round(portrait["fiedler_alignment"].mean, 6), portrait.sampled[:24]
     ('geometric', 1.0, '49,924 pairs of nodes at')
     """
+    seen = V if seen is None else seen
     sample = sample_pairs(graph, seed=seed)
-    shells, finite = sample.shells, np.isfinite(sample.shells.distances)
+    shells = sample.shells
     pairs, sources = len(shells.first), len(sample.distances)
     count = affordable_draws(permutations, max(5 * pairs, 100 * len(shells.sizes)))
-    means, squares = np.empty((2, len(V), len(shells.sizes)))
-    null_means, null_squares = np.empty((2, len(V), count, len(shells.sizes)))
-    for at, run in enumerate(V):  # one table of cosines at a time
-        cosines = sampled_cosines(run, sample)
-        means[at], squares[at] = sampled_shell_means(cosines, sample)
-        null_means[at], null_squares[at] = permuted_sample_means(cosines, sample, count, seed=seed)
-        means[at, 0] = edge_cosines_mean(run, graph.edges)
-    everywhere = np.array([float(mean_cosine(run)) for run in V])
+    rows = centre(V)
+    raw = [_profile(run, graph, sample, count, seed) for run in V]
+    centred = [_profile(run, graph, sample, count, seed) for run in rows]
 
     counted = replace(shells, sizes=np.maximum(np.rint(sample.pair_counts), 1).astype(np.int64))
     said = f"{pairs:,} pairs from {sources} sources"
-    notes = {"geometric_level": f"All edges; null from {said}."}
-    measurements = [
-        replace(made, explanation=f"{made.explanation} {notes.get(made.name, f'Sampled: {said}.')}")
-        for made in shell_measurements(means, squares, null_means, null_squares, counted, seed)
-    ]
-    spectrum = band_spectrum(graph)
-    banded = [measure_banded(run, graph, spectrum) for run in V]
-    measurements += _spectral_measurements(V, graph, spectrum, banded, permutations, seed)
-    measurements += _spread_measurements(V, everywhere, permutations, seed)
+    notes = dict.fromkeys(("geometric_level", "centred_neighbour_cosine"), f"All edges; null from {said}.")
+    similarity, as_they_are = (
+        [
+            replace(made, explanation=f"{made.explanation} {notes.get(made.name, f'Sampled: {said}.')}")
+            for made in part
+        ]
+        for part in similarity_measurements(raw, centred, counted, seed)
+    )
+    measurements = similarity
+    if graph.coordinates is not None:
+        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
     if graph.root is not None:
         leaves, first_hops = leaves_and_first_hops(graph)
         if len(np.unique(first_hops)) > 1:
-            measurements.append(_leaf_measurement(V, leaves, first_hops, permutations, seed))
-    if graph.coordinates is not None:
-        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
+            measurements.append(_leaf_measurement(seen, leaves, first_hops, permutations, seed))
+    measurements += as_they_are
+    measurements += [common_measurement(V, permutations, seed), *_spread_measurements(V, permutations, seed)]
+    spectrum = band_spectrum(graph)
+    banded = [measure_banded(run, graph, spectrum) for run in seen]
+    measurements += _spectral_measurements(seen, graph, spectrum, banded, permutations, seed)
 
     tellable = can_tell_sampled(sample, count, seed=seed)
     readings = [
-        read_shells(mean, null, shells, zero=not np.any(run), tellable=tellable, overall=float(overall))
-        for run, mean, null, overall in zip(V, means, null_means, everywhere, strict=True)
+        read_profile(profile, shells, tellable=tellable, counted=counted, overall=float(mean_cosine(run)))
+        for profile, run in zip(centred, rows, strict=True)
     ]
-    words = tuple(reading.word for reading in readings)
-    null_low, null_high = np.quantile(null_means.mean(axis=0), [0.025, 0.975], axis=0)
     trivial = [spectrum.trivial_count] if spectrum.trivial_count else []
-    return Portrait(
-        measurements=tuple(measurements),
-        shell_distances=shells.distances[finite],
-        shells=means[:, finite],
-        shell_null_low=null_low[finite],
-        shell_null_high=null_high[finite],
+    return assemble_portrait(
+        V,
+        graph,
+        measurements,
+        (raw, centred),
+        shells.distances,
+        readings,
         eigenvalues=np.r_[[spectrum.trivial_value] if trivial else [], spectrum.values],
         multiplicities=np.r_[trivial, spectrum.dimensions].astype(np.int64),
         energies=np.stack([_shares(found, bool(trivial)) for found in banded]),
-        readings=words,
-        reasons=tuple(reading.reason for reading in readings),
-        reading=majority_word(words),
-        signatures=find_in_embeddings(V, graph, words, means[:, finite]),
         sampled=(
             f"{pairs:,} pairs of nodes at {len(shells.sizes)} distances, from {sources} source nodes; "
             f"spectrum in {len(spectrum.dimensions) + len(trivial)} bands"
@@ -132,6 +137,16 @@ def measure_large(
         ),
         band_edges=spectrum.edges,
     )
+
+
+def _profile(
+    embedding: Float[np.ndarray, "node width"], graph: Graph, sample: PairSample, count: int, seed: int
+) -> Profile:
+    """Cosines by distance of sampled pairs; at distance 1 the mean is that of all edges."""
+    cosines = sampled_cosines(embedding, sample)  # one table at a time
+    means, squares = sampled_shell_means(cosines, sample)
+    means[0] = edge_cosines_mean(embedding, graph.edges)
+    return Profile(means, squares, *permuted_sample_means(cosines, sample, count, seed=seed))
 
 
 def _shares(found: Banded, with_trivial: bool) -> Float[np.ndarray, " band"]:
@@ -257,7 +272,6 @@ def _spectral_measurements(
 
 def _spread_measurements(
     V: Float[np.ndarray, "run node width"],
-    everywhere: Float[np.ndarray, " run"],
     permutations: int,
     seed: int,
 ) -> list[Measurement]:
@@ -275,7 +289,7 @@ def _spread_measurements(
                 "mean_cosine",
                 "Mean cosine of all pairs",
                 "Near 1 all nodes are in one place (collapsed), near 0 they are spread around the origin.",
-                everywhere,
+                np.array([float(mean_cosine(run)) for run in V]),
                 cosines,
             ),
             (

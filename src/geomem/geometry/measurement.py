@@ -3,8 +3,8 @@
 Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, `draw` (one of a null).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -12,8 +12,17 @@ from jaxtyping import Float, Int
 
 from geomem.geometry.alignment import map_coordinates, procrustes_correlation
 from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null
-from geomem.geometry.signatures import Signature
-from geomem.geometry.similarity import Shells, distance_correlation
+from geomem.geometry.random_rows import random_common_shares
+from geomem.geometry.reading import (
+    STRONG_CORRELATION,
+    STRONG_SIGNIFICANCE,
+    Profile,
+    Reading,
+    majority_word,
+)
+from geomem.geometry.signatures import Signature, find_in_embeddings
+from geomem.geometry.similarity import Shells, common_share, distance_correlation
+from geomem.worlds.graph import Graph
 
 PERMUTED = "permuted nodes"
 """Null model of what relates embeddings to the graph: their rows are dealt anew to the nodes."""
@@ -59,9 +68,11 @@ class Portrait:
     measurements: tuple[Measurement, ...]
     shell_distances: Float[np.ndarray, " shell"]
     shells: Float[np.ndarray, "run shell"]
-    """Mean cosine of the pairs at each finite graph distance."""
+    """Mean cosine of the pairs at each finite graph distance, rows as they are."""
+    centred_shells: Float[np.ndarray, "run shell"]
+    """The same of centred rows, on which the reading rests."""
     shell_null_low: Float[np.ndarray, " shell"]
-    """Central 95 % of the shells' mean over runs under permuted nodes."""
+    """Central 95 % of the mean of `shells` over runs under permuted nodes."""
     shell_null_high: Float[np.ndarray, " shell"]
     eigenvalues: Float[np.ndarray, " eigenspace"]
     """Distinct eigenvalues of the random-walk Laplacian, ascending."""
@@ -73,9 +84,11 @@ class Portrait:
     reasons: tuple[str, ...]
     """The numbers that decided for each run's word."""
     reading: str
-    """The word that more than half of the runs carry, else "mixed"."""
+    """The word that more than half of the runs carry, else "mixed"; see `word_of_fleet`."""
     signatures: tuple[Signature, ...]
     """Signs of failure that were looked for, found or not."""
+    notes: tuple[str, ...] = ()
+    """What to know when reading the numbers, one sentence each."""
     sampled: str = ""
     """What of a large graph was sampled, in words; empty if all pairs and the full spectrum were taken."""
     band_edges: Float[np.ndarray, " edge"] | None = None
@@ -137,51 +150,167 @@ def make_measurement(
     )
 
 
+CENTRED_SHELLS = (
+    ("centred_distance_correlation", "Correlation of cosine and distance, centred"),
+    ("centred_neighbour_cosine", "Cosine of neighbours, centred"),
+    ("centred_second_neighbour_cosine", "Cosine at distance 2, centred"),
+)
+"""Names and titles of `shell_measurements` of centred rows, on which the reading rests."""
+
+RAW_SHELLS = (
+    ("distance_correlation", "Correlation of cosine and distance"),
+    ("geometric_level", "Geometric level (cosine of neighbours)"),
+    ("second_neighbour_cosine", "Cosine at distance 2"),
+)
+"""The same of the rows as they are, as in the paper's figures."""
+
+
 def shell_measurements(
-    means: np.ndarray,
-    squares: np.ndarray,
-    null_means: np.ndarray,
-    null_squares: np.ndarray,
-    shells: Shells,
-    seed: int,
+    profiles: Sequence[Profile], shells: Shells, seed: int, *, named: Sequence[tuple[str, str]], said: str
 ) -> list[Measurement]:
-    """Similarity of neighbours and of second neighbours, and its fall with distance."""
-    made = [
+    """Fall of similarity with distance, cosine of neighbours and of second neighbours; one profile per run.
+
+    `named` has a name and a title for each of the three, and `said` ends their explanations.
+    """
+    means, squares, null_means, null_squares = (
+        np.stack([getattr(profile, part.name) for profile in profiles]) for part in fields(Profile)
+    )
+    correlation, neighbours, second = named
+    made = []
+    if np.isfinite(shells.distances).sum() > 1:
+        made.append(
+            make_measurement(
+                *correlation,
+                "Over pairs of one component: -1 similarity falls in step with distance, 0 it does not. "
+                f"{said}",
+                np.asarray(distance_correlation(means, squares, shells)),
+                seed=seed,
+                null=PERMUTED,
+                draws=np.asarray(distance_correlation(null_means, null_squares, shells)),
+                alternative="less",
+            )
+        )
+    made.append(
         make_measurement(
-            "geometric_level",
-            "Geometric level (cosine of neighbours)",
-            "Mean cosine over edges: near 1 neighbours coincide, near 0 a lookup table, below 0 a zig-zag.",
+            *neighbours,
+            "Mean cosine over edges: near 1 neighbours coincide, near 0 a lookup table, below 0 a zig-zag. "
+            f"{said}",
             means[:, 0],
             seed=seed,
             null=PERMUTED,
             draws=null_means[:, :, 0],
             alternative="two-sided",
         )
-    ]
+    )
     if np.isfinite(shells.distances).sum() > 1:
-        made += [
+        made.append(
             make_measurement(
-                "second_neighbour_cosine",
-                "Cosine at distance 2",
-                "Mean cosine of nodes two steps apart; above the geometric level it marks a zig-zag.",
+                *second,
+                f"Mean cosine of nodes two steps apart; above that of neighbours it marks a zig-zag. {said}",
                 means[:, 1],
                 seed=seed,
                 null=PERMUTED,
                 draws=null_means[:, :, 1],
                 alternative="two-sided",
-            ),
-            make_measurement(
-                "distance_correlation",
-                "Correlation of cosine and distance",
-                "Over pairs of one component: -1 similarity falls in step with distance, 0 it does not.",
-                np.asarray(distance_correlation(means, squares, shells)),
-                seed=seed,
-                null=PERMUTED,
-                draws=np.asarray(distance_correlation(null_means, null_squares, shells)),
-                alternative="less",
-            ),
-        ]
+            )
+        )
     return made
+
+
+def similarity_measurements(
+    raw: Sequence[Profile], centred: Sequence[Profile], shells: Shells, seed: int
+) -> tuple[list[Measurement], list[Measurement]]:
+    """`shell_measurements` of centred rows and of the rows as they are."""
+    return (
+        shell_measurements(
+            centred,
+            shells,
+            seed,
+            named=CENTRED_SHELLS,
+            said="Of rows less their mean.",
+        ),
+        shell_measurements(raw, shells, seed, named=RAW_SHELLS, said="Of rows as they are."),
+    )
+
+
+def common_measurement(V: np.ndarray, permutations: int, seed: int) -> Measurement:
+    """How much of the similarity one direction common to all nodes holds."""
+    runs, nodes, width = V.shape
+    return make_measurement(
+        "common_share",
+        "Share of a common direction",
+        "Of the similarity, what the mean row holds: near 1 raw cosines tell little of the graph.",
+        np.asarray(common_share(V)),
+        seed=seed,
+        null=RANDOM,
+        draws=random_common_shares(nodes, width, count=permutations * runs, seed=seed).reshape(runs, -1),
+    )
+
+
+def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measurement]) -> str:
+    """The word that more than half of the runs carry, else "mixed".
+
+    It never contradicts the table: where most runs are associative but a few others give the mean over runs a
+    correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, the fleet is "mixed".
+    """
+    word = majority_word(tuple(reading.word for reading in readings))
+    falls = any(
+        measured.name == "centred_distance_correlation"
+        and measured.mean < -STRONG_CORRELATION
+        and measured.p_value < STRONG_SIGNIFICANCE
+        for measured in measurements
+    )
+    return "mixed" if word == "associative" and falls else word
+
+
+def notes_on(V: Float[np.ndarray, "run node width"]) -> tuple[str, ...]:
+    """Says so where one direction common to all nodes holds most of the similarity in most runs."""
+    shares = np.atleast_1d(common_share(V))
+    if 2 * (shares > 0.5).sum() <= len(shares):
+        return ()
+    return (
+        f"A common direction holds {_percent(float(shares.mean()))} of the similarity; it is taken out for "
+        "the reading and the centred numbers.",
+    )
+
+
+def _percent(share: float) -> str:
+    """A share with as many digits as keep it below 100 %, unless it is all."""
+    for digits in (0, 1, 2):
+        if float(f"{share:.{digits + 2}f}") < 1:
+            return f"{share:.{digits}%}".replace("%", " %")
+    return "more than 99.99 %"
+
+
+def assemble_portrait(
+    V: Float[np.ndarray, "run node width"],
+    graph: Graph,
+    measurements: Sequence[Measurement],
+    profiles: tuple[Sequence[Profile], Sequence[Profile]],
+    distances: Float[np.ndarray, " shell"],
+    readings: Sequence[Reading],
+    **spectrum,
+) -> Portrait:
+    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum."""
+    finite = np.isfinite(distances)
+    raw, centred = (np.stack([profile.means for profile in part])[:, finite] for part in profiles)
+    null_means = np.mean([profile.null_means for profile in profiles[0]], axis=0)[:, finite]
+    null_low, null_high = np.quantile(null_means, [0.025, 0.975], axis=0)
+    words = tuple(reading.word for reading in readings)
+    return Portrait(
+        measurements=tuple(measurements),
+        shell_distances=distances[finite],
+        shells=raw,
+        centred_shells=centred,
+        shell_null_low=null_low,
+        shell_null_high=null_high,
+        readings=words,
+        reasons=tuple(reading.reason for reading in readings),
+        reading=word_of_fleet(readings, measurements),
+        signatures=find_in_embeddings(V, graph, words, centred),
+        notes=notes_on(V),
+        **spectrum,
+    )
 
 
 def permuted_draws(

@@ -3,6 +3,9 @@
 Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, `draw` (one of a null).
 """
 
+import re
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
@@ -22,23 +25,16 @@ from geomem.geometry.measurement import Measurement as Measurement
 from geomem.geometry.measurement import Portrait as Portrait
 from geomem.geometry.measurement import (
     affordable_draws,
+    assemble_portrait,
+    common_measurement,
     map_measurement,
     permuted_draws,
-    shell_measurements,
+    similarity_measurements,
 )
 from geomem.geometry.measurement import make_measurement as make_measurement
 from geomem.geometry.nulls import PERMUTATIONS, draw_permutations, random_null
-from geomem.geometry.reading import can_tell, majority_word, read_shells
-from geomem.geometry.signatures import find_in_embeddings
-from geomem.geometry.similarity import (
-    cosine_similarity,
-    effective_rank,
-    graph_shells,
-    leaf_retrieval,
-    mean_cosine,
-    permuted_shell_means,
-    shell_means,
-)
+from geomem.geometry.reading import can_tell, profile_embedding, read_profile
+from geomem.geometry.similarity import centre, effective_rank, graph_shells, leaf_retrieval, mean_cosine
 from geomem.geometry.spectrum import Spectrum, distinct_eigenvalues, fiedler_modes, laplacian_spectrum
 from geomem.worlds.graph import Graph, distance_matrix, leaves_and_first_hops
 
@@ -60,9 +56,11 @@ def measure_embeddings(
     Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
     same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
     share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    a quarter of a minute for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
-    `geomem.geometry.large_portrait`.
+    half a minute for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
+    `geomem.geometry.large_portrait`. The order in which the nodes are numbered makes no difference: the draws
+    of the null models follow the nodes' labels.
 
+    For embeddings that this library trained, as they are. For vectors from elsewhere see `measure_vectors`.
     Raises `InputError` if the embeddings hold NaN or infinity, or if their rows do not match the graph.
 
     >>> from geomem.worlds.families import cycle
@@ -71,59 +69,77 @@ def measure_embeddings(
     >>> portrait.reading, round(portrait["fiedler_alignment"].mean, 6), portrait["fiedler_alignment"].p_value
     ('geometric', 1.0, 0.001)
     """
-    V = _checked_embeddings(embeddings, graph)
+    V, graph = in_order_of_labels(_checked_embeddings(embeddings, graph), graph)
+    return _measure(V, V, graph, permutations, seed)
+
+
+def measure_vectors(
+    vectors: Float[np.ndarray, "run node width"] | Float[np.ndarray, "node width"],
+    graph: Graph,
+    *,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Portrait:
+    """Measure vectors that were made elsewhere: centred, with the raw cosines beside.
+
+    As `measure_embeddings`, but the spectrum and the leaves, too, are measured on the rows less their mean:
+    vectors of most tools share a direction that has nothing to do with the graph, and left in it becomes the
+    main direction that the Fiedler alignment looks at, by chance as well.
+
+    >>> from geomem.worlds.families import cycle
+    >>> angles = 2 * np.pi * np.arange(15) / 15
+    >>> ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> portrait = measure_vectors(ring + 20, cycle(15))
+    >>> portrait.reading, portrait.notes[0][:47]
+    ('geometric', 'A common direction holds 99.9 % of the similari')
+    """
+    V, graph = in_order_of_labels(_checked_embeddings(vectors, graph), graph)
+    return _measure(V, centre(V), graph, permutations, seed)
+
+
+def _measure(
+    V: Float[np.ndarray, "run node width"],
+    seen: Float[np.ndarray, "run node width"],
+    graph: Graph,
+    permutations: int,
+    seed: int,
+) -> Portrait:
+    """The portrait of `V`; spectrum and leaves are measured on `seen`."""
     if graph.node_count > EXACT_NODES:
-        return measure_large(V, graph, permutations=permutations, seed=seed)
+        return measure_large(V, graph, permutations=permutations, seed=seed, seen=seen)
     shells = graph_shells(distance_matrix(graph))
     spectrum = laplacian_spectrum(graph)
     # A gathered number costs about as much as five multiplied ones.
     count = affordable_draws(permutations, 5 * len(shells.first))
     dealt = draw_permutations(count, graph.node_count, seed=seed)
-    finite = np.isfinite(shells.distances)
 
-    means, squares = np.empty((2, len(V), len(shells.sizes)))
-    null_means, null_squares = np.empty((2, len(V), len(dealt), len(shells.sizes)))
-    for at, run in enumerate(V):  # one node by node matrix at a time
-        cosines = cosine_similarity(run)
-        pairs = cosines[shells.first, shells.second]
-        means[at], squares[at] = shell_means(pairs, shells), shell_means(pairs**2, shells)
-        null_means[at] = permuted_shell_means(cosines, shells, dealt)
-        # Only the mean square over finite pairs is asked for; permuting a connected graph does not change it.
-        null_squares[at] = squares[at] if finite.all() else permuted_shell_means(cosines**2, shells, dealt)
-
-    measurements = [
-        *shell_measurements(means, squares, null_means, null_squares, shells, seed),
-        *_spectral_measurements(V, spectrum, permutations, seed),
-        *_spread_measurements(V, permutations, seed),
-    ]
+    raw = [profile_embedding(run, shells, dealt) for run in V]
+    centred = [profile_embedding(run, shells, dealt) for run in centre(V)]
+    similarity, as_they_are = similarity_measurements(raw, centred, shells, seed)
+    measurements = similarity
+    if graph.coordinates is not None:
+        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
     if graph.root is not None:
         leaves, first_hops = leaves_and_first_hops(graph)
         if len(np.unique(first_hops)) > 1:
-            measurements.append(_leafmake_measurement(V, leaves, first_hops, permutations, seed))
-    if graph.coordinates is not None:
-        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
+            measurements.append(_leaf_measurement(seen, leaves, first_hops, permutations, seed))
+    measurements += as_they_are
+    measurements += [common_measurement(V, permutations, seed), *_spread_measurements(V, permutations, seed)]
+    measurements += _spectral_measurements(seen, spectrum, permutations, seed)
 
     tellable = can_tell(shells, graph.node_count, dealt)
-    readings = [
-        read_shells(mean, null, shells, zero=not np.any(run), tellable=tellable)
-        for run, mean, null in zip(V, means, null_means, strict=True)
-    ]
-    words = tuple(reading.word for reading in readings)
+    readings = [read_profile(profile, shells, tellable=tellable) for profile in centred]
     eigenvalues, multiplicities = distinct_eigenvalues(spectrum)
-    null_low, null_high = np.quantile(null_means.mean(axis=0), [0.025, 0.975], axis=0)
-    return Portrait(
-        measurements=tuple(measurements),
-        shell_distances=shells.distances[finite],
-        shells=means[:, finite],
-        shell_null_low=null_low[finite],
-        shell_null_high=null_high[finite],
+    return assemble_portrait(
+        V,
+        graph,
+        measurements,
+        (raw, centred),
+        shells.distances,
+        readings,
         eigenvalues=eigenvalues,
         multiplicities=multiplicities,
-        energies=np.asarray(energy_by_eigenspace(V, spectrum)),
-        readings=words,
-        reasons=tuple(reading.reason for reading in readings),
-        reading=majority_word(words),
-        signatures=find_in_embeddings(V, graph, words, means[:, finite]),
+        energies=np.asarray(energy_by_eigenspace(seen, spectrum)),
     )
 
 
@@ -151,6 +167,33 @@ def _checked_embeddings(embeddings: np.ndarray, graph: Graph) -> Float[np.ndarra
     # power of two changes no digit.
     exponents = np.frexp(np.abs(V).max(axis=(1, 2), keepdims=True))[1]
     return np.ldexp(V, -exponents)
+
+
+def in_order_of_labels(
+    V: Float[np.ndarray, "*run node width"], graph: Graph
+) -> tuple[Float[np.ndarray, "*run node width"], Graph]:
+    """Embeddings and graph with nodes and edges in the order of the labels, whole numbers by their size.
+
+    So draws of a null model, and pairs that are sampled, do not depend on how nodes happen to be numbered.
+
+    >>> graph = Graph("two", ("10", "9"), np.array([[0, 1]]))
+    >>> V, ordered = in_order_of_labels(np.array([[[1.0], [2.0]]]), graph)
+    >>> V.tolist(), ordered.labels, ordered.edges.tolist()
+    ([[[2.0], [1.0]]], ('9', '10'), [[1, 0]])
+    """
+    numbered = all(re.fullmatch(r"[+-]?[0-9]{1,18}", label) for label in graph.labels)
+    keys = [(int(label) if numbered else 0, label) for label in graph.labels]
+    order = np.array(sorted(range(graph.node_count), key=keys.__getitem__))
+    place = np.argsort(order)
+    edges = place[graph.edges]
+    ordered = replace(
+        graph,
+        labels=tuple(graph.labels[node] for node in order),
+        edges=edges[np.lexsort(np.sort(edges, axis=1).T)],
+        root=None if graph.root is None else int(place[graph.root]),
+        coordinates=None if graph.coordinates is None else graph.coordinates[order],
+    )
+    return V[..., order, :], ordered
 
 
 def _spectral_measurements(
@@ -239,7 +282,7 @@ def _spread_measurements(V: np.ndarray, permutations: int, seed: int) -> list[Me
     return made
 
 
-def _leafmake_measurement(
+def _leaf_measurement(
     V: np.ndarray, leaves: np.ndarray, first_hops: np.ndarray, permutations: int, seed: int
 ) -> Measurement:
     """Leaf to first-hop retrieval."""

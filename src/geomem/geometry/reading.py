@@ -1,8 +1,10 @@
 """One plain word for what an embedding knows of its graph, and the rule behind each word.
 
-The rules look at the mean cosine s_d of node pairs at graph distance d, and at what s_d would be if the rows
-of the embedding were dealt to the nodes at random (permutation null). They are tried in the order of
-`READINGS`; the first that holds gives the word.
+The rules look at cosines of centred rows: each row less the mean row (`centre`), so that a direction which
+all nodes share, as vectors of most tools have one, neither hides a geometry nor makes one. Adding one vector
+to all rows does not change the word. s_d is the mean centred cosine of node pairs at graph distance d; it is
+held against what it would be if the rows of the embedding were dealt to the nodes at random (permutation
+null). The rules are tried in the order of `READINGS`; the first that holds gives the word.
 """
 
 from dataclasses import dataclass
@@ -10,12 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.geometry.nulls import p_value
+from geomem.geometry.nulls import draw_permutations, p_value
 from geomem.geometry.sampling import PairSample, permuted_sample_means, sampled_shell_means
-from geomem.geometry.similarity import Shells, cosine_similarity, permuted_shell_means, shell_means
-
-COLLAPSED_COSINE = 0.95
-"""From this mean cosine over all pairs on, the nodes count as being in one place."""
+from geomem.geometry.similarity import (
+    Shells,
+    centre,
+    cosine_similarity,
+    distance_correlation,
+    graph_shells,
+    permuted_shell_means,
+    shell_means,
+)
+from geomem.worlds.graph import Graph, distance_matrix
 
 SIGNIFICANCE = 0.05
 """Level of the permutation tests."""
@@ -25,27 +33,37 @@ NEGLIGIBLE_COSINE = 0.1
 embeddings make tiny differences significant, and trained associative memories stay within it (paper file,
 T5)."""
 
+STRONG_CORRELATION = 0.5
+"""Cosines that fall with distance by a correlation beyond this are no lookup table, however small."""
+
+STRONG_SIGNIFICANCE = 0.01
+"""Level below which the p-value of such a correlation must be."""
+
 ZIG_ZAG_MARGIN = 0.05
 """How far second neighbours must be more alike than neighbours for a zig-zag; nearer than that is a tie."""
 
+READING_PERMUTATIONS = 199
+"""Permutations of a reading without a portrait: enough for its level of 5 %, and for p = .005."""
+
 READINGS: dict[str, str] = {
     "collapsed": (
-        "All nodes are (nearly) in one place: the mean cosine over all pairs of nodes is at least "
-        f"{COLLAPSED_COSINE}, or all embeddings are zero."
+        "All nodes are in one place: no row differs from the mean row by more than rounding, or all "
+        "embeddings are zero."
     ),
     "associative": (
-        "Similarity knows nothing of the graph: the mean cosines by graph distance differ no more from "
-        f"each other than under permuted nodes (p > {SIGNIFICANCE}), or neither at distance 1 nor at "
-        f"distance 2 is the mean cosine {NEGLIGIBLE_COSINE} away from the mean over all pairs."
+        "Similarity knows nothing of the graph: the mean centred cosines by graph distance differ no more "
+        f"from each other than under permuted nodes (p > {SIGNIFICANCE}), or neither at distance 1 nor at "
+        f"distance 2 is the mean {NEGLIGIBLE_COSINE} away from the mean over all pairs; and cosine and "
+        f"distance have no correlation below -{STRONG_CORRELATION} at p < {STRONG_SIGNIFICANCE}."
     ),
     "zig-zag": (
         "Structured, but neighbours are on opposite sides: nodes at distance 2 are more alike than "
-        f"neighbours, by a mean cosine of at least {ZIG_ZAG_MARGIN}."
+        f"neighbours, by a mean centred cosine of at least {ZIG_ZAG_MARGIN}."
     ),
     "geometric": (
         "Structured, and close in the graph is close in the embedding: neighbours are more alike than nodes "
         "at distance 2, and similarity falls with distance more than under permuted nodes "
-        f"(p <= {SIGNIFICANCE})."
+        f"(p <= {SIGNIFICANCE}). Cosines are of centred rows."
     ),
     "mixed": (
         "None of the other words holds, or the graph is too small or too symmetric to tell: then even a "
@@ -61,6 +79,49 @@ class Reading:
 
     word: str
     reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Cosines of one embedding by graph distance, and the same when its rows are dealt to other nodes."""
+
+    means: Float[np.ndarray, " shell"]
+    squares: Float[np.ndarray, " shell"]
+    """Mean of the squared cosines."""
+    null_means: Float[np.ndarray, "permutation shell"]
+    null_squares: Float[np.ndarray, "permutation shell"]
+
+    @property
+    def flat(self) -> bool:
+        """Whether no two rows have a cosine: all of them are zero."""
+        return not self.squares.any()
+
+
+def profile_embedding(
+    embedding: Float[np.ndarray, "node width"],
+    shells: Shells,
+    permutations: Int[np.ndarray, "permutation node"],
+) -> Profile:
+    """The cosines of an embedding by distance, as it is and with its rows dealt by each permutation.
+
+    >>> from geomem.worlds.families import path
+    >>> shells = graph_shells(distance_matrix(path(3)))
+    >>> rows = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> profile_embedding(rows, shells, np.array([[0, 2, 1]])).null_means.tolist()
+    [[0.0, 1.0]]
+    """
+    cosines = cosine_similarity(embedding)
+    pairs = cosines[shells.first, shells.second]
+    squares = shell_means(pairs**2, shells)
+    # Only the mean square over finite pairs is asked for; permuting a connected graph does not change it.
+    null_squares = (
+        np.broadcast_to(squares, (len(permutations), len(squares)))
+        if np.isfinite(shells.distances).all()
+        else permuted_shell_means(cosines**2, shells, permutations)
+    )
+    return Profile(
+        shell_means(pairs, shells), squares, permuted_shell_means(cosines, shells, permutations), null_squares
+    )
 
 
 def structure_statistic(
@@ -157,56 +218,67 @@ def read_embedding(
     The tests share the given permutations. Random embeddings read "associative" in at least 95 % of draws, by
     the level of the test.
 
-    >>> from geomem.geometry.nulls import draw_permutations
-    >>> from geomem.geometry.similarity import graph_shells
-    >>> from geomem.worlds.families import cycle
-    >>> from geomem.worlds.graph import distance_matrix
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    >>> read_embedding(circle, graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)).word
-    'geometric'
+    >>> from geomem.worlds.families import cycle
+    >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
+    >>> [read_embedding(circle + shift, shells, dealt).word for shift in (0, 1000)]
+    ['geometric', 'geometric']
     """
-    cosines = cosine_similarity(embedding)
-    return read_shells(
-        shell_means(cosines[shells.first, shells.second], shells),
-        permuted_shell_means(cosines, shells, permutations),
-        shells,
-        zero=not np.any(embedding),
-        tellable=can_tell(shells, len(embedding), permutations),
+    profile = profile_embedding(centre(embedding), shells, permutations)
+    return read_profile(profile, shells, tellable=can_tell(shells, len(embedding), permutations))
+
+
+def read_embeddings(
+    embeddings: Float[np.ndarray, "run node width"],
+    graph: Graph,
+    *,
+    permutations: int = READING_PERMUTATIONS,
+) -> tuple[Reading, ...]:
+    """`read_embedding` of every run on a graph, all runs with the same permutations.
+
+    >>> from geomem.worlds.families import cycle
+    >>> noise = np.random.default_rng(0).normal(size=(2, 15, 8))
+    >>> [reading.word for reading in read_embeddings(noise, cycle(15))]
+    ['associative', 'associative']
+    """
+    shells = graph_shells(distance_matrix(graph))
+    dealt = draw_permutations(permutations, graph.node_count)
+    tellable = can_tell(shells, graph.node_count, dealt)
+    return tuple(
+        read_profile(profile_embedding(centre(run), shells, dealt), shells, tellable=tellable)
+        for run in np.asarray(embeddings, dtype=np.float64)
     )
 
 
-def read_shells(
-    means: Float[np.ndarray, " shell"],
-    null: Float[np.ndarray, "permutation shell"],
+def read_profile(
+    profile: Profile,
     shells: Shells,
     *,
-    zero: bool = False,
     tellable: bool = True,
+    counted: Shells | None = None,
     overall: float | None = None,
 ) -> Reading:
-    """The word for the mean cosines by distance of one embedding, given the same under permuted nodes.
+    """The word for the centred cosines by distance of one embedding, given the same under permuted nodes.
 
-    `zero` says that every embedding is zero, `tellable` is the answer of `can_tell`. Where the
-    shells are a sample, `overall` is the mean cosine over all pairs; otherwise it follows from the shells.
+    `tellable` is the answer of `can_tell`. Where the shells are a sample, `counted` has the sizes of all of
+    the graph's, and `overall` is the mean cosine over all pairs; otherwise both follow from the shells.
 
-    >>> from geomem.geometry.similarity import graph_shells
     >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
-    >>> shells = graph_shells(distance_matrix(path(3)))
-    >>> read_shells(np.array([0.99, 0.98]), np.array([[0.99, 0.98]]), shells).reason
-    'mean cosine .99 over all pairs'
+    >>> shells, nothing = graph_shells(distance_matrix(path(3))), np.zeros(2)
+    >>> read_profile(Profile(nothing, nothing, nothing[None], nothing[None]), shells).word
+    'collapsed'
     """
+    means, null = profile.means, profile.null_means
     mean = float((means * shells.sizes).sum() / shells.sizes.sum()) if overall is None else overall
-    if zero:
-        return Reading("collapsed", "every embedding is zero")
-    if mean >= COLLAPSED_COSINE:
-        return Reading("collapsed", f"mean cosine {_short(mean)} over all pairs")
+    if profile.flat:
+        return Reading("collapsed", "no row differs from the mean row by more than rounding")
     if not tellable:
         return Reading("mixed", "the graph is too small or too symmetric to tell")
     structure = p_value(
         float(structure_statistic(means, shells)), np.asarray(structure_statistic(null, shells))
     )
+    falls = falls_strongly(profile, shells if counted is None else counted)
     # Where no two nodes are at distance 2, the next shell, of pairs of two components, takes part in the size
     # of the effect but can make no zig-zag.
     near = means[:2]
@@ -216,26 +288,39 @@ def read_shells(
         else f"{_short(float(value))} across"
         for value, distance in zip(near, shells.distances[:2], strict=True)
     )
-    if structure > SIGNIFICANCE:
-        return Reading(
-            "associative", f"mean cosine {listed}; by chance so in {structure:.0%} of permutations"
-        )
-    if np.abs(near - mean).max() < NEGLIGIBLE_COSINE:
-        return Reading(
-            "associative", f"mean cosine {listed}, within {NEGLIGIBLE_COSINE} of {_short(mean)} overall"
-        )
+    listed = f"mean centred cosine {listed}"
+    if structure > SIGNIFICANCE and not falls:
+        return Reading("associative", f"{listed}; by chance so in {structure:.0%} of permutations")
+    if np.abs(near - mean).max() < NEGLIGIBLE_COSINE and not falls:
+        return Reading("associative", f"{listed}, within {NEGLIGIBLE_COSINE} of {_short(mean)} overall")
     if np.isfinite(shells.distances[1]) and near[1] - near[0] >= ZIG_ZAG_MARGIN:
-        return Reading("zig-zag", f"mean cosine {listed}; p = {structure:.3f}")
+        return Reading("zig-zag", f"{listed}; p = {structure:.3f}")
     decay = p_value(float(decay_statistic(means, shells)), np.asarray(decay_statistic(null, shells)))
     if near[0] > near[1] and decay <= SIGNIFICANCE:
-        return Reading("geometric", f"mean cosine {listed}, falling with distance; p = {decay:.3f}")
+        return Reading("geometric", f"{listed}, falling with distance; p = {decay:.3f}")
     if near[0] > near[1]:
-        return Reading(
-            "mixed", f"mean cosine {listed}, but no significant fall with distance; p = {decay:.3f}"
-        )
-    return Reading(
-        "mixed", f"mean cosine {listed}: structured, with neighbours and second neighbours about tied"
-    )
+        return Reading("mixed", f"{listed}, but no significant fall with distance; p = {decay:.3f}")
+    return Reading("mixed", f"{listed}: structured, with neighbours and second neighbours about tied")
+
+
+def falls_strongly(profile: Profile, shells: Shells) -> bool:
+    """Whether cosine and distance correlate below -`STRONG_CORRELATION`, at p < `STRONG_SIGNIFICANCE`.
+
+    >>> from geomem.worlds.families import cycle
+    >>> angles = 2 * np.pi * np.arange(15) / 15
+    >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> shells = graph_shells(distance_matrix(cycle(15)))
+    >>> falls_strongly(profile_embedding(circle, shells, draw_permutations(199, 15)), shells)
+    True
+    """
+    if np.isfinite(shells.distances).sum() < 2:
+        return False
+    correlation = float(distance_correlation(profile.means, profile.squares, shells))
+    null = np.asarray(distance_correlation(profile.null_means, profile.null_squares, shells))
+    null = null[np.isfinite(null)]
+    if not correlation < -STRONG_CORRELATION or not len(null):
+        return False
+    return p_value(correlation, null, alternative="less") < STRONG_SIGNIFICANCE
 
 
 def _short(value: float) -> str:

@@ -17,6 +17,9 @@ from geomem.geometry.reading import READINGS, SIGNIFICANCE
 from geomem.geometry.similarity import mean_cosine
 from geomem.worlds.graph import Graph
 
+COLLAPSED_COSINE = 0.95
+"""From this mean cosine over all pairs on, the nodes count as being in nearly one place."""
+
 MERGED_DISTANCE = 0.1
 """Twins nearer to each other than this share of the median distance of two nodes count as merged: merged ones
 of trained Transformers are at .001 to .03, other twins of models that know all facts at .4 or more."""
@@ -38,7 +41,10 @@ SIGNATURES: dict[str, str] = {
     "unfinished memorisation": (
         "Associative accuracy is below 1 after the last step: some fact is not among the best answers."
     ),
-    "collapsed geometry": f"The run reads collapsed. {READINGS['collapsed']}",
+    "collapsed geometry": (
+        f"The run reads collapsed, or the mean cosine over all pairs is at least {COLLAPSED_COSINE} and what "
+        "is left once the common direction is taken out reads neither geometric nor zig-zag."
+    ),
     "zig-zag": f"The run reads zig-zag. {READINGS['zig-zag']}",
     "merged twins": (
         "Two neighbours with the same other neighbours are nearer to each other than "
@@ -118,9 +124,16 @@ def find_unfinished_memorization(
 
 
 def find_collapse(readings: Sequence[str], embeddings: Float[np.ndarray, "run node width"]) -> Signature:
-    """Runs whose nodes are all in one place: those that read "collapsed"."""
+    """Runs whose nodes are all in nearly one place, with nothing of the graph in what tells them apart.
+
+    >>> ring = np.array([[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]])
+    >>> find_collapse(["associative"], ring).found, find_collapse(["associative"], ring + 9).found
+    (array([False]), array([ True]))
+    """
     means = np.array([mean_cosine(embedding) for embedding in embeddings], dtype=np.float64)
-    found = np.array([word == "collapsed" for word in readings])
+    words = np.array(readings)
+    hidden = (means >= COLLAPSED_COSINE) & ~np.isin(words, ("geometric", "zig-zag"))
+    found = (words == "collapsed") | hidden
     said = f"all nodes are in nearly one place, with a mean cosine of {_range(means[found])}"
     return _signature("collapsed geometry", found, means, "mean cosine of all pairs", said)
 
@@ -128,15 +141,18 @@ def find_collapse(readings: Sequence[str], embeddings: Float[np.ndarray, "run no
 def find_zig_zag(readings: Sequence[str], shells: Float[np.ndarray, "run shell"]) -> Signature:
     """Runs whose neighbours are on opposite sides: those that read "zig-zag".
 
-    `shells` are the mean cosines at graph distance 1, 2, ...
+    `shells` are the mean centred cosines at graph distance 1, 2, ...
 
     >>> find_zig_zag(["zig-zag", "geometric"], np.array([[0.1, 0.5], [0.9, 0.5]])).found.tolist()
     [True, False]
     """
     leads = shells[:, 1] - shells[:, 0] if shells.shape[1] > 1 else np.full(len(shells), np.nan)
     found = np.array([word == "zig-zag" for word in readings])
-    said = f"nodes two steps apart are more alike than neighbours, by a mean cosine of {_range(leads[found])}"
-    return _signature("zig-zag", found, leads, "cosine at distance 2 minus cosine at distance 1", said)
+    said = (
+        "nodes two steps apart are more alike than neighbours, by a mean centred cosine of "
+        f"{_range(leads[found])}"
+    )
+    return _signature("zig-zag", found, leads, "centred cosine at distance 2 minus that at distance 1", said)
 
 
 def adjacent_twins(graph: Graph) -> list[tuple[int, int]]:

@@ -26,6 +26,51 @@ def unit_rows(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndar
     return np.divide(scaled, lengths, out=np.zeros_like(rows), where=lengths > 0)
 
 
+ROUNDING = 4
+"""Rows that differ by no more than this many units in the last place of the longest row are one row."""
+
+
+def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run node width"]:
+    """Every row less the mean row: what is left once the direction that all nodes share is taken out.
+
+        v_u - m,    m = (1/n) sum_u v_u
+
+    Adding one vector to all rows changes nothing of it until float precision is lost. What rounding alone
+    leaves is set to zero: a row that is nearer to the mean than `ROUNDING` units in the last place of the
+    longest row, where numbers that are all float32 count as such.
+
+    >>> centre(np.array([[3.0, 1.0], [1.0, 1.0], [2.0, 1.0]])).tolist()
+    [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]
+    """
+    rows = np.asarray(embeddings, dtype=np.float64)
+    centred = rows - rows.mean(axis=-2, keepdims=True)
+    # The mean of many rows is itself rounded; a second pass takes out what the first left.
+    centred = centred - centred.mean(axis=-2, keepdims=True)
+    with np.errstate(over="ignore", under="ignore"):
+        single = (rows.astype(np.float32) == rows).all(axis=(-2, -1))
+    unit = np.where(single, np.finfo(np.float32).eps, np.finfo(np.float64).eps)
+    longest = np.linalg.norm(rows, axis=-1).max(axis=-1)
+    rounded = np.linalg.norm(centred, axis=-1) <= (ROUNDING * unit * longest)[..., None]
+    return np.where(rounded[..., None], 0.0, centred)
+
+
+def common_share(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
+    """Share of the similarity that one direction common to all nodes holds: near 0 none, near 1 all of it.
+
+        n ||m||^2 / sum_u ||v_u||^2,    m: the mean row
+
+    The mean inner product of two nodes over the mean squared length, so it is also the part of ||V||^2 that
+    `centre` takes out. Independent rows have about 1/n; 0 for an embedding of zeros.
+
+    >>> float(common_share(np.array([[3.0, 1.0], [3.0, -1.0]])))
+    0.9
+    """
+    rows = np.asarray(embeddings, dtype=np.float64)
+    total = (rows**2).sum(axis=(-2, -1))
+    common = rows.shape[-2] * (rows.mean(axis=-2) ** 2).sum(axis=-1)
+    return np.divide(common, total, out=np.zeros_like(total), where=total > 0)[()]
+
+
 def cosine_similarity(
     embeddings: Float[np.ndarray, "*run node width"],
 ) -> Float[np.ndarray, "*run node node"]:

@@ -4,20 +4,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from geomem.geometry.nulls import draw_permutations
-from geomem.geometry.reading import can_tell, read_shells
+from geomem.geometry.reading import read_embeddings
 from geomem.geometry.recall import loss_floor
-from geomem.geometry.similarity import cosine_similarity, graph_shells, permuted_shell_means, shell_means
 from geomem.measure import measure_snapshots
 from geomem.memorize import directed_pairs, limit_threads
 from geomem.models.configuration import Node2Vec
 from geomem.sweep.grid import Fleet
 from geomem.training.fleet import train_fleet
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graph import Graph
 from geomem.worlds.tasks import edge_examples
-
-READING_PERMUTATIONS = 199
-"""Permutations behind a run's reading: enough for its level of 5 %."""
 
 MEASUREMENTS = {
     "loss": pl.Float64,
@@ -77,20 +72,9 @@ def read_runs(embeddings: Float[np.ndarray, "run node width"], graph: Graph) -> 
     >>> read_runs(np.stack([circle, circle * np.nan]), cycle(15))
     ['geometric', None]
     """
-    shells = graph_shells(distance_matrix(graph))
-    permutations = draw_permutations(READING_PERMUTATIONS, graph.node_count)
-    tellable = can_tell(shells, graph.node_count, permutations)
-    words: list[str | None] = []
-    for embedding in embeddings:
-        if not np.isfinite(embedding).all():
-            words.append(None)
-            continue
-        cosines = cosine_similarity(embedding)
-        means = shell_means(cosines[shells.first, shells.second], shells)
-        null = permuted_shell_means(cosines, shells, permutations)
-        zero = not np.any(embedding)
-        words.append(read_shells(means, null, shells, zero=zero, tellable=tellable).word)
-    return words
+    sound = np.isfinite(embeddings).all(axis=(1, 2))
+    words = iter(reading.word for reading in read_embeddings(embeddings[sound], graph))
+    return [next(words) if finite else None for finite in sound]
 
 
 def is_memorized(table: pl.DataFrame) -> pl.Series:
