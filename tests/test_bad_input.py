@@ -212,14 +212,14 @@ def test_embeddings_that_are_not_finite(refused, tmp_path, value):
 def test_arrays_that_are_no_embeddings(refused, tmp_path, array):
     np.save(tmp_path / "vectors.npy", array)
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")
-    assert "give numbers of shape [node, width]" in sentence
+    assert "give real numbers of shape [node, width], or [run, node, width]" in sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"1,2,3\n", b"\x93NUMPY\x01\x00"])
 def test_files_that_are_no_arrays(refused, tmp_path, content):
     (tmp_path / "vectors.npy").write_bytes(content)
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")
-    assert "not a complete .npy file" in sentence
+    assert "not a complete .npy file of numbers" in sentence
 
 
 def test_pickled_embeddings_are_never_loaded(refused, tmp_path):
@@ -239,7 +239,7 @@ def test_measure_needs_one_thing_to_measure(refused, fleet, tmp_path):
     assert refused("measure") == expected
     assert refused("measure", "--graph", "cycle") == expected
     assert refused("measure", fleet.path, "--graph", "cycle") == expected
-    assert "cannot be read" in refused(
+    assert "There is no file" in refused(
         "measure", "--embeddings", tmp_path / "missing.npy", "--graph", "cycle"
     )
 

@@ -181,7 +181,7 @@ def test_a_label_spelt_as_the_node_comes_first(tmp_path):
     assert "2 rows belong to no node" in read.notes[1]
     (tmp_path / "v.txt").write_text("1.0 5 5\n0 1 1\n1.00 6 6\n")
     with pytest.raises(
-        InputError, match="labels '1.0' and '1.00' of two rows both name the node '1'; give one row"
+        InputError, match=r"labels '1.0' and '1.00' of two rows both name the node '1'; give one row"
     ):
         read_embeddings(tmp_path / "v.txt", path(2))
 
@@ -265,7 +265,7 @@ def test_the_array_that_is_meant_can_be_named(tmp_path):
     assert (read_embeddings(tmp_path / "v.npz", NAMED, array="second").embeddings[0] == 2 * ROWS).all()
     with pytest.raises(InputError, match=r"holds the arrays 'first' \[3, 2\], 'second' \[3, 2\], .* --array"):
         read_embeddings(tmp_path / "v.npz", NAMED)
-    with pytest.raises(InputError, match="none is called 'third'; name the one .* with --array"):
+    with pytest.raises(InputError, match=r"none is called 'third'; name the one .* with --array"):
         read_embeddings(tmp_path / "v.npz", NAMED, array="third")
     np.savez(tmp_path / "v.npz", biases=ROWS, embeddings=2 * ROWS)
     assert (read_embeddings(tmp_path / "v.npz", NAMED).embeddings[0] == 2 * ROWS).all()

@@ -21,7 +21,7 @@ from geomem.cli.facts import shown
 from geomem.cli.options import FileOptions, option_values, parse_options, signature_options, value_of
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
-from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
+from geomem.measure import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.memory_store import is_memory, read_memory
 from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
@@ -76,20 +76,20 @@ def run(arguments: Sequence[str]) -> int:
             read = read_embeddings(path, graph, labels=options.labels, array=options.array)
             notes += [*(f"{graph.name}: {note}" for note in graph.notes), *read.notes]
             title = f"{path.name} on {graph.name}"
-            portrait = measure_embeddings(read.embeddings, read.graph, seed=options.seed)
+            portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
     for note in notes:
         Console(stderr=True, highlight=False).print(Text(note), soft_wrap=True)
     if options.json:
-        print(json.dumps(portrait_json(portrait) | {"notes": notes}, ensure_ascii=False, indent=2))
+        print(json.dumps(portrait_json(portrait) | {"input": notes}, ensure_ascii=False, indent=2))
     else:
         print_portrait(portrait, title)
     return 0
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | None]:
-    """The options, and the graph they name: a built-in world with its own options in natural order, or a file.
+    """The options, and the graph they name: a file, or a built-in world by its options, in natural order.
 
     >>> options, graph = read_arguments(["--embeddings", "v.npy", "--graph", "path-star", "--arms", "2"])
     >>> graph.labels[:6]
@@ -98,20 +98,12 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
     world = value_of("--graph", arguments)
     if world in WORLDS:
         kind = signature_options(WORLDS[world])
-        own = (
-            "world",
-            Annotated[kind, tyro.conf.arg(help=f"Options of {world}.")],
-            kind(**NATURAL_ORDER.get(world, {})),
-        )
+        title, default = f"Options of {world}.", kind(**NATURAL_ORDER.get(world, {}))
     else:
-        own = (
-            "file",
-            Annotated[FileOptions, tyro.conf.arg(help="How the file of --graph is laid out.")],
-            FileOptions(),
-        )
+        kind, title, default = FileOptions, "How the file of --graph is laid out.", FileOptions()
     entries = [
         ("measure", MeasureOptions, field(default=MeasureOptions())),
-        (*own[:2], field(default=own[2])),
+        ("graph", Annotated[kind, tyro.conf.arg(help=title)], field(default=default)),
     ]
     options = parse_options(
         make_dataclass("MeasureArguments", entries, frozen=True),
@@ -121,9 +113,9 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
     )
     if world is None:
         return options.measure, None
-    return options.measure, WORLDS[world](**option_values(options.world)) if world in WORLDS else find_world(
-        world
-    )
+    if world in WORLDS:
+        return options.measure, WORLDS[world](**option_values(options.graph))
+    return options.measure, find_world(world)
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:

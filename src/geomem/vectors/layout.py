@@ -69,13 +69,15 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     if not lines:
         raise InputError(f"The file {str(path)!r} is empty; give one line of numbers per node.")
     below = lines[1:] or lines
-    separator = max(SEPARATORS, key=lambda mark: _number_columns(below, mark))
+    separator = max(SEPARATORS, key=lambda mark: _numbers_left(below, mark))
     promised, width = _promise(path, lines, separator, is_part=skipped + len(lines) == SNIFFED_LINES)
     columns = _column_count(below, separator) if promised is None else width + 1
     rows = [_row(line, separator, columns) for line in lines]
     body = [row for row in rows[1:] or rows if len(row) == columns]
     texts = _text_columns(body)
     titles = _titles(rows, body, texts) if promised is None and len(rows) > 1 else []
+    if promised is None and not titles and len(rows[0]) == columns:
+        body = [rows[0], *body] if len(rows) > 1 else body
     label = _label_column(path, body, texts, titles, graph, promised is not None)
     if has_labels and label is not None and (texts or titles):
         raise InputError(
@@ -85,9 +87,12 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     label = None if has_labels else label
     counts = columns > 1 and label != 0 and titles and titles[0].lower() in COUNTER_TITLES
     row_number = 0 if counts and [row[0] for row in body] == list(map(str, range(len(body)))) else None
+    width = columns - (label is not None) - (row_number is not None)
+    if width == 0:
+        raise InputError(f"The file {str(path)!r} has no column of numbers; give a label and numbers a line.")
     return Layout(
         separator=separator,
-        width=columns - (label is not None) - (row_number is not None),
+        width=width,
         columns=columns,
         label_column=label,
         header_lines=skipped + (promised is not None or bool(titles)),
@@ -169,11 +174,11 @@ def _row(line: str, separator: str, columns: int) -> list[str]:
     return one_blank(line).rsplit(" ", columns - 1)
 
 
-def _number_columns(lines: Sequence[str], separator: str) -> int:
-    """How many columns of numbers a separator leaves."""
+def _numbers_left(lines: Sequence[str], separator: str) -> int:
+    """How many cells stand in columns of numbers in the lines that a separator splits alike."""
     columns = _column_count(lines, separator)
     rows = [row for line in lines if len(row := _row(line, separator, columns)) == columns]
-    return columns - len(_text_columns(rows))
+    return len(rows) * (columns - len(_text_columns(rows)))
 
 
 def _column_count(lines: Sequence[str], separator: str) -> int:
@@ -190,7 +195,8 @@ def _column_count(lines: Sequence[str], separator: str) -> int:
 
 
 def _most_common(counts: Iterable[int]) -> int:
-    return Counter(counts).most_common(1)[0][0]
+    found = Counter(counts)
+    return max(found, key=lambda count: (found[count], count))
 
 
 def _text_columns(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -211,8 +217,7 @@ def _promise(path: Path, lines: Sequence[str], separator: str, *, is_part: bool)
     if width < 1 or cells < width + 1 or (separator != " " and cells != width + 1):
         raise InputError(
             f"The first line of {str(path)!r} promises vectors of width {width:,}, and the next line has "
-            f"{cells} "
-            "columns; give a label and the numbers on every line, or no first line."
+            f"{cells} column{'s' * (cells > 1)}; give a label and numbers on every line, or no first line."
         )
     return count, width
 
@@ -244,6 +249,8 @@ def _label_column(
     graph: Graph,
     is_word2vec: bool,
 ) -> int | None:
+    if len(body[0]) == 1:
+        return None
     if len(texts) > 1:
         columns = " and ".join(f"{at + 1} ({body[0][at][:40]!r})" for at in texts[:2])
         raise InputError(
@@ -256,7 +263,7 @@ def _label_column(
     if len(titled) == 1:
         return titled[0]
     keys = [label_key(row[0]) for row in body]
-    if len(body[0]) == 1 or len({row[0] for row in body}) < len(body) or not all(map(_WHOLE.fullmatch, keys)):
+    if len({row[0] for row in body}) < len(body) or not all(map(_WHOLE.fullmatch, keys)):
         return None
     named = len(set(map(label_key, graph.labels)).intersection(keys))
     if named >= COVERED * min(len(keys), graph.node_count):
@@ -266,7 +273,7 @@ def _label_column(
     return 0 if not counts and beside >= COVERED * len(body) else None
 
 
-_WHOLE = re.compile(r"-?[0-9]+")
+_WHOLE = re.compile("[0-9]+")
 
 
 def _has_decimals(cell: str) -> bool:

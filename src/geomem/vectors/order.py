@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.geometry.sampling import sample_pairs
-from geomem.geometry.similarity import unit_rows
+from geomem.geometry.similarity import centre, unit_rows
 from geomem.worlds.families import shuffled_ids
 from geomem.worlds.graph import Graph
 
@@ -92,7 +92,7 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     first = sample.nodes[sample.shells.first[chosen]]
     second = sample.nodes[sample.shells.second[chosen]]
     shells = np.repeat(np.arange(len(sample.shells.sizes)), sample.shells.sizes)[chosen]
-    rows = unit_rows(vectors - vectors.mean(axis=0))
+    rows = unit_rows(centre(vectors))
 
     def explained(nodes: Int[np.ndarray, " node"]) -> float:
         """eta^2 if row i were node nodes[i]."""
