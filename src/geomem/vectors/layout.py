@@ -69,7 +69,7 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     if not lines:
         raise InputError(f"The file {str(path)!r} is empty; give one line of numbers per node.")
     below = lines[1:] or lines
-    separator = max(SEPARATORS, key=lambda mark: _numbers_left(below, mark))
+    separator = max(SEPARATORS, key=lambda mark: _numbers_left(lines, mark))
     promised, width = _promise(path, lines, separator, is_part=skipped + len(lines) == SNIFFED_LINES)
     columns = _column_count(below, separator) if promised is None else width + 1
     rows = [_row(line, separator, columns) for line in lines]
