@@ -123,8 +123,8 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
         return _read_table(path, text, layout, relation)
     if said:
         raise InputError(
-            f"{path} was taken for {kind.removeprefix('.')}, which has no columns; leave out what was said of "
-            "them, or name the --separator too."
+            f"{path} was taken for {kind.removeprefix('.')}, which has no columns; leave out what was said "
+            "of them, or name the --separator too."
         )
     if kind == ".json":
         value = formats.read_json(path, text)
