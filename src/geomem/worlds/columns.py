@@ -351,7 +351,9 @@ def _find_header(
     positions = known(top)
     if positions:
         below = {cell for position in positions for cell in columns[position][1:]}
-        if not below & {top[position] for position in positions}:
+        names = {top[position] for position in positions}
+        stems = {stem for name in names if (stem := _stem(name)) not in ("", name)}
+        if not below & names and not any(_stem(cell) in stems for cell in below if stems):
             return top, False
     numeric = [number for number, column in enumerate(columns) if _is_numeric(column[1:])]
     if any(is_number(top[number]) for number in numeric):
@@ -362,6 +364,11 @@ def _find_header(
     if numeric and enough and not repeated and not any(top[number] in MISSING for number in numeric):
         return top, False
     return None, not repeated and len(columns[0]) > 2 and all(_NAME.fullmatch(cell) for cell in top)
+
+
+def _stem(name: str) -> str:
+    """A name without the number or word at its end: `gene1` and `gene2` are nodes if `gene3` follows."""
+    return re.sub(r"([0-9]+|[\s_-][^\s_-]*)$", "", name)
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
