@@ -4,6 +4,7 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from math import isfinite
@@ -18,7 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.facts import shown
-from geomem.cli.options import FileOptions, option_values, parse_options, signature_options, value_of
+from geomem.cli.options import (
+    GraphFileOptions,
+    first_line,
+    option_names,
+    option_values,
+    parse_options,
+    print_notes,
+    refuse_file_options,
+    signature_options,
+    value_of,
+)
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
 from geomem.measure import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
@@ -27,9 +38,10 @@ from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
 from geomem.vectors.reading import read_embeddings
 from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
-from geomem.worlds.find import find_world
+from geomem.worlds.find import unknown_world
 from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.text_file import show_label
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
 
@@ -38,6 +50,9 @@ rows without stand in the order of the nodes, which is said: by number if all la
 as they first appear in the file, and in a built-in world (whose options, such as --nodes, may follow) its
 natural order. Of a memory of facts, trained or written down, everything on the docs page "Recall
 measurements" is measured: about a minute per run at 1,000 subjects."""
+
+LONGEST_NOTE = 2000
+"""Characters of one note that are shown."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +88,15 @@ def run(arguments: Sequence[str]) -> int:
             if isinstance(stored_path_task(fleet), InContextPathFinding):
                 notes.append(FIRST_PROMPT)
         case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
+            print_notes(graph)
             read = read_embeddings(path, graph, labels=options.labels, array=options.array)
-            notes += [*(f"{graph.name}: {note}" for note in graph.notes), *read.notes]
-            title = f"{path.name} on {graph.name}"
+            notes += read.notes
+            title = f"{shown(path.name)} on {graph.name}"
             portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
     for note in notes:
-        Console(stderr=True, highlight=False).print(Text(note), soft_wrap=True)
+        print(show_label(note, LONGEST_NOTE), file=sys.stderr)
     if options.json:
         print(json.dumps(portrait_json(portrait) | {"input": notes}, ensure_ascii=False, indent=2))
     else:
@@ -99,8 +115,9 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
     if world in WORLDS:
         kind = signature_options(WORLDS[world])
         title, default = f"Options of {world}.", kind(**NATURAL_ORDER.get(world, {}))
+        refuse_file_options(arguments, world, option_names(MeasureOptions, kind))
     else:
-        kind, title, default = FileOptions, "How the file of --graph is laid out.", FileOptions()
+        kind, title, default = GraphFileOptions, first_line(GraphFileOptions), GraphFileOptions()
     entries = [
         ("measure", MeasureOptions, field(default=MeasureOptions())),
         ("graph", Annotated[kind, tyro.conf.arg(help=title)], field(default=default)),
@@ -112,10 +129,16 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
         description=DESCRIPTION,
     )
     if world is None:
+        if options.graph != default:
+            raise InputError(
+                "Options on how a file of edges is laid out go with --graph FILE; name the file."
+            )
         return options.measure, None
     if world in WORLDS:
         return options.measure, WORLDS[world](**option_values(options.graph))
-    return options.measure, find_world(world)
+    if not Path(world).exists():
+        raise unknown_world(world)
+    return options.measure, options.graph.read(world)
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
