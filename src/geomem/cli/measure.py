@@ -6,7 +6,7 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Annotated
@@ -93,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
             notes += read.notes
             title = f"{shown(path.name)} on {graph.name}"
             portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)
+            portrait = replace(portrait, notes=(*portrait.notes, *read.warnings))
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
     for note in notes:

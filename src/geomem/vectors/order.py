@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.geometry.sampling import sample_pairs
-from geomem.geometry.similarity import centre, unit_rows
+from geomem.geometry.similarity import centre, graph_shells, unit_rows
 from geomem.worlds.families import shuffled_ids
-from geomem.worlds.graph import Graph
+from geomem.worlds.graph import Graph, distance_matrix
 
 SOURCES = 64
 """Nodes from which pairs are drawn for the check."""
@@ -56,14 +56,15 @@ def plausible_orders(graph: Graph) -> dict[str, Int[np.ndarray, " node"]]:
     natural = sorted(nodes, key=lambda node: (node != graph.root, _natural_key(labels[node])))
     ends, first = np.unique(graph.edges.ravel(), return_index=True)
     appearing = ends[np.argsort(first)]
+    first_seen = [*appearing, *np.setdiff1d(nodes, appearing)]
     orders = {
         "numeric order" if all(map(str.isdecimal, labels)) else "natural order": natural,
         "alphabetical order": sorted(nodes, key=labels.__getitem__),
-        "order of first appearance in the edges": [*appearing, *np.setdiff1d(nodes, appearing)],
+        "order of first appearance in the edges": first_seen,
     }
     if graph.root is not None:
         ids = shuffled_ids(graph.node_count, world_seed=0)
-        orders["order of a built-in star with --world-seed 0"] = np.array(natural)[np.argsort(ids)]
+        orders["order of a built-in star with --world-seed 0"] = np.array(first_seen)[np.argsort(ids)]
     return {name: np.array(order, dtype=np.int64) for name, order in orders.items()}
 
 
@@ -74,7 +75,7 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     c of centred rows over pairs, eta^2 = sum_d n_d (mean_d - mean)^2 / sum (c - mean)^2 (the correlation
     ratio, Fisher 1925), which is blind to the kind of structure. Another order is named if its eta^2 is at
     least `FAR_BETTER` times that of the order used, and above that of every one of `RANDOM_ORDERS` random
-    orders. Takes some 20,000 pairs however large the graph is.
+    orders. Takes at most 20,000 pairs however large the graph is.
 
     >>> from geomem.worlds.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
@@ -82,16 +83,11 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     >>> find_better_order(ring, cycle(15)) is None
     True
     """
-    sample = sample_pairs(graph, sources=SOURCES, seed=seed)
-    if len(sample.shells.distances) < 2:
+    # A plain seed would deal the very ids of a built-in star first, which are one of the plausible orders.
+    generator = np.random.default_rng([seed, graph.node_count])
+    first, second, shells = _checked_pairs(graph, generator)
+    if shells[-1] == 0:
         return None
-    generator = np.random.default_rng(seed)
-    chosen = np.arange(len(sample.shells.first))
-    if len(chosen) > CHECKED_PAIRS:
-        chosen = np.sort(generator.choice(chosen, CHECKED_PAIRS, replace=False))
-    first = sample.nodes[sample.shells.first[chosen]]
-    second = sample.nodes[sample.shells.second[chosen]]
-    shells = np.repeat(np.arange(len(sample.shells.sizes)), sample.shells.sizes)[chosen]
     rows = unit_rows(centre(vectors))
 
     def explained(nodes: Int[np.ndarray, " node"]) -> float:
@@ -108,10 +104,25 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     if any(explained(generator.permutation(graph.node_count)) >= best for _ in range(RANDOM_ORDERS)):
         return None
     return (
-        f"Another order of the rows fits the graph far better: in {name} ({_shown(graph, nodes)}) distance "
-        "explains "
-        f"{best:.2f} of the similarity, in the order used {used:.2f}; name the rows with --labels FILE."
+        f"Another order of the rows fits the graph far better: in {name} "
+        f"({_shown(graph, nodes)}) distance explains {best:.2f} of the similarity, in the order used {used:.2f}; name the rows with --labels FILE."
     )
+
+
+def _checked_pairs(
+    graph: Graph, generator: np.random.Generator
+) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
+    """Two nodes and the number of their distance for all pairs, or for some of each distance; sorted by it."""
+    if graph.node_count * (graph.node_count - 1) <= 2 * CHECKED_PAIRS:
+        every = graph_shells(distance_matrix(graph))
+        return every.first, every.second, np.repeat(np.arange(len(every.sizes)), every.sizes)
+    sample = sample_pairs(graph, sources=SOURCES)
+    shells = np.repeat(np.arange(len(sample.shells.sizes)), sample.shells.sizes)
+    chosen = np.arange(len(shells))
+    if len(chosen) > CHECKED_PAIRS:
+        chosen = np.sort(generator.choice(chosen, CHECKED_PAIRS, replace=False))
+    first, second = sample.shells.first[chosen], sample.shells.second[chosen]
+    return sample.nodes[first], sample.nodes[second], shells[chosen]
 
 
 def _correlation_ratio(cosines: Float[np.ndarray, " pair"], shells: Int[np.ndarray, " pair"]) -> float:

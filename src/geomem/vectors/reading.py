@@ -56,6 +56,8 @@ class NodeEmbeddings:
     """The graph they belong to: the one given, or that of its nodes which have a row."""
     notes: tuple[str, ...]
     """What was understood and left out, one sentence each."""
+    warnings: tuple[str, ...] = ()
+    """What speaks against the order in which rows without labels were taken."""
 
 
 def read_embeddings(
@@ -124,9 +126,8 @@ def read_embeddings(
         notes += found
     vectors = np.array(vectors, dtype=np.float64)
     _refuse_infinite(vectors, graph)
-    if match is None and (better := find_better_order(vectors[0], graph)):
-        notes.append(better)
-    return NodeEmbeddings(vectors, graph, tuple(notes))
+    better = find_better_order(vectors[0], graph) if match is None else None
+    return NodeEmbeddings(vectors, graph, tuple(notes), () if better is None else (better,))
 
 
 def _refuse_other_files(path: Path, kind: str) -> None:
