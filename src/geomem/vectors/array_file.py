@@ -155,10 +155,10 @@ def _safetensors_header(path: Path) -> dict[str, StoredArray]:
             )
             if end > size - 8 - length:
                 raise ValueError("it ends before its numbers")
-            stored[name] = _checked(path, array, end - start)
+            stored[name] = array, end - start
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, "safetensors.numpy.save_file(arrays, path)") from error
-    return stored
+    return {name: _checked(path, array, length) for name, (array, length) in stored.items()}
 
 
 def _checked(path: Path, array: StoredArray, size: int) -> StoredArray:

@@ -104,15 +104,16 @@ def find_better_order(vectors: Float[np.ndarray, "node width"], graph: Graph, *,
     if any(explained(generator.permutation(graph.node_count)) >= best for _ in range(RANDOM_ORDERS)):
         return None
     return (
-        f"Another order of the rows fits the graph far better: in {name} "
-        f"({_shown(graph, nodes)}) distance explains {best:.2f} of the similarity, in the order used {used:.2f}; name the rows with --labels FILE."
+        f"Another order of the rows fits the graph far better: in {name} ({_shown(graph, nodes)}) "
+        f"distance explains {best:.2f} of the similarity, in the order used {used:.2f}; "
+        "name the rows with --labels FILE."
     )
 
 
 def _checked_pairs(
     graph: Graph, generator: np.random.Generator
 ) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]:
-    """Two nodes and the number of their distance for all pairs, or for some of each distance; sorted by it."""
+    """Both nodes and the number of their distance, of all pairs or of some at each distance; sorted by it."""
     if graph.node_count * (graph.node_count - 1) <= 2 * CHECKED_PAIRS:
         every = graph_shells(distance_matrix(graph))
         return every.first, every.second, np.repeat(np.arange(len(every.sizes)), every.sizes)
