@@ -52,6 +52,16 @@ def parse_neighbours(path: Path, text: str) -> ParsedGraph:
     return ParsedGraph("a list of neighbours", tails, heads, alone=[r[0] for r in rows if r], undirected=True)
 
 
+def is_ragged(text: str) -> bool:
+    """Whether the lines of a text, apart from comments, hold different numbers of words.
+
+    >>> is_ragged("1 2 3\\n2 3"), is_ragged("% a comment\\n1 2")
+    (True, False)
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith(("#", "%", "//"))]
+    return len({len(line.split()) for line in lines}) > 1
+
+
 def may_be_neighbours(text: str) -> bool:
     """Whether a text without other separators has lines of several widths that each start with another node.
 
@@ -75,7 +85,7 @@ def parse_sif(path: Path, text: str) -> ParsedGraph:
     """
     tails, heads, relations, alone = [], [], [], []
     lines = text.split("\n")
-    split = _splitter([line for line in lines if line.strip()])
+    split = _splitter([line for line in lines if "\t" in line] or lines)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -160,7 +170,11 @@ def says_its_size(text: str) -> bool:
     """
     first, *rest = [line for line in text.rstrip("\n").split("\n") if not line.startswith("%")] or [""]
     head = first.split()
-    if len(head) not in (2, 3) or not re.fullmatch("[0-9]{1,7}", head[0]) or int(head[0]) != len(rest):
+    if (
+        len(head) not in (2, 3)
+        or not re.fullmatch("[0-9]{1,7}", head[0])
+        or int(head[0]) != max(len(rest), 3)
+    ):
         return False
     return re.fullmatch(r"[0-9 \t\n]*", "\n".join(rest)) is not None
 
@@ -332,13 +346,20 @@ def parse_json(path: Path, value: Any) -> ParsedGraph:
     """
     if isinstance(value, dict) and isinstance(value.get("graph"), dict) and "nodes" not in value:
         value = value["graph"]
+    if isinstance(value, dict) and isinstance(value.get("elements"), dict):  # Cytoscape
+        value = {
+            kind: [entry.get("data") if isinstance(entry, dict) else entry for entry in entries]
+            for kind, entries in value["elements"].items()
+            if isinstance(entries, list)
+        }
     if isinstance(value, dict) and isinstance(value.get("nodes"), list | dict):
         links = value.get("links", value.get("edges"))
         if isinstance(links, list):
             return _node_link(path, value["nodes"], links)
     if isinstance(value, dict) and value and all(isinstance(v, list | dict) for v in value.values()):
         pairs = [(one, other) for one, others in value.items() for other in others]
-        if all(isinstance(other, str | int) for _, other in pairs):
+        listed = all(isinstance(v, list) for v in value.values())
+        if all(isinstance(o, str | int) and (listed or o in value) for _, o in pairs):
             ends = [str(one) for one, _ in pairs], [str(other) for _, other in pairs]
             return ParsedGraph("JSON lists of neighbours", *ends, alone=list(value), undirected=True)
     if isinstance(value, list) and value and all(map(_is_pair, value)):
@@ -378,10 +399,13 @@ def _node_link(path: Path, nodes: list[Any] | dict[str, Any], links: list[Any]) 
         if not isinstance(pair, list) or len(pair) < 2 or None in pair[:2]:
             raise InputError(f"Link {number} of {path} has no source and target; give both for every link.")
         tail, head = (_node_key(path, end) for end in pair[:2])
+        by_place = [int(end) if re.fullmatch("[0-9]{1,9}", end) else -1 for end in (tail, head)]
+        if tail not in names and head not in names and all(0 <= place < len(ids) for place in by_place):
+            tail, head = (ids[place] for place in by_place)  # older D3: numbers of nodes
         for end in (tail, head):
             if end not in names:
                 raise InputError(
-                    f"Link {number} of {path} names {show_label(end)!r}, which is not a node; add it."
+                    f"Link {number} of {path} names '{show_label(end)}', which is not a node; add it."
                 )
         edges.append((tail, head))
     return _named("node-link JSON", names, edges)
