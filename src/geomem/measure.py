@@ -274,7 +274,7 @@ def _measure_large_snapshots(
     spectrum = band_spectrum(graph)
     names = ["geometric_level", "effective_rank"]
     names += ["second_neighbour_cosine"] if len(neighbours) else []
-    names += ["fiedler_alignment"] if spectrum.lowest is not None else []
+    names += ["fiedler_alignment"] if spectrum.fiedler is not None else []
     curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
     for place in np.ndindex(snapshots.shape[:2]):
         V = snapshots[place].astype(np.float64)
@@ -284,8 +284,8 @@ def _measure_large_snapshots(
         curves["effective_rank"][place] = effective_rank(V)
         if len(neighbours):
             curves["second_neighbour_cosine"][place] = edge_cosines_mean(V, neighbours)
-        if spectrum.lowest is not None:
-            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.lowest)
+        if spectrum.fiedler is not None:
+            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.fiedler)
     return curves
 
 

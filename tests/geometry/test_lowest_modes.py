@@ -9,6 +9,7 @@ from geomem.geometry import lowest_modes as lowest
 from geomem.geometry.lowest_modes import (
     distinct_high_eigenvalues,
     distinct_low_eigenvalues,
+    fiedler_spectrum,
     highest_modes,
     lowest_modes,
 )
@@ -19,7 +20,7 @@ from geomem.geometry.spectrum import (
     laplacian_spectrum,
     trivial_modes,
 )
-from geomem.worlds.families import barabasi_albert, cycle, grid, path, path_star
+from geomem.worlds.families import barabasi_albert, complete, cycle, grid, path, path_star
 from random_graphs import disjoint_union, edge_lists, graph_of
 
 
@@ -38,6 +39,20 @@ def test_the_bottom_of_a_grid_has_its_closed_form_and_is_not_cut_inside_an_eigen
         spectrum.eigenvalues, analytic.grid_eigenvalues(70, 70)[:33], rtol=0, atol=1e-13
     )
     check_pairs(spectrum, graph)
+
+
+@pytest.mark.parametrize("small", [path(9), cycle(15), complete(4)])
+def test_the_fiedler_modes_of_components_are_listed_as_the_full_spectrum_has_them(small):
+    graph = disjoint_union(grid(33, 34), small)
+    whole, listed = laplacian_spectrum(graph), fiedler_spectrum(graph)
+    expected, found = (s.eigenvectors[:, fiedler_modes(s)] for s in (whole, listed))
+    assert len(listed.eigenvalues) < 20
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-7)
+
+
+def test_too_many_components_are_not_listed():
+    with pytest.raises(InputError, match="600 components of at least 4 nodes"):
+        fiedler_spectrum(disjoint_union(*[cycle(5)] * 600))
 
 
 @pytest.mark.parametrize("kind", analytic.KINDS)

@@ -3,8 +3,16 @@ import numpy as np
 import pytest
 
 from geomem.geometry.nulls import draw_permutations
-from geomem.geometry.reading import READINGS, can_tell, decay_statistic, majority_word, read_embedding
-from geomem.geometry.similarity import cosine_similarity, graph_shells, shell_means
+from geomem.geometry.reading import (
+    READINGS,
+    can_tell,
+    decay_statistic,
+    falls_strongly,
+    majority_word,
+    profile_embedding,
+    read_embedding,
+)
+from geomem.geometry.similarity import centre, cosine_similarity, graph_shells, shell_means
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.worlds.classics import karate_club
 from geomem.worlds.families import complete, cycle, grid, irregular, path, path_star, tree_star
@@ -72,26 +80,33 @@ def test_random_embeddings_are_associative_in_95_percent_of_draws(graph, width):
 
 
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
-def test_one_place_with_noise_is_collapsed(graph):
+def test_one_place_is_collapsed_and_noise_around_it_reads_as_noise(graph):
     generator = np.random.default_rng(1)
-    place = generator.normal(size=32)
-    assert word_of(place + 0.15 * generator.normal(size=(graph.node_count, 32)), graph) == "collapsed"
+    place, noise = generator.normal(size=32), generator.normal(size=(graph.node_count, 32))
+    assert word_of(np.tile(place, (graph.node_count, 1)), graph) == "collapsed"
     assert word_of(np.zeros((graph.node_count, 3)), graph) == "collapsed"
+    assert word_of(place + 0.15 * noise, graph) == word_of(noise, graph) == "associative"
 
 
-def test_significant_but_negligible_structure_is_associative():
+def test_significant_but_negligible_structure_is_associative_unless_it_falls_strongly():
     graph = grid(6, 6)
     generator = np.random.default_rng(2)
     spectrum = laplacian_spectrum(graph)
     noise = generator.normal(size=(36, 4000))
     smooth = spectrum.eigenvectors[:, fiedler_modes(spectrum)] @ generator.normal(size=(2, 4000))
-    faint = noise + smooth
     shells = graph_shells(distance_matrix(graph))
     dealt = draw_permutations(399, 36)
-    reading = read_embedding(faint, shells, dealt)
-    assert reading.word == "associative"
-    assert "within 0.1" in reading.reason
-    assert read_embedding(noise + 12 * smooth, shells, dealt).word == "geometric"
+    words = {}
+    for strength in (0.5, 1, 12):
+        embedding = noise + strength * smooth
+        reading = read_embedding(embedding, shells, dealt)
+        falls = falls_strongly(profile_embedding(centre(embedding), shells, dealt), shells)
+        words[strength] = (reading.word, falls, "within 0.1" in reading.reason)
+    assert words == {
+        0.5: ("associative", False, True),
+        1: ("geometric", True, False),
+        12: ("geometric", True, False),
+    }
 
 
 def test_graphs_that_cannot_tell_read_mixed():

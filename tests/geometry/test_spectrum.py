@@ -8,6 +8,7 @@ from geomem.errors import InputError
 from geomem.geometry import spectrum as spectra
 from geomem.geometry.spectrum import (
     component_spectra,
+    describe_fiedler_modes,
     distinct_eigenvalues,
     eigenspace_groups,
     fiedler_modes,
@@ -151,7 +152,7 @@ def test_relabelling_nodes_moves_the_eigenspaces_with_them(edges, kind, random):
         (path_star(4, 5), [-0.095, -0.095, -0.095]),
         (grid(4, 4), [-0.414, -0.414]),
         (cycle(15), [-0.173, -0.173]),
-        (irregular(), [-0.224]),
+        (irregular(), [-0.224, -0.410]),
     ],
 )
 def test_fiedler_eigenspaces_of_the_tiny_graphs(graph, printed):
@@ -172,6 +173,51 @@ def test_the_fiedler_eigenspace_of_two_equal_components_has_both():
     spectrum = laplacian_spectrum(disjoint_union(cycle(6), cycle(6)))
     assert trivial_modes(spectrum).tolist() == [0, 1]
     assert fiedler_modes(spectrum).tolist() == [2, 3, 4, 5]
+
+
+def test_every_component_with_a_smooth_mode_gives_its_slowest():
+    # Three of the long path's modes are slower than the slowest of the short one.
+    spectrum = laplacian_spectrum(disjoint_union(path(30), path(9)))
+    modes = fiedler_modes(spectrum)
+    assert sorted(spectrum.components[modes].tolist()) == [0, 1]
+    for component, graph in enumerate((path(30), path(9))):
+        slowest = laplacian_spectrum(graph).eigenvalues[1]
+        (own,) = modes[spectrum.components[modes] == component]
+        assert spectrum.eigenvalues[own] == pytest.approx(slowest, abs=1e-12)
+    assert describe_fiedler_modes(spectrum) == (
+        "Fiedler modes of 2 components: 1 on one of 30 nodes (eigenvalue -0.010), "
+        "1 on one of 9 nodes (eigenvalue 0.095)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("small", "places"),
+    [
+        (complete(4), 2),
+        (complete(12), 2),
+        (path_star(6, 2), 2),
+        (path(4), 2),
+        (path(3), 1),
+        (path(2), 1),
+        (complete(3), 1),
+    ],
+)
+def test_a_component_without_a_smooth_mode_leaves_its_place_and_a_tiny_one_has_none(small, places):
+    spectrum = laplacian_spectrum(disjoint_union(path(30), small))
+    modes = fiedler_modes(spectrum)
+    assert len(modes) == places
+    smooth = laplacian_spectrum(small).eigenvalues[1] < 2 - 1e-9
+    assert (spectrum.components[modes] == 1).any() == smooth
+
+
+@given(edge_lists())
+def test_a_connected_graph_has_its_first_eigenspace(edges):
+    spectrum = laplacian_spectrum(graph_of(edges))
+    for part in component_spectra(spectrum):
+        if len(part.eigenvalues) > 1:
+            first = np.flatnonzero(part.eigenspaces == part.eigenspaces[1])
+            assert fiedler_modes(part).tolist() == first[first > 0].tolist()
+            assert describe_fiedler_modes(part) == ""
 
 
 def test_groups_split_at_the_tolerance():

@@ -201,7 +201,7 @@ def print_portrait(portrait: Portrait, title: str) -> None:
     console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
     console.print(Text(READINGS[portrait.reading]))
     for note in portrait.notes:
-        console.print(Text(note))
+        console.print(Text.assemble(("Note", "bold"), f"  {note}"))
     found = [signature for signature in portrait.signatures if signature.sentence]
     if found:
         console.print()

@@ -18,10 +18,11 @@ from geomem.geometry.lowest_modes import (
     LowEigenspaces,
     distinct_high_eigenvalues,
     distinct_low_eigenvalues,
+    fiedler_spectrum,
     highest_modes,
     lowest_modes,
 )
-from geomem.geometry.spectrum import Spectrum, laplacian_matrix, trivial_modes
+from geomem.geometry.spectrum import SMOOTH_NODES, Spectrum, fiedler_modes, laplacian_matrix, trivial_modes
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
 from geomem.worlds.graph import Graph, adjacency_matrix, component_labels
 
@@ -63,7 +64,9 @@ class BandedSpectrum:
     project: Callable[[np.ndarray], np.ndarray]
     """Takes the trivial modes out of vectors."""
     lowest: Spectrum | None
-    """The smooth end, where it is short enough to be listed: Fiedler eigenspace and more."""
+    """The smooth end, where it is short enough to be listed."""
+    fiedler: Spectrum | None
+    """A list for `fiedler_modes` to choose from, where those are few; of a connected graph `lowest`."""
     highest: Float[np.ndarray, "node mode"]
     """Eigenvectors at the rough end, where short enough to be listed."""
     highest_values: Float[np.ndarray, " mode"]
@@ -132,6 +135,7 @@ def band_spectrum(graph: Graph) -> BandedSpectrum:
         trivial_count=len(trivial_values),
         project=trivial_projection(vector, component_labels(graph)),
         lowest=listed,
+        fiedler=_list_fiedler(graph, listed),
         highest=high_vectors,
         highest_values=high_values,
     )
@@ -186,6 +190,17 @@ def _list_ends(
     return lowest, highest
 
 
+def _list_fiedler(graph: Graph, lowest: Spectrum | None) -> Spectrum | None:
+    sizes = np.bincount(component_labels(graph))
+    if len(sizes) == 1 or sizes.max() < SMOOTH_NODES:
+        return lowest
+    try:
+        spectrum = fiedler_spectrum(graph)
+    except (InputError, ArithmeticError):
+        return None
+    return spectrum if len(fiedler_modes(spectrum)) <= SHORT_LIST else None
+
+
 def _blind_bands(graph: Graph) -> BandedSpectrum:
     edges = np.linspace(0.0, 4.0, BLIND_BANDS + 1)[1:-1]
     half = (edges[1] - edges[0]) / 2
@@ -201,6 +216,7 @@ def _blind_bands(graph: Graph) -> BandedSpectrum:
         trivial_count=0,
         project=lambda x: x,
         lowest=None,
+        fiedler=None,
         highest=np.empty((graph.node_count, 0)),
         highest_values=np.empty(0),
     )

@@ -23,8 +23,19 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import linalg
 
 from geomem.errors import InputError
-from geomem.geometry.lowest_modes import distinct_low_eigenvalues, lowest_modes
-from geomem.geometry.spectrum import LaplacianKind, fiedler_modes, laplacian_matrix
+from geomem.geometry.lowest_modes import (
+    SMALL_COMPONENT,
+    distinct_low_eigenvalues,
+    fiedler_spectrum,
+    lowest_modes,
+)
+from geomem.geometry.spectrum import (
+    LaplacianKind,
+    Spectrum,
+    fiedler_modes,
+    laplacian_matrix,
+    laplacian_spectrum,
+)
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
 from geomem.worlds.graph import Graph, component_labels
 
@@ -122,14 +133,15 @@ def fiedler_share(
     tolerance: float = 1e-9,
     step_limit: int = 400,
 ) -> FiedlerShare:
-    """Share of an embedding's energy that lies in the Fiedler eigenspace, trivial modes taken out.
+    """Share of an embedding's energy that lies on the Fiedler modes, trivial modes taken out.
 
-        ||P V'||_F² / ||V'||_F²,    V' = V without trivial modes,    P: projector on the Fiedler eigenspace
+        ||P V'||_F² / ||V'||_F²,    V' = V without trivial modes,    P: projector on the Fiedler modes
 
     The same number as from a list of eigenvectors, for graphs whose Fiedler eigenspace is too large to list.
     The band ends in the gap above the Fiedler eigenvalue. Where that gap is too narrow for `step_limit` steps
     the eigenspace is listed, if it is short, and otherwise `uncertainty` says what is left open. Raises
-    `InputError` as `energy_by_band` does, and if nothing is left once the trivial modes are out.
+    `InputError` as `energy_by_band` does, and if nothing is left once the trivial modes are out. The Fiedler
+    modes of several components (`fiedler_modes`) are always listed, and refused where they are too many.
 
     >>> from geomem.worlds.families import path_star
     >>> graph = path_star(arms=300, length=5)
@@ -139,32 +151,46 @@ def fiedler_share(
     (299, 0.249, True)
     """
     check_embedding(embedding, graph)
-    fiedler = distinct_low_eigenvalues(graph, 1, kind, self_edges=self_edges)
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
-    trivial_values, trivial_vector = trivial_eigenpairs(graph, kind, self_edges=self_edges)
+    _, trivial_vector = trivial_eigenpairs(graph, kind, self_edges=self_edges)
     project = trivial_projection(trivial_vector, labels)
-    bands = _measure_bands(embedding, L, fiedler.ends, project, tolerance, step_limit)
-    energy = float(bands.energies.sum())
+    if labels.max() > 0:
+        # The Fiedler modes of several components are no band.
+        listed = _listed_fiedler(graph, kind, self_edges)
+        F = listed.eigenvectors[:, fiedler_modes(listed)]
+        eigenvalue, dimension = float(listed.eigenvalues[fiedler_modes(listed)[0]]), F.shape[1]
+        energy = float(np.square(project(np.asarray(embedding, dtype=np.float64))).sum())
+        below, uncertainty = float(np.square(F.T @ embedding).sum()), 0.0
+    else:
+        fiedler = distinct_low_eigenvalues(graph, 1, kind, self_edges=self_edges)
+        eigenvalue, dimension = float(fiedler.values[0]), int(fiedler.dimensions[0])
+        bands = _measure_bands(embedding, L, fiedler.ends, project, tolerance, step_limit)
+        energy = float(bands.energies.sum())
+        below, uncertainty = float(bands.energies[0]), float(bands.uncertainties[0])
+        if uncertainty > 10 * tolerance * energy and dimension < SHORT_LIST:
+            # The gap is too narrow for the steps, as at the bottom of a large grid; but the list is short.
+            listed = lowest_modes(graph, dimension + 1, kind, self_edges=self_edges)
+            F = listed.eigenvectors[:, fiedler_modes(listed)]
+            below, uncertainty = float(np.square(F.T @ embedding).sum()), 0.0
     if energy <= 1e-24 * float(np.square(embedding, dtype=np.float64).sum()):
         raise InputError(
             f"The embedding of the graph {graph.name!r} is made of trivial modes alone (the nodes of a "
             "component have the same vector), so no share can be taken; give an embedding whose nodes differ."
         )
-    below, uncertainty = float(bands.energies[0]), float(bands.uncertainties[0])
-    trivial_below = int((trivial_values < fiedler.ends[0]).sum())
-    if uncertainty > 10 * tolerance * energy and fiedler.dimensions[0] + trivial_below <= SHORT_LIST:
-        # The gap is too narrow for the steps, as at the bottom of a large grid; but the list is short.
-        listed = lowest_modes(graph, int(fiedler.dimensions[0]) + trivial_below, kind, self_edges=self_edges)
-        F = listed.eigenvectors[:, fiedler_modes(listed)]
-        below, uncertainty = float(np.square(F.T @ embedding).sum()), 0.0
     return FiedlerShare(
         share=below / energy,
         uncertainty=uncertainty / energy,
-        eigenvalue=float(fiedler.values[0]),
-        dimension=int(fiedler.dimensions[0]),
-        chance=float(fiedler.dimensions[0] / (graph.node_count - labels.max() - 1)),
+        eigenvalue=eigenvalue,
+        dimension=dimension,
+        chance=float(dimension / (graph.node_count - labels.max() - 1)),
     )
+
+
+def _listed_fiedler(graph: Graph, kind: LaplacianKind, self_edges: bool) -> Spectrum:
+    if graph.node_count <= SMALL_COMPONENT:
+        return laplacian_spectrum(graph, kind, self_edges=self_edges)
+    return fiedler_spectrum(graph, kind, self_edges=self_edges)
 
 
 def check_embedding(embedding: Float[np.ndarray, "node width"], graph: Graph) -> None:

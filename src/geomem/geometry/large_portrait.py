@@ -127,6 +127,7 @@ def measure_large(
         (raw, centred),
         shells.distances,
         readings,
+        fiedler=spectrum.fiedler,
         eigenvalues=np.r_[[spectrum.trivial_value] if trivial else [], spectrum.values],
         multiplicities=np.r_[trivial, spectrum.dimensions].astype(np.int64),
         energies=np.stack([_shares(found, bool(trivial)) for found in banded]),
@@ -210,8 +211,9 @@ def _spectral_measurements(
     high = len(spectrum.dimensions) - 1 - int(np.searchsorted(np.cumsum(spectrum.dimensions[::-1]), 3))
     low, high = min(low, len(spectrum.dimensions)), max(high, 0)
     made = []
-    if spectrum.lowest is not None:
-        F = spectrum.lowest.eigenvectors[:, fiedler_modes(spectrum.lowest)]
+    if spectrum.fiedler is not None:
+        listed = spectrum.fiedler
+        F = listed.eigenvectors[:, fiedler_modes(listed)]
         constant_inside = F.sum(axis=0)
         constant_rest = float(flat.energies.sum() - np.square(constant_inside).sum())
         draws = int(np.clip(RANK_WORK // (2 * len(V) * V.shape[2] ** 3), min(permutations, 99), permutations))
@@ -220,7 +222,7 @@ def _spectral_measurements(
                 "fiedler_alignment",
                 "Fiedler alignment",
                 "Share of the main directions in the graph's smoothest (Fiedler) eigenspace: 1 all, 0 none.",
-                np.array([float(fiedler_alignment(spectrum.project(run), spectrum.lowest)) for run in V]),
+                np.array([float(fiedler_alignment(spectrum.project(run), listed)) for run in V]),
                 seed=seed,
                 null=RANDOM_ROWS,
                 draws=np.stack(

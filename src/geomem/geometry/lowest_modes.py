@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import linalg
@@ -19,11 +19,13 @@ from geomem.errors import InputError
 from geomem.geometry.inertia import count_below, factorize
 from geomem.geometry.spectrum import (
     EIGENSPACE_TOLERANCE,
+    SMOOTH_NODES,
     LaplacianKind,
     Spectrum,
     assemble_spectrum,
     eigenspace_groups,
     laplacian_matrix,
+    open_places,
     spectral_width,
 )
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
@@ -76,6 +78,64 @@ def lowest_modes(
             f"{count} lowest modes were asked of the graph {graph.name!r} with {graph.node_count:,} nodes; "
             f"ask for 1 to {most:,}."
         )
+    listed = _list_components(graph, count, kind, self_edges)
+    all_values = np.concatenate(listed.values)
+    ranks = np.argsort(all_values, kind="stable")
+    groups = eigenspace_groups(all_values[ranks], listed.width)
+    chosen = np.zeros(len(all_values), dtype=bool)
+    chosen[ranks[groups <= groups[count - 1]]] = True
+    _check_group_size(int(chosen.sum()), count, graph.name)
+    return _join_components(listed, chosen, kind)
+
+
+def fiedler_spectrum(
+    graph: Graph, kind: LaplacianKind = "random-walk", *, self_edges: bool = False
+) -> Spectrum:
+    """The lowest modes of every component of at least `SMOOTH_NODES` nodes, as `fiedler_modes` needs them.
+
+    The slowest mode of a small component may have thousands of a large one below it, so that the lowest modes
+    of the whole graph would not reach it. Raises `InputError` if there are too many to list, or if no
+    component is so large.
+
+    >>> from geomem.geometry.spectrum import fiedler_modes
+    >>> from geomem.worlds.families import irregular
+    >>> spectrum = fiedler_spectrum(irregular())
+    >>> spectrum.eigenvalues[fiedler_modes(spectrum)].round(3).tolist()
+    [0.224, 0.41]
+    """
+    places = int((np.bincount(component_labels(graph)) >= SMOOTH_NODES).sum())
+    if not 1 <= 2 * places <= MODES_LIMIT:
+        raise InputError(
+            f"The graph {graph.name!r} has {places:,} components of at least {SMOOTH_NODES} nodes and the "
+            f"slowest modes are listed for 1 to {MODES_LIMIT // 2}; ask for their energy with energy_by_band."
+        )
+    # Places left open are filled by the next slowest modes, which may all be those of one component.
+    for count in (2, 2 + places):
+        listed = _list_components(graph, count, kind, self_edges, smallest=SMOOTH_NODES)
+        modes = sum(len(values) for values in listed.values)
+        _check_group_size(modes, count, graph.name)
+        spectrum = _join_components(listed, np.ones(modes, dtype=bool), kind)
+        if not open_places(spectrum):
+            break
+    return spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """Lowest modes of components: of each its nodes [member], values [mode], vectors [member, mode]."""
+
+    node_count: int
+    components: list[int]
+    nodes: list[np.ndarray]
+    values: list[np.ndarray]
+    vectors: list[np.ndarray]
+    width: float
+
+
+def _list_components(
+    graph: Graph, count: int, kind: LaplacianKind, self_edges: bool, *, smallest: int = 1
+) -> _Listed:
+    """At least the `count` lowest modes of every component of at least `smallest` nodes."""
     L = laplacian_matrix(graph, kind, self_edges=self_edges)
     labels = component_labels(graph)
     # Only to place the shift below them; the trivial modes themselves come out with the others.
@@ -84,27 +144,34 @@ def lowest_modes(
     # Sorted by component the Laplacian is block diagonal, and a block is cut out at the cost of the block.
     order = np.argsort(labels, kind="stable")
     blocks = L[order][:, order]
-    ends = np.cumsum(np.bincount(labels))
-    nodes = np.split(order, ends[:-1])
-    values, vectors = [], []
-    for component, end in enumerate(ends):
-        size = len(nodes[component])
+    sizes = np.bincount(labels)
+    ends = np.cumsum(sizes)
+    chosen = np.flatnonzero(sizes >= smallest).tolist()
+    nodes, values, vectors = [], [], []
+    for component in chosen:
+        end, size = int(ends[component]), int(sizes[component])
         block = blocks[end - size : end, end - size : end]
         found = _component_modes(block, min(count, size), float(lowest[component]), width, graph.name)
+        nodes.append(order[end - size : end])
         values.append(found[0])
         vectors.append(found[1])
-    all_values = np.concatenate(values)
-    components = np.repeat(np.arange(len(ends)), [len(part) for part in values])
-    ranks = np.argsort(all_values, kind="stable")
-    groups = eigenspace_groups(all_values[ranks], width)
-    chosen = np.zeros(len(all_values), dtype=bool)
-    chosen[ranks[groups <= groups[count - 1]]] = True
-    _check_group_size(int(chosen.sum()), count, graph.name)
-    padded = np.zeros((graph.node_count, int(chosen.sum())))
-    for component in range(len(ends)):
-        columns = np.flatnonzero(components[chosen] == component)
-        padded[np.ix_(nodes[component], columns)] = vectors[component][:, chosen[components == component]]
-    return assemble_spectrum(kind, all_values[chosen], padded, components[chosen], width)
+    return _Listed(graph.node_count, chosen, nodes, values, vectors, width)
+
+
+def _join_components(listed: _Listed, chosen: Bool[np.ndarray, " mode"], kind: LaplacianKind) -> Spectrum:
+    """The chosen modes, counted through all components, as one spectrum over all nodes."""
+    owners = np.repeat(np.arange(len(listed.values)), [len(part) for part in listed.values])
+    padded = np.zeros((listed.node_count, int(chosen.sum())))
+    for owner, (nodes, vectors) in enumerate(zip(listed.nodes, listed.vectors, strict=True)):
+        columns = np.flatnonzero(owners[chosen] == owner)
+        padded[np.ix_(nodes, columns)] = vectors[:, chosen[owners == owner]]
+    return assemble_spectrum(
+        kind,
+        np.concatenate(listed.values)[chosen],
+        padded,
+        np.array(listed.components)[owners[chosen]],
+        listed.width,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.geometry.alignment import map_coordinates, procrustes_correlation
+from geomem.geometry.notes import find_notes
 from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null
 from geomem.geometry.random_rows import random_common_shares
 from geomem.geometry.reading import (
@@ -22,6 +23,7 @@ from geomem.geometry.reading import (
 )
 from geomem.geometry.signatures import Signature, find_in_embeddings
 from geomem.geometry.similarity import Shells, common_share, distance_correlation
+from geomem.geometry.spectrum import Spectrum
 from geomem.worlds.graph import Graph
 
 PERMUTED = "permuted nodes"
@@ -263,25 +265,6 @@ def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measuremen
     return "mixed" if word == "associative" and falls else word
 
 
-def notes_on(V: Float[np.ndarray, "run node width"]) -> tuple[str, ...]:
-    """Says so where one direction common to all nodes holds most of the similarity in most runs."""
-    shares = np.atleast_1d(common_share(V))
-    if 2 * (shares > 0.5).sum() <= len(shares):
-        return ()
-    return (
-        f"A common direction holds {_percent(float(shares.mean()))} of the similarity; it is taken out for "
-        "the reading and the centred numbers.",
-    )
-
-
-def _percent(share: float) -> str:
-    """A share with as many digits as keep it below 100 %, unless it is all."""
-    for digits in (0, 1, 2):
-        if float(f"{share:.{digits + 2}f}") < 1:
-            return f"{share:.{digits}%}".replace("%", " %")
-    return "more than 99.99 %"
-
-
 def assemble_portrait(
     V: Float[np.ndarray, "run node width"],
     graph: Graph,
@@ -289,9 +272,14 @@ def assemble_portrait(
     profiles: tuple[Sequence[Profile], Sequence[Profile]],
     distances: Float[np.ndarray, " shell"],
     readings: Sequence[Reading],
+    *,
+    fiedler: Spectrum | None,
     **spectrum,
 ) -> Portrait:
-    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum."""
+    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum.
+
+    `fiedler` lists the modes that the alignment is measured on, where it is.
+    """
     finite = np.isfinite(distances)
     raw, centred = (np.stack([profile.means for profile in part])[:, finite] for part in profiles)
     null_means = np.mean([profile.null_means for profile in profiles[0]], axis=0)[:, finite]
@@ -308,7 +296,7 @@ def assemble_portrait(
         reasons=tuple(reading.reason for reading in readings),
         reading=word_of_fleet(readings, measurements),
         signatures=find_in_embeddings(V, graph, words, centred),
-        notes=notes_on(V),
+        notes=find_notes(V, graph, fiedler),
         **spectrum,
     )
 

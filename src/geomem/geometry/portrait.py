@@ -137,6 +137,7 @@ def _measure(
         (raw, centred),
         shells.distances,
         readings,
+        fiedler=spectrum,
         eigenvalues=eigenvalues,
         multiplicities=multiplicities,
         energies=np.asarray(energy_by_eigenspace(seen, spectrum)),

@@ -26,6 +26,15 @@ LaplacianKind = Literal["random-walk", "combinatorial", "normalized"]
 # of the spectrum of a path of 100,000 nodes) are 2e-10 of it apart.
 EIGENSPACE_TOLERANCE = 1e-10
 
+# Between smooth modes and rough ones: there neighbours are as often on opposite sides.
+_MIDDLE = {"random-walk": 2.0, "normalized": 1.0}
+
+SMOOTH_NODES = 4
+"""The smallest connected graph with a smooth mode beyond the trivial one is the path of four nodes."""
+
+LISTED_COMPONENTS = 4
+"""Components named in a sentence at most."""
+
 # All eigenvectors of 4,000 nodes fill 128 MB and take about half a minute on one core; both grow fast.
 DENSE_NODE_LIMIT = 4000
 
@@ -192,13 +201,21 @@ def trivial_modes(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
 
 
 def fiedler_modes(spectrum: Spectrum) -> Int[np.ndarray, " mode"]:
-    """Indices of the modes of the Fiedler eigenspace: the lowest eigenvalue once trivial modes are set aside.
+    """Indices of the Fiedler modes: the slowest ones once trivial modes are set aside, in whole eigenspaces.
+
+    Of a connected graph the eigenspace of the lowest eigenvalue. Of several components the slowest eigenspace
+    of every component that has a smooth mode, along which neighbours are on one side on the whole (an
+    eigenvalue below the middle of the spectrum: 2, or 1 of the normalized Laplacian). A component of at least
+    `SMOOTH_NODES` nodes without one, such as a clique or a star, leaves its place to the next slowest mode of
+    the graph; so does every component under the combinatorial Laplacian, which has no such middle.
 
     Raises `InputError` if the spectrum lists no mode beyond the trivial ones.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.families import irregular, path_star
     >>> fiedler_modes(laplacian_spectrum(path_star(arms=4, length=5))).tolist()
     [1, 2, 3]
+    >>> fiedler_modes(laplacian_spectrum(irregular())).tolist()
+    [2, 3]
     """
     others = np.setdiff1d(np.arange(len(spectrum.eigenvalues)), trivial_modes(spectrum))
     if len(others) == 0:
@@ -206,7 +223,71 @@ def fiedler_modes(spectrum: Spectrum) -> Int[np.ndarray, " mode"]:
             f"The spectrum lists {len(spectrum.eigenvalues)} modes, all of them trivial, and the Fiedler "
             "eigenspace comes after those; compute more modes."
         )
-    return others[spectrum.eigenspaces[others] == spectrum.eigenspaces[others[0]]]
+    groups = spectrum.eigenspaces[others]
+    taken = np.isin(groups, spectrum.eigenspaces[_smooth_slowest(spectrum)])
+    left = open_places(spectrum)
+    for group in np.unique(groups[~taken]):
+        if left <= 0:
+            break
+        taken |= groups == group
+        left -= int((groups == group).sum())
+    return others[taken]
+
+
+def open_places(spectrum: Spectrum) -> int:
+    """How many Fiedler modes are to be chosen among the next slowest: one at least in all.
+
+    >>> from geomem.worlds.families import complete, irregular, path
+    >>> [open_places(laplacian_spectrum(graph)) for graph in (path(9), irregular(), complete(5))]
+    [0, 1, 1]
+    """
+    places = max(1, int((component_sizes(spectrum) >= SMOOTH_NODES).sum()))
+    return places - len(_smooth_slowest(spectrum))
+
+
+def _smooth_slowest(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
+    """The slowest mode beyond the trivial one of every component where it is smooth."""
+    others = np.setdiff1d(np.arange(len(spectrum.eigenvalues)), trivial_modes(spectrum))
+    slowest = others[np.unique(spectrum.components[others], return_index=True)[1]]
+    middle = _MIDDLE.get(spectrum.kind, -np.inf)
+    # A star's eigenvalue is the middle itself, but for rounding.
+    return slowest[spectrum.eigenvalues[slowest] < middle * (1 - 1e-9)]
+
+
+def component_sizes(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
+    """Number of nodes of every component that has a mode in the list.
+
+    >>> from geomem.worlds.families import irregular
+    >>> component_sizes(laplacian_spectrum(irregular())).tolist()
+    [12, 4]
+    """
+    first = np.unique(spectrum.components, return_index=True)[1]
+    return (spectrum.eigenvectors[:, first] != 0).sum(axis=0)
+
+
+def describe_fiedler_modes(spectrum: Spectrum) -> str:
+    """One sentence that names the Fiedler modes of a graph of several components.
+
+    Empty if it is connected, or if no mode is listed beyond the trivial ones.
+
+    >>> from geomem.worlds.families import irregular
+    >>> describe_fiedler_modes(laplacian_spectrum(irregular()))
+    'Fiedler modes of 2 components: 2 on one of 12 nodes (eigenvalues 0.224, 0.410).'
+    """
+    components, sizes = np.unique(spectrum.components), component_sizes(spectrum)
+    if len(components) in (1, len(spectrum.eigenvalues)):
+        return ""
+    modes = fiedler_modes(spectrum)
+    owners = np.unique(spectrum.components[modes])
+    parts = []
+    for owner in owners[:LISTED_COMPONENTS]:
+        own = modes[spectrum.components[modes] == owner]
+        values = [f"{value:.3f}" for value in spectrum.eigenvalues[own]]
+        shown = ", ".join(dict.fromkeys(values))
+        size = sizes[np.searchsorted(components, owner)]
+        parts.append(f"{len(values)} on one of {size:,} nodes (eigenvalue{'s' * (',' in shown)} {shown})")
+    rest = f", and more on {len(owners) - len(parts)} others" if len(owners) > len(parts) else ""
+    return f"Fiedler modes of {len(components):,} components: {', '.join(parts)}{rest}."
 
 
 def component_spectra(spectrum: Spectrum) -> tuple[Spectrum, ...]:

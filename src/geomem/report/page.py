@@ -31,10 +31,10 @@ COMPARED = (
     "held_out_exact_match",
     "retrieval",
     "associative_accuracy",
+    "centred_distance_correlation",
+    "map_correlation",
     "geometric_level",
     "fiedler_alignment",
-    "distance_correlation",
-    "map_correlation",
 )
 """Columns of the comparison, where any fleet has them."""
 

@@ -63,9 +63,11 @@ _NODE_TABLE = _NODE_KEY | _words(
 _ATTRIBUTES = _words(
     "id label weight timeset interval date time timestamp year key index description comment note"
 )
-_PARTS = _words("code id name node nodeid key label iso iso2 iso3 abbr index number no state country")
+_KINDS_OF_LABEL = _words("code id name node nodeid key label iso abbr index number no")
+_PARTS = _KINDS_OF_LABEL | _words("state country region city")
+_INDEX_NAMES = frozenset({"", "id", "index", "row", "no", "number", "unnamed:0", "edge", "edgeid"})
 _NEIGHBOUR = _words(
-    "neighbor neighbour neighboring neighbouring adjacent bordering border other second linked to"
+    "neighbor neighbour neighboring neighbouring adjacent bordering border other second next linked to"
 )
 _ENDINGS = (("1", "2"), ("0", "1"), ("a", "b"), ("x", "y"), ("i", "j"), ("from", "to"), ("source", "target"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -205,6 +207,10 @@ def choose_ends(
 def _unnamed(table: Columns) -> Ends:
     """The ends of a table whose columns have no known names."""
     if table.width == 2:
+        labels = {*table.cells[0], *table.cells[1]}
+        mixed = table.is_numeric(0) != table.is_numeric(1)
+        if mixed and table.row_count > 1 and len(labels) == 2 * table.row_count:
+            raise node_table(table.path)
         return Ends(0, 1)
     texts = _texts(table, None)
     numbers = [column for column in range(table.width) if table.is_numeric(column)]
@@ -216,6 +222,8 @@ def _unnamed(table: Columns) -> Ends:
         first, second = numbers[:2]
         if len(numbers) > 2 and _is_index(table, first) and _are_ids(table, numbers[2]):
             third = numbers[2]
+            if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
+                return Ends(second, third)
             raise InputError(
                 f"Column {table.name(first)} of {table.path} counts its lines: it may be an index (say "
                 f"--columns {second + 1},{third + 1}) or one end of an edge (say --columns "
@@ -288,7 +296,7 @@ def rows_of_relation(table: Columns, ends: Ends, relation: str | None) -> tuple[
     if relation not in relations:
         few = ", ".join(show_label(one, 30) for one in relations[:5])
         raise unknown_name(
-            f"{table.path} has no relation {show_label(relation)!r}",
+            f"{table.path} has no relation '{show_label(relation)}'",
             relation,
             relations,
             otherwise=f"its relations are {few}{', …' if len(relations) > 5 else ''}",
@@ -322,10 +330,14 @@ def _belongs(table: Columns, column: int, ends: Ends) -> bool:
         return name != "label" or known_triple(table.header or ()) is None
     if name == "type" and {cell.casefold() for cell in cells} <= {"directed", "undirected", "mutual", ""}:
         return True
-    words = {word.casefold() for word in _WORD.findall(table.header[column])} if table.header else set()
+    words, *of_ends = (
+        {word.casefold() for word in _WORD.findall(table.header[place])} if table.header else set()
+        for place in (column, ends.tail, ends.head)
+    )
     return not words & _RELATION_NAMES and any(
-        len(set(zip(table.cells[end], cells, strict=True))) == len(set(table.cells[end])) < table.row_count
-        for end in (ends.tail, ends.head)
+        words & (of_end - _KINDS_OF_LABEL)
+        or len(set(zip(table.cells[end], cells, strict=True))) == len(set(table.cells[end])) < table.row_count
+        for end, of_end in zip((ends.tail, ends.head), of_ends, strict=True)
     )
 
 

@@ -19,6 +19,7 @@ from geomem.worlds import graph_formats as formats
 from geomem.worlds.columns import Columns, FileLayout, describe_columns, read_columns
 from geomem.worlds.edge_columns import choose_ends, known_ends, known_header, rows_of_relation
 from geomem.worlds.graph import Graph, check_size, simple_graph
+from geomem.worlds.graph_json import parse_json, read_json, tell_apart
 from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_of, once_each, say_reading
 from geomem.worlds.matrices import read_matrix
 from geomem.worlds.roots import root_at
@@ -57,6 +58,7 @@ NOT_READ = {
 }
 """Endings of formats that are refused by their names."""
 
+_CONTENT = "both ends of an edge on every line"
 _FIELDS = Separator("fields", "")  # of tables that were never text
 _NETWORKX = {".graphml": "GraphML", ".gml": "GML", ".gexf": "GEXF"}
 
@@ -105,7 +107,7 @@ def read_graph(
     """
     path = Path(path)
     layout = FileLayout(columns=columns, header=header, separator=separator, comment=comment)
-    text = read_text(path, "one edge per line")
+    text = read_text(path, _CONTENT)
     graph = _read_text(path, text, layout, relation)
     return graph if root is None else root_at(graph, root)
 
@@ -127,12 +129,12 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
             "of them, or name the --separator too."
         )
     if kind == ".json":
-        value = formats.read_json(path, text)
+        value = read_json(path, text)
         if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
             return _from_table(
                 path, _table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
             )
-        return _from_parsed(path, formats.parse_json(path, value), relation)
+        return _from_parsed(path, parse_json(path, value), relation)
     if kind in _NETWORKX:
         graph = _read_networkx(path, text, kind)
     else:
@@ -222,10 +224,8 @@ def _format_of(path: Path, text: str) -> str:
         return ".gml"
     if re.match(r'\{\s*"[^"]*"\s*:', start) or re.match(r"\[\s*[\[{]", start):
         return ".json" if not re.match(r"\{[^\n]*\}\s*\n\s*\{", text.lstrip()) else ".jsonl"
-    if formats.says_its_size(text):
-        ragged = len({len(line.split()) for line in text.strip().split("\n")}) > 1
-        if kind == ".graph" or ragged:
-            return ".metis"
+    if formats.says_its_size(text) and (kind == ".graph" or formats.is_ragged(text)):
+        return ".metis"
     if formats.is_metis(text):
         raise InputError(
             f"{path} can be METIS, with the neighbours of node i on line i + 1 (name it .metis), or an edge "
@@ -235,14 +235,15 @@ def _format_of(path: Path, text: str) -> str:
 
 
 def _read_table(path: Path, text: str, layout: FileLayout, relation: str | None) -> Graph:
-    if layout == FileLayout() and formats.may_be_neighbours(text):
+    try:
+        table = read_columns(path, text, layout, content=_CONTENT, known=known_header(path, layout))
+    except InputError:
+        if layout != FileLayout() or not formats.may_be_neighbours(text):
+            raise
         raise InputError(
             f"{path} has lines of different widths, as a list of neighbours has; name it .adjlist if it is "
             "one, or give both ends of an edge on every line."
-        )
-    table = read_columns(
-        path, text, layout, content="both ends of an edge on every line", known=known_header(path, layout)
-    )
+        ) from None
     if layout.columns is None and relation is None and (matrix := read_matrix(table)):
         labels, tails, heads = matrix
         graph = simple_graph(name_of_file(path), labels, once_each(np.stack([tails, heads], axis=1)))
@@ -267,6 +268,8 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
         clean_labels(cells if rows is None else [cells[row] for row in rows], where)
         for cells in (table.cells[ends.tail], table.cells[ends.head])
     )
+    if len(tails) > 2 and len({*tails, *heads}) == 2 * len(tails):
+        notes.append("No node is on two lines: give the table of edges if this is one of nodes.")
     graph = graph_of_labels(name_of_file(path), tails, heads, notes=notes)
     return say_reading(graph, f"{source}, {of_relation}" if of_relation else source)
 
@@ -303,7 +306,7 @@ def _json_lines(path: Path, text: str) -> Columns:
         if not line.strip():
             continue
         try:
-            value = formats.read_json(path, line)
+            value = read_json(path, line)
         except InputError:
             value = None
         if not isinstance(value, dict):
@@ -421,7 +424,7 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
         ) from error
     nodes = [data for _, data in graph.nodes(data=True)]
     ids = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
-    labels = formats.tell_apart(nodes, ids)
+    labels = tell_apart(nodes, ids)
     attribute = "label" if any("label" in data for data in nodes) else "name"
     notes = () if labels == ids else (f"Nodes are named by their {attribute!r}.",)
     return say_reading(_from_networkx(name_of_file(path), graph, labels, notes), _NETWORKX[kind])

@@ -18,7 +18,7 @@ def root_at(graph: Graph, label: str) -> Graph:
     """
     if label not in graph.labels:
         raise unknown_name(
-            f"The graph {graph.name!r} has no node {show_label(label)!r} to be its root",
+            f"The graph {graph.name!r} has no node '{show_label(label)}' to be its root",
             label,
             graph.labels,
             otherwise=f"name one of its nodes, such as {show_label(graph.labels[0])}",
