@@ -187,6 +187,35 @@ def test_a_run_directory_without_its_weights_or_unfinished(refused, fleet):
     assert "is unfinished" in refused("measure", fleet.path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vectors.txt", "15 2\n0 1 2\n"),
+        ("vectors.csv", "a,1\nb\n"),
+        ("vectors.npz", "PK"),
+        ("vectors.safetensors", "{}"),
+        ("vectors.pt", "PK"),
+        ("vectors.txt", "\x1b]0;owned\x07 1 2\nb 3 4\n"),
+    ],
+)
+def test_vectors_that_cannot_be_read(refused, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert "\x1b" not in refused("measure", "--embeddings", tmp_path / name, "--graph", "cycle")
+
+
+def test_options_of_a_file_or_a_world_in_the_wrong_place(refused, fleet, tmp_path):
+    np.save(tmp_path / "vectors.npy", np.ones((15, 3)))
+    given = ["measure", "--embeddings", tmp_path / "vectors.npy", "--graph"]
+    assert "--separator is about files, and 'cycle' is a built-in world" in refused(
+        *given, "cycle", "--separator", "tab"
+    )
+    assert "go with --graph FILE" in refused("measure", fleet.path, "--separator", "tab")
+    assert "--labels and --array are about --embeddings" in refused(
+        "measure", fleet.path, "--labels", "labels.txt"
+    )
+    assert "did you mean cycle?" in refused(*given, "cylce")
+
+
 def test_embeddings_whose_rows_do_not_match(refused, tmp_path):
     np.save(tmp_path / "vectors.npy", np.ones((7, 3)))
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")

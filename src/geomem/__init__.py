@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from geomem.training.fleet import train_fleet
     from geomem.training.path_configuration import PathTraining
     from geomem.training.recall_configuration import RecallTraining
+    from geomem.vectors.reading import read_embeddings
     from geomem.worlds.atlas import europe, united_states
     from geomem.worlds.catalogue import WORLDS
     from geomem.worlds.countries import countries, countries_with_borders
@@ -121,6 +122,7 @@ __all__ = [
     "path_star",
     "portrait_table",
     "random_bijections",
+    "read_embeddings",
     "read_facts",
     "read_fleet",
     "read_graph",
@@ -194,6 +196,7 @@ _HOMES = {
     "geomem.training.fleet": ("train_fleet",),
     "geomem.training.path_configuration": ("PathTraining",),
     "geomem.training.recall_configuration": ("RecallTraining",),
+    "geomem.vectors.reading": ("read_embeddings",),
     "geomem.worlds.atlas": (
         "europe",
         "united_states",

@@ -78,6 +78,8 @@ class MeasureOptions:
 def run(arguments: Sequence[str]) -> int:
     """Measure what the arguments name and print the table, or JSON."""
     options, graph = read_arguments(arguments)
+    if options.embeddings is None and (options.labels or options.array):
+        raise InputError("--labels and --array are about --embeddings; name the file of vectors as well.")
     notes: list[str] = []
     match options:
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if is_memory(path):
@@ -88,8 +90,8 @@ def run(arguments: Sequence[str]) -> int:
             if isinstance(stored_path_task(fleet), InContextPathFinding):
                 notes.append(FIRST_PROMPT)
         case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
-            print_notes(graph)
             read = read_embeddings(path, graph, labels=options.labels, array=options.array)
+            print_notes(graph)
             notes += read.notes
             title = f"{shown(path.name)} on {graph.name}"
             portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
     return read[vectors.name], found
 
 
-def _npy_header(path: Path, file: io.BufferedIOBase, size: int, name: str) -> StoredArray:
+def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name: str) -> StoredArray:
     """What a .npy header promises; raises `InputError` unless exactly that many bytes follow it."""
     # The header says how long it is, and numpy would read that much of a packed file.
     head = io.BytesIO(file.read(NPY_HEADER))
