@@ -72,6 +72,13 @@ def data_frame_with_a_column_of_labels(path, labels, rows):
     return _text(path / "v.csv", [titles, *lines])
 
 
+def data_frame_with_its_index_reset(path, labels, rows):
+    """As pandas writes a frame of numbered columns that counts its rows, with the labels in front."""
+    titles = ",".join(["", "node", *map(str, range(rows.shape[1]))])
+    lines = [f"{at},{line}" for at, line in enumerate(_lines(map(_quoted, labels), rows, ","))]
+    return _text(path / "v.csv", [titles, *lines])
+
+
 def frame_of_r(path, labels, rows):
     """As `write.table` of R writes a matrix with names of rows: quoted, and no title above them."""
     titles = " ".join(f'"V{at}"' for at in range(rows.shape[1]))
@@ -99,6 +106,7 @@ LABELLED = (
     tab_table,
     data_frame_by_label,
     data_frame_with_a_column_of_labels,
+    data_frame_with_its_index_reset,
     frame_of_r,
     packed_arrays,
     packed_arrays_without_names,

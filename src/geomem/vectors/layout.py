@@ -230,9 +230,11 @@ def _titles(rows: Sequence[Sequence[str]], body: Sequence[Sequence[str]], texts:
     if len(top) != columns:
         return []
     top = [title.strip().strip('"') for title in top]
-    numbers = [at for at in range(columns) if at not in texts]
-    if numbers and (names_labels(top[numbers[0]]) or top[numbers[0]].lower() in COUNTER_TITLES):
-        numbers = numbers[1:]
+    numbers = [
+        at
+        for at, title in enumerate(top)
+        if at not in texts and not names_labels(title) and title.lower() not in COUNTER_TITLES
+    ]
     titles = [top[at] for at in numbers]
     counted = titles == list(map(str, range(len(titles))))
     has_decimals = any(_has_decimals(row[at]) for row in body for at in numbers)
