@@ -66,9 +66,8 @@ def judge_structure(name: str) -> Callable[[Evidence], Judgement]:
         total = sum(len(quantity.values) for quantity in quantities)
         return judge_by_means(
             *quantities,
-            sentence=f"{held} of {total} runs know distances better than permuted nodes; the mean cosine at "
-            f"distance 1 "
-            f"or 2 leaves that over all pairs by {list_means(quantities)}.",
+            sentence=f"{held} of {total} runs know distances better than permuted nodes; the mean centred "
+            f"cosine at distance 1 or 2 leaves that over all pairs by {list_means(quantities)}.",
         )
 
     return judge

@@ -131,7 +131,7 @@ def judge_width(evidence: Evidence) -> Judgement:
         quantities.append(measure_quantity(f"contrast, {graph}", contrast(fleet), held=structured(fleet)))
     return judge_by_means(
         *quantities,
-        sentence=f"At 30 times more dimensions than nodes the contrast of cosines is "
+        sentence=f"At 30 times more dimensions than nodes the contrast of centred cosines is "
         f"{list_means(quantities)}.",
     )
 

@@ -24,7 +24,7 @@ def judge_structure(evidence: Evidence) -> Judgement:
     ]
     return judge_by_means(
         *quantities,
-        sentence=f"The mean cosine at distance 1 or 2 leaves that over all pairs by "
+        sentence=f"The mean centred cosine at distance 1 or 2 leaves that over all pairs by "
         f"{list_means(quantities)}, more than "
         "under permuted nodes.",
     )
