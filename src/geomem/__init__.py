@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Portrait,
         measure_embeddings,
         measure_fleet,
+        measure_vectors,
         portrait_table,
     )
     from geomem.memorize import Announcement, memorize
@@ -117,6 +118,7 @@ __all__ = [
     "measure_embeddings",
     "measure_fleet",
     "measure_memory",
+    "measure_vectors",
     "memorize",
     "open_memory",
     "path_star",
@@ -153,6 +155,7 @@ _HOMES = {
         "Portrait",
         "measure_embeddings",
         "measure_fleet",
+        "measure_vectors",
         "portrait_table",
     ),
     "geomem.memorize": (

@@ -158,14 +158,20 @@ def is_number(cell: str) -> bool:
 
 def _without_comments(lines: Sequence[str]) -> tuple[list[str], int]:
     """The lines after the comments at the beginning, and how many those are."""
-    cells = [re.split(r"[\t,; ]+", line.strip()) for line in lines]
-    usual = _most_common(map(len, cells)) if cells else 0
+    shapes = [_shape(re.split(r"[\t,; ]+", line.strip())) for line in lines]
+    usual = Counter(shapes).most_common(1)[0][0] if shapes else None
     for at, line in enumerate(lines):
-        # A word of a vocabulary may be # as well: then its numbers stand behind it.
-        is_vector = len(cells[at]) == usual and is_number(cells[at][-1])
+        # A word of a vocabulary may begin with # as well: then it has the shape of the others.
+        is_vector = shapes[at] == usual and shapes[at][0] > 0
         if is_vector or not line.lstrip().startswith(COMMENT_MARKS):
             return list(lines[at:]), at
     return [], len(lines)
+
+
+def _shape(cells: Sequence[str]) -> tuple[int, bool]:
+    """How many numbers stand at the end of a line, and whether something else stands before them."""
+    numbers = next((at for at, cell in enumerate(reversed(cells)) if not is_number(cell)), len(cells))
+    return numbers, numbers < len(cells)
 
 
 def _row(line: str, separator: str, columns: int) -> list[str]:
@@ -186,9 +192,7 @@ def _column_count(lines: Sequence[str], separator: str) -> int:
     if separator != " ":
         return _most_common(len(cells_of(line, separator)) for line in lines)
     rows = [one_blank(line).split(" ") for line in lines]
-    behind = [
-        next((at for at, cell in enumerate(reversed(row)) if not is_number(cell)), len(row)) for row in rows
-    ]
+    behind = [_shape(row)[0] for row in rows]
     if all(count == len(row) for count, row in zip(behind, rows, strict=True)):
         return _most_common(map(len, rows))
     return 1 + _most_common(min(count, len(row) - 1) for count, row in zip(behind, rows, strict=True))
