@@ -192,6 +192,13 @@ def test_labels_of_every_kind_that_numpy_has(tmp_path):
         assert (read_embeddings(tmp_path / "v.npz", GRAPH).embeddings[0] == ROWS[[1, 2, 0]]).all()
 
 
+def test_whole_numbers_beside_the_vectors_are_ids_if_they_differ(tmp_path):
+    np.savez(tmp_path / "v.npz", ROWS, np.array([2, 0, 1]))
+    assert (read_embeddings(tmp_path / "v.npz", GRAPH).embeddings[0] == ROWS[[1, 2, 0]]).all()
+    np.savez(tmp_path / "v.npz", node_embeddings=ROWS, features=ROWS, degree=np.array([1, 2, 1]))
+    assert (read_embeddings(tmp_path / "v.npz", GRAPH).embeddings[0] == ROWS).all()
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_arrays_are_read_or_refused_and_never_more(tmp_path_factory, data):

@@ -239,8 +239,8 @@ def test_missing_files_directories_and_giants(tmp_path, monkeypatch):
         ("", "is empty"),
         ('["a", ["b"], "c"]', "holds no list of labels"),
         ('{"a": 0, "b": 2, "c": 3}', "does not number its labels 0, 1, 2"),
-        ('["a", ', "is not JSON"),
-        ('["' + '[["' * 100_000, "is not JSON"),
+        ('["a", ', "has 3 rows and --labels has 1 label"),
+        ("[" * 100_000, "has 3 rows and --labels has 1 label"),
     ],
 )
 def test_labels_that_cannot_be_used(tmp_path, labels, message):
@@ -248,6 +248,25 @@ def test_labels_that_cannot_be_used(tmp_path, labels, message):
     (tmp_path / "labels.txt").write_text(labels, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_embeddings(tmp_path / "v.npy", NAMED, labels=tmp_path / "labels.txt")
+
+
+def test_labels_that_are_no_json(tmp_path):
+    np.save(tmp_path / "v.npy", ROWS)
+    (tmp_path / "vocab.txt").write_text("[UNK]\nb\na\n")
+    graph = Graph("words", ("a", "b", "[UNK]"), NAMED.edges)
+    assert (
+        read_embeddings(tmp_path / "v.npy", graph, labels=tmp_path / "vocab.txt").embeddings[0]
+        == ROWS[[2, 1, 0]]
+    ).all()
+    (tmp_path / "labels.txt").write_text("[2, 1.0, 0]")
+    assert (
+        read_embeddings(tmp_path / "v.npy", path(3), labels=tmp_path / "labels.txt").embeddings[0]
+        == ROWS[[2, 1, 0]]
+    ).all()
+    for content in ("[" * 100_000, "5", '"a"', "nothing"):
+        (tmp_path / "labels.json").write_text(content)
+        with pytest.raises(InputError, match=r"is not JSON|holds no list of labels"):
+            read_embeddings(tmp_path / "v.npy", NAMED, labels=tmp_path / "labels.json")
 
 
 def test_labels_are_given_once(tmp_path):

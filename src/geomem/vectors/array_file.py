@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ TENSOR_KINDS = {
 """Kinds of safetensors that are read, as NumPy calls them; a bfloat16 is read as the two bytes it is."""
 
 VECTOR_ARRAYS = frozenset(["vectors", "vector", "embeddings", "embedding", "emb", "weights", "weight"])
-"""Names of an array, in lower case, that say that it holds the vectors."""
+"""Last words of an array's name, in lower case, that say that it holds the vectors."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, t
 
     `.npy` holds one array. Of `.npz` and `.safetensors` the vectors are the array called `wanted`, else the
     only one with two or three axes, else the only one of these with a name of `VECTOR_ARRAYS`; labels are
-    the array with one axis and a name such as `labels` or `words`, or the only one of text. Numbers in a
-    plain file are mapped, not loaded. Raises `InputError` for a file that is damaged, holds objects, or
-    where the vectors cannot be told.
+    the array with one axis and a name such as `labels` or `words`, or the only one of text, or of whole
+    numbers that differ. Numbers in a plain file are mapped, not loaded. Raises `InputError` for a file that
+    is damaged, holds objects, or where the vectors cannot be told.
     """
     kind = path.suffix.lower()
     if kind == ".npy":
@@ -105,8 +106,12 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
             }
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise _damaged(path, "numpy.savez(path, labels=labels, vectors=vectors)") from error
-    found = None if labels is None else _as_labels(path, labels, read[labels.name])
-    return read[vectors.name], found
+    if labels is None:
+        return read[vectors.name], None
+    found = _as_labels(path, labels, read[labels.name])
+    # Whole numbers without a name are ids only if they tell the rows apart.
+    is_named = names_labels(labels.name) or labels.dtype.kind in "US"
+    return read[vectors.name], found if is_named or len(set(found)) == len(found) else None
 
 
 def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name: str) -> StoredArray:
@@ -176,7 +181,7 @@ def _vectors_among(path: Path, stored: Mapping[str, StoredArray], wanted: str | 
     if wanted is not None and wanted in stored:
         return stored[wanted]
     tables = [array for array in stored.values() if array.dtype.kind in "fiu" and len(array.shape) in (2, 3)]
-    named = [array for array in tables if array.name.lower() in VECTOR_ARRAYS]
+    named = [array for array in tables if re.split("[_.]", array.name.lower())[-1] in VECTOR_ARRAYS]
     for choice in (tables, named) if wanted is None else ():
         if len(choice) == 1:
             return choice[0]
@@ -195,7 +200,8 @@ def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: Stored
     lines = [array for array in stored.values() if len(array.shape) == 1 and array is not vectors]
     named = [array for array in lines if names_labels(array.name)]
     texts = [array for array in lines if array.dtype.kind in "US"]
-    for choice in (named, texts):
+    counts = [array for array in lines if array.dtype.kind in "iu" and array.shape[0] == vectors.shape[-2]]
+    for choice in (named, texts, counts if not texts else []):
         if len(choice) == 1:
             return choice[0]
     if len(named) > 1 or len(texts) > 1:

@@ -24,8 +24,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if path.suffix.lower() == ".npy" and path.is_file():
         return read_label_array(path)
     text = read_text(path, "one label per line")
-    if path.suffix.lower() == ".json" or text.lstrip().startswith(('["', "[\n", '{"')):
-        return _from_json(path, text)
+    content = _json_content(path, text)
+    if content is not None:
+        return _from_json(path, content)
     labels = text.removesuffix("\n").split("\n")
     empty = next((number for number, label in enumerate(labels, 1) if not label.strip()), None)
     if empty is not None:
@@ -33,11 +34,23 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _from_json(path: Path, text: str) -> tuple[str, ...]:
+def _json_content(path: Path, text: str) -> list | dict | None:
+    """What the text says as JSON; None if it holds lines, the first of which may be a label like [UNK]."""
+    is_json = path.suffix.lower() == ".json"
+    if not is_json and not text.lstrip().startswith(("[", "{")):
+        return None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The file {str(path)!r} is not JSON; give a list of labels.") from error
+        if is_json:
+            raise InputError(f"The file {str(path)!r} is not JSON; give a list of labels.") from error
+        return None
+    if not isinstance(content, list | dict):
+        raise InputError(f"The file {str(path)!r} holds no list of labels; give one label per row.")
+    return content
+
+
+def _from_json(path: Path, content: list | dict) -> tuple[str, ...]:
     if isinstance(content, dict):
         order = sorted(content, key=lambda label: content[label] if type(content[label]) is int else -1)
         if [content[label] for label in order] != list(range(len(order))):
@@ -46,6 +59,6 @@ def _from_json(path: Path, text: str) -> tuple[str, ...]:
                 "give the number of its row for every label."
             )
         return tuple(order)
-    if not isinstance(content, list) or not all(isinstance(label, str | int | float) for label in content):
+    if not all(isinstance(label, str | int | float) for label in content):
         raise InputError(f"The file {str(path)!r} holds no list of labels; give one label per row.")
     return tuple(map(str, content))

@@ -35,12 +35,12 @@ class Match(Generic[Row]):
 
 
 def names_labels(title: str) -> bool:
-    """Whether the title of a column, or the name of an array, says that it holds the labels.
+    """Whether the title of a column, or the name of an array, says by its last word that it holds the labels.
 
-    >>> names_labels("Nodes"), names_labels("vectors")
-    (True, False)
+    >>> names_labels("Nodes"), names_labels("node_ids"), names_labels("node_degree")
+    (True, True, False)
     """
-    return _LABEL_TITLE.fullmatch(title.lower()) is not None
+    return _LABEL_TITLE.fullmatch(re.split(r"[\s_.-]+", title.lower())[-1]) is not None
 
 
 def label_key(label: str) -> str:
