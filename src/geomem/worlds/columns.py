@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from geomem.errors import InputError
@@ -91,7 +92,11 @@ class Columns:
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column holds numbers alone, some of which may be missing."""
-        return _is_numeric(self.cells[column])
+        return self._numeric[column]
+
+    @cached_property
+    def _numeric(self) -> tuple[bool, ...]:
+        return tuple(map(_is_numeric, self.cells))
 
     def name(self, column: int) -> str:
         """What a column is called in a sentence: its name, or its number from 1."""
@@ -383,5 +388,8 @@ def _stem(name: str) -> str:
 
 def _is_numeric(cells: Sequence[str]) -> bool:
     """Whether cells are numbers, some of which may be missing."""
+    few = set(cells[:1000]) - MISSING
+    if few and not are_numbers(few):
+        return False
     values = set(cells) - MISSING
     return bool(values) and are_numbers(values)
