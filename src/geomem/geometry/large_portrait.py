@@ -93,12 +93,8 @@ def measure_large(
 
     counted = replace(shells, sizes=np.maximum(np.rint(sample.pair_counts), 1).astype(np.int64))
     said = f"{pairs:,} pairs from {sources} sources"
-    notes = dict.fromkeys(("geometric_level", "centred_neighbour_cosine"), f"All edges; null from {said}.")
     similarity, as_they_are = (
-        [
-            replace(made, explanation=f"{made.explanation} {notes.get(made.name, f'Sampled: {said}.')}")
-            for made in part
-        ]
+        [_say_sampled(made, said) for made in part]
         for part in similarity_measurements(raw, centred, counted, seed)
     )
     measurements = similarity
@@ -138,6 +134,12 @@ def measure_large(
         ),
         band_edges=spectrum.edges,
     )
+
+
+def _say_sampled(made: Measurement, said: str) -> Measurement:
+    exact = made.name in ("geometric_level", "centred_neighbour_cosine")
+    how = f"All edges; null from {said}." if exact else f"Sampled: {said}."
+    return replace(made, explanation=f"{made.explanation} {how}")
 
 
 def _profile(

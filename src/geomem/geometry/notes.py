@@ -66,7 +66,7 @@ def describe_zero_rows(V: Float[np.ndarray, "run node width"], labels: Sequence[
     >>> describe_zero_rows(np.array([[[1.0], [0.0]]]), ("a", "b"))
     "1 row is zero ('b'): without direction, raw cosines count as 0."
     """
-    zero = ~V.any(axis=2)
+    zero = (V == 0).all(axis=2)
     if zero.all():
         return "All rows are zero: there is nothing to measure."
     return _said(zero, labels, "zero", "without direction, raw cosines count as 0")
@@ -83,7 +83,7 @@ def describe_equal_rows(V: Float[np.ndarray, "run node width"], labels: Sequence
         rows = np.ascontiguousarray(run + 0.0)  # minus zero is zero
         keys = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
         _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        equal[at] = (counts[place.ravel()] > 1) & run.any(axis=1)
+        equal[at] = (counts[place.ravel()] > 1) & ~(run == 0).all(axis=1)
     if equal.all():
         return "All rows are equal: they do not vary from node to node, and there is nothing to measure."
     return _said(equal, labels, "equal to another's", "nothing tells such nodes apart")

@@ -72,7 +72,7 @@ def read_runs(embeddings: Float[np.ndarray, "run node width"], graph: Graph) -> 
     >>> read_runs(np.stack([circle, circle * np.nan]), cycle(15))
     ['geometric', None]
     """
-    sound = np.isfinite(embeddings).all(axis=(1, 2))
+    sound = np.array([np.isfinite(run).all() for run in embeddings])
     words = iter(reading.word for reading in read_embeddings(embeddings[sound], graph))
     return [next(words) if finite else None for finite in sound]
 
