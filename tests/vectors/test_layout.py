@@ -1,6 +1,7 @@
 """How texts of vectors are laid out: what tools write is recognised, what could be two things is refused."""
 
 import contextlib
+import gzip
 import itertools
 
 import numpy as np
@@ -151,6 +152,14 @@ def test_long_lines_and_large_texts_are_refused_before_they_fill_the_memory(tmp_
     monkeypatch.setattr("geomem.vectors.text_table.LARGEST_KEPT", 5)
     with pytest.raises(InputError, match="at most 5 numbers are kept"):
         read_text_table(written(tmp_path, "1 2\n3 4\n5 6\n"), path(3))
+
+
+def test_a_packed_file_of_endless_blank_lines_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("geomem.vectors.lines.MOST_LINES", 1000)
+    monkeypatch.setattr("geomem.vectors.lines.BLOCK", 512)
+    file = written(tmp_path, gzip.compress(b"0 1\n1 2\n" + b"\n" * 100_000), "v.txt.gz")
+    with pytest.raises(InputError, match="1,000 lines; keep only the lines"):
+        read_text_table(file, path(2))
 
 
 @settings(max_examples=150, deadline=None)

@@ -15,6 +15,9 @@ LARGEST_TEXT = 8 << 30
 LARGEST_LINE = 4 << 20
 """Bytes accepted of one line: 200,000 numbers of 20 digits."""
 
+MOST_LINES = 20_000_000
+"""Lines that are looked at, blank ones too: a small packed file may unfold to billions of them."""
+
 BLOCK = 1 << 20
 """Bytes read at once."""
 
@@ -44,10 +47,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     block = block.removeprefix(b"\xef\xbb\xbf")
                 read += len(block)
                 *lines, rest = (rest + block).split(b"\n")
-                if read > LARGEST_TEXT:
+                if read > LARGEST_TEXT or number > MOST_LINES:
                     raise InputError(
-                        f"The file {str(path)!r} has more than {LARGEST_TEXT >> 30} GiB of text; "
-                        "keep only the lines of the graph's nodes."
+                        f"The file {str(path)!r} has more than {LARGEST_TEXT >> 30} GiB of text or "
+                        f"{MOST_LINES:,} lines; keep only the lines of the graph's nodes."
                     )
                 if len(rest) > LARGEST_LINE:
                     raise InputError(
@@ -65,6 +68,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, text
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"The file {str(path)!r} is not a complete gzip file; pack it anew.") from error
+
+
+def first_lines(path: Path) -> list[str]:
+    """The lines that decide how a file is read: `SNIFFED_LINES`, or fewer where they are long."""
+    found, length = [], 0
+    for _, line in read_lines(path):
+        found.append(line)
+        length += len(line)
+        if len(found) == SNIFFED_LINES or length > LARGEST_LINE:
+            break
+    return found
 
 
 def _opened(path: Path) -> gzip.GzipFile | BufferedReader:

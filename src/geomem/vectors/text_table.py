@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from geomem.errors import InputError
 from geomem.vectors.layout import Layout, cells_of, describe_layout, find_layout, is_number, one_blank
-from geomem.vectors.lines import SNIFFED_LINES, read_lines
+from geomem.vectors.lines import first_lines, read_lines
 from geomem.vectors.matching import Match, match_rows
 from geomem.worlds.graph import Graph
 
@@ -43,10 +43,13 @@ def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = 
     Raises `InputError` for a file that is binary, too large, empty or cut off, a line of another width, a
     word where a number is expected, and two rows for one node.
     """
-    first = [
-        line for _, line in zip(range(SNIFFED_LINES), (line for _, line in read_lines(path)), strict=False)
-    ]
+    first = first_lines(path)
     layout = find_layout(path, first, graph, has_labels=labels is not None)
+    if graph.node_count * layout.width > LARGEST_KEPT:
+        raise InputError(
+            f"The file {str(path)!r} has {layout.width:,} numbers for each of {graph.node_count:,} nodes, and "
+            f"at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
+        )
     rows = _rows(path, layout)
     if labels is not None:
         rows = _relabelled(path, rows, labels)
@@ -132,11 +135,6 @@ def wrong_label_count(path: Path, rows: int, labels: int) -> InputError:
 
 
 def _numbers(path: Path, layout: Layout, kept: Sequence[tuple[int, str]]) -> Float[np.ndarray, "row width"]:
-    if len(kept) * layout.width > LARGEST_KEPT:
-        raise InputError(
-            f"The file {str(path)!r} has {len(kept):,} rows of {layout.width:,} numbers and at most "
-            f"{LARGEST_KEPT:,} numbers are kept; give narrower vectors."
-        )
     others = {layout.label_column, layout.row_number_column}
     table = np.empty((len(kept), layout.width))
     for start in range(0, len(kept), PARSED_LINES):
