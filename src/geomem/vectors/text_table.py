@@ -47,8 +47,8 @@ def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = 
     layout = find_layout(path, first, graph, has_labels=labels is not None)
     if graph.node_count * layout.width > LARGEST_KEPT:
         raise InputError(
-            f"The file {str(path)!r} has {layout.width:,} numbers for each of {graph.node_count:,} nodes, and "
-            f"at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
+            f"The file {str(path)!r} has {layout.width:,} numbers for each of {graph.node_count:,} nodes, "
+            f"and at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
         )
     rows = _rows(path, layout)
     if labels is not None:
