@@ -364,7 +364,8 @@ def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Gr
     rows, _ = rows_of_relation(table, ends, relation)
     chosen = range(len(texts[0])) if rows is None else rows
     tails, heads = (labels_of(name, [cells[end][row] for row in chosen]) for end in (ends.tail, ends.head))
-    return graph_of_labels(name, tails, heads, notes=notes)
+    graph = graph_of_labels(name, tails, heads, notes=notes)
+    return say_reading(graph, f"the columns {names[ends.tail]!r} and {names[ends.head]!r} of a data frame")
 
 
 def _from_ends(name: str, tails: Sequence[Any], heads: Sequence[Any]) -> Graph:
