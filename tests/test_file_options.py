@@ -58,21 +58,16 @@ def test_options_decide(ask):
 
 def test_a_star_of_a_file_has_a_root(ask):
     training = [
-        "--epochs",
-        "1",
-        "--seeds",
-        "1",
-        "--batches",
-        "1",
-        "--layers",
-        "1",
-        "--width",
-        "8",
-        "--heads",
-        "2",
+        "--epochs=1",
+        "--seeds=1",
+        "--batches=1",
+        "--warmup-steps=0",
+        "--layers=1",
+        "--width=8",
+        "--heads=2",
     ]
     status, said = ask("paths", "star.txt", *training)
-    assert status == 0
+    assert status == 0, said
     assert "9 nodes, 8 edges" in said
     assert "0 was taken for the root" in said
     status, said = ask("paths", "star.txt", "--root", "7", *training)

@@ -342,7 +342,9 @@ def _doubt(path: Path, number: int, lines: Sequence[str], mark: str) -> InputErr
 
 
 def _without_arrows(columns: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The columns without one of arrows between the first two labels."""
+    """The columns without one of arrows between the first two labels, which are as the arrows point."""
+    if len(columns) > 2 and set(columns[1]) <= {"<-", "<--", "←"}:
+        return [columns[2], columns[0], *columns[3:]]
     if len(columns) > 2 and _ARROWS.issuperset(set(columns[1])):
         return [columns[0], *columns[2:]]
     return columns
