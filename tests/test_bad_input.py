@@ -66,8 +66,8 @@ def fleet(tmp_path):
     ("content", "complaint"),
     [
         (b"", r"edges.tsv is empty; give one edge per line"),
-        (b"# nothing but a comment\n\n", r"edges.tsv has only comments; give one edge per line"),
-        (b"a\tb\nc\nd\te\n", r"^Line 2 of .*edges.tsv has 1 column; give both ends"),
+        (b"# nothing but a comment\n\n", r"edges.tsv has only comments .line 1 is .*; give both ends"),
+        (b"a\tb\nc\nd\te\n", r"^Line 2 of .*edges.tsv has 1 column and most lines have 2 .*; give both ends"),
         (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00", r"edges.tsv is a binary file"),
         (bytes(range(128, 256)), r"edges.tsv .*UTF-8"),
         (b"a\ta\nb\tb\n", r"no edge between two different nodes"),
@@ -187,6 +187,35 @@ def test_a_run_directory_without_its_weights_or_unfinished(refused, fleet):
     assert "is unfinished" in refused("measure", fleet.path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vectors.txt", "15 2\n0 1 2\n"),
+        ("vectors.csv", "a,1\nb\n"),
+        ("vectors.npz", "PK"),
+        ("vectors.safetensors", "{}"),
+        ("vectors.pt", "PK"),
+        ("vectors.txt", "\x1b]0;owned\x07 1 2\nb 3 4\n"),
+    ],
+)
+def test_vectors_that_cannot_be_read(refused, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert "\x1b" not in refused("measure", "--embeddings", tmp_path / name, "--graph", "cycle")
+
+
+def test_options_of_a_file_or_a_world_in_the_wrong_place(refused, fleet, tmp_path):
+    np.save(tmp_path / "vectors.npy", np.ones((15, 3)))
+    given = ["measure", "--embeddings", tmp_path / "vectors.npy", "--graph"]
+    assert "--separator is about files, and 'cycle' is a built-in world" in refused(
+        *given, "cycle", "--separator", "tab"
+    )
+    assert "go with --graph FILE" in refused("measure", fleet.path, "--separator", "tab")
+    assert "--labels and --array are about --embeddings" in refused(
+        "measure", fleet.path, "--labels", "labels.txt"
+    )
+    assert "did you mean cycle?" in refused(*given, "cylce")
+
+
 def test_embeddings_whose_rows_do_not_match(refused, tmp_path):
     np.save(tmp_path / "vectors.npy", np.ones((7, 3)))
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")
@@ -212,14 +241,14 @@ def test_embeddings_that_are_not_finite(refused, tmp_path, value):
 def test_arrays_that_are_no_embeddings(refused, tmp_path, array):
     np.save(tmp_path / "vectors.npy", array)
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")
-    assert "give numbers of shape [node, width]" in sentence
+    assert "give real numbers of shape [node, width], or [run, node, width]" in sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"1,2,3\n", b"\x93NUMPY\x01\x00"])
 def test_files_that_are_no_arrays(refused, tmp_path, content):
     (tmp_path / "vectors.npy").write_bytes(content)
     sentence = refused("measure", "--embeddings", tmp_path / "vectors.npy", "--graph", "cycle")
-    assert "not a complete .npy file" in sentence
+    assert "not a complete .npy file of numbers" in sentence
 
 
 def test_pickled_embeddings_are_never_loaded(refused, tmp_path):
@@ -239,7 +268,7 @@ def test_measure_needs_one_thing_to_measure(refused, fleet, tmp_path):
     assert refused("measure") == expected
     assert refused("measure", "--graph", "cycle") == expected
     assert refused("measure", fleet.path, "--graph", "cycle") == expected
-    assert "cannot be read" in refused(
+    assert "There is no file" in refused(
         "measure", "--embeddings", tmp_path / "missing.npy", "--graph", "cycle"
     )
 

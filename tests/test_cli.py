@@ -258,6 +258,69 @@ def test_measure_of_somebody_elses_embeddings_needs_no_torch(tmp_path):
     assert "interval" not in done.stdout  # one embedding has no spread over seeds
 
 
+def test_measure_matches_vectors_by_label_and_says_what_it_read(tmp_path, capsys):
+    angles = 2 * np.pi * np.arange(15) / 15
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    order = np.random.default_rng(0).permutation(15)
+    lines = [
+        f"n{node} {x!r} {y!r}" for node, (x, y) in zip(order.tolist(), ring[order].tolist(), strict=True)
+    ]
+    (tmp_path / "vectors.txt").write_text("\n".join(["16 2", *lines, "the 0 0"]))
+    (tmp_path / "edges.csv").write_text("km,a,b\n" + "".join(f"5,n{at},n{(at + 1) % 15}\n" for at in order))
+    arguments = ["measure", "--embeddings", str(tmp_path / "vectors.txt")]
+    arguments += ["--graph", str(tmp_path / "edges.csv"), "--columns", "a,b", "--json"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert found["reading"] == "geometric"
+    assert found["input"] == [
+        "vectors.txt: 16 rows of width 2 (separated by blanks, word2vec's first line, labels in column 1).",
+        "15 of 15 nodes found by label; 1 row belongs to no node and is left out (such as 'the').",
+    ]
+    assert all(note in printed.err for note in found["input"])
+    assert "15 nodes, 15 edges" in printed.err
+
+
+@pytest.mark.parametrize(
+    "options", [["cycle"], ["cycle", "--nodes", "15"], ["path-star", "--arms", "2", "--length", "8"]]
+)
+def test_measure_by_position_says_the_order(tmp_path, capsys, options):
+    angles = 2 * np.pi * np.arange(15) / 15
+    np.save(tmp_path / "vectors.npy", np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    assert main(["measure", "--embeddings", str(tmp_path / "vectors.npy"), "--graph", *options]) == 0
+    printed = capsys.readouterr()
+    assert re.search(
+        r"row 0 is '(0|root)', row 1 is '1(\.1)?', …, row 14 is '(14|2\.7)' \(\w+ order\)", printed.err
+    )
+    assert "Reading: geometric" in printed.out
+    assert "Another order" not in printed.out
+
+
+def test_measure_warns_beside_the_reading_of_an_order_that_fits_far_better(tmp_path, capsys):
+    angles = 2 * np.pi * np.arange(15) / 15
+    np.save(tmp_path / "vectors.npy", np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    order = np.random.default_rng(0).permutation(15)
+    (tmp_path / "edges.tsv").write_text("".join(f"n{at}\tn{(at + 1) % 15}\n" for at in order))
+    arguments = [
+        "measure",
+        "--embeddings",
+        str(tmp_path / "vectors.npy"),
+        "--graph",
+        str(tmp_path / "edges.tsv"),
+    ]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reading"] == "associative"
+    assert any(
+        note.startswith("Another order of the rows fits the graph far better: in natural")
+        for note in found["notes"]
+    )
+    (tmp_path / "labels.txt").write_text("".join(f"n{at}\n" for at in range(15)))
+    assert main([*arguments, "--labels", str(tmp_path / "labels.txt"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reading"] == "geometric"
+
+
 def test_report_writes_one_file_and_prints_its_path(fleet, tmp_path, capsys):
     out = tmp_path / "my report.html"
     assert main(["report", str(fleet.path), "--out", str(out)]) == 0

@@ -27,6 +27,7 @@ LAYERS = (
     ("training",),
     ("models",),
     ("constructions",),
+    ("vectors",),
     ("geometry",),
     ("worlds",),
     ("errors",),
@@ -119,7 +120,7 @@ def test_packages_with_torch_open_without_it():
 
 
 def test_every_public_name_resolves():
-    assert 20 <= len(geomem.__all__) <= 64
+    assert 20 <= len(geomem.__all__) <= 66
     for name in geomem.__all__:
         assert getattr(geomem, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'memorise'"):

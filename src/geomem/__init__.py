@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from geomem.training.fleet import train_fleet
     from geomem.training.path_configuration import PathTraining
     from geomem.training.recall_configuration import RecallTraining
+    from geomem.vectors.reading import read_embeddings
     from geomem.worlds.atlas import europe, united_states
     from geomem.worlds.catalogue import WORLDS
     from geomem.worlds.countries import countries, countries_with_borders
@@ -123,6 +124,7 @@ __all__ = [
     "path_star",
     "portrait_table",
     "random_bijections",
+    "read_embeddings",
     "read_facts",
     "read_fleet",
     "read_graph",
@@ -197,6 +199,7 @@ _HOMES = {
     "geomem.training.fleet": ("train_fleet",),
     "geomem.training.path_configuration": ("PathTraining",),
     "geomem.training.recall_configuration": ("RecallTraining",),
+    "geomem.vectors.reading": ("read_embeddings",),
     "geomem.worlds.atlas": (
         "europe",
         "united_states",

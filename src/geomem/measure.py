@@ -49,7 +49,7 @@ from geomem.store import (
     fleet_weights,
     select_runs,
 )
-from geomem.worlds.graph import Graph, distance_matrix, node_degrees
+from geomem.worlds.graph import Graph, distance_matrix, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
@@ -84,10 +84,8 @@ def _measured_part(fleet: StoredFleet) -> tuple[Float[np.ndarray, "run node widt
     embeddings, graph = fleet_embeddings(fleet), fleet.graph
     if not isinstance(stored_path_task(fleet), InContextPathFinding):
         return embeddings, graph
-    nodes, edges = np.unique(graph.edges, return_inverse=True)
-    labels = tuple(graph.labels[node] for node in nodes)
-    root = None if graph.root is None else int(np.searchsorted(nodes, graph.root))
-    return embeddings[:, nodes], Graph(graph.name, labels, edges.reshape(-1, 2), root=root)
+    nodes = np.unique(graph.edges)
+    return embeddings[:, nodes], induced_subgraph(graph, nodes)
 
 
 def sound_runs(fleet: StoredFleet) -> StoredFleet:

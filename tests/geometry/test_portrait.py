@@ -237,7 +237,7 @@ def test_five_runs_on_fifty_nodes_take_seconds():
 def test_neither_geometry_nor_measure_import_torch():
     script = (
         "import sys, numpy as np\n"
-        "import geomem.measure, geomem.geometry.embedding_file, geomem.geometry.projection\n"
+        "import geomem.measure, geomem.vectors.reading, geomem.geometry.projection\n"
         "from geomem.worlds.families import cycle\n"
         "geomem.measure.measure_embeddings(np.eye(9), cycle(9), permutations=9)\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"

@@ -52,7 +52,7 @@ def help_text() -> str:
         "  geomem memorize borders.tsv --model node2vec",
         "  geomem paths path-star --arms 1000 --length 4",
         "  geomem learn countries --seeds 1",
-        "  geomem measure --embeddings vectors.npy --graph edges.tsv",
+        "  geomem measure --embeddings vectors.txt --graph edges.tsv",
         "  geomem report runs/* --out report.html",
         "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
         "  geomem reproduce zigzag --seeds 5",

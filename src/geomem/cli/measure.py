@@ -4,12 +4,13 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 """
 
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from math import isfinite
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
 import polars as pl
 import tyro
 from rich.console import Console
@@ -18,22 +19,40 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.facts import shown
-from geomem.cli.options import parse_options
+from geomem.cli.options import (
+    GraphFileOptions,
+    first_line,
+    option_names,
+    option_values,
+    parse_options,
+    print_notes,
+    refuse_file_options,
+    signature_options,
+    value_of,
+)
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
-from geomem.measure import READINGS, Portrait, measure_embeddings, measure_fleet, portrait_table
+from geomem.measure import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.memory_store import is_memory, read_memory
 from geomem.path_measure import FIRST_PROMPT, stored_path_task
 from geomem.store import read_fleet
-from geomem.worlds.find import find_world
+from geomem.vectors.reading import read_embeddings
+from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
+from geomem.worlds.find import unknown_world
+from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.text_file import show_label
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
 
-Give a run directory, or --embeddings with --graph. Row i of the embeddings is node i of the graph: nodes are
-numbered by their number if all labels are whole numbers, else as they first appear in the file. Of a memory
-of facts, trained or written down, everything on the docs page "Recall measurements" is measured: about a
-minute per run at 1,000 subjects."""
+Give a run directory, or --embeddings with --graph. Rows with labels are matched to the nodes of these labels;
+rows without stand in the order of the nodes, which is said: by number if all labels are whole numbers, else
+as they first appear in the file, and in a built-in world (whose options, such as --nodes, may follow) its
+natural order. Of a memory of facts, trained or written down, everything on the docs page "Recall
+measurements" is measured: about a minute per run at 1,000 subjects."""
+
+LONGEST_NOTE = 2000
+"""Characters of one note that are shown."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,11 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors in NumPy's .npy format: [node, width], or [run, node, width]."""
+    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, or .npy [node, width]."""
+    labels: Path | None = None
+    """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
+    array: str | None = None
+    """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
     graph: str | None = None
     """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
     json: bool = False
@@ -54,7 +77,10 @@ class MeasureOptions:
 
 def run(arguments: Sequence[str]) -> int:
     """Measure what the arguments name and print the table, or JSON."""
-    options = parse_options(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
+    options, graph = read_arguments(arguments)
+    if options.embeddings is None and (options.labels or options.array):
+        raise InputError("--labels and --array are about --embeddings; name the file of vectors as well.")
+    notes: list[str] = []
     match options:
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if is_memory(path):
             return _measure_memory(path, options)
@@ -62,20 +88,60 @@ def run(arguments: Sequence[str]) -> int:
             fleet = read_fleet(path)
             title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
             if isinstance(stored_path_task(fleet), InContextPathFinding):
-                Console(stderr=True, highlight=False).print(Text(FIRST_PROMPT), soft_wrap=True)
-        case MeasureOptions(run=None, embeddings=Path() as path, graph=str() as world):
-            graph = find_world(world)
-            for note in graph.notes:
-                Console(stderr=True, highlight=False).print(Text(f"{graph.name}: {note}"), soft_wrap=True)
-            title = f"{path.name} on {graph.name}"
-            portrait = measure_embeddings(read_embeddings(path), graph, seed=options.seed)
+                notes.append(FIRST_PROMPT)
+        case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
+            read = read_embeddings(path, graph, labels=options.labels, array=options.array)
+            print_notes(graph)
+            notes += read.notes
+            title = f"{shown(path.name)} on {graph.name}"
+            portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)
+            portrait = replace(portrait, notes=(*portrait.notes, *read.warnings))
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
+    for note in notes:
+        print(show_label(note, LONGEST_NOTE), file=sys.stderr)
     if options.json:
-        print(json.dumps(portrait_json(portrait), ensure_ascii=False, indent=2))
+        print(json.dumps(portrait_json(portrait) | {"input": notes}, ensure_ascii=False, indent=2))
     else:
         print_portrait(portrait, title)
     return 0
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | None]:
+    """The options, and the graph they name: a file, or a built-in world by its options, in natural order.
+
+    >>> options, graph = read_arguments(["--embeddings", "v.npy", "--graph", "path-star", "--arms", "2"])
+    >>> graph.labels[:6]
+    ('root', '1.1', '1.2', '1.3', '1.4', '2.1')
+    """
+    world = value_of("--graph", arguments)
+    if world in WORLDS:
+        kind = signature_options(WORLDS[world])
+        title, default = f"Options of {world}.", kind(**NATURAL_ORDER.get(world, {}))
+        refuse_file_options(arguments, world, option_names(MeasureOptions, kind))
+    else:
+        kind, title, default = GraphFileOptions, first_line(GraphFileOptions), GraphFileOptions()
+    entries = [
+        ("measure", MeasureOptions, field(default=MeasureOptions())),
+        ("graph", Annotated[kind, tyro.conf.arg(help=title)], field(default=default)),
+    ]
+    options = parse_options(
+        make_dataclass("MeasureArguments", entries, frozen=True),
+        arguments,
+        verb="measure",
+        description=DESCRIPTION,
+    )
+    if world is None:
+        if options.graph != default:
+            raise InputError(
+                "Options on how a file of edges is laid out go with --graph FILE; name the file."
+            )
+        return options.measure, None
+    if world in WORLDS:
+        return options.measure, WORLDS[world](**option_values(options.graph))
+    if not Path(world).exists():
+        raise unknown_world(world)
+    return options.measure, options.graph.read(world)
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
@@ -107,27 +173,6 @@ def print_memory(rows: pl.DataFrame, title: str) -> None:
         cells = [str(values[0])] * len(titles) if column.dtype.is_integer() else [_number(v) for v in found]
         table.add_row(Text(column.name), *[Text(cell) for cell in cells[: len(titles)]])
     console.print(table)
-
-
-def read_embeddings(path: Path) -> np.ndarray:
-    """Node vectors from a .npy file, [node, width] or [run, node, width], as float64; nothing is unpickled.
-
-    Raises `InputError` if the file is missing, is not .npy, or does not hold such an array of numbers.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(
-            f"The embeddings {path} cannot be read ({error.strerror or error}); give a .npy file."
-        ) from error
-    except (ValueError, EOFError) as error:
-        raise InputError(
-            f"The embeddings {path} are not a complete .npy file of numbers; write them with numpy.save."
-        ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or array.ndim not in (2, 3):
-        what = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else "several arrays"
-        raise InputError(f"The embeddings {path} hold {what}; give numbers of shape [node, width].")
-    return array.astype(np.float64)
 
 
 def print_portrait(portrait: Portrait, title: str) -> None:

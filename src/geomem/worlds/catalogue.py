@@ -42,6 +42,12 @@ WORLDS: dict[str, Callable[..., Graph]] = {
 }
 """The worlds; each is called with the options of its family, all of which have defaults."""
 
+NATURAL_ORDER: dict[str, dict[str, None]] = {
+    "path-star": {"world_seed": None},
+    "tree-star": {"world_seed": None},
+}
+"""Options that number the nodes of a world in natural order, where its defaults shuffle them for training."""
+
 
 def describe_world(name: str) -> str:
     """One line that says what a built-in world is: the first of its docstring.

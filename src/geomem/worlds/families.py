@@ -241,6 +241,16 @@ def random_regular(nodes: int = 32, degree: int = 3, *, world_seed: int = 0) -> 
     return _from_networkx(name, networkx.random_regular_graph(degree, nodes, seed=world_seed))
 
 
+def shuffled_ids(node_count: int, *, world_seed: int) -> Int[np.ndarray, " node"]:
+    """The id that a star graph with this seed gives to each node of the natural order.
+
+    >>> graph = path_star(arms=2, length=3, world_seed=0)
+    >>> [graph.labels[node] for node in shuffled_ids(5, world_seed=0)]
+    ['root', '1.1', '1.2', '2.1', '2.2']
+    """
+    return np.random.default_rng(world_seed).permutation(node_count)
+
+
 def _numbers(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
@@ -251,7 +261,7 @@ def _permuted(
     """The rooted graph (root 0) with node ids permuted by the seed; edges keep their order."""
     if world_seed is None:
         return Graph(name, tuple(labels), edges, root=0)
-    permutation = np.random.default_rng(_checked_seed(world_seed)).permutation(len(labels))
+    permutation = shuffled_ids(len(labels), world_seed=_checked_seed(world_seed))
     moved = [""] * len(labels)
     for label, node in zip(labels, permutation.tolist(), strict=True):
         moved[node] = label
