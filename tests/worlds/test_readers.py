@@ -33,6 +33,7 @@ LABELS = LABELS.filter(lambda label: label.isdecimal() or not re.fullmatch("[0-9
 EDGE_LISTS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=12, unique_by=frozenset).filter(
     lambda edges: all(one != other for one, other in edges)
 )
+KINDS = ["gexf", "net", "tgf", "sif", "nt", "mtx", "metis", "graph", "adjlist", "json", "jsonl", "tsv.gz"]
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -326,7 +327,7 @@ def test_bad_graph_files(tmp_path, name, text, message):
 @SHARED
 @given(
     data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode),
-    name=st.sampled_from(["t", "graphml", "gml"]),
+    name=st.sampled_from(["t", "graphml", "gml", *KINDS]),
 )
 def test_no_file_at_all_ends_in_anything_but_a_graph_or_one_sentence(tmp_path, data, name):
     try:

@@ -136,7 +136,7 @@ def parse_metis(path: Path, text: str) -> ParsedGraph:
     >>> parse_metis(Path("a.graph"), "3 2\\n2\\n1 3\\n2").heads
     ['2', '1', '3', '2']
     """
-    lines = [line.split() for line in text.rstrip("\n").split("\n") if not line.startswith("%")]
+    lines = [line.split() for line in text.rstrip("\n").split("\n") if not line.startswith("%")] or [[]]
     head, rows = lines[0], lines[1:]
     if not all(map(re.compile("[0-9]{1,18}").fullmatch, chain(*lines))) or len(head) < 2:
         raise InputError(
