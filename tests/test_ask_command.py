@@ -161,7 +161,7 @@ def test_conflicting_facts_and_how_to_allow_several(refused, said, tmp_path):
     assert "allow several answers with several=True (--several on the command line)" in sentence
     status, _, notes = said("construct", file, "--out", tmp_path / "memory", "--several")
     assert status == 0
-    assert notes == "facts: 'borders' has up to 2 answers: those of 'borders' to 'borders (2)'.\n"
+    assert notes == "facts: 1 of 2 questions has several answers, up to 2 ('Italy', 'borders').\n"
     assert said("ask", tmp_path / "memory", "Italy", "borders") == (0, ["France\tAustria"], "")
 
 

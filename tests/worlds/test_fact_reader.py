@@ -17,6 +17,7 @@ from geomem.worlds import fact_table, text_file
 from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
 from geomem.worlds.fact_reader import facts_from, read_facts, write_facts
 from geomem.worlds.fact_table import FactTable
+from geomem.worlds.several_answers import numbered_relations
 
 LABELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6).map(
     lambda text: unicodedata.normalize("NFC", text)
@@ -95,7 +96,7 @@ def test_a_table_that_was_read_is_written_and_read_the_same(tmp_path, facts):
 def test_several_answers_are_written_and_read_the_same(tmp_path, facts):
     table = facts_from(facts, several=True)
     write_facts(table, tmp_path / "facts.tsv")
-    assert read_facts(tmp_path / "facts.tsv").digest == table.digest
+    assert read_facts(tmp_path / "facts.tsv", several=True).digest == table.digest
 
 
 @SHARED
@@ -202,12 +203,12 @@ def test_what_was_accepted_is_said(tmp_path):
     assert table.notes == (
         "The first line was read as a header.",
         "2 repeated facts were merged.",
-        "'borders' has up to 2 answers: those of 'borders' to 'borders (2)'.",
+        "1 of 3 questions has several answers, up to 2 ('Italy', 'borders').",
     )
     assert named_facts(table) == [
         ("Italy", "borders", "France"),
+        ("Italy", "borders", "Austria"),
         ("Italy", "capital", "Rome"),
-        ("Italy", "borders (2)", "Austria"),
         ("France", "borders", "Italy"),
     ]
     assert read_facts(write(tmp_path, "a\tr\tb\na\tr\tb\n")).notes == ("1 repeated fact was merged.",)
@@ -219,11 +220,18 @@ def test_several_answers_are_all_there_in_the_order_of_the_file(facts):
     expected: dict[tuple[str, str], dict[str, None]] = {}
     for subject, relation, answer in facts:
         expected.setdefault((subject, relation), {})[answer] = None
-    known = {(subject, relation): answer for subject, relation, answer in named_facts(table)}
-    for (subject, relation), objects in expected.items():
+    known: dict[tuple[str, str], list[str]] = {}
+    for subject, relation, answer in named_facts(table):
+        known.setdefault((subject, relation), []).append(answer)
+    assert known == {question: list(objects) for question, objects in expected.items()}
+    assert table.several == any(len(objects) > 1 for objects in known.values())
+    numbered = numbered_relations(table)
+    assert not numbered.several
+    found = {(subject, relation): answer for subject, relation, answer in named_facts(numbered)}
+    for (subject, relation), objects in known.items():
         for number, answer in enumerate(objects, 1):
-            assert known.pop((subject, relation if number == 1 else f"{relation} ({number})")) == answer
-    assert not known
+            assert found.pop((subject, relation if number == 1 else f"{relation} ({number})")) == answer
+    assert not found
 
 
 # What is refused
@@ -240,8 +248,9 @@ def test_conflicting_facts_say_which_and_what_to_do(tmp_path):
 
 
 def test_numbered_relations_do_not_hide_the_users_own():
-    facts = [("a", "r", "x"), ("a", "r", "y"), ("a", "r (2)", "z")]
-    assert "The relation 'r (2)' of the table 'facts' stands for itself and" in refusal(facts, several=True)
+    table = facts_from([("a", "r", "x"), ("a", "r", "y"), ("a", "r (2)", "z")], several=True)
+    with pytest.raises(InputError, match=r"relation 'r \(2\)' of the table 'facts' stands for itself and"):
+        numbered_relations(table)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 
 from geomem.cli.progress import count_of
 from geomem.construct import Effect
@@ -31,10 +32,15 @@ def print_notes(table: FactTable) -> None:
 
 
 def print_effect(effect: Effect) -> None:
-    """What a change of one fact did: to its question, to its subject's vector, to all other facts."""
+    """What a change did: to its question, to the vectors that hold the answers, to all other facts."""
     before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
     print(f"{shown(effect.subject)}, {shown(effect.relation)}: {before} -> {after}")
-    print(f"{count_of(effect.changed_numbers, 'number')} of one subject vector changed, and nothing else")
+    vectors = [
+        f"{'one' if count == 1 else f'{count:,}'} {kind}{'s' if count > 1 else ''}"
+        for kind, count in Counter(effect.changed_vectors).items()
+    ]
+    numbers = count_of(effect.changed_numbers, "number")
+    print(f"{numbers} of {' and '.join(vectors)} changed, and nothing else")
     others = count_of(effect.other_facts, "other fact")
     print(
         f"{others} asked before and after: {count_of(effect.changed_answers, 'answer')} changed, "

@@ -27,6 +27,7 @@ from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
 from geomem.worlds.fact_table import FactTable
 from geomem.worlds.find import find_facts, unknown_facts
+from geomem.worlds.several_answers import numbered_relations
 
 if TYPE_CHECKING:
     from geomem.memory_store import StoredMemory
@@ -51,7 +52,7 @@ class LearnOptions:
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     several: bool = False
-    """Allow several answers to a question of a file: those of `borders`, `borders (2)`, and so on."""
+    """Allow several answers to a question of a file: a model learns them as `borders`, `borders (2)`, ..."""
     config: Path | None = None
     """A TOML file with any of these options (and `facts`), one per line; the command line comes before it."""
     quiet: bool = False
@@ -81,6 +82,7 @@ def run(arguments: Sequence[str]) -> int:
         table = FACT_WORLDS[facts](**option_values(options.facts))
     else:
         table = find_facts(facts, several=options.memory.several)
+        table = numbered_relations(table)
     if not options.memory.quiet:
         print_notes(table)
 

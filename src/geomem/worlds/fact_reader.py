@@ -8,8 +8,8 @@ table that is written and read again is the same.
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.worlds.fact_table import FactTable, check_table_size
+from geomem.worlds.several_answers import describe_several
 from geomem.worlds.text_file import (
     COMMENT_MARKS,
     MAXIMUM_LABEL_CHARACTERS,
@@ -64,7 +65,7 @@ def read_facts(
     - Further columns are left out.
     - Labels lose blanks at their ends and are brought into Unicode's form NFC. Repeated facts are merged.
     - A second answer to the same subject and relation is an error, unless `several` allows it: then the
-      answers are those of the relations `borders`, `borders (2)`, `borders (3)` and so on.
+      question has several answers, in the order of the file.
 
     The table's `notes` say what was decided. Raises `InputError` for conflicting facts, a line without three
     columns, an empty or too long label or one with a control character, and a missing, empty, binary or too
@@ -223,51 +224,33 @@ def _from_columns(
         notes.append(
             f"{'1 repeated fact was' if repeated == 1 else f'{repeated:,} repeated facts were'} merged."
         )
+    if not several:
+        _check_conflicts(where, (subjects, relations, objects), (subject, relation, answer), kept, question)
+    table = _in_reading_order(
+        name, subjects, relations, objects, subject[kept], relation[kept], answer[kept], notes
+    )
+    return replace(table, notes=(*notes, describe_several(table))) if table.several else table
+
+
+def _check_conflicts(
+    where: Callable[[int], str],
+    labels: tuple[list[str], list[str], list[str]],
+    ids: tuple[np.ndarray, np.ndarray, np.ndarray],
+    kept: Int[np.ndarray, " kept"],
+    question: Int[np.ndarray, " fact"],
+) -> None:
+    """Raise `InputError` that names the first fact whose question has another answer already."""
     _, first, index = np.unique(question[kept], return_index=True, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    number = np.empty(len(kept), dtype=np.int64)  # how many answers to the question stand before this one
-    starts = np.searchsorted(index[order], np.arange(len(first)))
-    number[order] = np.arange(len(kept)) - starts[index[order]]
-    if number.any() and not several:
-        row = int(np.flatnonzero(number)[0])
-        earlier = int(kept[first[index[row]]])
-        row = int(kept[row])
-        raise InputError(
-            f"{where(row)} answers {subjects[subject[row]]!r}, {relations[relation[row]]!r} with "
-            f"{objects[answer[row]]!r}, but {where(earlier)[0].lower()}{where(earlier)[1:]} with "
-            f"{objects[answer[earlier]]!r}; keep one of them, or allow several answers with several=True "
-            "(--several on the command line)."
-        )
-    relations, relation = _numbered(name, relations, relation[kept], number, notes)
-    return _in_reading_order(name, subjects, relations, objects, subject[kept], relation, answer[kept], notes)
-
-
-def _numbered(
-    name: str,
-    relations: list[str],
-    relation: Int[np.ndarray, " fact"],
-    number: Int[np.ndarray, " fact"],
-    notes: list[str],
-) -> tuple[list[str], Int[np.ndarray, " fact"]]:
-    """Relations with several answers split into numbered ones, `borders`, `borders (2)`, and so on."""
-    most = int(number.max()) + 1
-    pairs, index = np.unique(relation * most + number, return_inverse=True)
-    labels = []
-    for pair in pairs.tolist():
-        label, place = relations[pair // most], pair % most + 1
-        labels.append(label if place == 1 else f"{label} ({place})")
-    if len(set(labels)) < len(labels):
-        twice, _ = Counter(labels).most_common(1)[0]
-        raise InputError(
-            f"The relation {twice!r} of the table {name!r} stands for itself and for a further answer to "
-            "another relation; rename it."
-        )
-    for label, count in zip(relations, np.bincount(pairs // most).tolist(), strict=True):
-        if count > 1:
-            notes.append(
-                f"{label!r} has up to {count} answers: those of {label!r} to {f'{label} ({count})'!r}."
-            )
-    return labels, index
+    further = np.flatnonzero(first[index] != np.arange(len(kept)))
+    if not further.size:
+        return
+    row, earlier = int(kept[further[0]]), int(kept[first[index[further[0]]]])
+    subject, relation, answer = (kind[part[row]] for kind, part in zip(labels, ids, strict=True))
+    raise InputError(
+        f"{where(row)} answers {subject!r}, {relation!r} with {answer!r}, but "
+        f"{where(earlier)[0].lower()}{where(earlier)[1:]} with {labels[2][ids[2][earlier]]!r}; keep one of "
+        "them, or allow several answers with several=True (--several on the command line)."
+    )
 
 
 def _in_reading_order(
