@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import MISSING, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -13,8 +13,52 @@ from typing import Any, TypeVar, get_type_hints
 import tyro
 
 from geomem.errors import InputError, unknown_name
+from geomem.worlds.columns import FileLayout
 
 Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How a file is laid out; what is not given is found out and said."""
+
+    columns: str = ""
+    """The columns to read, by name or by number from 1, as in from,to or 1,3."""
+    header: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The first line names the columns."""
+    no_header: tyro.conf.FlagCreatePairsOff[bool] = False
+    """The first line is data."""
+    separator: str = ""
+    """What stands between columns: tab, comma, semicolon, pipe, blank, or the characters, as in '->'."""
+    comment: str = ""
+    """What comments start with, as in '#'; none if every line is data."""
+
+    @property
+    def layout(self) -> FileLayout:
+        """What was said, for a reader; raises `InputError` for --header and --no-header at once."""
+        if self.header and self.no_header:
+            raise InputError("--header and --no-header contradict each other; give one of them.")
+        return FileLayout(
+            columns=self.columns or None,
+            header=True if self.header else False if self.no_header else None,
+            separator=self.separator or None,
+            comment=self.comment or None,
+        )
+
+
+def check_no_layout(options: Any, world: str) -> None:
+    """Raise `InputError` if an option on how a file is laid out is given for a built-in world.
+
+    >>> check_no_layout(FileOptions(separator="tab"), "cycle")
+    Traceback (most recent call last):
+    geomem.errors.InputError: --separator is about files, and 'cycle' is a built-in world; leave it out.
+    """
+    for entry in fields(options):
+        if getattr(options, entry.name) != entry.default:
+            raise InputError(
+                f"--{entry.name.replace('_', '-')} is about files, and {world!r} is a built-in world; "
+                "leave it out."
+            )
 
 
 def parse_options(

@@ -1,0 +1,370 @@
+"""Columns of a text file: separator, comments and header found out with their evidence, or as a person says.
+
+The one reader of columns for graphs, facts and tables of vectors. A guess counts only if it fits every line;
+where two fit, the file is refused with both spelt out.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from geomem.errors import InputError
+from geomem.worlds.separators import (
+    MisplacedQuoteError,
+    Separator,
+    find_separator,
+    likely_separator,
+    name_separator,
+    split_line,
+    try_separator,
+)
+from geomem.worlds.text_file import are_numbers, is_number, show_label
+
+COMMENT_MARKS = ("#", "%", "//")
+"""What the first characters of a line must be for it to be a comment."""
+
+MISSING = frozenset({"", "NA", "N/A", "na", "nan", "NaN", "null", "NULL", "None", "-", "?", "\\N"})
+"""Cells of a column of numbers that hold no number."""
+
+_ARROWS = frozenset({"->", "-->", "=>", "<->", "→", "--", "=", "-"})
+_NAME = re.compile(r"[^\W\d][\w .#/()-]*")
+
+KnownNames = Callable[[Sequence[str]], tuple[int, ...] | None]
+"""Positions of the columns whose names are known among those of a first line; None if it has none."""
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """What a person says about a file of columns; what is None is found out.
+
+    >>> FileLayout(columns="from,to", header=True).chosen_columns
+    ('from', 'to')
+    """
+
+    columns: str | Sequence[str | int] | None = None
+    """The columns to read, by name or by number from 1."""
+    header: bool | None = None
+    """Whether the first line names the columns."""
+    separator: str | None = None
+    """tab, comma, semicolon, pipe, blank, or the characters themselves."""
+    comment: str | None = None
+    """What comments start with, or `none`."""
+
+    @property
+    def chosen_columns(self) -> tuple[str, ...]:
+        """The columns as texts; none if a person named none."""
+        given = self.columns.split(",") if isinstance(self.columns, str) else self.columns or ()
+        return tuple(str(column).strip() for column in given)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What was understood of a file of columns."""
+
+    path: Path
+    cells: tuple[tuple[str, ...], ...]
+    """One column after the other, without the header; blanks at the ends of cells are off."""
+    numbers: Sequence[int]
+    """The line of the file that each row is, from 1."""
+    header: tuple[str, ...] | None
+    """The names of the columns."""
+    separator: Separator
+    comments: int
+    """Number of lines left out as comments."""
+    first_comment: str
+    marked: str
+    """The first line that begins with a comment mark and was read as data, or nothing."""
+    header_doubt: bool
+    """No header was found, but the first line could be one: its cells appear nowhere else."""
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.cells)
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return len(self.numbers)
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers alone, some of which may be missing."""
+        return _is_numeric(self.cells[column])
+
+    def name(self, column: int) -> str:
+        """What a column is called in a sentence: its name, or its number from 1."""
+        return f'"{show_label(self.header[column])}"' if self.header else str(column + 1)
+
+
+def read_columns(
+    path: Path, text: str, layout: FileLayout, *, content: str, known: KnownNames, least: int = 2
+) -> Columns:
+    """The columns of a file's text, with `content` as what it should hold and at least `least` columns.
+
+    - A *separator* splits all lines into equally many cells: a tab, else a comma, a semicolon, a bar or an
+      arrow, else blanks; quotes protect what is inside, and so do brackets except from tabs.
+    - *Comments* begin with `#`, `%` or `//` and stand before the data, or have another shape than they.
+    - The first line is a *header* if `known` knows its names and they do not come again, or if it has no
+      number where all other lines have one.
+
+    Raises `InputError` where no separator or more than one fits, where a line may be a comment or data, and
+    for a layout that the file does not have.
+
+    >>> text = "x,y,km\\nRome,Paris,9\\nParis,Bonn,4"
+    >>> found = read_columns(Path("a.csv"), text, FileLayout(), content="rows", known=lambda names: None)
+    >>> found.header, found.cells[1], describe_columns(found, (0, 1))
+    (('x', 'y', 'km'), ('Paris', 'Bonn'), 'columns 1 and 2 ("x", "y"), separator comma, header yes')
+    """
+    lines = text.split("\n")
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip(" \t")]
+    mark = layout.comment
+    marks = COMMENT_MARKS if mark is None else () if mark == "none" else (mark,)
+    marked = [n for n in numbers if lines[n - 1].lstrip(" \t").startswith(marks)] if marks else []
+    numbers = sorted(set(numbers) - set(marked)) if marked else numbers
+    if not numbers:
+        raise InputError(
+            f"{path} has only comments (line {marked[0]} is {show_label(lines[marked[0] - 1])!r}); "
+            f"give {content}, or say --comment none if these lines are data."
+        )
+    plain = [lines[n - 1] for n in numbers]
+    separator = _choose_separator(path, numbers, plain, layout, content, least)
+    columns = try_separator(plain, separator, least=1)
+    if columns is None or len(columns) < least:
+        raise _uneven(path, numbers, plain, separator, [], content, least)
+    data: dict[int, tuple[str, ...]] = {}
+    if marked and mark is None:
+        data = _data_among_comments(path, marked, lines, separator, columns, numbers[0])
+    comments = [n for n in marked if n not in data]
+    if data:
+        rows = dict(zip(numbers, zip(*columns, strict=True), strict=True)) | data
+        numbers = sorted(rows)
+        columns = list(zip(*(rows[n] for n in numbers), strict=True))
+    columns = _without_arrows(columns)
+    header, doubt = _find_header(path, columns, layout, known)
+    if header:
+        if len(numbers) == 1:
+            raise InputError(f"{path} has only a header; give {content} below it.")
+        numbers, columns = numbers[1:], [column[1:] for column in columns]
+    return Columns(
+        path=path,
+        cells=tuple(columns),
+        numbers=numbers,
+        header=header,
+        separator=separator,
+        comments=len(comments),
+        first_comment=lines[comments[0] - 1].strip() if comments else "",
+        marked=lines[min(data) - 1].strip() if data else "",
+        header_doubt=doubt,
+    )
+
+
+def find_columns(columns: Columns, layout: FileLayout, *, count: int | None = None) -> tuple[int, ...]:
+    """Positions, from 0, of the columns that a person names by name or by number from 1.
+
+    Raises `InputError` for one that does not exist, one named twice, or another number of them than `count`.
+    """
+    positions = []
+    folded = [name.casefold() for name in columns.header or ()]
+    for given in layout.chosen_columns:
+        if given.casefold() in folded:
+            positions.append(folded.index(given.casefold()))
+        elif given.isascii() and given.isdigit() and 1 <= int(given) <= columns.width:
+            positions.append(int(given) - 1)
+        else:
+            near = get_close_matches(given, columns.header or (), n=1)
+            there = ", ".join(map(show_label, columns.header or ())) or f"1 to {columns.width}"
+            raise InputError(
+                f"{columns.path} has no column {show_label(given)!r}; "
+                + (f"did you mean {show_label(near[0])}?" if near else f"its columns are {there}.")
+            )
+    if len(set(positions)) < len(positions):
+        raise InputError(f"--columns names a column of {columns.path} twice; name each once.")
+    if count is not None and len(positions) != count:
+        raise InputError(
+            f"--columns names {len(positions)} column{'s' if len(positions) != 1 else ''} of {columns.path}; "
+            f"name {count}, as in --columns {','.join(map(str, range(1, count + 1)))}."
+        )
+    return tuple(positions)
+
+
+def describe_columns(columns: Columns, positions: Sequence[int]) -> str:
+    """What was understood, for one line: the columns read, separator, header, comments with one example."""
+    places = [str(position + 1) for position in positions]
+    several = f"{', '.join(places[:-1])} and {places[-1]}" if len(places) > 1 else places[0]
+    parts = [f"column{'s' if len(places) > 1 else ''} {several}"]
+    if columns.header:
+        parts[0] += f" ({', '.join(columns.name(position) for position in positions)})"
+    parts.append(f"separator {columns.separator.name}")
+    if columns.header:
+        parts.append("header yes")
+    elif columns.header_doubt:
+        parts.append("no header found (--header if the first line is one)")
+    else:
+        parts.append("header no")
+    if columns.comments:
+        lines = "line" if columns.comments == 1 else "lines"
+        first = "" if columns.comments == 1 else "the first: "
+        parts.append(f"{columns.comments:,} comment {lines} ({first}{show_label(columns.first_comment, 40)})")
+    if columns.marked:
+        parts.append(f"lines like {show_label(columns.marked, 40)} read as data (--comment leaves them out)")
+    return ", ".join(parts)
+
+
+def _choose_separator(
+    path: Path, numbers: Sequence[int], lines: Sequence[str], layout: FileLayout, content: str, least: int
+) -> Separator:
+    if layout.separator is not None:
+        return name_separator(layout.separator)
+    found = find_separator(lines, least=least)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ways = [
+            f"by {one.name} line {numbers[0]} is {' | '.join(map(show_label, split_line(lines[0], one)))} "
+            f"(--separator {_shell(one.name)})"
+            for one in found[:2]
+        ]
+        raise InputError(
+            f"{path} can be read in two ways: {' and '.join(ways)}; name the separator that is meant."
+        )
+    likely = likely_separator(lines)
+    if likely is None:
+        raise InputError(
+            f"Line {numbers[0]} of {path} has 1 column ({show_label(lines[0])!r}); "
+            f"give {content}, or name what stands between the columns with --separator."
+        )
+    raise _uneven(path, numbers, lines, *likely, content, least)
+
+
+def _shell(name: str) -> str:
+    return name if name.isalnum() else f"'{name}'"
+
+
+def _uneven(
+    path: Path,
+    numbers: Sequence[int],
+    lines: Sequence[str],
+    separator: Separator,
+    found: Sequence[int],
+    content: str,
+    least: int,
+) -> InputError:
+    """The error for lines that a separator does not split alike: the first of another width than most."""
+    widths = list(found)
+    for line in lines if not widths else ():
+        try:
+            widths.append(len(split_line(line, separator)))
+        except MisplacedQuoteError:
+            widths.append(0)
+    if 0 in widths:
+        return InputError(
+            f"Line {numbers[widths.index(0)]} of {path} has a double quote out of place; "
+            "put a label with quotes or separators in double quotes on one line, and double those inside."
+        )
+    usual = max(set(widths), key=lambda width: (widths.count(width), -widths.index(width)))
+    odd = next((place for place, width in enumerate(widths) if width != usual), None)
+    if odd is None:
+        return InputError(
+            f"Line {numbers[0]} of {path} has {_columns(usual)} (separator {separator.name}); "
+            f"give {content}, or name another --separator."
+        )
+    if usual < least <= widths[odd]:
+        usual, odd = widths[odd], widths.index(usual)
+    return InputError(
+        f"Line {numbers[odd]} of {path} has {_columns(widths[odd])} and most lines have {usual} (separator "
+        f"{separator.name}); give {content}, a label that holds the separator in double quotes, or name "
+        "another --separator."
+    )
+
+
+def _columns(count: int) -> str:
+    return f"{count} column{'' if count == 1 else 's'}"
+
+
+def _data_among_comments(
+    path: Path,
+    marked: Sequence[int],
+    lines: Sequence[str],
+    separator: Separator,
+    columns: Sequence[tuple[str, ...]],
+    first_plain: int,
+) -> dict[int, tuple[str, ...]]:
+    """The marked lines that are data, by number: those of the data's shape that follow other data."""
+    data: dict[int, tuple[str, ...]] = {}
+    doubtful: list[tuple[int, list[str]]] = []
+    for number in marked:
+        try:
+            cells = split_line(lines[number - 1], separator)
+        except MisplacedQuoteError:
+            continue
+        mark = next(mark for mark in COMMENT_MARKS if lines[number - 1].lstrip(" \t").startswith(mark))
+        rest = cells[0][len(mark) :]
+        if len(cells) != len(columns) or not all(cells):
+            continue
+        if number < first_plain:
+            doubtful.append((number, cells))
+        elif rest and not rest.startswith((" ", "\t")):
+            data[number] = tuple(cells)
+        elif rest:
+            raise _doubt(path, number, lines, mark)
+    if doubtful:
+        marked_cells = {cells[0][:1] for cells in data.values()}
+        marked_cells.update(
+            cell[:1] for column in columns for cell in column if cell.startswith(COMMENT_MARKS)
+        )
+        for number, cells in doubtful:
+            mark = next(mark for mark in COMMENT_MARKS if cells[0].startswith(mark))
+            if mark[:1] in marked_cells or any(cell.startswith(mark) for cell in cells[1:]):
+                raise _doubt(path, number, lines, mark)
+    return data
+
+
+def _doubt(path: Path, number: int, lines: Sequence[str], mark: str) -> InputError:
+    return InputError(
+        f"Line {number} of {path}, {show_label(lines[number - 1].strip())!r}, may be a comment (--comment "
+        f"'{mark}' leaves out every line that starts with {mark}) or data (--comment none); say which it is."
+    )
+
+
+def _without_arrows(columns: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The columns without one of arrows between the first two labels."""
+    if len(columns) > 2 and _ARROWS.issuperset(set(columns[1])):
+        return [columns[0], *columns[2:]]
+    return columns
+
+
+def _find_header(
+    path: Path, columns: Sequence[tuple[str, ...]], layout: FileLayout, known: KnownNames
+) -> tuple[tuple[str, ...] | None, bool]:
+    """The names of the columns if the first line has them, else None and whether it could have."""
+    top = tuple(column[0] for column in columns)
+    if layout.header is not None:
+        return (top if layout.header else None), False
+    folded = [cell.casefold() for cell in top]
+    named = [name for name in layout.chosen_columns if not (name.isascii() and name.isdigit())]
+    if any(name.casefold() in folded for name in named):
+        return top, False
+    if len(columns[0]) == 1:
+        return None, False
+    positions = known(top)
+    if positions:
+        below = {cell for position in positions for cell in columns[position][1:]}
+        if not below & {top[position] for position in positions}:
+            return top, False
+    numeric = [number for number, column in enumerate(columns) if _is_numeric(column[1:])]
+    if any(is_number(top[number]) for number in numeric):
+        return None, False
+    texts = [number for number in range(len(columns)) if number not in numeric]
+    repeated = {cell for number in texts for cell in columns[number][1:]} & set(top)
+    enough = len(numeric) == len(columns) or len(columns[0]) > 2
+    if numeric and enough and not repeated and not any(top[number] in MISSING for number in numeric):
+        return top, False
+    return None, not repeated and len(columns[0]) > 2 and all(_NAME.fullmatch(cell) for cell in top)
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers, some of which may be missing."""
+    values = set(cells) - MISSING
+    return bool(values) and are_numbers(values)
