@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from geomem.cli.facts import print_notes
-from geomem.cli.options import option_values, parse_options, signature_options
+from geomem.cli.facts import FactFileOptions, print_notes
+from geomem.cli.options import check_no_layout, first_line, option_values, parse_options, signature_options
 from geomem.cli.progress import count_of
 from geomem.construct import Code, construct_memory
 from geomem.constructions.recall import NUMBERS_LIMIT
@@ -46,9 +46,10 @@ def run(arguments: Sequence[str]) -> int:
     """Write the memory the arguments ask for; print what it recalls, then its directory."""
     facts, options = read_arguments(arguments)
     if facts in FACT_WORLDS:
+        check_no_layout(options.file, facts)
         table = FACT_WORLDS[facts](**option_values(options.facts))
     else:
-        table = find_facts(facts, several=options.memory.several)
+        table = find_facts(facts, several=options.memory.several, layout=options.file.layout)
     print_notes(table)
     memory = construct_memory(
         table,
@@ -91,6 +92,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     title = "How the memory is written, and where it goes."
     entries: list[Any] = [("memory", Annotated[ConstructOptions, tyro.conf.arg(help=title)])]
+    layout = Annotated[FactFileOptions, tyro.conf.arg(help=first_line(FactFileOptions))]
+    entries.append(("file", layout, field(default=FactFileOptions())))
     if facts in FACT_WORLDS:
         kind = signature_options(FACT_WORLDS[facts])
         title = f"Options of {facts}."

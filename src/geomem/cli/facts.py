@@ -3,10 +3,32 @@
 import re
 import sys
 from collections import Counter
+from dataclasses import dataclass
 
+from geomem.cli.options import FileOptions
 from geomem.cli.progress import count_of
 from geomem.construct import Effect
+from geomem.worlds.fact_columns import FactLayout
 from geomem.worlds.fact_table import FactTable
+
+
+@dataclass(frozen=True)
+class FactFileOptions(FileOptions):
+    """How a file of facts is laid out; what is not given is found out and said."""
+
+    wide: bool = False
+    """Read a table with one subject per line: each other column is a relation, named by the first line."""
+    relation: tuple[str, ...] = ()
+    """The only relations to read, by name; all if not given."""
+
+    @property
+    def layout(self) -> FactLayout:
+        """What was said, for the reader of facts."""
+        given = super().layout
+        return FactLayout(
+            given.columns, given.header, given.separator, given.comment, self.wide, self.relation
+        )
+
 
 SEPARATOR = "\t"
 """Between the answers on the last line: no label that geomem reads from a file has a tab in it."""
