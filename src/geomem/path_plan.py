@@ -29,6 +29,7 @@ from geomem.worlds.in_context import (
     node_count,
 )
 from geomem.worlds.path_finding import PathFinding, Target, split_paths
+from geomem.worlds.roots import find_root
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -138,7 +139,7 @@ def plan_paths(
         graph = in_context_graph(asked)
     else:
         asked = in_types(task or PathFinding())
-        graph = find_world(world)
+        graph = find_root(find_world(world))
         sizes = _graph_sizes(graph, asked)
     _check_batches(asked, training, sizes)
     kind = "transformer" if isinstance(model, Transformer) else "mamba"

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from geomem.cli.options import (
+    GraphFileOptions,
     configuration_arguments,
     first_line,
     option_names,
     option_values,
     parse_options,
     read_configuration,
+    refuse_file_options,
     signature_options,
     value_of,
 )
@@ -23,7 +25,6 @@ from geomem.models.configuration import MODELS
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
-from geomem.worlds.readers import read_graph
 from geomem.worlds.tasks import EdgeMemorization
 
 USAGE = """Train models to hold the edges of a graph; every option below has a default.
@@ -55,7 +56,10 @@ class FleetOptions:
 def run(arguments: Sequence[str]) -> int:
     """Train what the arguments ask for; print the run directory on standard output."""
     world, options = read_arguments(arguments)
-    graph = WORLDS[world](**option_values(options.world)) if world in WORLDS else read_graph(Path(world))
+    if world in WORLDS:
+        graph = WORLDS[world](**option_values(options.world))
+    else:
+        graph = options.file.read(world)
 
     from geomem.memorize import memorize
 
@@ -75,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
-    """The world's name or path, and options by group: fleet, world (of built-in ones), model, task, training.
+    """The world's name or path, and options by group: fleet, world or file, model, task, training.
 
     >>> world, options = read_arguments(["cycle", "--nodes", "6", "--model", "node2vec", "--width", "8"])
     >>> world, options.world, options.model.width, options.training.steps
@@ -101,6 +105,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     groups = option_groups(world if world in WORLDS else None, model)
     known = option_names(*[kind for _, kind, _, _ in groups])
+    if world in WORLDS:
+        refuse_file_options([*(f"--{key}" for key in configuration), *arguments], world, known)
     given = configuration_arguments(configuration, known, path=Path(path)) if path else []
     entries = [
         (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
@@ -132,4 +138,6 @@ def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, s
     if world:
         kind = signature_options(WORLDS[world])
         groups.insert(1, ("world", kind, kind(), f"Options of {world}."))
+    else:
+        groups.insert(1, ("file", GraphFileOptions, GraphFileOptions(), first_line(GraphFileOptions)))
     return groups

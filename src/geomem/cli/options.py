@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr
@@ -14,6 +15,9 @@ import tyro
 
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.columns import FileLayout
+from geomem.worlds.graph import Graph
+from geomem.worlds.readers import read_graph
+from geomem.worlds.text_file import show_label
 
 Options = TypeVar("Options")
 
@@ -46,6 +50,29 @@ class FileOptions:
         )
 
 
+@dataclass(frozen=True)
+class GraphFileOptions(FileOptions):
+    """How a file of edges is laid out; what is not given is found out and said."""
+
+    relation: str = ""
+    """Of a file of triples: the relation whose edges are meant, or all."""
+    root: str = ""
+    """The label of the root, where the graph is a path-star or tree-star."""
+
+    def read(self, path: str | Path) -> Graph:
+        """The graph of a file that is laid out as was said."""
+        said = self.layout
+        return read_graph(
+            path,
+            columns=said.columns,
+            header=said.header,
+            separator=said.separator,
+            comment=said.comment,
+            relation=self.relation or None,
+            root=self.root or None,
+        )
+
+
 def check_no_layout(options: Any, world: str) -> None:
     """Raise `InputError` if an option on how a file is laid out is given for a built-in world.
 
@@ -55,10 +82,28 @@ def check_no_layout(options: Any, world: str) -> None:
     """
     for entry in fields(options):
         if getattr(options, entry.name) != entry.default:
-            raise InputError(
-                f"--{entry.name.replace('_', '-')} is about files, and {world!r} is a built-in world; "
-                "leave it out."
-            )
+            raise _about_files("--" + entry.name.replace("_", "-"), world)
+
+
+def refuse_file_options(arguments: Iterable[str], world: str, known: Iterable[str]) -> None:
+    """Raise `InputError` for an option about files among the arguments that a built-in world does not have.
+
+    >>> refuse_file_options(["--columns", "5"], "grid", ["--rows", "--columns"])
+    """
+    about_files = set(option_names(GraphFileOptions)) - set(known)
+    for argument in arguments:
+        if (option := argument.partition("=")[0]) in about_files:
+            raise _about_files(option, world)
+
+
+def _about_files(option: str, world: str) -> InputError:
+    return InputError(f"{option} is about files, and {world!r} is a built-in world; leave it out.")
+
+
+def print_notes(graph: Graph) -> None:
+    """Say on standard error what was understood, and decided, while a graph was read."""
+    for note in graph.notes:
+        print(show_label(f"{graph.name}: {note}", 2000), file=sys.stderr)
 
 
 def parse_options(

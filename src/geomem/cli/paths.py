@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.text import Text
 
 from geomem.cli.options import (
+    GraphFileOptions,
+    check_no_layout,
     configuration_arguments,
     first_line,
     option_names,
     option_values,
     parse_options,
+    print_notes,
     read_configuration,
+    refuse_file_options,
     signature_options,
     value_of,
 )
@@ -30,7 +34,7 @@ from geomem.worlds.find import unknown_world
 from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
-from geomem.worlds.readers import read_graph
+from geomem.worlds.roots import find_root
 
 if TYPE_CHECKING:
     from geomem.store import StoredFleet
@@ -117,6 +121,8 @@ def run(arguments: Sequence[str]) -> int:
         jobs = {value: read_arguments([*arguments, *given]) for value, given in values.items()}
     if job.options.figure:
         check_figure(job.options.figure)
+    if isinstance(job.world, Graph) and not job.options.quiet:
+        print_notes(job.world)
     _check_jobs(list(jobs.values()))
     fleets = {}
     for number, (value, own) in enumerate(jobs.items(), start=1):
@@ -220,6 +226,8 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
         )
     groups = _option_groups(defaults)
     known = option_names(*[kind for _, kind, _, _ in groups])
+    if defaults.world in (*WORLDS, IN_CONTEXT):
+        refuse_file_options([*(f"--{key}" for key in configuration), *arguments], defaults.world, known)
     given = configuration_arguments(configuration, known, path=Path(path)) if path else []
     entries = [
         (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
@@ -232,7 +240,7 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
         description=_describe(defaults.world),
     )
     return PathJob(
-        world=_make_world(defaults, getattr(options, "world", None)),
+        world=_make_world(defaults, getattr(options, "world", None) or options.file),
         task=getattr(options, "task", None),
         model=options.model,
         training=options.training,
@@ -298,6 +306,8 @@ def _option_groups(defaults: _Defaults) -> list[tuple[str, type, Any, str]]:
     elif world in WORLDS:
         kind = signature_options(WORLDS[world])
         groups.insert(1, ("world", kind, kind(**defaults.values), f"Options of {world}."))
+    else:
+        groups.insert(1, ("file", GraphFileOptions, GraphFileOptions(), first_line(GraphFileOptions)))
     return groups
 
 
@@ -307,7 +317,8 @@ def _make_world(defaults: _Defaults, options: Any) -> Graph | InContextPathFindi
     if defaults.world in WORLDS:
         return WORLDS[defaults.world](**option_values(options))
     if defaults.world or defaults.start is None:
-        return read_graph(Path(defaults.world))
+        return find_root(options.read(defaults.world))
+    check_no_layout(options, defaults.start.graph.name)
     return defaults.start.graph
 
 

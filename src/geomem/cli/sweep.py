@@ -14,12 +14,18 @@ from rich.table import Table
 
 from geomem.checkpoint import format_bytes
 from geomem.cli.memorize import option_groups
-from geomem.cli.options import option_names, parse_options
+from geomem.cli.options import (
+    check_no_layout,
+    option_names,
+    parse_options,
+    print_notes,
+    refuse_file_options,
+)
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS
 from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.find import find_world
+from geomem.worlds.find import find_world, unknown_world
 
 if TYPE_CHECKING:
     from geomem.sweep import SweepProgress
@@ -78,7 +84,9 @@ def run(arguments: Sequence[str]) -> int:
         ("sweep", SweepOptions, SweepOptions(), "What is varied, and where it goes."),
         *[group for group in option_groups(only_world, model) if group[0] != "fleet"],
     ]
-    option_names(*[kind for _, kind, _, _ in groups])
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    if only_world:
+        refuse_file_options(arguments, only_world, known)
     entries = [
         (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
         for name, kind, default, text in groups
@@ -103,7 +111,17 @@ def run(arguments: Sequence[str]) -> int:
             **{entry.name: getattr(given.world, entry.name) for entry in fields(given.world)}
         )
     else:
-        graphs = [find_world(world) for world in worlds]
+        graphs = []
+        for world in worlds:
+            if world in WORLDS:
+                check_no_layout(given.file, world)
+                graphs.append(find_world(world))
+                continue
+            if not Path(world).exists():
+                raise unknown_world(world)
+            graphs.append(given.file.read(world))
+            if not options.quiet:
+                print_notes(graphs[-1])
 
     from geomem.report.diagram import check_ending, write_diagram
     from geomem.sweep import sweep

@@ -95,7 +95,8 @@ class Columns:
 
     def name(self, column: int) -> str:
         """What a column is called in a sentence: its name, or its number from 1."""
-        return f'"{show_label(self.header[column])}"' if self.header else str(column + 1)
+        named = self.header is not None and self.header[column]
+        return f'"{show_label(named)}"' if named else str(column + 1)
 
 
 def read_columns(
@@ -125,7 +126,7 @@ def read_columns(
     numbers = sorted(set(numbers) - set(marked)) if marked else numbers
     if not numbers:
         raise InputError(
-            f"{path} has only comments (line {marked[0]} is {show_label(lines[marked[0] - 1])!r}); "
+            f"{path} has only comments (line {marked[0]} is '{show_label(lines[marked[0] - 1])}'); "
             f"give {content}, or say --comment none if these lines are data."
         )
     plain = [lines[n - 1] for n in numbers]
@@ -176,7 +177,7 @@ def find_columns(columns: Columns, layout: FileLayout, *, count: int | None = No
             near = get_close_matches(given, columns.header or (), n=1)
             there = ", ".join(map(show_label, columns.header or ())) or f"1 to {columns.width}"
             raise InputError(
-                f"{columns.path} has no column {show_label(given)!r}; "
+                f"{columns.path} has no column '{show_label(given)}'; "
                 + (f"did you mean {show_label(near[0])}?" if near else f"its columns are {there}.")
             )
     if len(set(positions)) < len(positions):
@@ -232,7 +233,7 @@ def _choose_separator(
     likely = likely_separator(lines)
     if likely is None:
         raise InputError(
-            f"Line {numbers[0]} of {path} has 1 column ({show_label(lines[0])!r}); "
+            f"Line {numbers[0]} of {path} has 1 column ('{show_label(lines[0])}'); "
             f"give {content}, or name what stands between the columns with --separator."
         )
     raise _uneven(path, numbers, lines, *likely, content, least)
@@ -293,37 +294,44 @@ def _data_among_comments(
 ) -> dict[int, tuple[str, ...]]:
     """The marked lines that are data, by number: those of the data's shape that follow other data."""
     data: dict[int, tuple[str, ...]] = {}
-    doubtful: list[tuple[int, list[str]]] = []
+    leading: list[tuple[int, str, list[str]]] = []
     for number in marked:
         try:
             cells = split_line(lines[number - 1], separator)
         except MisplacedQuoteError:
             continue
-        mark = next(mark for mark in COMMENT_MARKS if lines[number - 1].lstrip(" \t").startswith(mark))
+        mark = next(mark for mark in COMMENT_MARKS if cells[0].startswith(mark))
         rest = cells[0][len(mark) :]
-        if len(cells) != len(columns) or not all(cells):
+        if len(cells) != len(columns) or not all(cells) or not rest:
             continue
         if number < first_plain:
-            doubtful.append((number, cells))
-        elif rest and not rest.startswith((" ", "\t")):
-            data[number] = tuple(cells)
-        elif rest:
+            leading.append((number, mark, cells))
+        elif rest[0] in " \t":
             raise _doubt(path, number, lines, mark)
-    if doubtful:
-        marked_cells = {cells[0][:1] for cells in data.values()}
-        marked_cells.update(
-            cell[:1] for column in columns for cell in column if cell.startswith(COMMENT_MARKS)
-        )
-        for number, cells in doubtful:
-            mark = next(mark for mark in COMMENT_MARKS if cells[0].startswith(mark))
-            if mark[:1] in marked_cells or any(cell.startswith(mark) for cell in cells[1:]):
-                raise _doubt(path, number, lines, mark)
+        else:
+            data[number] = tuple(cells)
+    known = {cell for column in columns for cell in column} if leading else set()
+    marks = {cell[0] for cell in known if cell.startswith(COMMENT_MARKS)} | {
+        row[0][0] for row in data.values()
+    }
+    numbers = _is_numeric(columns[0])
+    labels = [
+        number
+        for number, mark, cells in leading
+        if (rest := cells[0][len(mark) :])[0] not in " \t#%/"
+        and rest[-1] != ":"
+        and is_number(rest) == numbers
+    ]
+    for number, mark, cells in leading:
+        alike = number in labels and (len(labels) > 1 or mark[0] in marks or known & set(cells[1:]))
+        if alike or any(cell.startswith(mark) for cell in cells[1:]):
+            raise _doubt(path, number, lines, mark)
     return data
 
 
 def _doubt(path: Path, number: int, lines: Sequence[str], mark: str) -> InputError:
     return InputError(
-        f"Line {number} of {path}, {show_label(lines[number - 1].strip())!r}, may be a comment (--comment "
+        f"Line {number} of {path}, '{show_label(lines[number - 1].strip())}', may be a comment (--comment "
         f"'{mark}' leaves out every line that starts with {mark}) or data (--comment none); say which it is."
     )
 
@@ -351,9 +359,13 @@ def _find_header(
     positions = known(top)
     if positions:
         below = {cell for position in positions for cell in columns[position][1:]}
-        if not below & {top[position] for position in positions}:
+        names = {top[position] for position in positions}
+        stems = {stem for name in names if (stem := _stem(name)) not in ("", name)}
+        if not below & names and not any(_stem(cell) in stems for cell in below if stems):
             return top, False
     numeric = [number for number, column in enumerate(columns) if _is_numeric(column[1:])]
+    if numeric[:1] == [0] and top[0] == "" and all(top[1:]) and len(top) > 2:
+        return top, False  # a data frame writes its index below an empty name
     if any(is_number(top[number]) for number in numeric):
         return None, False
     texts = [number for number in range(len(columns)) if number not in numeric]
@@ -362,6 +374,11 @@ def _find_header(
     if numeric and enough and not repeated and not any(top[number] in MISSING for number in numeric):
         return top, False
     return None, not repeated and len(columns[0]) > 2 and all(_NAME.fullmatch(cell) for cell in top)
+
+
+def _stem(name: str) -> str:
+    """A name without the number or word at its end: `gene1` and `gene2` are nodes if `gene3` follows."""
+    return re.sub(r"([0-9]+|[\s_-][^\s_-]*)$", "", name)
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

@@ -33,7 +33,15 @@ def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
 
 
 def unknown_world(world: str) -> InputError:
-    """The error for a text that is neither a built-in world nor a file, with the nearest names."""
+    """The error for a text that is neither a built-in world nor a file, with the nearest names.
+
+    >>> print(unknown_world("countries"))
+    'countries' is a table of facts and not a graph; `geomem learn countries` trains models on it.
+    """
+    if world in FACT_WORLDS:
+        return InputError(
+            f"{world!r} is a table of facts and not a graph; `geomem learn {world}` trains models on it."
+        )
     sentence = f"{world!r} is neither a built-in world nor a file that exists"
     return unknown_name(sentence, world, WORLDS, otherwise="`geomem worlds` lists the built-in ones")
 
@@ -61,7 +69,15 @@ def find_facts(
 
 
 def unknown_facts(facts: str) -> InputError:
-    """The error for a text that is neither a built-in table nor a file, with the nearest names."""
+    """The error for a text that is neither a built-in table nor a file, with the nearest names.
+
+    >>> print(unknown_facts("europe"))
+    'europe' is a graph and not a table of facts; `geomem memorize europe` trains models on it.
+    """
+    if facts in WORLDS:
+        return InputError(
+            f"{facts!r} is a graph and not a table of facts; `geomem memorize {facts}` trains models on it."
+        )
     sentence = f"{facts!r} is neither a built-in table of facts nor a file that exists"
     return unknown_name(
         sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"

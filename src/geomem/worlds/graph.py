@@ -6,7 +6,7 @@ Axis names: `node`, `edge`; the second axis of `edges` is (tail, head).
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,8 @@ MAXIMUM_EDGES = 10_000_000
 class Graph:
     """An undirected graph whose every edge remembers which direction is forward.
 
-    Equality of two graphs is equality of their `digest`, which covers labels, edges, root and coordinates
-    but not the name and the notes.
+    Equality of two graphs is equality of their `digest`, which covers labels, edges, root, coordinates and
+    mutual edges but not the name and the notes.
 
     Raises `InputError` if edges are not whole numbers [edge, 2], there is no edge, an edge or the root names
     a node that does not exist, an edge joins a node to itself, an undirected edge is listed twice, two labels
@@ -53,6 +53,8 @@ class Graph:
     """True places of the nodes on a map (x to the east, y to the north), where the world has them."""
     notes: tuple[str, ...] = ()
     """What was found and accepted while the graph was built: duplicates, self-loops, components."""
+    mutual: Int[np.ndarray, " mutual"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Numbers of the edges that were given in both directions, ascending: both of theirs are forward."""
 
     def __post_init__(self) -> None:
         edges = np.array(self.edges)
@@ -97,6 +99,16 @@ class Graph:
                 f"The graph {self.name!r} has {len(self.labels)} nodes but root {self.root}; "
                 f"use an id from 0 to {len(self.labels) - 1}."
             )
+        mutual = np.array(self.mutual)
+        ascending = mutual.ndim == 1 and mutual.dtype.kind in "iu" and (mutual[1:] > mutual[:-1]).all()
+        if not ascending or (len(mutual) and not 0 <= mutual[0] <= mutual[-1] < len(edges)):
+            raise InputError(
+                f"The graph {self.name!r} does not name the edges given in both directions by their numbers; "
+                f"give whole numbers from 0 to {len(edges) - 1} in ascending order."
+            )
+        mutual = mutual.astype(np.int64)
+        mutual.setflags(write=False)
+        object.__setattr__(self, "mutual", mutual)
         if self.coordinates is not None:
             coordinates = np.array(self.coordinates, dtype=np.float64)
             coordinates.setflags(write=False)
@@ -123,11 +135,13 @@ class Graph:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of labels, edges, root and coordinates: what makes two graphs the same world."""
+        """SHA-256 of labels, edges, root, coordinates, mutual edges: what makes two graphs the same world."""
         sha = hashlib.sha256(json.dumps([self.labels, self.root], ensure_ascii=False).encode())
         sha.update(self.edges.astype("<i8").tobytes())
         if self.coordinates is not None:
             sha.update(np.ascontiguousarray(self.coordinates, dtype="<f8").tobytes())
+        if len(self.mutual):
+            sha.update(b"mutual" + self.mutual.astype("<i8").tobytes())
         return sha.hexdigest()
 
 
@@ -154,16 +168,18 @@ def simple_graph(
 ) -> Graph:
     """Graph of any list of pairs: self-loops dropped, repeated edges merged, and the notes say so.
 
-    An edge and its reverse are one edge; the direction of the first is its forward direction.
+    An edge and its reverse are one edge; the direction of the first is its forward direction, and `mutual`
+    says which edges have their reverse.
     Raises `InputError` as `Graph` does, thus also if nothing but self-loops is left.
 
     >>> graph = simple_graph("small", ["a", "b"], np.array([[1, 0], [0, 1], [1, 1]]))
-    >>> graph.edges.tolist()
-    [[1, 0]]
+    >>> graph.edges.tolist(), graph.mutual.tolist()
+    ([[1, 0]], [0])
     >>> for note in graph.notes:
     ...     print(note)
     1 self-loop was dropped; ask the task for self-edges to have every node name itself.
     1 repeated edge was merged; an edge and its reverse are one edge.
+    1 edge is given in both directions.
     """
     notes = list(notes)
     check_size(name, len(labels), len(pairs))
@@ -173,10 +189,19 @@ def simple_graph(
             f"{_count(dropped, 'self-loop')} dropped; "
             "ask the task for self-edges to have every node name itself."
         )
-    _, first = np.unique(np.sort(edges, axis=1) @ np.array([len(labels), 1]), return_index=True)
+    base = np.array([len(labels), 1])
+    _, first, edge_of = np.unique(np.sort(edges, axis=1) @ base, return_index=True, return_inverse=True)
     if merged := len(edges) - len(first):
         notes.append(f"{_count(merged, 'repeated edge')} merged; an edge and its reverse are one edge.")
-    graph = Graph(name, tuple(labels), edges[np.sort(first)])
+    reverse_of_first = ((edges != edges[first][edge_of]).any(axis=1)).nonzero()[0]
+    has_reverse = np.zeros(len(first), dtype=bool)
+    has_reverse[edge_of[reverse_of_first]] = True
+    order = np.argsort(first)
+    mutual = np.flatnonzero(has_reverse[order])
+    if len(mutual):
+        are = "1 edge is" if len(mutual) == 1 else f"{len(mutual):,} edges are"
+        notes.append(f"{are} given in both directions.")
+    graph = Graph(name, tuple(labels), edges[first[order]], mutual=mutual)
     sizes = np.bincount(component_labels(graph))
     if len(sizes) > 1:
         notes.append(

@@ -14,6 +14,8 @@ FORMAT = "geomem-graph-1"
 def graph_to_json(graph: Graph) -> dict[str, Any]:
     """The graph as a dictionary of plain JSON values: format, name, labels, edges, root, coordinates, notes.
 
+    Where edges were given in both directions, `mutual` has their numbers.
+
     >>> from geomem.worlds.families import path
     >>> graph_to_json(path(2))["edges"]
     [[0, 1]]
@@ -26,6 +28,7 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
         "root": graph.root,
         "coordinates": None if graph.coordinates is None else graph.coordinates.tolist(),
         "notes": list(graph.notes),
+        **({"mutual": graph.mutual.tolist()} if len(graph.mutual) else {}),
     }
 
 
@@ -41,13 +44,16 @@ def graph_from_json(value: Any) -> Graph:
     fields = {"format", "name", "labels", "edges", "root", "coordinates", "notes"}
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise _damaged(f"it does not say that its format is {FORMAT!r}")
-    if wrong := sorted(map(str, fields ^ set(value))):
+    if wrong := sorted(map(str, fields ^ (set(value) - {"mutual"}))):
         raise _damaged(f"the field {wrong[0]!r} is {'missing' if wrong[0] in fields else 'unknown'}")
     if not isinstance(value["name"], str):
         raise _damaged("name is not a text")
     for field in ("labels", "notes"):
         if not isinstance(value[field], list) or not all(isinstance(entry, str) for entry in value[field]):
             raise _damaged(f"{field} is not a list of texts")
+    mutual = value.get("mutual", [])
+    if not isinstance(mutual, list) or not all(type(entry) is int for entry in mutual):
+        raise _damaged("mutual is not a list of whole numbers")
     root = value["root"]
     if root is not None and type(root) is not int:
         raise _damaged("root is neither null nor a whole number")
@@ -61,6 +67,7 @@ def graph_from_json(value: Any) -> Graph:
         if coordinates is None
         else _pairs("coordinates", coordinates, "if").astype(np.float64),
         notes=tuple(value["notes"]),
+        mutual=np.array(mutual) if mutual else np.zeros(0, dtype=np.int64),
     )
 
 

@@ -119,7 +119,7 @@ def root_paths(graph: Graph) -> Int[np.ndarray, "path seq"]:
     if graph.root is None:
         raise InputError(
             f"Path finding is ill-posed on {graph.name!r}: it has no root that every path starts from; "
-            "give a path-star or tree-star."
+            "name it with --root LABEL (root=... in Python), or give a path-star or tree-star."
         )
     if components > 1:
         raise InputError(

@@ -4,7 +4,6 @@ Nodes get their ids in numeric order if every label is a whole number, else in o
 that row i of an embedding matrix belongs to the label that a person expects.
 """
 
-import itertools
 import os
 import re
 import sys
@@ -16,64 +15,82 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.worlds import graph_formats as formats
+from geomem.worlds.columns import Columns, FileLayout, describe_columns, read_columns
+from geomem.worlds.edge_columns import choose_ends, known_ends, known_header, rows_of_relation
 from geomem.worlds.graph import Graph, check_size, simple_graph
-from geomem.worlds.text_file import (
-    MAXIMUM_LABEL_CHARACTERS,
-    clean_label,
-    content_lines,
-    find_delimiter,
-    name_of_file,
-    read_text,
-    split_lines,
-)
+from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_of, once_each, say_reading
+from geomem.worlds.matrices import read_matrix
+from geomem.worlds.roots import root_at
+from geomem.worlds.separators import Separator
+from geomem.worlds.text_file import kind_of_file, name_of_file, read_text
 
-HEADER_PAIRS = (
-    ("source", "target"),
-    ("from", "to"),
-    ("src", "dst"),
-    ("src", "dest"),
-    ("tail", "head"),
-    ("start", "end"),
-    ("u", "v"),
-    ("node1", "node2"),
-    ("nodea", "nodeb"),
-    ("node", "neighbour"),
-    ("node", "neighbor"),
-    ("country", "neighbour"),
-    ("country", "neighbor"),
-    ("state", "neighbour"),
-    ("state", "neighbor"),
-    ("fromnode", "tonode"),
-    ("fromnodeid", "tonodeid"),
-    ("sourcenode", "targetnode"),
-    ("sourceid", "targetid"),
-    ("id1", "id2"),
-)
-"""Column names of the two ends of an edge, without case, blanks, hyphens and underscores."""
+PARSERS = {
+    ".adjlist": formats.parse_neighbours,
+    ".sif": formats.parse_sif,
+    ".tgf": formats.parse_tgf,
+    ".metis": formats.parse_metis,
+    ".net": formats.parse_pajek,
+    ".paj": formats.parse_pajek,
+    ".mtx": formats.parse_matrix_market,
+    ".nt": formats.parse_n_triples,
+}
+"""What reads a file of an ending, beside those of networkx, JSON, and columns under any other."""
 
-_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_MISSING = ("None", "nan", "<NA>", "NaT")
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+NOT_READ = {
+    ".dot": "DOT",
+    ".gv": "DOT",
+    ".gdf": "GDF",
+    ".lgl": "LGL",
+    ".g6": "graph6",
+    ".s6": "sparse6",
+    ".ttl": "Turtle",
+    ".rdf": "RDF/XML",
+    ".owl": "OWL",
+    ".xgmml": "XGMML",
+    ".cx": "CX",
+    ".cx2": "CX2",
+    ".multiline_adjlist": "a multi-line list of neighbours",
+    ".xlsx": "a spreadsheet",
+    ".ods": "a spreadsheet",
+    ".parquet": "Parquet",
+}
+"""Endings of formats that are refused by their names."""
+
+_CONTENT = "both ends of an edge on every line"
+_FIELDS = Separator("fields", "")  # of tables that were never text
+_NETWORKX = {".graphml": "GraphML", ".gml": "GML", ".gexf": "GEXF"}
 
 
-def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Graph of a file: GraphML (`.graphml`), GML (`.gml`), or an edge list under any other name.
+def read_graph(
+    path: str | os.PathLike[str],
+    *,
+    columns: str | Sequence[str | int] | None = None,
+    header: bool | None = None,
+    separator: str | None = None,
+    comment: str | None = None,
+    relation: str | None = None,
+    root: str | None = None,
+) -> Graph:
+    """Graph of a file: an edge list in columns, or a graph file known by its ending or its first words.
 
-    An edge list is UTF-8 text with one edge per line; forward is from the first label to the second:
+    Read are GraphML, GML, GEXF, Pajek, Matrix Market, node-link JSON, JSON lines, SIF, N-Triples, TGF, METIS,
+    lists of neighbours (`.adjlist`), square matrices of numbers, and columns of text; each also packed by
+    gzip. Of columns this is found out, or said:
 
-    - Columns are separated by tabs if the first line and at least half of all have one, else so by commas,
-      else so by semicolons, else by blanks. A label may stand in double quotes, with quotes inside doubled.
-    - Lines that start with `#`, `%` or `//` are comments; blank lines do not count.
-    - The first line is a header if two of its columns are named as in `HEADER_PAIRS` (source and target,
-      from and to, ...), which then are the columns read, or if its first two labels are no numbers while all
-      others are. Labels that occur again further down are never a header.
-    - Columns beyond those two, such as weights, are left out.
-    - Labels lose blanks at their ends and are brought into Unicode's form NFC, so that an accent typed in two
-      ways is one node. Whatever else they hold, HTML for example, stays as it is.
+    - `separator`: what splits all lines into equally many columns; quotes and brackets protect.
+    - `comment`: what starts lines that are left out, or `none`; else `#`, `%`, `//` do before the data or on
+      lines of another shape.
+    - `header`: whether the first line names the columns: known names, or no number above numbers.
+    - `columns`: the two ends of an edge, by name or by number from 1; else those that are named as ends, the
+      only two of text, or the first two of numbers. Weights are left out; a column of names is not: the file
+      is refused with the ways out.
+    - `relation`: of triples, the relation whose edges are meant, or `all`.
 
-    Repeated edges are merged and self-loops dropped; the graph's `notes` say so, and what else was decided.
-    Raises `InputError` for a missing, empty, binary or too large file, a line with one column, an empty or
-    too long label, and a graph without an edge between two nodes.
+    Labels lose blanks at their ends and are brought into Unicode's form NFC. Numbers that are equal are one
+    node. Repeated edges are merged and self-loops dropped. `root` names the root of a path-star or tree-star.
+    The graph's `notes` say first what was understood, then what else was decided.
+    Raises `InputError` for a file that cannot be read as a graph, or can be in two ways.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -84,46 +101,91 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     (('Rome', 'Paris', 'Berlin'), [[0, 1], [1, 2]])
     >>> for note in graph.notes:
     ...     print(note)
-    The first line (from, to) was read as a header.
-    Columns beyond the two ends of an edge, such as weights, were left out.
+    3 nodes, 2 edges from columns 1 and 2 ("from", "to"), separator comma, header yes; first edge Rome – Paris
+    Column "km" (first value 1106) was left out, as weights are.
     """
     path = Path(path)
-    text = read_text(path, "one edge per line")
-    kind = path.suffix.lower()
-    if kind == ".graphml":
-        return _read_graphml(path, text)
-    if kind == ".gml":
-        return _read_gml(path, text)
-    return _read_edge_list(path, text)
+    layout = FileLayout(columns=columns, header=header, separator=separator, comment=comment)
+    text = read_text(path, _CONTENT)
+    graph = _read_text(path, text, layout, relation)
+    return graph if root is None else root_at(graph, root)
 
 
-def graph_from(value: Any, *, name: str = "graph") -> Graph:
+def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) -> Graph:
+    said = layout != FileLayout()
+    kind = "" if layout.separator else _format_of(path, text)
+    if kind in NOT_READ:
+        raise InputError(
+            f"{path} is {NOT_READ[kind]}, which is not read; write it as GraphML, or as one edge per line."
+        )
+    if kind in (".jsonl", ".ndjson"):
+        return _from_table(path, _json_lines(path, text), layout, relation)
+    if kind == "" or (said and kind == ".sif"):
+        return _read_table(path, text, layout, relation)
+    if said:
+        raise InputError(
+            f"{path} was taken for {kind.removeprefix('.')}, which has no columns; leave out what was said "
+            "of them, or name the --separator too."
+        )
+    if kind == ".json":
+        value = formats.read_json(path, text)
+        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            return _from_table(
+                path, _table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
+            )
+        return _from_parsed(path, formats.parse_json(path, value), relation)
+    if kind in _NETWORKX:
+        graph = _read_networkx(path, text, kind)
+    else:
+        graph = _from_parsed(path, PARSERS[kind](path, text), relation)
+        relation = None
+    if relation is not None:
+        raise InputError(f"{path} has no column of relations; leave --relation out.")
+    return graph
+
+
+def graph_from(
+    value: Any,
+    *,
+    name: str = "graph",
+    columns: str | Sequence[str | int] | None = None,
+    relation: str | None = None,
+    root: str | None = None,
+) -> Graph:
     """Graph of another library's object, of a path, or of a list of pairs; a `Graph` is returned as it is.
 
-    - networkx graphs: nodes in networkx's order, labels as `str(node)`; forward as a directed graph says.
+    - networkx and igraph graphs: nodes in their order, labels as `str(node)`; forward as its edges are.
     - scipy sparse matrices and arrays: an edge from row to column wherever the adjacency matrix is not zero.
-    - pandas and polars data frames: the columns named as in `HEADER_PAIRS`, else the first two.
+    - pandas and polars data frames: the columns that `read_graph` would take.
     - NumPy arrays [edge, 2] and iterables of pairs: labels as `str(end)`.
 
+    `columns` and `relation` are those of `read_graph`, for paths and data frames; so is `root`.
     Raises `InputError` for anything else, and as `read_graph` does.
 
     >>> graph_from([("a", "b"), ("b", "c"), ("b", "a")]).edges.tolist()
     [[0, 1], [1, 2]]
     """
+    if isinstance(value, str | os.PathLike):
+        return read_graph(value, columns=columns, relation=relation, root=root)
+    frame = hasattr(value, "columns") and (hasattr(value, "iloc") or hasattr(value, "to_series"))
+    if not frame and (columns is not None or relation is not None):
+        raise InputError("columns and relation are of files and data frames; leave them out.")
+    graph = _from_frame(name, value, columns, relation) if frame else _from_object(name, value)
+    return graph if root is None else root_at(graph, root)
+
+
+def _from_object(name: str, value: Any) -> Graph:
     if isinstance(value, Graph):
         return value
-    if isinstance(value, str | os.PathLike):
-        return read_graph(value)
     if "networkx" in sys.modules and isinstance(value, sys.modules["networkx"].Graph):
         return _from_networkx(name, value)
+    if hasattr(value, "get_edgelist") and hasattr(value, "vs"):  # igraph
+        named = "name" in value.vs.attributes()
+        labels = [str(label) for label in (value.vs["name"] if named else range(value.vcount()))]
+        pairs = np.array(value.get_edgelist(), dtype=np.int64).reshape(-1, 2)
+        return simple_graph(name, labels, pairs)
     if "scipy.sparse" in sys.modules and sys.modules["scipy.sparse"].issparse(value):
         return _from_adjacency(name, value)
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
-        first, second = _edge_columns(name, [str(column) for column in value.columns])
-        return _from_ends(name, value.iloc[:, first].tolist(), value.iloc[:, second].tolist())
-    if hasattr(value, "to_series") and hasattr(value, "columns"):  # polars
-        first, second = _edge_columns(name, list(value.columns))
-        return _from_ends(name, value.to_series(first).to_list(), value.to_series(second).to_list())
     if isinstance(value, np.ndarray):
         if value.ndim != 2 or value.shape[1] != 2:
             raise InputError(
@@ -143,121 +205,169 @@ def graph_from(value: Any, *, name: str = "graph") -> Graph:
     )
 
 
-def _read_edge_list(path: Path, text: str) -> Graph:
-    if text.startswith("%%MatrixMarket"):
-        raise InputError(f"{path} is a MatrixMarket file; read it with scipy.io.mmread and pass the matrix.")
-    numbers, lines = content_lines(text)
-    if not numbers:
+def _format_of(path: Path, text: str) -> str:
+    """The ending that a file should have by its ending and its first words; nothing for columns of text."""
+    kind, start = kind_of_file(path), text[:2000].lstrip().casefold()
+    if kind in (*_NETWORKX, *PARSERS, *NOT_READ, ".json", ".jsonl", ".ndjson"):
+        return kind
+    for words, known in (("%%matrixmarket", ".mtx"), ("*vertices", ".net"), ("nodedef>", ".gdf")):
+        if start.startswith(words):
+            return known
+    if start.startswith("<"):
+        for words, known in (("<graphml", ".graphml"), ("<gexf", ".gexf"), ("<rdf:", ".rdf")):
+            if words in start:
+                return known
+    if re.match(r"(strict\s+)?(di)?graph\b[^\[\n]*\{", start):
+        return ".dot"
+    if re.match(r"(creator\s[^\n]*\n\s*)?graph\s*\[", start):
+        return ".gml"
+    if re.match(r'\{\s*"[^"]*"\s*:', start) or re.match(r"\[\s*[\[{]", start):
+        return ".json" if not re.match(r"\{[^\n]*\}\s*\n\s*\{", text.lstrip()) else ".jsonl"
+    if formats.says_its_size(text) and (kind == ".graph" or formats.is_ragged(text)):
+        return ".metis"
+    if formats.is_metis(text):
         raise InputError(
-            f"{path} has only comments; give one edge per line, with a label like #1 in double quotes."
+            f"{path} can be METIS, with the neighbours of node i on line i + 1 (name it .metis), or an edge "
+            "list (say --separator blank); say which it is."
         )
-    delimiter = find_delimiter(lines)
-    if delimiter == " ":
-        lines = [line.replace("\t", " ").strip(" ") for line in lines]
-    top = next(split_lines(path, numbers, lines[:1], delimiter))
-    named = _named_columns(top) or (0, 1)
-    tails, heads, wide = _read_columns(path, numbers, lines, delimiter, named)
-    header = _is_header(tails, heads, by_name=_named_columns(top) is not None)
-    if not header and named != (0, 1):
-        tails, heads, wide = _read_columns(path, numbers, lines, delimiter, (0, 1))
-    notes = []
-    if header:
-        notes.append(f"The first line ({tails[0]}, {heads[0]}) was read as a header.")
-        numbers, tails, heads = numbers[1:], tails[1:], heads[1:]
-    if wide:
-        notes.append("Columns beyond the two ends of an edge, such as weights, were left out.")
-    return _from_labels(name_of_file(path), *_clean_labels(path, numbers, tails, heads), notes)
+    return ""
 
 
-def _read_columns(
-    path: Path, numbers: Sequence[int], lines: Sequence[str], delimiter: str, columns: tuple[int, int]
-) -> tuple[list[str], list[str], bool]:
-    """Two columns of all lines, and whether there are lines with more."""
-    tails: list[str] = []
-    heads: list[str] = []
-    first, second = columns
-    needed = max(columns) + 1
-    wide = False
-    for row in split_lines(path, numbers, lines, delimiter):
-        if len(row) < needed:
-            raise InputError(
-                f"Line {numbers[len(tails)]} of {path} has {len(row)} column{'s' if len(row) > 1 else ''}; "
-                "give both ends of an edge on every line."
-            )
-        wide = wide or (len(row) > 2 and sum(map(bool, row)) > 2)
-        tails.append(row[first])
-        heads.append(row[second])
-    return tails, heads, wide
+def _read_table(path: Path, text: str, layout: FileLayout, relation: str | None) -> Graph:
+    try:
+        table = read_columns(path, text, layout, content=_CONTENT, known=known_header(path, layout))
+    except InputError:
+        if layout != FileLayout() or not formats.may_be_neighbours(text):
+            raise
+        raise InputError(
+            f"{path} has lines of different widths, as a list of neighbours has; name it .adjlist if it is "
+            "one, or give both ends of an edge on every line."
+        ) from None
+    if layout.columns is None and relation is None and (matrix := read_matrix(table)):
+        labels, tails, heads = matrix
+        graph = simple_graph(name_of_file(path), labels, once_each(np.stack([tails, heads], axis=1)))
+        shape = f"a matrix of {len(labels):,} rows and columns, separator {table.separator.name}"
+        return say_reading(graph, f"{shape} (--columns 1,2 for an edge list)")
+    return _from_table(path, table, layout, relation)
 
 
-def _is_header(tails: Sequence[str], heads: Sequence[str], *, by_name: bool) -> bool:
-    """Whether the first row is a header: by its names, or by its labels alone not being numbers."""
-    if len(tails) < 2:
-        return False
-    top, others = {tails[0].strip(), heads[0].strip()}, {cell.strip() for cell in {*tails[1:], *heads[1:]}}
-    if top & others:
-        return False
-    numbers = (_NUMBER.fullmatch(cell) is not None for cell in others)
-    return by_name or (not any(map(_NUMBER.fullmatch, top)) and all(numbers))
+def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | None) -> Graph:
+    triples = kind_of_file(path) == ".sif"
+    ends, notes = choose_ends(table, layout, relation=relation, triples=triples)
+    rows, of_relation = rows_of_relation(table, ends, relation)
+    if table.separator is _FIELDS:
+        source = f"JSON, fields {table.name(ends.tail)} and {table.name(ends.head)}"
+    else:
+        source = describe_columns(table, (ends.tail, ends.head))
 
+    def where(row: int) -> str:
+        return f"Line {table.numbers[row if rows is None else rows[row]]} of {path}"
 
-def _named_columns(names: Sequence[str]) -> tuple[int, int] | None:
-    """Positions of the two columns that are named as the ends of an edge, if there are such."""
-    plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
-    for first, second in HEADER_PAIRS:
-        if first in plain and second in plain:
-            return plain.index(first), plain.index(second)
-    return None
-
-
-def _edge_columns(name: str, columns: Sequence[str]) -> tuple[int, int]:
-    """The columns of a data frame that hold the two ends of an edge."""
-    if len(columns) < 2:
-        raise InputError(f"The data frame {name!r} has {len(columns)} column; give the two ends of an edge.")
-    return _named_columns(columns) or (0, 1)
-
-
-def _clean_labels(
-    path: Path, numbers: Sequence[int], tails: list[str], heads: list[str]
-) -> tuple[list[str], list[str]]:
-    """Both columns without blanks at the ends and in form NFC."""
-    cells = dict.fromkeys(itertools.chain(tails, heads))
-    clean = {cell: clean_label(cell) for cell in cells}
-    for cell, label in clean.items():
-        if not 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
-            number = numbers[(tails if cell in tails else heads).index(cell)]
-            wrong = f"a label of {len(label):,} characters" if label else "an empty label"
-            raise InputError(
-                f"Line {number} of {path} has {wrong}; "
-                f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters."
-            )
-    return [clean[cell] for cell in tails], [clean[cell] for cell in heads]
-
-
-def _from_labels(name: str, tails: list[str], heads: list[str], notes: Sequence[str] = ()) -> Graph:
-    """The graph of edges given by their labels."""
-    labels = list(dict.fromkeys(itertools.chain.from_iterable(zip(tails, heads, strict=True))))
-    if all(map(_WHOLE_NUMBER.fullmatch, labels)):
-        labels.sort(key=int)
-    node = {label: number for number, label in enumerate(labels)}
-    ends = (
-        np.fromiter(map(node.__getitem__, side), dtype=np.int64, count=len(side)) for side in (tails, heads)
+    tails, heads = (
+        clean_labels(cells if rows is None else [cells[row] for row in rows], where)
+        for cells in (table.cells[ends.tail], table.cells[ends.head])
     )
-    return simple_graph(name, labels, np.stack(tuple(ends), axis=1), notes=notes)
+    if len(tails) > 2 and len({*tails, *heads}) == 2 * len(tails):
+        notes.append("No node is on two lines: give the table of edges if this is one of nodes.")
+    graph = graph_of_labels(name_of_file(path), tails, heads, notes=notes)
+    return say_reading(graph, f"{source}, {of_relation}" if of_relation else source)
+
+
+def _from_parsed(path: Path, parsed: formats.ParsedGraph, relation: str | None) -> Graph:
+    tails, heads, source = parsed.tails, parsed.heads, parsed.format
+    alone = parsed.alone
+    if relation is not None or parsed.relations is not None:
+        if parsed.relations is None:
+            raise InputError(f"{path} is {parsed.format}, which has no relations; leave --relation out.")
+        table = _table_of_cells(path, (tails, parsed.relations, heads), ("source", "relation", "target"))
+        ends, _ = choose_ends(table, FileLayout(), relation=relation, triples=True)
+        rows, of_relation = rows_of_relation(table, ends, relation)
+        source += f", {of_relation}"
+        if rows is not None:
+            tails, heads = ([side[row] for row in rows] for side in (tails, heads))
+            alone = []
+
+    def where(row: int) -> str:
+        return f"Edge {row + 1} of {path}"
+
+    tails, heads = clean_labels(tails, where), clean_labels(heads, where)
+    alone = clean_labels(alone, lambda row: f"Node {row + 1} of {path}")
+    check_size(name_of_file(path), len(alone), len(tails))
+    graph = graph_of_labels(
+        name_of_file(path), tails, heads, notes=parsed.notes, alone=alone, undirected=parsed.undirected
+    )
+    return say_reading(graph, source)
+
+
+def _json_lines(path: Path, text: str) -> Columns:
+    numbers, values = [], []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = formats.read_json(path, line)
+        except InputError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError(
+                f"Line {number} of {path} is not one JSON object with source and target; mend it."
+            )
+        numbers.append(number)
+        values.append(value)
+    return _table_of_objects(path, values, numbers)
+
+
+def _table_of_objects(path: Path, values: Sequence[dict[str, Any]], numbers: Sequence[int]) -> Columns:
+    names = list(dict.fromkeys(name for value in values for name in value))
+    if len(names) < 2:
+        raise InputError(f"The objects of {path} have one name each; give source and target.")
+    columns = [["" if value.get(name) is None else str(value[name]) for value in values] for name in names]
+    return _table_of_cells(path, columns, names, numbers)
+
+
+def _table_of_cells(
+    path: Path,
+    columns: Sequence[Sequence[str]],
+    names: Sequence[str] | None,
+    numbers: Sequence[int] | None = None,
+) -> Columns:
+    return Columns(
+        path=path,
+        cells=tuple(map(tuple, columns)),
+        numbers=numbers or range(1, len(columns[0]) + 1),
+        header=tuple(names) if names else None,
+        separator=_FIELDS,
+        comments=0,
+        first_comment="",
+        marked="",
+        header_doubt=False,
+    )
+
+
+def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Graph:
+    names = [str(column) for column in frame.columns]
+    if len(names) < 2:
+        raise InputError(f"The data frame {name!r} has {len(names)} column; give the two ends of an edge.")
+    pandas = hasattr(frame, "iloc")
+    cells = [
+        frame.iloc[:, place].tolist() if pandas else frame.to_series(place).to_list()
+        for place in range(len(names))
+    ]
+    texts = [[str(cell) for cell in column] for column in cells]
+    if not cells[0]:
+        raise InputError(f"The data frame {name!r} has no row; give one per edge.")
+    table = _table_of_cells(Path(name), texts, names if known_ends(names) or columns else None)
+    layout = FileLayout(columns=columns)
+    ends, notes = choose_ends(table, layout, relation=relation, triples=False)
+    rows, _ = rows_of_relation(table, ends, relation)
+    chosen = range(len(texts[0])) if rows is None else rows
+    tails, heads = (labels_of(name, [cells[end][row] for row in chosen]) for end in (ends.tail, ends.head))
+    return graph_of_labels(name, tails, heads, notes=notes)
 
 
 def _from_ends(name: str, tails: Sequence[Any], heads: Sequence[Any]) -> Graph:
     """The graph of edges given by any two objects each."""
-    return _from_labels(name, _labels_of(name, tails), _labels_of(name, heads))
-
-
-def _labels_of(name: str, ends: Sequence[Any]) -> list[str]:
-    """Labels of objects as `str` writes them; missing values, as data frames have them, are refused."""
-    labels = [str(end) for end in ends]
-    for number, (label, end) in enumerate(zip(labels, ends, strict=True)):
-        if not label or (label in _MISSING and not isinstance(end, str)):
-            raise InputError(f"Edge {number} of {name!r} lacks an end; name both ends of every edge.")
-    return labels
+    return graph_of_labels(name, labels_of(name, tails), labels_of(name, heads))
 
 
 def _from_adjacency(name: str, matrix: Any) -> Graph:
@@ -272,10 +382,8 @@ def _from_adjacency(name: str, matrix: Any) -> Graph:
         )
     kept = coordinates.data != 0
     pairs = np.stack([coordinates.row[kept], coordinates.col[kept]], axis=1).astype(np.int64)
-    # A symmetric matrix says every edge twice; that is its way, not a repetition to report.
-    above = np.sort(pairs, axis=1)
-    _, first = np.unique(above @ np.array([coordinates.shape[0], 1]), return_index=True)
-    return simple_graph(name, [str(row) for row in range(coordinates.shape[0])], pairs[np.sort(first)])
+    labels = [str(row) for row in range(coordinates.shape[0])]
+    return simple_graph(name, labels, once_each(pairs))
 
 
 def _from_networkx(
@@ -284,52 +392,45 @@ def _from_networkx(
     """The graph of a networkx graph, whose nodes keep their order."""
     check_size(name, graph.number_of_nodes(), graph.number_of_edges())
     node = {label: number for number, label in enumerate(graph.nodes)}
-    pairs = np.array([(node[tail], node[head]) for tail, head in graph.edges()], dtype=np.int64).reshape(
-        -1, 2
-    )
-    return simple_graph(name, labels or [str(label) for label in node], pairs, notes=notes)
+    pairs = np.array([(node[tail], node[head]) for tail, head in graph.edges()], dtype=np.int64)
+    if labels is None:
+        whole = [int(n) if isinstance(n, float) and n.is_integer() else n for n in node]
+        labels = [str(label) for label in whole]
+    return simple_graph(name, labels, pairs.reshape(-1, 2), notes=notes)
 
 
-def _read_graphml(path: Path, text: str) -> Graph:
-    # Entities of one kilobyte can unfold to gigabytes; graph files have no use for them.
-    if re.search(r"<!\s*(doctype|entity)", text, re.IGNORECASE):
-        raise InputError(f"{path} has a document type or entities, which are not read; write plain GraphML.")
+def _read_networkx(path: Path, text: str, kind: str) -> Graph:
     import networkx
 
+    # Entities of one kilobyte can unfold to gigabytes; graph files have no use for them.
+    if kind != ".gml" and re.search(r"<!\s*(doctype|entity)", text, re.IGNORECASE):
+        raise InputError(
+            f"{path} has a document type or entities, which are not read; write plain {_NETWORKX[kind]}."
+        )
     try:
-        graph = networkx.parse_graphml(text)
+        if kind == ".gml":
+            graph = networkx.parse_gml(_as_multigraph(text), label="id")
+        elif kind == ".gexf":
+            import io
+
+            plain = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+            graph = networkx.read_gexf(io.BytesIO(plain.encode()))
+        else:
+            graph = networkx.parse_graphml(text)
     except Exception as error:  # networkx lets whatever its parser stumbles over through
         raise InputError(
-            f"{path} is no GraphML that networkx can read ({_first_line(error)}); check it."
+            f"{path} is no {_NETWORKX[kind]} that networkx can read ({formats.first_line(error)}); check it."
         ) from error
-    return _from_file(path, graph)
+    nodes = [data for _, data in graph.nodes(data=True)]
+    ids = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
+    labels = formats.tell_apart(nodes, ids)
+    attribute = "label" if any("label" in data for data in nodes) else "name"
+    notes = () if labels == ids else (f"Nodes are named by their {attribute!r}.",)
+    return say_reading(_from_networkx(name_of_file(path), graph, labels, notes), _NETWORKX[kind])
 
 
-def _read_gml(path: Path, text: str) -> Graph:
-    import networkx
-
-    try:
-        graph = networkx.parse_gml(text, label="id")
-    except Exception as error:  # as above; deep nesting even ends in a RecursionError
-        raise InputError(
-            f"{path} is no GML that networkx can read ({_first_line(error)}); check it."
-        ) from error
-    return _from_file(path, graph)
-
-
-def _from_file(path: Path, graph: Any) -> Graph:
-    """A graph that networkx read, named by `label` or `name` if these tell all nodes apart, else by id."""
-    for attribute in ("label", "name"):
-        values = [str(data.get(attribute, "")) for _, data in graph.nodes(data=True)]
-        labels = [clean_label(value) for value in values]
-        if all(labels) and len(set(labels)) == len(labels):
-            return _from_networkx(
-                name_of_file(path), graph, labels, (f"Nodes are named by their {attribute!r}.",)
-            )
-    labels = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
-    return _from_networkx(name_of_file(path), graph, labels)
-
-
-def _first_line(error: Exception) -> str:
-    """What an exception says, on one line and in brackets' length."""
-    return " ".join(str(error).split())[:120] or type(error).__name__
+def _as_multigraph(text: str) -> str:
+    """GML that may repeat an edge: networkx refuses that unless the file says so itself."""
+    if re.search(r"\bmultigraph\s+1\b", text):
+        return text
+    return re.sub(r"\bgraph(\s*)\[", r"graph\1[ multigraph 1 ", text, count=1)

@@ -238,7 +238,7 @@ def find_separator(lines: Sequence[str], *, least: int = 2) -> tuple[Separator, 
         if all(map(spaced.search, lines)) or not try_separator(lines, BLANK):
             return (arrows[0],)
         return (arrows[0], BLANK)
-    return (BLANK,) if try_separator(lines, BLANK, least=least) else ()
+    return (BLANK,) if not _are_tabbed(lines) and try_separator(lines, BLANK, least=least) else ()
 
 
 def likely_separator(lines: Sequence[str]) -> tuple[Separator, list[int]] | None:
@@ -250,12 +250,17 @@ def likely_separator(lines: Sequence[str]) -> tuple[Separator, list[int]] | None
     [2, 3, 2]
     """
     best: tuple[int, Separator, list[int]] | None = None
-    for separator in (TAB, *MARKS, BLANK):
+    for separator in (TAB, *MARKS) if _are_tabbed(lines) else (TAB, *MARKS, BLANK):
         found = [_width(line, separator) for line in lines]
         wide = Counter(width for width in found if width > 1)
         if wide and (best is None or wide.most_common(1)[0][1] > best[0]):
             best = (wide.most_common(1)[0][1], separator, found)
     return best[1:] if best else None
+
+
+def _are_tabbed(lines: Sequence[str]) -> bool:
+    """Whether most lines have a tab inside: then blanks are part of labels."""
+    return 2 * sum("\t" in line.strip() for line in lines) > len(lines)
 
 
 def _width(line: str, separator: Separator) -> int:

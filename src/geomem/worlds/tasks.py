@@ -57,6 +57,8 @@ class Examples:
 def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fact 2"]:
     """Every (source, target) pair of the task, sorted: edges in the asked directions, self-edges once each.
 
+    An edge that was given in both directions is a fact in both, whichever is asked for.
+
     Raises `InputError` for an unknown word as `directions`.
 
     >>> from geomem.worlds.families import path
@@ -70,6 +72,10 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
         parts.append(graph.edges)
     if task.directions != "forward":
         parts.append(graph.edges[:, ::-1])
+    if task.directions != "both":
+        # Given in both directions: each is forward for one line of the file, and the reverse of the other's.
+        mutual = graph.edges[graph.mutual]
+        parts.append(mutual if task.directions == "reverse" else mutual[:, ::-1])
     if task.self_edges:
         parts.append(np.repeat(np.arange(graph.node_count)[:, None], 2, axis=1))
     sources, targets = np.concatenate(parts).T

@@ -21,7 +21,6 @@ COMMENT_MARKS = ("#", "%", "//")
 """What the first characters of a line must be for it to be a comment."""
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]{1,3})?")
 _PACKED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -225,7 +224,7 @@ def equal_numbers(labels: Iterable[str]) -> dict[str, str]:
             continue
         if not is_number(label) or "," in label:
             return {}
-        if not _WHOLE_NUMBER.fullmatch(label) and not re.match(r"[+-]?0[0-9]", label):
+        if not re.match(r"[+-]?0[0-9]", label) and not (label[0] == "-" and label[1:].isdigit()):
             value = Decimal(label.replace(",", "."))
             if abs(value.adjusted()) < 20 and (short := f"{value.normalize():f}") != label:
                 shorter[label] = "0" if short == "-0" else short

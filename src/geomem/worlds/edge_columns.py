@@ -1,0 +1,382 @@
+"""Which columns of a table are the two ends of an edge: by their names, by what they hold, or as is said."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geomem.errors import InputError, unknown_name
+from geomem.worlds.columns import MISSING, Columns, FileLayout, find_columns
+from geomem.worlds.text_file import show_label
+
+HEADER_PAIRS = (
+    ("source", "target"),
+    ("from", "to"),
+    ("src", "dst"),
+    ("src", "dest"),
+    ("src", "tgt"),
+    ("source", "destination"),
+    ("source", "sink"),
+    ("origin", "destination"),
+    ("tail", "head"),
+    ("start", "end"),
+    ("u", "v"),
+    ("i", "j"),
+    ("ego", "alter"),
+    ("parent", "child"),
+    ("left", "right"),
+    ("first", "second"),
+    ("sender", "receiver"),
+    ("sender", "recipient"),
+    ("follower", "followee"),
+    ("citing", "cited"),
+    ("node", "neighbour"),
+    ("node", "neighbor"),
+    ("country", "neighbour"),
+    ("country", "neighbor"),
+    ("country", "border"),
+    ("state", "neighbour"),
+    ("state", "neighbor"),
+    ("region", "border"),
+    ("fromnode", "tonode"),
+    ("fromnodeid", "tonodeid"),
+    ("subject", "object"),
+)
+"""Column names of the two ends of an edge, without case, blanks, hyphens and underscores."""
+
+ALL_RELATIONS = "all"
+"""What `--relation` takes to read the edges of every relation."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_RELATION_NAMES = _words(
+    "relation predicate property interaction relationship relationtype rel edge edgetype edgelabel p"
+)
+_NODE_KEY = _words("id node nodeid nodename key name")
+_NODE_TABLE = _NODE_KEY | _words(
+    "label x y z lat lon lng latitude longitude group size color colour type category timeset interval "
+    "degree community class modularityclass value weight population"
+)
+_ATTRIBUTES = _words(
+    "id label weight timeset interval date time timestamp year key index description comment note"
+)
+_KINDS_OF_LABEL = _words("code id name node nodeid key label iso abbr index number no")
+_PARTS = _KINDS_OF_LABEL | _words("state country region city")
+_INDEX_NAMES = frozenset({"", "id", "index", "row", "no", "number", "unnamed:0", "edge", "edgeid"})
+_NEIGHBOUR = _words(
+    "neighbor neighbour neighboring neighbouring adjacent bordering border other second next linked to"
+)
+_ENDINGS = (("1", "2"), ("0", "1"), ("a", "b"), ("x", "y"), ("i", "j"), ("from", "to"), ("source", "target"))
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4}.*)?|[0-9]{1,2}:[0-9]{2}.*")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where a table has the ends of its edges."""
+
+    tail: int
+    head: int
+    relation: int | None = None
+    """The column of relations, where the table is one of triples."""
+
+
+def known_ends(names: Sequence[str]) -> tuple[int, ...] | None:
+    """Positions of the columns that are named as the ends of an edge, if there are such.
+
+    Two names are the ends if they are a pair of `HEADER_PAIRS`, alone or with a part in common (`region_code`
+    and `border_code`, `x_id` and `y_id`), or one name with two endings (`node1` and `node2`), or with and
+    without a word such as neighbour.
+
+    >>> known_ends(["km", "Source", "Target"]), known_ends(["StateCode", "NeighborStateCode"])
+    ((1, 2), (0, 1))
+    >>> known_ends(["region_code", "region_name", "border_code", "border_name"]), known_ends(["a", "c"])
+    ((0, 2), None)
+    """
+    words = [tuple(word.casefold() for word in _WORD.findall(name)) for name in names]
+    plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
+    for first, second in HEADER_PAIRS:
+        if first in plain and second in plain:
+            return plain.index(first), plain.index(second)
+    pairs = [
+        (one, two) for one in range(min(len(words), 200)) for two in range(len(words[:200])) if one != two
+    ]
+    for one, two in pairs:
+        if _are_ends(words[one], words[two]):
+            return one, two
+    return None
+
+
+def _are_ends(one: Sequence[str], two: Sequence[str]) -> bool:
+    """Whether two names of columns, as words, differ in what tells the ends of an edge apart."""
+    if not one or not two or one == two:
+        return False
+    if len(one) == len(two):
+        differ = [place for place in range(len(one)) if one[place] != two[place]]
+        if len(differ) != 1:
+            return False
+        pair = one[differ[0]], two[differ[0]]
+        rest = {*one} - {pair[0]}
+        if pair in _ENDINGS:
+            return len(one) > 1 or pair in (("from", "to"), ("source", "target"))
+        return pair in HEADER_PAIRS and bool(rest & _PARTS)
+    longer, shorter = (two, one) if len(two) > len(one) else ((), ())
+    return bool(longer) and any(
+        word in _NEIGHBOUR and (*longer[:place], *longer[place + 1 :]) == tuple(shorter)
+        for place, word in enumerate(longer)
+    )
+
+
+def known_triple(names: Sequence[str]) -> tuple[int, int, int] | None:
+    """Positions of subject, relation and object among named columns, if one is named as a relation.
+
+    >>> known_triple(["subject", "predicate", "object"]), known_triple(["node1", "label", "node2"])
+    ((0, 1, 2), (0, 1, 2))
+    """
+    ends = known_ends(names)
+    plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
+    if not ends:
+        return None
+    for place, name in enumerate(plain):
+        between = len(names) == 3 and place == 1 and ends == (0, 2) and name in ("label", "type", "kind")
+        if place not in ends and (name in _RELATION_NAMES or between):
+            return ends[0], place, ends[1]
+    return None
+
+
+def is_node_table(names: Sequence[str]) -> bool:
+    """Whether names of columns are those of a table of nodes.
+
+    >>> is_node_table(["Id", "Label"]), is_node_table(["source", "target"])
+    (True, False)
+    """
+    plain = {re.sub(r"[\s_-]", "", name).casefold() for name in names}
+    return len(plain) > 1 and bool(plain & _NODE_KEY) and plain <= _NODE_TABLE
+
+
+def node_table(path: Path) -> InputError:
+    """The error for a table of nodes."""
+    return InputError(
+        f"{path} is a table of nodes and not of edges; give the table of edges, or name the two columns "
+        "that are the ends of an edge, as in --columns 1,2."
+    )
+
+
+def choose_ends(
+    table: Columns, layout: FileLayout, *, relation: str | None, triples: bool
+) -> tuple[Ends, list[str]]:
+    """Where the ends of an edge stand, and notes on the columns that are left out.
+
+    `triples` says that the file is one of subject, relation and object. Raises `InputError` where that is not
+    plain, and where a column of text would be lost that is neither constant nor belongs to one of the ends.
+    """
+    if layout.columns is not None:
+        positions = find_columns(table, layout)
+        if relation is not None and len(positions) == 3:
+            return Ends(positions[0], positions[2], positions[1]), []
+        find_columns(table, layout, count=2)
+        ends = Ends(*positions)
+        if relation is not None:
+            rest = [column for column in range(table.width) if column not in positions]
+            if len(rest) != 1:
+                raise _which_relation(table)
+            ends = Ends(*positions, relation=rest[0])
+        return ends, []
+    named = known_ends(table.header) if table.header else None
+    if relation is not None or triples:
+        return _triple(table, named), []
+    if named:
+        ends = Ends(named[0], named[1])
+        lost = [column for column in _texts(table, ends) if not _belongs(table, column, ends)]
+        if lost and (known := known_triple(table.header or ())) and known[1] in lost:
+            raise _is_triples(table, Ends(known[0], known[2], known[1]))
+        if lost:
+            raise InputError(
+                f"Column {table.name(lost[0])} of {table.path} is text and would be left out; say "
+                f"--columns {named[0] + 1},{named[1] + 1} to leave it out, or --relation NAME if it names "
+                "the relation of an edge."
+            )
+        return ends, _left_out(table, ends)
+    ends = _unnamed(table)
+    return ends, _left_out(table, ends)
+
+
+def _unnamed(table: Columns) -> Ends:
+    """The ends of a table whose columns have no known names."""
+    if table.width == 2:
+        labels = {*table.cells[0], *table.cells[1]}
+        mixed = table.is_numeric(0) != table.is_numeric(1)
+        if mixed and table.row_count > 1 and len(labels) == 2 * table.row_count:
+            raise node_table(table.path)
+        return Ends(0, 1)
+    texts = _texts(table, None)
+    numbers = [column for column in range(table.width) if table.is_numeric(column)]
+    varied = [column for column in texts if len(set(table.cells[column])) > 1]
+    ends = varied if len(varied) == 2 or len(texts) != 2 else texts
+    if len(ends) == 2:
+        return Ends(*ends)
+    if not varied and len(numbers) >= 2 and numbers[:2] == sorted(numbers)[:2]:
+        first, second = numbers[:2]
+        if len(numbers) > 2 and _is_index(table, first) and _are_ids(table, numbers[2]):
+            third = numbers[2]
+            if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
+                return Ends(second, third)
+            raise InputError(
+                f"Column {table.name(first)} of {table.path} counts its lines: it may be an index (say "
+                f"--columns {second + 1},{third + 1}) or one end of an edge (say --columns "
+                f"{first + 1},{second + 1})."
+            )
+        return Ends(first, second)
+    if table.width == 3 and (len(texts) == 3 or texts == [1]):
+        raise _is_triples(table, Ends(0, 2, 1))
+    if len(varied) == 1 and len(numbers) >= 2 and varied[0] > numbers[1]:
+        first, second = numbers[:2]
+        raise InputError(
+            f"Column {table.name(varied[0])} of {table.path} is text and would be left out; say --columns "
+            f"{first + 1},{second + 1} to leave it out, or --relation NAME with --columns "
+            f"{first + 1},{varied[0] + 1},{second + 1} if it names the relation of an edge."
+        )
+    names = f" ({', '.join(map(show_label, table.header))})" if table.header else ""
+    raise InputError(
+        f"{table.path} has {table.width} columns{names}, {len(texts)} of them text, and which two are the "
+        "ends of an edge is not plain; name them, as in --columns 1,3."
+    )
+
+
+def _triple(table: Columns, named: tuple[int, ...] | None) -> Ends:
+    if table.header and (known := known_triple(table.header)):
+        return Ends(known[0], known[2], known[1])
+    if named:
+        lost = [column for column in _texts(table, None) if column not in named]
+        if len(lost) != 1:
+            raise _which_relation(table)
+        return Ends(named[0], named[1], lost[0])
+    if table.width == 3:
+        return Ends(0, 2, 1)
+    if len(texts := _texts(table, None)) == 3:
+        return Ends(texts[0], texts[2], texts[1])
+    raise _which_relation(table)
+
+
+def _which_relation(table: Columns) -> InputError:
+    return InputError(
+        f"Which of the {table.width} columns of {table.path} names the relation is not plain; name subject, "
+        "relation and object, as in --columns 1,2,3."
+    )
+
+
+def _is_triples(table: Columns, ends: Ends) -> InputError:
+    relations = list(dict.fromkeys(table.cells[ends.relation or 0]))
+    few = ", ".join(show_label(relation, 20) for relation in relations[:3])
+    return InputError(
+        f"{table.path} looks like triples whose column {table.name(ends.relation or 0)} names a relation "
+        f"({few}{', …' if len(relations) > 3 else ''}); give --relation NAME for the edges of one, "
+        f"--relation all for those of all, or --columns {ends.tail + 1},{ends.head + 1} to leave it out."
+    )
+
+
+def rows_of_relation(table: Columns, ends: Ends, relation: str | None) -> tuple[list[int] | None, str]:
+    """The rows of a relation, or None for all rows, and what was read in words.
+
+    Raises `InputError` for a relation that the table does not have, with the nearest.
+    """
+    if ends.relation is None:
+        return None, ""
+    cells = table.cells[ends.relation]
+    relations = list(dict.fromkeys(cells))
+    if relation is None or (relation == ALL_RELATIONS and relation not in relations):
+        few = ", ".join(show_label(one, 30) for one in relations[:3])
+        more = ", …" if len(relations) > 3 else ""
+        kinds = f"{len(relations):,} relations" if len(relations) > 1 else "1 relation"
+        way = "; --relation NAME reads one" if relation is None and len(relations) > 1 else ""
+        return None, f"{kinds} ({few}{more}){way}"
+    if relation not in relations:
+        few = ", ".join(show_label(one, 30) for one in relations[:5])
+        raise unknown_name(
+            f"{table.path} has no relation '{show_label(relation)}'",
+            relation,
+            relations,
+            otherwise=f"its relations are {few}{', …' if len(relations) > 5 else ''}",
+        )
+    return [row for row, cell in enumerate(cells) if cell == relation], f"relation {show_label(relation)}"
+
+
+def _texts(table: Columns, ends: Ends | None) -> list[int]:
+    """Columns, other than the ends, of labels: neither numbers nor dates nor dictionaries, and not empty."""
+    taken = (ends.tail, ends.head) if ends else ()
+    return [
+        column
+        for column in range(table.width)
+        if column not in taken and not table.is_numeric(column) and not _is_attribute(table.cells[column])
+    ]
+
+
+def _is_attribute(cells: Sequence[str]) -> bool:
+    """Whether all cells are dates, or dictionaries as networkx writes them, or missing."""
+    values = set(cells) - MISSING
+    return all(map(_DATE.fullmatch, values)) or all(
+        value.startswith("{") and value.endswith("}") for value in values
+    )
+
+
+def _belongs(table: Columns, column: int, ends: Ends) -> bool:
+    """Whether a column may be left out beside named ends: an attribute, one text, or a name of an end."""
+    cells = table.cells[column]
+    name = re.sub(r"[\s_-]", "", table.header[column]).casefold() if table.header else ""
+    if len(set(cells)) == 1 or (name in _ATTRIBUTES and name != "type"):
+        return name != "label" or known_triple(table.header or ()) is None
+    if name == "type" and {cell.casefold() for cell in cells} <= {"directed", "undirected", "mutual", ""}:
+        return True
+    words, *of_ends = (
+        {word.casefold() for word in _WORD.findall(table.header[place])} if table.header else set()
+        for place in (column, ends.tail, ends.head)
+    )
+    return not words & _RELATION_NAMES and any(
+        words & (of_end - _KINDS_OF_LABEL)
+        or len(set(zip(table.cells[end], cells, strict=True))) == len(set(table.cells[end])) < table.row_count
+        for end, of_end in zip((ends.tail, ends.head), of_ends, strict=True)
+    )
+
+
+def _left_out(table: Columns, ends: Ends) -> list[str]:
+    columns = [column for column in range(table.width) if column not in (ends.tail, ends.head)]
+    columns = [column for column in columns if any(table.cells[column])]
+    if not columns:
+        return []
+    names = ", ".join(map(table.name, columns[:5])) + (", …" if len(columns) > 5 else "")
+    column = columns[0]
+    example = show_label(table.cells[column][0], 30)
+    kinds = "weights and other attributes" if len(columns) > 1 or not table.is_numeric(column) else "weights"
+    return [
+        f"Column{'s' if len(columns) > 1 else ''} {names} (first value {example}) "
+        f"{'were' if len(columns) > 1 else 'was'} left out, as {kinds} are."
+    ]
+
+
+def _is_index(table: Columns, column: int) -> bool:
+    """Whether a column counts the rows from 0 or 1."""
+    cells = table.cells[column]
+    return table.row_count > 2 and any(
+        all(cell == str(start + row) for row, cell in enumerate(cells)) for start in (0, 1)
+    )
+
+
+def _are_ids(table: Columns, column: int) -> bool:
+    """Whether a column of numbers could be ids of nodes: whole and not all the same."""
+    values = set(table.cells[column])
+    return len(values) > 1 and all(re.fullmatch(r"[0-9]+(\.0*)?", value) for value in values)
+
+
+def known_header(path: Path, layout: FileLayout) -> Callable[[Sequence[str]], tuple[int, ...] | None]:
+    """For `read_columns`: the ends among the names of a first line; refuses those of a table of nodes."""
+
+    def known(names: Sequence[str]) -> tuple[int, ...] | None:
+        ends = known_ends(names)
+        if not ends and layout.columns is None and is_node_table(names):
+            raise node_table(path)
+        return ends
+
+    return known

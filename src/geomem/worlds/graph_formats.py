@@ -1,0 +1,474 @@
+"""Graph files that are no table: lists of neighbours, TGF, METIS, SIF, Pajek, Matrix Market, N-Triples, JSON.
+
+Every reader takes the path, for sentences, and the whole text, and gives a `ParsedGraph`.
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geomem.errors import InputError
+from geomem.worlds.graph import MAXIMUM_NODES
+from geomem.worlds.text_file import clean_label, show_label
+
+
+@dataclass(frozen=True)
+class ParsedGraph:
+    """The edges that a file holds, by the labels of their ends."""
+
+    format: str
+    """Its name in a sentence."""
+    tails: list[str]
+    heads: list[str]
+    relations: list[str] | None = None
+    """What each edge is called, where the format has relations."""
+    alone: list[str] = field(default_factory=list)
+    """Nodes in the order of the file, where it lists them apart from their edges."""
+    undirected: bool = False
+    """Edges that are named from both of their ends have no direction of their own."""
+    notes: tuple[str, ...] = ()
+
+
+def parse_neighbours(path: Path, text: str) -> ParsedGraph:
+    """A list of neighbours: on every line a node, then its neighbours.
+
+    >>> parse_neighbours(Path("a.adjlist"), "1 2 3\\n2 3").heads
+    ['2', '3', '3']
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    split = _splitter(lines)
+    rows = [[cell for cell in split(line) if cell] for line in lines]
+    if rows and all(row and row[0].endswith(":") for row in rows):
+        rows = [[row[0].rstrip(": "), *row[1:]] for row in rows]
+    tails = [row[0] for row in rows if row for _ in row[1:]]
+    heads = [cell for row in rows for cell in row[1:]]
+    return ParsedGraph("a list of neighbours", tails, heads, alone=[r[0] for r in rows if r], undirected=True)
+
+
+def is_ragged(text: str) -> bool:
+    """Whether the lines of a text, apart from comments, hold different numbers of words.
+
+    >>> is_ragged("1 2 3\\n2 3"), is_ragged("% a comment\\n1 2")
+    (True, False)
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith(("#", "%", "//"))]
+    return len({len(line.split()) for line in lines}) > 1
+
+
+def may_be_neighbours(text: str) -> bool:
+    """Whether a text without other separators has lines of several widths that each start with another node.
+
+    >>> may_be_neighbours("1 2 3\\n2 3"), may_be_neighbours("1 2\\n2 3")
+    (True, False)
+    """
+    if re.search(r'[\t,;|"]', text[:100_000]):
+        return False
+    rows = [
+        line.split() for line in text.split("\n") if line.strip() and not line.startswith(("#", "%", "//"))
+    ]
+    widths = {len(row) for row in rows}
+    return len(widths) > 1 and max(widths) > 2 and len({row[0] for row in rows}) == len(rows)
+
+
+def parse_sif(path: Path, text: str) -> ParsedGraph:
+    """Simple interaction format: source, relation, one or several targets; a line with one cell is a node.
+
+    >>> parse_sif(Path("a.sif"), "G1 pp G2 G3").heads
+    ['G2', 'G3']
+    """
+    tails, heads, relations, alone = [], [], [], []
+    lines = text.split("\n")
+    split = _splitter([line for line in lines if "\t" in line] or lines)
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = [cell for cell in split(line) if cell]
+        if len(row) == 2:
+            raise InputError(
+                f"Line {number} of {path} has 2 columns; a line of SIF has a source, a relation and targets."
+            )
+        alone.append(row[0])
+        for target in row[2:]:
+            tails.append(row[0])
+            relations.append(row[1])
+            heads.append(target)
+    return ParsedGraph("SIF", tails, heads, relations, alone)
+
+
+def parse_tgf(path: Path, text: str) -> ParsedGraph:
+    """Trivial graph format: lines of a node's id and label, a line with `#`, lines of two ids and a label.
+
+    >>> parse_tgf(Path("a.tgf"), "1 Ada\\n2 Ben\\n#\\n1 2 knows").tails
+    ['Ada']
+    """
+    lines = text.split("\n")
+    names: dict[str, str] = {}
+    edges: list[tuple[str, str]] = []
+    inside = False
+    for number, line in enumerate(lines, 1):
+        cells = line.split(maxsplit=2 if inside else 1)
+        if not cells:
+            continue
+        if cells == ["#"] and not inside:
+            inside = True
+        elif not inside:
+            names[cells[0]] = " ".join(cells[1:]) or cells[0]
+        elif len(cells) < 2 or cells[0] not in names or cells[1] not in names:
+            raise InputError(
+                f"Line {number} of {path} does not name two of the nodes above; mend the TGF file."
+            )
+        else:
+            edges.append((cells[0], cells[1]))
+    if not inside:
+        raise InputError(f"{path} has no line with # between its nodes and its edges, as TGF has; add it.")
+    return _named("TGF", names, edges)
+
+
+def parse_metis(path: Path, text: str) -> ParsedGraph:
+    """METIS: a line with the numbers of nodes and edges, then on line i the neighbours of node i.
+
+    >>> parse_metis(Path("a.graph"), "3 2\\n2\\n1 3\\n2").heads
+    ['2', '1', '3', '2']
+    """
+    lines = [line.split() for line in text.rstrip("\n").split("\n") if not line.startswith("%")]
+    head, rows = lines[0], lines[1:]
+    if not all(map(re.compile("[0-9]{1,18}").fullmatch, chain(*lines))) or len(head) < 2:
+        raise InputError(
+            f"{path} is not METIS, which holds whole numbers; name the file .tsv for an edge list."
+        )
+    if len(head) > 2 and head[2].strip("0"):
+        raise InputError(f"{path} is METIS with weights, which are not read; write it without them.")
+    nodes, edges = int(head[0]), int(head[1])
+    rows += [[]] * max(0, min(nodes, MAXIMUM_NODES) - len(rows))
+    count = sum(map(len, rows))
+    if len(rows) != nodes or count != 2 * edges:
+        raise InputError(
+            f"{path} is not METIS: its first line says {nodes:,} nodes and {edges:,} edges, but "
+            f"{len(rows):,} lines with {count:,} neighbours follow; name the file .tsv if it is an edge list."
+        )
+    if any(not 1 <= int(cell) <= nodes for row in rows for cell in row):
+        raise InputError(f"{path} names a node beyond the {nodes:,} of its first line; mend the METIS file.")
+    tails = [str(number) for number, row in enumerate(rows, 1) for _ in row]
+    heads = [str(int(cell)) for row in rows for cell in row]
+    return ParsedGraph(
+        "METIS", tails, heads, alone=[str(number) for number in range(1, nodes + 1)], undirected=True
+    )
+
+
+def says_its_size(text: str) -> bool:
+    """Whether a text holds whole numbers alone and its first line says how many lines follow, as in METIS.
+
+    >>> says_its_size("3 2\\n2\\n1 3\\n2"), says_its_size("1 2\\n2 3\\n3 4")
+    (True, False)
+    """
+    first, *rest = [line for line in text.rstrip("\n").split("\n") if not line.startswith("%")] or [""]
+    head = first.split()
+    if (
+        len(head) not in (2, 3)
+        or not re.fullmatch("[0-9]{1,7}", head[0])
+        or int(head[0]) != max(len(rest), 3)
+    ):
+        return False
+    return re.fullmatch(r"[0-9 \t\n]*", "\n".join(rest)) is not None
+
+
+def is_metis(text: str) -> bool:
+    """Whether a text reads as METIS in every number, with each edge named by both of its ends.
+
+    >>> is_metis("3 2\\n2\\n1 3\\n2"), is_metis("1 2\\n2 3")
+    (True, False)
+    """
+    if not says_its_size(text):
+        return False
+    try:
+        parsed = parse_metis(Path("graph"), text)
+    except InputError:
+        return False
+    arcs = set(zip(parsed.tails, parsed.heads, strict=True))
+    return len(arcs) == len(parsed.tails) and all((head, tail) in arcs for tail, head in arcs)
+
+
+def parse_pajek(path: Path, text: str) -> ParsedGraph:
+    """Pajek: `*Vertices` with ids and labels, then `*Arcs`, `*Edges`, their lists, or a `*Matrix`.
+
+    >>> parse_pajek(Path("a.net"), '*Vertices 2\\n1 "Ada"\\n2 "Ben"\\n*Arcs :1 "knows"\\n1 2 1').heads
+    ['Ben']
+    """
+    section, size, row = "", 0, 0
+    names: dict[str, str] = {}
+    edges: list[tuple[str, str]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        content = line.strip()
+        if not content or content.startswith("%"):
+            continue
+        cells = re.findall(r'"[^"]*"|\S+', content)
+        if content.startswith("*"):
+            section, row = cells[0].lower(), 0
+            if section == "*vertices":
+                if names or len(cells) < 2 or not re.fullmatch("[0-9]{1,9}", cells[1]):
+                    raise InputError(
+                        f"Line {number} of {path} does not say how many vertices there are; mend it."
+                    )
+                if (size := int(cells[1])) > MAXIMUM_NODES:
+                    raise InputError(f"{path} has {size:,} vertices; give at most {MAXIMUM_NODES:,}.")
+                names = {str(place): str(place) for place in range(1, size + 1)}
+            elif section not in ("*network", "*arcs", "*edges", "*arcslist", "*edgeslist", "*matrix"):
+                section = ""  # partitions and vectors of Pajek's projects say nothing on edges
+            continue
+        found: Iterable[tuple[str, str]] = ()
+        if section == "*vertices" and len(cells) > 1:
+            if cells[0] not in names:
+                raise InputError(
+                    f"Line {number} of {path} names a vertex beyond the {size:,}; mend the file."
+                )
+            names[cells[0]] = cells[1].strip('"') or cells[0]
+        elif section in ("*arcs", "*edges"):
+            found = [(cells[0], cells[1] if len(cells) > 1 else "")]
+        elif section in ("*arcslist", "*edgeslist"):
+            found = [(cells[0].lstrip("-"), cell.lstrip("-")) for cell in cells[1:]]
+        elif section == "*matrix":
+            row += 1
+            found = [(str(row), str(column)) for column, cell in enumerate(cells, 1) if cell.strip("0.")]
+        for pair in found:
+            if pair[0] not in names or pair[1] not in names:
+                raise InputError(f"Line {number} of {path} does not name two of its vertices; mend the file.")
+            edges.append(pair)
+    return _named("Pajek", names, edges, undirected=section == "*matrix")
+
+
+def parse_matrix_market(path: Path, text: str) -> ParsedGraph:
+    """Matrix Market: an edge from row to column wherever the square matrix is not zero; nodes from 1.
+
+    >>> content = "%%MatrixMarket matrix coordinate pattern general\\n2 2 1\\n1 2\\n"
+    >>> parse_matrix_market(Path("a.mtx"), content).heads
+    ['2']
+    """
+    lines = text.split("\n")
+    words = lines[0].lower().split()
+    size = next((line.split() for line in lines[1:] if line.strip() and not line.startswith("%")), [])
+    if len(words) != 5 or not all(re.fullmatch("[0-9]{1,9}", cell) for cell in size) or len(size) < 2:
+        raise InputError(f"{path} has no complete heading of Matrix Market; write it with scipy.io.mmwrite.")
+    rows, columns = int(size[0]), int(size[1])
+    entries = int(size[2]) if len(size) > 2 else rows * columns // (1 if words[4] == "general" else 2)
+    if rows != columns or rows > MAXIMUM_NODES:
+        raise InputError(
+            f"The matrix of {path} has {rows:,} rows and {columns:,} columns; give a square one."
+        )
+    if entries > len(lines) + rows or words[3] == "complex":
+        raise InputError(f"{path} has fewer entries than it says, or complex ones; give an adjacency matrix.")
+    from scipy import io as scipy_io
+    from scipy import sparse
+
+    try:
+        matrix = sparse.coo_array(scipy_io.mmread(io.BytesIO(text.encode())))
+    except Exception as error:  # scipy lets whatever its parser stumbles over through
+        raise InputError(
+            f"{path} cannot be read as Matrix Market ({first_line(error)}); check it."
+        ) from error
+    kept = matrix.data != 0
+    return _of_numbers("Matrix Market", matrix.row[kept], matrix.col[kept], rows)
+
+
+def _of_numbers(format: str, tails: np.ndarray, heads: np.ndarray, nodes: int) -> ParsedGraph:
+    labels = [str(number) for number in range(1, nodes + 1)]
+    ends = [[labels[place] for place in side.tolist()] for side in (tails, heads)]
+    return ParsedGraph(format, *ends, alone=labels, undirected=True)
+
+
+_TRIPLE = re.compile(
+    r'\s*(<[^<>"{}|^`\\]*>|_:\S+)\s*<([^<>"{}|^`\\]*)>\s*(<[^<>"{}|^`\\]*>|_:[^\s.]\S*|"(?:[^"\\]|\\.)*"\S*)\s*\.\s*(#.*)?'
+)
+
+
+def parse_n_triples(path: Path, text: str) -> ParsedGraph:
+    """N-Triples: subject, predicate and object as IRIs or blank nodes; statements about texts are left out.
+
+    Nodes are named by the last piece of their IRI where that tells all of them apart, else by the whole.
+
+    >>> parse_n_triples(Path("a.nt"), "<http://x.org/Alda> <http://x.org/by> <http://x.org/Bruna> .").heads
+    ['Bruna']
+    """
+    tails, heads, relations, texts = [], [], [], 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _TRIPLE.fullmatch(line) if len(line) < 100_000 else None
+        if not match:
+            raise InputError(
+                f"Line {number} of {path} is not a statement of N-Triples ({show_label(line.strip(), 40)}); "
+                "write <subject> <predicate> <object> with a full stop after it."
+            )
+        if match[3].startswith('"'):
+            texts += 1
+            continue
+        tails.append(match[1].strip("<>"))
+        relations.append(match[2])
+        heads.append(match[3].strip("<>"))
+    if not tails:
+        raise InputError(f"{path} has no statement whose object is a node; give edges between IRIs.")
+    notes = [f"{texts:,} statements about a text or number were left out."] if texts else []
+    nodes = _short_names(dict.fromkeys([*tails, *heads]))
+    kinds = _short_names(dict.fromkeys(relations))
+    short = sum(name != iri for iri, name in nodes.items())
+    notes.append(
+        "Nodes are named by the last piece of their IRI."
+        if short
+        else "Nodes are named by their whole IRI, as its last piece does not tell them apart."
+    )
+    return ParsedGraph(
+        "N-Triples",
+        [nodes[iri] for iri in tails],
+        [nodes[iri] for iri in heads],
+        [kinds[iri] for iri in relations],
+        notes=tuple(notes),
+    )
+
+
+def _short_names(iris: Iterable[str]) -> dict[str, str]:
+    whole = list(iris)
+    short = [re.split(r"[/#]", iri.rstrip("/#"))[-1] or iri for iri in whole]
+    return dict(zip(whole, short if len(set(short)) == len(whole) else whole, strict=True))
+
+
+def parse_json(path: Path, value: Any) -> ParsedGraph:
+    """JSON of nodes and links, of lists of neighbours, or of pairs.
+
+    >>> links = [{"source": 0, "target": 1}]
+    >>> parse_json(Path("a.json"), {"nodes": [{"id": 0}, {"id": 1}], "links": links}).heads
+    ['1']
+    """
+    if isinstance(value, dict) and isinstance(value.get("graph"), dict) and "nodes" not in value:
+        value = value["graph"]
+    if isinstance(value, dict) and isinstance(value.get("elements"), dict):  # Cytoscape
+        value = {
+            kind: [entry.get("data") if isinstance(entry, dict) else entry for entry in entries]
+            for kind, entries in value["elements"].items()
+            if isinstance(entries, list)
+        }
+    if isinstance(value, dict) and isinstance(value.get("nodes"), list | dict):
+        links = value.get("links", value.get("edges"))
+        if isinstance(links, list):
+            return _node_link(path, value["nodes"], links)
+    if isinstance(value, dict) and value and all(isinstance(v, list | dict) for v in value.values()):
+        pairs = [(one, other) for one, others in value.items() for other in others]
+        listed = all(isinstance(v, list) for v in value.values())
+        if all(isinstance(o, str | int) and (listed or o in value) for _, o in pairs):
+            ends = [str(one) for one, _ in pairs], [str(other) for _, other in pairs]
+            return ParsedGraph("JSON lists of neighbours", *ends, alone=list(value), undirected=True)
+    if isinstance(value, list) and value and all(map(_is_pair, value)):
+        return ParsedGraph("JSON pairs", [str(a) for a, _ in value], [str(b) for _, b in value])
+    raise InputError(
+        f"{path} is JSON in a form that is not read; give node-link JSON with nodes and links, as "
+        "networkx.node_link_data makes it, or one object with source and target per line."
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(isinstance(v, str | int | float) for v in value)
+    )
+
+
+def _node_link(path: Path, nodes: list[Any] | dict[str, Any], links: list[Any]) -> ParsedGraph:
+    if isinstance(nodes, dict):
+        nodes = [{"id": key, **(value if isinstance(value, dict) else {})} for key, value in nodes.items()]
+    ids: list[str] = []
+    given: list[dict[str, Any]] = []
+    for place, node in enumerate(nodes):
+        entry = node if isinstance(node, dict) else {"id": node}
+        key = next((entry[name] for name in ("id", "name", "key", "label") if name in entry), place)
+        ids.append(_node_key(path, key))
+        given.append(entry)
+    if len(set(ids)) < len(ids):
+        raise InputError(f"{path} has two nodes with the same id; give every node its own.")
+    names = dict(zip(ids, tell_apart(given, ids), strict=True))
+    edges = []
+    for number, link in enumerate(links):
+        pair = (
+            [next((link[n] for n in names_of_end if n in link), None) for names_of_end in (_TAILS, _HEADS)]
+            if isinstance(link, dict)
+            else link
+        )
+        if not isinstance(pair, list) or len(pair) < 2 or None in pair[:2]:
+            raise InputError(f"Link {number} of {path} has no source and target; give both for every link.")
+        tail, head = (_node_key(path, end) for end in pair[:2])
+        by_place = [int(end) if re.fullmatch("[0-9]{1,9}", end) else -1 for end in (tail, head)]
+        if tail not in names and head not in names and all(0 <= place < len(ids) for place in by_place):
+            tail, head = (ids[place] for place in by_place)  # older D3: numbers of nodes
+        for end in (tail, head):
+            if end not in names:
+                raise InputError(
+                    f"Link {number} of {path} names '{show_label(end)}', which is not a node; add it."
+                )
+        edges.append((tail, head))
+    return _named("node-link JSON", names, edges)
+
+
+_TAILS, _HEADS = ("source", "from", "src", "u"), ("target", "to", "dst", "v")
+
+
+def _node_key(path: Path, key: Any) -> str:
+    if isinstance(key, dict) and "id" in key:
+        key = key["id"]
+    if isinstance(key, list):  # a tuple of Python
+        return f"({', '.join(map(str, key))})"
+    if not isinstance(key, str | int | float):
+        raise InputError(f"{path} has a node whose id is not a text or a number; give such ids.")
+    return str(key)
+
+
+def tell_apart(nodes: Sequence[dict[str, Any]], ids: Sequence[str]) -> list[str]:
+    """Names of nodes: their `label` or `name` if these tell all apart, else their ids.
+
+    >>> tell_apart([{"label": "Ada"}, {"label": "Ben"}], ["0", "1"])
+    ['Ada', 'Ben']
+    """
+    for attribute in ("label", "name"):
+        labels = [clean_label(str(data.get(attribute, ""))) for data in nodes]
+        if all(labels) and len(set(labels)) == len(labels):
+            return labels
+    return list(ids)
+
+
+def _named(
+    format: str, names: dict[str, str], edges: Sequence[tuple[str, str]], *, undirected: bool = False
+) -> ParsedGraph:
+    """Edges given by ids, with the nodes' labels if these tell all apart."""
+    notes: tuple[str, ...] = ()
+    if len(set(names.values())) < len(names):
+        names = {key: key for key in names}
+        notes = ("Nodes are named by their ids, as two have the same label.",)
+    ends = [names[tail] for tail, _ in edges], [names[head] for _, head in edges]
+    return ParsedGraph(format, *ends, alone=list(names.values()), undirected=undirected, notes=notes)
+
+
+def read_json(path: Path, text: str) -> Any:
+    """The value of a JSON text. Raises `InputError` for a text that is not JSON, or nested beyond measure."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({first_line(error)}); check it.") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, on one line and in brackets' length.
+
+    >>> first_line(ValueError("wrong\\nthing"))
+    'wrong thing'
+    """
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
+    """How lines of one kind split: at tabs if most have one, else at commas or semicolons, else at blanks."""
+    for mark in "\t;,":
+        if 2 * sum(mark in line for line in lines) > len(lines):
+            return lambda line: [cell.strip() for cell in line.split(mark)]
+    return str.split
