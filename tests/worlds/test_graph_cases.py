@@ -238,10 +238,7 @@ def test_read(tmp_path, name, packed):
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     graph = read_graph(path)
     assert edges_of(graph) == edges
-    first, last = (
-        edges.split("-")[0],
-        f"{graph.labels[graph.edges[0, 0]]} – {graph.labels[graph.edges[0, 1]]}",
-    )
+    first = " – ".join(graph.labels[end] for end in graph.edges[0])
     assert graph.notes[0].startswith(f"{graph.node_count} nodes, {graph.edge_count} edge")
     assert graph.notes[0].endswith(f"; first edge {first}")
     assert said in " ".join(graph.notes)

@@ -1,22 +1,20 @@
-"""Graph files that are no table: lists of neighbours, TGF, METIS, SIF, Pajek, Matrix Market, N-Triples, JSON.
+"""Graph files that are no table: lists of neighbours, TGF, METIS, SIF, Pajek, Matrix Market, N-Triples.
 
 Every reader takes the path, for sentences, and the whole text, and gives a `ParsedGraph`.
 """
 
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from geomem.errors import InputError
 from geomem.worlds.graph import MAXIMUM_NODES
-from geomem.worlds.text_file import clean_label, show_label
+from geomem.worlds.text_file import show_label
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def parse_tgf(path: Path, text: str) -> ParsedGraph:
             edges.append((cells[0], cells[1]))
     if not inside:
         raise InputError(f"{path} has no line with # between its nodes and its edges, as TGF has; add it.")
-    return _named("TGF", names, edges)
+    return named_edges("TGF", names, edges)
 
 
 def parse_metis(path: Path, text: str) -> ParsedGraph:
@@ -240,7 +238,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
             if pair[0] not in names or pair[1] not in names:
                 raise InputError(f"Line {number} of {path} does not name two of its vertices; mend the file.")
             edges.append(pair)
-    return _named("Pajek", names, edges, undirected=section == "*matrix")
+    return named_edges("Pajek", names, edges, undirected=section == "*matrix")
 
 
 def parse_matrix_market(path: Path, text: str) -> ParsedGraph:
@@ -337,124 +335,20 @@ def _short_names(iris: Iterable[str]) -> dict[str, str]:
     return dict(zip(whole, short if len(set(short)) == len(whole) else whole, strict=True))
 
 
-def parse_json(path: Path, value: Any) -> ParsedGraph:
-    """JSON of nodes and links, of lists of neighbours, or of pairs.
-
-    >>> links = [{"source": 0, "target": 1}]
-    >>> parse_json(Path("a.json"), {"nodes": [{"id": 0}, {"id": 1}], "links": links}).heads
-    ['1']
-    """
-    if isinstance(value, dict) and isinstance(value.get("graph"), dict) and "nodes" not in value:
-        value = value["graph"]
-    if isinstance(value, dict) and isinstance(value.get("elements"), dict):  # Cytoscape
-        value = {
-            kind: [entry.get("data") if isinstance(entry, dict) else entry for entry in entries]
-            for kind, entries in value["elements"].items()
-            if isinstance(entries, list)
-        }
-    if isinstance(value, dict) and isinstance(value.get("nodes"), list | dict):
-        links = value.get("links", value.get("edges"))
-        if isinstance(links, list):
-            return _node_link(path, value["nodes"], links)
-    if isinstance(value, dict) and value and all(isinstance(v, list | dict) for v in value.values()):
-        pairs = [(one, other) for one, others in value.items() for other in others]
-        listed = all(isinstance(v, list) for v in value.values())
-        if all(isinstance(o, str | int) and (listed or o in value) for _, o in pairs):
-            ends = [str(one) for one, _ in pairs], [str(other) for _, other in pairs]
-            return ParsedGraph("JSON lists of neighbours", *ends, alone=list(value), undirected=True)
-    if isinstance(value, list) and value and all(map(_is_pair, value)):
-        return ParsedGraph("JSON pairs", [str(a) for a, _ in value], [str(b) for _, b in value])
-    raise InputError(
-        f"{path} is JSON in a form that is not read; give node-link JSON with nodes and links, as "
-        "networkx.node_link_data makes it, or one object with source and target per line."
-    )
-
-
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 2 and all(isinstance(v, str | int | float) for v in value)
-    )
-
-
-def _node_link(path: Path, nodes: list[Any] | dict[str, Any], links: list[Any]) -> ParsedGraph:
-    if isinstance(nodes, dict):
-        nodes = [{"id": key, **(value if isinstance(value, dict) else {})} for key, value in nodes.items()]
-    ids: list[str] = []
-    given: list[dict[str, Any]] = []
-    for place, node in enumerate(nodes):
-        entry = node if isinstance(node, dict) else {"id": node}
-        key = next((entry[name] for name in ("id", "name", "key", "label") if name in entry), place)
-        ids.append(_node_key(path, key))
-        given.append(entry)
-    if len(set(ids)) < len(ids):
-        raise InputError(f"{path} has two nodes with the same id; give every node its own.")
-    names = dict(zip(ids, tell_apart(given, ids), strict=True))
-    edges = []
-    for number, link in enumerate(links):
-        pair = (
-            [next((link[n] for n in names_of_end if n in link), None) for names_of_end in (_TAILS, _HEADS)]
-            if isinstance(link, dict)
-            else link
-        )
-        if not isinstance(pair, list) or len(pair) < 2 or None in pair[:2]:
-            raise InputError(f"Link {number} of {path} has no source and target; give both for every link.")
-        tail, head = (_node_key(path, end) for end in pair[:2])
-        by_place = [int(end) if re.fullmatch("[0-9]{1,9}", end) else -1 for end in (tail, head)]
-        if tail not in names and head not in names and all(0 <= place < len(ids) for place in by_place):
-            tail, head = (ids[place] for place in by_place)  # older D3: numbers of nodes
-        for end in (tail, head):
-            if end not in names:
-                raise InputError(
-                    f"Link {number} of {path} names '{show_label(end)}', which is not a node; add it."
-                )
-        edges.append((tail, head))
-    return _named("node-link JSON", names, edges)
-
-
-_TAILS, _HEADS = ("source", "from", "src", "u"), ("target", "to", "dst", "v")
-
-
-def _node_key(path: Path, key: Any) -> str:
-    if isinstance(key, dict) and "id" in key:
-        key = key["id"]
-    if isinstance(key, list):  # a tuple of Python
-        return f"({', '.join(map(str, key))})"
-    if not isinstance(key, str | int | float):
-        raise InputError(f"{path} has a node whose id is not a text or a number; give such ids.")
-    return str(key)
-
-
-def tell_apart(nodes: Sequence[dict[str, Any]], ids: Sequence[str]) -> list[str]:
-    """Names of nodes: their `label` or `name` if these tell all apart, else their ids.
-
-    >>> tell_apart([{"label": "Ada"}, {"label": "Ben"}], ["0", "1"])
-    ['Ada', 'Ben']
-    """
-    for attribute in ("label", "name"):
-        labels = [clean_label(str(data.get(attribute, ""))) for data in nodes]
-        if all(labels) and len(set(labels)) == len(labels):
-            return labels
-    return list(ids)
-
-
-def _named(
+def named_edges(
     format: str, names: dict[str, str], edges: Sequence[tuple[str, str]], *, undirected: bool = False
 ) -> ParsedGraph:
-    """Edges given by ids, with the nodes' labels if these tell all apart."""
+    """The graph of edges given by ids, with the nodes' labels if these tell all apart.
+
+    >>> named_edges("TGF", {"1": "Ada", "2": "Ben"}, [("1", "2")]).tails
+    ['Ada']
+    """
     notes: tuple[str, ...] = ()
     if len(set(names.values())) < len(names):
         names = {key: key for key in names}
         notes = ("Nodes are named by their ids, as two have the same label.",)
     ends = [names[tail] for tail, _ in edges], [names[head] for _, head in edges]
     return ParsedGraph(format, *ends, alone=list(names.values()), undirected=undirected, notes=notes)
-
-
-def read_json(path: Path, text: str) -> Any:
-    """The value of a JSON text. Raises `InputError` for a text that is not JSON, or nested beyond measure."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({first_line(error)}); check it.") from error
 
 
 def first_line(error: Exception) -> str:

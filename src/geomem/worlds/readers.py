@@ -19,6 +19,7 @@ from geomem.worlds import graph_formats as formats
 from geomem.worlds.columns import Columns, FileLayout, describe_columns, read_columns
 from geomem.worlds.edge_columns import choose_ends, known_ends, known_header, rows_of_relation
 from geomem.worlds.graph import Graph, check_size, simple_graph
+from geomem.worlds.graph_json import parse_json, read_json, tell_apart
 from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_of, once_each, say_reading
 from geomem.worlds.matrices import read_matrix
 from geomem.worlds.roots import root_at
@@ -128,12 +129,12 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
             "of them, or name the --separator too."
         )
     if kind == ".json":
-        value = formats.read_json(path, text)
+        value = read_json(path, text)
         if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
             return _from_table(
                 path, _table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
             )
-        return _from_parsed(path, formats.parse_json(path, value), relation)
+        return _from_parsed(path, parse_json(path, value), relation)
     if kind in _NETWORKX:
         graph = _read_networkx(path, text, kind)
     else:
@@ -305,7 +306,7 @@ def _json_lines(path: Path, text: str) -> Columns:
         if not line.strip():
             continue
         try:
-            value = formats.read_json(path, line)
+            value = read_json(path, line)
         except InputError:
             value = None
         if not isinstance(value, dict):
@@ -423,7 +424,7 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
         ) from error
     nodes = [data for _, data in graph.nodes(data=True)]
     ids = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
-    labels = formats.tell_apart(nodes, ids)
+    labels = tell_apart(nodes, ids)
     attribute = "label" if any("label" in data for data in nodes) else "name"
     notes = () if labels == ids else (f"Nodes are named by their {attribute!r}.",)
     return say_reading(_from_networkx(name_of_file(path), graph, labels, notes), _NETWORKX[kind])
