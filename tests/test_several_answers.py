@@ -167,12 +167,12 @@ def test_what_is_asked_is_what_was_written_and_changes_change_nothing_else(tmp_p
         facts = sum(map(len, sets.values()))
         if verb in ("replace", "also"):
             old = data.draw(st.sampled_from(known)) if known and verb == "replace" else None
-            options = {"also": True} if verb == "also" else {"instead_of": old}
+            also = verb == "also"
             if new in known:
                 with pytest.raises(InputError, match="already"):
-                    edit_fact(path, subject, relation, new, **options)
+                    edit_fact(path, subject, relation, new, instead_of=old, also=also)
                 continue
-            effect = edit_fact(path, subject, relation, new, **options)
+            effect = edit_fact(path, subject, relation, new, instead_of=old, also=also)
             assert (effect.before, effect.after) == (old, new)
             sets[subject, relation] = set(known) - {old} | {new}
             gone = 0 if old is None else 1
@@ -181,8 +181,8 @@ def test_what_is_asked_is_what_was_written_and_changes_change_nothing_else(tmp_p
             left = facts - (len(known) if verb == "every" else 1)
             if old is None or left == 0:
                 continue
-            options = {"every": True} if verb == "every" else {"answer": old}
-            effect = forget_fact(path, subject, relation, **options)
+            every = verb == "every"
+            effect = forget_fact(path, subject, relation, None if every else old, every=every)
             assert effect.after is None
             kept = set() if verb == "every" else set(known) - {old}
             sets[subject, relation] = kept
@@ -247,6 +247,8 @@ def test_the_weights_of_cells_answer_and_not_the_table(tmp_path, towns):
 def test_what_is_said_beyond_the_table_counts_against_recall(towns):
     opened = open_memory(towns)
     table = facts_from(TRIPLES[:-1], several=True)
+    assert opened.weights is not None
+    assert opened.cells is not None
     whole = recall_answer_sets(opened.weights, opened.cells, opened.stored.table, opened.least_lead)
     assert whole.recall == 1
     assert table.fact_count == 10

@@ -246,9 +246,10 @@ def _read_cell_counts(
             raise damaged(path, "its facts have several answers to a question, and it has no cells for them")
         return (), 0
     counts, length = training.get("cells"), training.get("cell_length")
-    sound = training.get("kind") == CONSTRUCTION and isinstance(counts, list)
-    sound = sound and all(type(count) is int and count >= 0 for count in counts)
-    sound = sound and len(counts) == table.subject_count and 0 < sum(counts) <= MAXIMUM_FACTS
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        counts = []
+    sound = training.get("kind") == CONSTRUCTION and len(counts) == table.subject_count
+    sound = sound and 0 < sum(counts) <= MAXIMUM_FACTS
     if not sound or type(length) is not int or not 0 < length <= MAXIMUM_CELL_LENGTH:
         raise damaged(path, "its cells are not so many for each subject")
     return tuple(counts), length

@@ -57,24 +57,29 @@ def refusal(value, **options) -> str:
 @SHARED
 @given(
     facts=FACTS,
-    delimiter=st.sampled_from("\t,;"),
+    delimiter=st.sampled_from([("\t", "tab"), (",", "comma"), (";", "semicolon")]),
     line_end=st.sampled_from(["\n", "\r\n", "\r"]),
     mark=st.booleans(),
     comments=st.booleans(),
     names=st.sampled_from([None, ("subject", "relation", "object"), ("Head", "Relation", "Tail")]),
     wide=st.booleans(),
+    told=st.booleans(),
 )
-def test_triples_survive_a_file(tmp_path, facts, delimiter, line_end, mark, comments, names, wide):
+def test_triples_survive_a_file(tmp_path, facts, delimiter, line_end, mark, comments, names, wide, told):
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(text, delimiter=delimiter[0], lineterminator=line_end, quoting=csv.QUOTE_ALL)
     for number, row in enumerate([names, *facts] if names else facts):
         if comments:
             text.write(f"  # comment {number}{line_end}{line_end}% and // more{line_end}//{line_end}")
-        writer.writerow([*row, number + 0.5] if wide else row)
-    table = read_facts(write(tmp_path, ("\ufeff" if mark else "") + text.getvalue(), "facts.txt"))
+        extra = ["weight" if row is names else number + 0.5] if wide else []
+        writer.writerow([*row, *extra])
+    path = write(tmp_path, ("\ufeff" if mark else "") + text.getvalue(), "facts.txt")
+    layout = {"separator": delimiter[1], "columns": "1,2,3", "header": names is not None}
+    try:
+        table = read_facts(path, **(layout if told else {}))
+    except InputError:  # two readings were plausible, or a comment has as many columns as data
+        return
     assert sorted(named_facts(table)) == sorted(facts)
-    assert any("header" in note for note in table.notes) == (names is not None)
-    assert any("beyond" in note for note in table.notes) == wide
 
 
 @SHARED
@@ -160,15 +165,10 @@ def test_objects_of_other_libraries_say_the_same(facts):
     assert sorted(named_facts(expected)) == sorted(facts)
     columns = {name: [fact[i] for fact in facts] for i, name in enumerate(("head", "relation", "tail"))}
     frame = {"weight": range(len(facts)), "tail": columns["tail"]} | columns
-    for value in (
-        pandas.DataFrame(frame),
-        polars.DataFrame(frame),
-        pandas.DataFrame(facts),
-        polars.DataFrame(facts, orient="row"),
-        np.array(facts),
-        iter(facts),
-    ):
+    for value in (pandas.DataFrame(frame), polars.DataFrame(frame), np.array(facts), iter(facts)):
         assert facts_from(value).digest == expected.digest
+    for value in (pandas.DataFrame(facts), polars.DataFrame(facts, orient="row")):
+        assert facts_from(value, columns=[1, 2, 3]).digest == expected.digest
     assert facts_from(expected) is expected
 
 
@@ -184,14 +184,16 @@ def test_ids_follow_the_file(tmp_path):
 
 
 def test_headers(tmp_path):
-    swapped = write(tmp_path, "Object,Note,Subject,Relation\nRome,x,Italy,capital\n")
+    swapped = write(tmp_path, "Object,Year,Subject,Relation\nRome,1871,Italy,capital\n")
     assert named_facts(read_facts(swapped)) == [("Italy", "capital", "Rome")]
+    noted = write(tmp_path, "Object,Note,Subject,Relation\nRome,x,Italy,capital\n")
+    assert "holds text ('x')" in refusal(noted)
+    assert named_facts(read_facts(noted, columns="subject,relation,object")) == [("Italy", "capital", "Rome")]
     own = write(tmp_path, "land,what,answer\nItaly,capital,Rome\n")
     assert len(named_facts(read_facts(own))) == 2
-    assert named_facts(read_facts(own, header="yes")) == [("Italy", "capital", "Rome")]
+    assert named_facts(read_facts(own, header=True)) == [("Italy", "capital", "Rome")]
     named = write(tmp_path, "subject,relation,object\nItaly,capital,Rome\n")
-    assert ("subject", "relation", "object") in named_facts(read_facts(named, header="no"))
-    assert read_facts(named, header="no").notes == ()
+    assert ("subject", "relation", "object") in named_facts(read_facts(named, header=False))
 
 
 def test_what_was_accepted_is_said(tmp_path):
@@ -201,7 +203,8 @@ def test_what_was_accepted_is_said(tmp_path):
     text += "Italy\tcapital\tRome\nItaly\tborders\tFrance\nFrance\tborders\tItaly\n"
     table = read_facts(write(tmp_path, text), several=True)
     assert table.notes == (
-        "The first line was read as a header.",
+        "2 subjects, 2 relations, 4 objects, 4 facts from columns 1, 2 and 3 "
+        '("subject", "relation", "object"), separator tab, header yes; first: Italy –borders→ France',
         "2 repeated facts were merged.",
         "1 of 3 questions has several answers, up to 2 ('Italy', 'borders').",
     )
@@ -211,7 +214,7 @@ def test_what_was_accepted_is_said(tmp_path):
         ("Italy", "capital", "Rome"),
         ("France", "borders", "Italy"),
     ]
-    assert read_facts(write(tmp_path, "a\tr\tb\na\tr\tb\n")).notes == ("1 repeated fact was merged.",)
+    assert read_facts(write(tmp_path, "a\tr\tb\na\tr\tb\n")).notes[1:] == ("1 repeated fact was merged.",)
 
 
 @given(SEVERAL)
@@ -259,12 +262,12 @@ def test_numbered_relations_do_not_hide_the_users_own():
         ("", "is empty; give one fact per line"),
         ("# a\tr\tb\n", "only comments"),
         ("subject\trelation\tobject\n", "only a header"),
-        ("a\tr\nb\tr\n", "Line 1 of F has 2 columns, but a fact has three"),
-        ("a,r,b\n\nc,r\n", "Line 3 of F has 2 columns, but a fact has three"),
+        ("a\tr\nb\tr\n", "Line 1 of F has 2 columns (separator tab); give one fact per line"),
         (
-            "Italy capital Rome\n",
-            "Line 1 of F has 1 column, but a fact has three; give subject, relation and",
+            "a,r,b\n\nc,r\n",
+            "Line 3 of F has 2 columns and most lines have 3 (separator comma); give one fact per line",
         ),
+        ("Italy\n", "Line 1 of F has 1 column ('Italy'); give one fact per line: subject, relation and"),
         ("a\tr\t\nb\tr\tx\n", "Line 1 of F has a label that is empty"),
         ('a,"b,c\nd,e,f\n', "Line 1 of F has a double quote out of place"),
         (f"a\tr\tb\n{'x' * 1001}\tr\tb\n", "Line 2 of F has a label that has 1,001 characters"),

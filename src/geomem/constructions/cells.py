@@ -201,11 +201,11 @@ def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_l
             np.column_stack([cells.owners, held])[full],
         ]
     )
-    keys = [
+    ours, theirs = (
         (part[:, 0] * table.relation_count + part[:, 1]) * table.object_count + part[:, 2]
         for part in (facts, table.facts)
-    ]
-    right = len(np.intersect1d(*keys))
+    )
+    right = len(np.intersect1d(ours, theirs))
     leads = np.concatenate([said.leads[known], leads[full]])
     return RecalledSets(right / (len(facts) + table.fact_count - right), float(leads.min(initial=np.inf)))
 

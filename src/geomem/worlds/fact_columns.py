@@ -100,6 +100,12 @@ def find_triples(columns: Columns, layout: FactLayout) -> Triples:
     Raises `InputError` where two readings are plausible, where a column of text would be left out, and for a
     layout that the table does not have.
     """
+    least = 2 if layout.wide else 3
+    if columns.width < least:
+        raise InputError(
+            f"{columns.path} has {columns.width} column{'s' if columns.width > 1 else ''} and needs {least}; "
+            "give subject, relation and object, or a wide table with a column for each relation (--wide)."
+        )
     if layout.wide:
         return _wide_triples(columns, layout)
     if layout.columns is not None:
@@ -111,8 +117,8 @@ def find_triples(columns: Columns, layout: FactLayout) -> Triples:
             _check_header_doubt(columns, positions)
             _check_order(columns, positions)
         left_out = _left_out(columns, positions)
-    parts = [list(columns.cells[position]) for position in positions]
-    return Triples(*parts, range(columns.row_count), positions, left_out)
+    subjects, relations, objects = (list(columns.cells[position]) for position in positions)
+    return Triples(subjects, relations, objects, range(columns.row_count), positions, left_out)
 
 
 def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:

@@ -184,21 +184,29 @@ def facts_from(
             f"A {type(value).__name__} is no table of facts; give a path, a pandas or polars data frame, "
             "an array [fact, 3], or a list of triples."
         )
-    if names is not None and len(names) < (2 if wide else 3):
+    framed = names is not None
+    if wide and not framed:
         raise InputError(
-            f"The data frame {name!r} has {len(names)} column{'s' if len(names) > 1 else ''}, but a fact "
+            f"A {type(value).__name__} is no wide table; give triples, or a data frame or a file."
+        )
+    if framed and len(parts) < (2 if wide else 3):
+        raise InputError(
+            f"The data frame {name!r} has {len(parts)} column{'s' if len(parts) > 1 else ''}, but a fact "
             "has three; give subject, relation and object."
         )
     check_table_size(name, subjects=0, relations=0, objects=0, facts=len(parts[0]))
     texts = [_texts(part) for part in parts]
-    if names is None:
-        triples = Triples(*texts, range(len(texts[0])), (0, 1, 2), ())
+    rows = range(len(texts[0]))
+    if framed or columns is not None:
+        # A frame without names counts its columns from 0, which says nothing.
+        named = None if names == tuple(map(str, range(len(parts)))) and not wide else names
+        triples = find_triples(in_columns(Path(name), named, tuple(map(tuple, texts)), rows, "frame"), layout)
     else:
-        frame = in_columns(Path(name), names, tuple(map(tuple, texts)), range(len(texts[0])), "frame")
-        triples = find_triples(frame, layout)
-    if not wide:
-        for row in triples.rows:
-            if any(_is_missing(parts[position][row]) for position in triples.positions):
+        subjects, relations, objects = texts
+        triples = Triples(subjects, relations, objects, rows, (0, 1, 2), ())
+    for position in () if wide else triples.positions:
+        for row, part in enumerate(parts[position]):
+            if _is_missing(part):
                 raise InputError(f"Fact {row} of {name!r} lacks a part; give subject, relation and object.")
     return _table_of(
         name, triples, layout, lambda row: f"Fact {row} of {name!r}", several=several, understood="", notes=()

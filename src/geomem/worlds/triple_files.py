@@ -133,7 +133,7 @@ def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
     for where, value in values:
         if type(value) is not kind or (kind is list and len(value) != len(columns)):
             raise InputError(f"{where} of {path} has another shape than the first; give all facts alike.")
-        parts = [value.get(name) for name in names] if kind is dict else value
+        parts = [value.get(name) for name in names] if isinstance(value, dict) else value
         for column, part in zip(columns, parts, strict=True):
             column.append(_text(part, f"{where} of {path}"))
     cells = tuple(map(tuple, columns))
