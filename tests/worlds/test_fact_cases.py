@@ -51,12 +51,35 @@ def test_a_wide_table_is_not_taken_for_triples(file):
     path = file(WIDE, "wide.csv")
     said = refusal(path)
     assert "a wide table with the fact Alda –capital→ Albu (--wide)" in said
-    assert "the first fact country –capital→ currency (--no-header)" in said
+    assert "the first country –capital→ currency (--no-header)" in said
     table = read_facts(path, wide=True)
     assert named(table)[:2] == [("Alda", "capital", "Albu"), ("Alda", "currency", "ALD")]
     assert table.notes[0].startswith("3 subjects, 2 relations, 6 objects, 6 facts from columns 1, 2 and 3")
     assert table.notes[0].endswith("first: Alda –capital→ Albu")
     assert len(named(read_facts(path, header=False))) == 4
+
+
+def test_a_wide_table_with_numbers_or_repeated_answers_is_not_taken_for_triples(file):
+    numbers = file("name,born,city\nAda,1990,Rome\nBen,1991,\nCid,,Oslo\n", "born.csv")
+    said = refusal(numbers)
+    assert "a wide table with the fact Ada –born→ 1990 (--wide)" in said
+    assert "triples below a header, the first Ada –1990→ Rome (--columns 1,2,3)" in said
+    assert read_facts(numbers, wide=True).fact_count == 4
+    with pytest.raises(InputError, match="two ways"):
+        facts_from(pandas.read_csv(file(WIDE, "wide.csv")))
+    assert facts_from(pandas.read_csv(file(WIDE, "wide.csv")), wide=True).fact_count == 6
+    same = file("land,part,coin\nAlda,Europe,EUR\nBruna,Europe,EUR\nCorra,Asia,COR\nDelta,Asia,COR\n")
+    said = refusal(same)
+    assert all(option in said for option in ("three ways", "(--wide)", "(--header)", "(--no-header)"))
+    floats = pandas.DataFrame({"name": ["Ada", "Ben"], "born": [1990, None], "city": ["Rome", "Bonn"]})
+    table = read_facts(file(floats.to_csv(index=False)), wide=True)
+    assert ("Ada", "born", "1990") in named(table)
+
+
+def test_names_that_a_data_frame_counted_are_a_header(file):
+    frame = pandas.DataFrame([*CAPITALS, ("Corra", "money", "COR"), ("Dale", "people", "Dalers")])
+    assert named(read_facts(file(frame.to_csv(index=False))))[:2] == CAPITALS
+    assert named(read_facts(file(frame.to_csv())))[:2] == CAPITALS
 
 
 def test_wide_tables_of_other_kinds(file):
@@ -140,6 +163,8 @@ def test_a_column_of_text_is_not_left_out_in_silence(file):
     said = refusal(file(labelled))
     assert 'Column "itemLabel" of ' in said
     assert "--columns 1,3,4" in said
+    pairs = "item,itemLabel,property,propertyLabel,value,valueLabel\nQ1,Ada,P1,boss,Q2,Ben\n"
+    assert "--columns 1,3,5 or --columns 2,4,6" in refusal(file(pairs))
     assert named(read_facts(file(labelled), columns="itemLabel,property,value"))[0] == ("Alda", "P36", "Q2")
     dated = "Alda\tmeets\tBruna\t2014-01-01\nBruna\tmeets\tCorra\t2014-01-02\n"
     assert "Column 4 of " in refusal(file(dated))

@@ -6,7 +6,7 @@ table that is written and read again is the same.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +64,15 @@ def build_facts(
     return replace(table, notes=(*notes, describe_several(table))) if table.several else table
 
 
+def short_whole_numbers(labels: Collection[str]) -> dict[str, str]:
+    """If all labels are whole numbers, as `2.0` is: those that are written longer, each with its short form.
+
+    >>> short_whole_numbers(["1", "2.0"]), short_whole_numbers(["3.10", "3.0"])
+    ({'2.0': '2'}, {})
+    """
+    return equal_numbers(labels) if all(map(_WHOLE_OR_FLOAT.fullmatch, labels)) else {}
+
+
 def _whole_numbers(
     cells: tuple[list[str], list[str], list[str]],
 ) -> tuple[tuple[list[str], list[str], list[str]], list[str]]:
@@ -72,9 +81,7 @@ def _whole_numbers(
     entities = {**parts[0], **parts[2]}
     kinds = [entities if all(map(_WHOLE_OR_FLOAT.fullmatch, entities)) else parts[0], parts[1]]
     kinds.append(entities if kinds[0] is entities else parts[2])
-    shorter = [
-        equal_numbers(labels) if all(map(_WHOLE_OR_FLOAT.fullmatch, labels)) else {} for labels in kinds
-    ]
+    shorter = [short_whole_numbers(labels) for labels in kinds]
     changed = {old: new for found in shorter for old, new in found.items()}
     if not changed:
         return cells, []

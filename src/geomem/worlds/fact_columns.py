@@ -4,11 +4,13 @@ Where two readings are plausible the table is refused with both spelt out and th
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geomem.errors import InputError
 from geomem.worlds.columns import Columns, FileLayout, find_columns
+from geomem.worlds.fact_builder import short_whole_numbers
 from geomem.worlds.text_file import is_number, show_label
 
 _RELATIONS = frozenset(
@@ -114,7 +116,7 @@ def find_triples(columns: Columns, layout: FactLayout) -> Triples:
         known = known_columns(columns.header) if columns.header else None
         positions = known or _usual_columns(columns)
         if not known:
-            _check_header_doubt(columns, positions)
+            _check_header(columns, positions, layout)
             _check_order(columns, positions)
         left_out = _left_out(columns, positions)
     subjects, relations, objects = (list(columns.cells[position]) for position in positions)
@@ -146,7 +148,11 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
         )
     subjects, relations, objects, rows = [], [], [], []
     empty = 0
-    for row, cells in enumerate(zip(*(columns.cells[p] for p in positions), strict=True)):
+    whole = [columns.cells[position] for position in positions]
+    for number, column in enumerate(whole):
+        if short := short_whole_numbers(set(column) - {""}):
+            whole[number] = tuple(short.get(cell, cell) for cell in column)
+    for row, cells in enumerate(zip(*whole, strict=True)):
         for name, cell in zip(names, cells[1:], strict=True):
             if not cell:
                 empty += 1
@@ -175,7 +181,9 @@ def _left_out(columns: Columns, positions: tuple[int, ...]) -> tuple[str, ...]:
         if columns.is_numeric(position) or (name in _IDENTIFIER and len(set(cells)) == len(cells)):
             continue
         chosen = _by_number(positions)
-        instead = _by_number((positions[0], positions[1], position))
+        behind = known_columns([columns.header[p] for p in others]) if columns.header else None
+        instead = (others[p] for p in behind) if behind else (positions[0], positions[1], position)
+        instead = _by_number(tuple(instead))
         example = show_label(next(cell for cell in cells if cell), 30)
         raise InputError(
             f"Column {columns.name(position)} of {columns.path} holds text ({example!r}) and is not subject, "
@@ -189,31 +197,35 @@ def _left_out(columns: Columns, positions: tuple[int, ...]) -> tuple[str, ...]:
     )
 
 
-def _check_header_doubt(columns: Columns, positions: tuple[int, int, int]) -> None:
-    """Raise `InputError` if the first line may name the columns, of triples or of a wide table."""
-    if not columns.header_doubt:
+def _check_header(columns: Columns, positions: tuple[int, int, int], layout: FactLayout) -> None:
+    """Raise `InputError` if the first line may name the columns of a wide table, or those of triples.
+
+    A table is plausibly wide if every subject has one line and there are hardly fewer relations than lines.
+    """
+    if layout.header is not None or not (columns.header or columns.header_doubt):
         return
-    top = [column[0] for column in columns.cells]
-    relations = columns.cells[positions[1]][1:]
-    subjects = columns.cells[positions[0]][1:]
-    counts = (
-        {relation: relations.count(relation) for relation in set(relations)} if len(relations) < 99 else {}
-    )
-    below = [columns.cells[position][1] for position in positions]
-    above = _arrow(*(top[position] for position in positions))
-    if len(set(subjects)) == len(subjects) and 2 * len(set(relations)) > len(relations):
-        ways = [
-            f"a wide table with the fact {_arrow(columns.cells[0][1], top[1], columns.cells[1][1])} (--wide)",
-            f"triples with the first fact {above} (--no-header)",
-        ]
-    elif counts and min(counts.values()) > 1:
-        ways = [
-            f"triples below a header, the first {_arrow(*below)} (--header)",
-            f"triples without one, the first {above} (--no-header)",
-        ]
+    parts = [columns.cells[position] for position in positions]
+    names = columns.header or tuple(column[0] for column in columns.cells)
+    if columns.header_doubt:
+        parts = [part[1:] for part in parts]
+    subjects, relations = parts[0], Counter(parts[1])
+    below = [part[0] for part in parts]
+    # A data frame without names counts its columns, which says nothing.
+    counted = all(names[position].isdigit() for position in positions)
+    one_each = len(set(subjects)) == len(subjects) and len(subjects) > 1 and not counted
+    wide = f"a wide table with the fact {_arrow(below[0], names[positions[1]], below[1])} (--wide)"
+    plain = f"triples, the first {_arrow(*(names[position] for position in positions))} (--no-header)"
+    option = f"--columns {_by_number(positions)}" if columns.header else "--header"
+    headed = f"triples below a header, the first {_arrow(*below)} ({option})"
+    if one_each and 2 * len(relations) > len(subjects):
+        ways = [wide, headed if columns.header else plain]
+    elif columns.header is None and min(relations.values()) > 1:
+        ways = [headed, plain, *([wide] if one_each else [])]
     else:
         return
-    raise InputError(f"{columns.path} can be read in two ways: {ways[0]}, or {ways[1]}; say which is meant.")
+    said = f"{', '.join(ways[:-1])}, or {ways[-1]}"
+    count = "two" if len(ways) == 2 else "three"
+    raise InputError(f"{columns.path} can be read in {count} ways: {said}; say which is meant.")
 
 
 def _check_order(columns: Columns, positions: tuple[int, int, int]) -> None:

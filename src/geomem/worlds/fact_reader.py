@@ -121,7 +121,7 @@ def read_fact_file(path: Path, layout: FactLayout, *, several: bool = False) -> 
 
 
 def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
-    """The columns of a file; a first line of known names is its header, though they come again below."""
+    """The columns of a file; a first line of known names, or of 0, 1, 2, ... over texts, is its header."""
 
     def read(header: bool | None) -> Columns:
         return read_columns(
@@ -136,7 +136,11 @@ def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
     if layout.header is not None or layout.wide:
         return read(layout.header is not False)
     columns = read(None)
-    if columns.header is None and known_columns([column[0] for column in columns.cells]):
+    if columns.header:
+        return columns
+    top = [column[0] for column in columns.cells]
+    counted = top == list(map(str, range(columns.width))) and columns.row_count > 1
+    if known_columns(top) or (counted and not any(map(columns.is_numeric, range(columns.width)))):
         return read(True)
     return columns
 
