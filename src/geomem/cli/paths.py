@@ -121,9 +121,9 @@ def run(arguments: Sequence[str]) -> int:
         jobs = {value: read_arguments([*arguments, *given]) for value, given in values.items()}
     if job.options.figure:
         check_figure(job.options.figure)
+    _check_jobs(list(jobs.values()))
     if isinstance(job.world, Graph) and not job.options.quiet:
         print_notes(job.world)
-    _check_jobs(list(jobs.values()))
     fleets = {}
     for number, (value, own) in enumerate(jobs.items(), start=1):
         if name and not job.options.quiet:

@@ -215,9 +215,11 @@ def _unnamed(table: Columns) -> Ends:
     texts = _texts(table, None)
     numbers = [column for column in range(table.width) if table.is_numeric(column)]
     varied = [column for column in texts if len(set(table.cells[column])) > 1]
-    ends = varied if len(varied) == 2 or len(texts) != 2 else texts
-    if len(ends) == 2:
-        return Ends(*ends)
+    if len(texts) == 2:
+        return Ends(*texts)
+    # One text in a column may be the relation of all edges, or the one object of all triples.
+    if len(varied) == 2 and (varied == [0, 2] or set(table.cells[varied[0]]) & set(table.cells[varied[1]])):
+        return Ends(*varied)
     if not varied and len(numbers) >= 2 and numbers[:2] == sorted(numbers)[:2]:
         first, second = numbers[:2]
         if len(numbers) > 2 and _is_index(table, first) and _are_ids(table, numbers[2]):

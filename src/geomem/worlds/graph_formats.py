@@ -14,6 +14,7 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.worlds.graph import MAXIMUM_NODES
+from geomem.worlds.separators import BLANK, MARKS, TAB, MisplacedQuoteError, Separator, split_line
 from geomem.worlds.text_file import show_label
 
 
@@ -361,8 +362,17 @@ def first_line(error: Exception) -> str:
 
 
 def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
-    """How lines of one kind split: at tabs if most have one, else at commas or semicolons, else at blanks."""
-    for mark in "\t;,":
-        if 2 * sum(mark in line for line in lines) > len(lines):
-            return lambda line: [cell.strip() for cell in line.split(mark)]
-    return str.split
+    """How lines of several widths split: at tabs if there are any, else at other marks, else at blanks."""
+    for separator in (TAB, *MARKS):
+        if any(separator.text in line and len(_cells(line, separator)) > 1 for line in lines):
+            return lambda line: _cells(line, separator)
+    return lambda line: _cells(line, BLANK)
+
+
+def _cells(line: str, separator: Separator) -> list[str]:
+    try:
+        return split_line(line, separator)
+    except MisplacedQuoteError:
+        raise InputError(
+            f"The line {show_label(line)} has a double quote out of place; double the quotes inside a label."
+        ) from None

@@ -107,7 +107,7 @@ def read_graph(
     """
     path = Path(path)
     layout = FileLayout(columns=columns, header=header, separator=separator, comment=comment)
-    text = read_text(path, _CONTENT)
+    text = read_text(path, "one edge per line")
     graph = _read_text(path, text, layout, relation)
     return graph if root is None else root_at(graph, root)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from geomem.errors import InputError, unknown_name
+from geomem.errors import unknown_name
 from geomem.worlds.graph import Graph, adjacency_matrix, node_degrees
 from geomem.worlds.text_file import show_label
 
@@ -29,8 +29,8 @@ def root_at(graph: Graph, label: str) -> Graph:
 def find_root(graph: Graph) -> Graph:
     """The graph with its root, recognised if it has none: the one node that is equally far from all leaves.
 
-    A tree has at most one such node with two neighbours or more. A graph without one is returned as it is.
-    Raises `InputError` for a path, whose middle and both ends could be the root.
+    A tree has at most one such node with two neighbours or more. A graph without one is returned as it is;
+    so is a path, whose middle and both ends could be the root.
 
     >>> from geomem.worlds.readers import graph_from
     >>> graph = find_root(graph_from([("c", "a"), ("c", "b"), ("c", "d")]))
@@ -43,14 +43,8 @@ def find_root(graph: Graph) -> Graph:
 
     adjacency = adjacency_matrix(graph)
     leaves = np.flatnonzero(node_degrees(graph) == 1)
-    if len(leaves) == 0 or len(csgraph.breadth_first_order(adjacency, 0)[0]) < graph.node_count:
+    if len(leaves) < 3 or len(csgraph.breadth_first_order(adjacency, 0)[0]) < graph.node_count:
         return graph
-    if len(leaves) == 2:
-        ends = " and ".join(show_label(graph.labels[leaf]) for leaf in leaves.tolist())
-        raise InputError(
-            f"The graph {graph.name!r} is a path, whose root may be either end ({ends}) or a node between "
-            "them; name it with --root LABEL (root=... in Python)."
-        )
     distances = csgraph.dijkstra(adjacency, indices=leaves[0], unweighted=True)
     far = leaves[np.argmax(distances[leaves])]
     distances, parents = csgraph.dijkstra(adjacency, indices=far, unweighted=True, return_predecessors=True)
