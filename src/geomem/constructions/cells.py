@@ -116,7 +116,8 @@ def several_superposition(
     cells = cells_size(len(further), table.relation_count, table.object_count, default_length(code, known))
     m = default_length(code, table.object_count) if length is None else length
     blocks = block_size(table.subject_count, table.relation_count, table.object_count, m)
-    what = f"superposition of the table {table.name!r} with {len(further):,} further answers in cells"
+    answers = f"{len(further):,} further answer{'s' if len(further) > 1 else ''}"
+    what = f"superposition of the table {table.name!r} with {answers} in cells"
     check_numbers(what, blocks.numbers + cells.numbers, numbers_limit)
     whole = block_superposition(
         select_facts(table, first), length=length, numbers_limit=numbers_limit, **options
