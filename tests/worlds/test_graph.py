@@ -36,6 +36,8 @@ def make(edges, **fields) -> Graph:
         ({"edges": [[0, 1]], "labels": ("a", "a")}, "same label"),
         ({"edges": [[0, 1]], "labels": ("a", "\ud800")}, "surrogate"),
         ({"edges": [[0, 1]], "root": 3}, "root 3"),
+        ({"edges": [[0, 1]], "mutual": np.array([1])}, "from 0 to 0 in ascending order"),
+        ({"edges": [[0, 1], [1, 2]], "mutual": np.array([1, 0])}, "ascending order"),
         ({"edges": [[0, 1]], "root": -1}, "root -1"),
         ({"edges": [[0, 1]], "coordinates": np.zeros((2, 2))}, "coordinates of shape"),
         ({"edges": [[0, 1]], "coordinates": np.full((3, 2), np.nan)}, "not finite"),
@@ -72,9 +74,10 @@ def test_digest_covers_what_makes_a_world_and_nothing_else():
         make([[0, 2]]),
         make([[0, 1]], labels=("a", "b", "d")),
         make([[0, 1]], root=0),
+        make([[0, 1]], mutual=np.array([0])),
         make([[0, 1]], coordinates=np.zeros((3, 2))),
     ]
-    assert len({base.digest, *(graph.digest for graph in others)}) == 6
+    assert len({base.digest, *(graph.digest for graph in others)}) == 7
 
 
 @given(st.integers(2, 12), st.floats(0.2, 1.0), st.integers(0, 5), st.randoms(use_true_random=False))
@@ -132,6 +135,9 @@ def test_simple_graph_counts_what_it_drops_and_keeps_the_first_direction(pairs):
     notes = " ".join(graph.notes)
     assert (f"{loops} self-loop" in notes) == (loops > 0)
     assert (f"{repeated} repeated edge" in notes) == (repeated > 0)
+    mutual = [number for number, (one, other) in enumerate(kept.values()) if (other, one) in pairs]
+    assert graph.mutual.tolist() == mutual
+    assert ("in both directions" in notes) == bool(mutual)
     components = component_labels(graph).max() + 1
     assert (f"{components} connected components" in notes) == (components > 1)
 

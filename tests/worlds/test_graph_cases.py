@@ -180,11 +180,17 @@ READ = {
     "pandas.csv": (",source,target\n0,Ada,Ben\n1,Ben,Cleo\n", "Ada-Ben Ben-Cleo", "columns 2 and 3"),
     "pandas_unknown.csv": (",a,b\n0,Ada,Ben\n1,Ben,Cleo\n", "Ada-Ben Ben-Cleo", "header yes"),
     "string.tsv": ("#node1\tnode2\tscore\nA\tB\t900\nB\tC\t800\n", "A-B B-C", "1 comment line (#node1"),
+    "weights_first.txt": ("0.5 1 2\n0.25 2 3\n", "1-2 2-3", "columns 2 and 3"),
+    "arrow_back.txt": ("Ben <- Ada\nCleo <- Ben\n", "Ada-Ben Ben-Cleo", "columns 1 and 2"),
     "dates.csv": ("source,target,date\nA,B,2020-01-01\nB,C,2020-02-01\n", "A-B B-C", "was left out"),
 }
 
 # name: (text, what the refusal says)
 REFUSED = {
+    "missing.csv": ("source,target\n1.0,2.0\n2.0,nan\n", "Line 3 of"),
+    "lists.csv": ('name,neighbours\nA,"B, C"\nB,A\n', "several labels in one cell (B, C)"),
+    "bipartite.tsv": ("% bip\n1\t2\n1\t3\n", "bipartite"),
+    "edges.net": ("1 2\n2 3\n", "no line *Vertices"),
     "nodes.csv": ("Id,Label\nada-l,Ada L\nben-k,Ben K\n", "is a table of nodes"),
     "numbered.csv": ("1,Ada\n2,Ben\n3,Cleo\n", "is a table of nodes"),
     "four.csv": ("AA,Alda,BB,Bruna\nBB,Bruna,CC,Corra\n", "name them, as in --columns 1,3"),

@@ -48,13 +48,17 @@ def test_any_graph_survives_a_file(data):
         root=data.draw(st.none() | ids),
         coordinates=None if coordinates is None else np.array(coordinates, dtype=np.float64),
         notes=tuple(data.draw(st.lists(text, max_size=3))),
+        mutual=np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=len(edges), max_size=len(edges)))),
     )
     again = graph_from_json(json.loads(json.dumps(graph_to_json(graph))))
     assert again.digest == graph.digest
     assert (again.name, again.notes, again.root) == (graph.name, graph.notes, graph.root)
 
 
-@given(st.sampled_from(["format", "name", "labels", "edges", "root", "coordinates", "notes", "new"]), JSON)
+@given(
+    st.sampled_from(["format", "name", "labels", "edges", "root", "coordinates", "notes", "mutual", "new"]),
+    JSON,
+)
 def test_any_value_in_any_field_is_read_or_refused(field, value):
     written = graph_to_json(WORLDS["path"](4))
     written[field] = value

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from geomem.errors import InputError
@@ -91,7 +92,11 @@ class Columns:
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column holds numbers alone, some of which may be missing."""
-        return _is_numeric(self.cells[column])
+        return self._numeric[column]
+
+    @cached_property
+    def _numeric(self) -> tuple[bool, ...]:
+        return tuple(map(_is_numeric, self.cells))
 
     def name(self, column: int) -> str:
         """What a column is called in a sentence: its name, or its number from 1."""
@@ -337,7 +342,9 @@ def _doubt(path: Path, number: int, lines: Sequence[str], mark: str) -> InputErr
 
 
 def _without_arrows(columns: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The columns without one of arrows between the first two labels."""
+    """The columns without one of arrows between the first two labels, which are as the arrows point."""
+    if len(columns) > 2 and set(columns[1]) <= {"<-", "<--", "←"}:
+        return [columns[2], columns[0], *columns[3:]]
     if len(columns) > 2 and _ARROWS.issuperset(set(columns[1])):
         return [columns[0], *columns[2:]]
     return columns
@@ -383,5 +390,8 @@ def _stem(name: str) -> str:
 
 def _is_numeric(cells: Sequence[str]) -> bool:
     """Whether cells are numbers, some of which may be missing."""
+    few = set(cells[:1000]) - MISSING
+    if few and not are_numbers(few):
+        return False
     values = set(cells) - MISSING
     return bool(values) and are_numbers(values)

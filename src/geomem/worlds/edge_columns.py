@@ -38,6 +38,8 @@ HEADER_PAIRS = (
     ("state", "neighbour"),
     ("state", "neighbor"),
     ("region", "border"),
+    ("name", "neighbour"),
+    ("name", "neighbor"),
     ("fromnode", "tonode"),
     ("fromnodeid", "tonodeid"),
     ("subject", "object"),
@@ -71,6 +73,7 @@ _NEIGHBOUR = _words(
 )
 _ENDINGS = (("1", "2"), ("0", "1"), ("a", "b"), ("x", "y"), ("i", "j"), ("from", "to"), ("source", "target"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SEVERAL = re.compile("[;,|]")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4}.*)?|[0-9]{1,2}:[0-9]{2}.*")
 
 
@@ -98,6 +101,7 @@ def known_ends(names: Sequence[str]) -> tuple[int, ...] | None:
     """
     words = [tuple(word.casefold() for word in _WORD.findall(name)) for name in names]
     plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
+    plain = [re.sub("(neighbou?r|border)s$", r"\1", name) for name in plain]
     for first, second in HEADER_PAIRS:
         if first in plain and second in plain:
             return plain.index(first), plain.index(second)
@@ -220,8 +224,9 @@ def _unnamed(table: Columns) -> Ends:
     # One text in a column may be the relation of all edges, or the one object of all triples.
     if len(varied) == 2 and (varied == [0, 2] or set(table.cells[varied[0]]) & set(table.cells[varied[1]])):
         return Ends(*varied)
-    if not varied and len(numbers) >= 2 and numbers[:2] == sorted(numbers)[:2]:
-        first, second = numbers[:2]
+    if not varied and len(numbers) >= 2:
+        whole = [column for column in numbers if _are_ids(table, column)]
+        first, second = whole if len(whole) == 2 else numbers[:2]
         if len(numbers) > 2 and _is_index(table, first) and _are_ids(table, numbers[2]):
             third = numbers[2]
             if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
@@ -278,6 +283,31 @@ def _is_triples(table: Columns, ends: Ends) -> InputError:
         f"({few}{', …' if len(relations) > 3 else ''}); give --relation NAME for the edges of one, "
         f"--relation all for those of all, or --columns {ends.tail + 1},{ends.head + 1} to leave it out."
     )
+
+
+def check_ends(
+    table: Columns, ends: Ends, tails: Sequence[str], heads: Sequence[str], where: Callable[[int], str]
+) -> None:
+    """Raise `InputError` for an end that is missing, for several in one cell, and for two kinds of nodes."""
+    if table.first_comment.split()[:2] == ["%", "bip"]:
+        raise InputError(
+            f"{table.path} says that it is bipartite, so that a number is one node in one column and another "
+            "in the other; give the two kinds of nodes labels of their own."
+        )
+    labels = {*tails, *heads}
+    for end, cells in ((ends.tail, tails), (ends.head, heads)):
+        if table.is_numeric(end) and (missing := next((cell for cell in cells if cell in MISSING), None)):
+            raise InputError(
+                f"{where(cells.index(missing))} lacks an end ({missing}); name both on every line."
+            )
+        plural = table.header is not None and table.header[end].casefold().endswith("s")
+        for cell in {cell for cell in cells if _SEVERAL.search(cell)}:
+            parts = [part.strip() for part in _SEVERAL.split(cell)]
+            if all(part in labels for part in parts) or (plural and any(part in labels for part in parts)):
+                raise InputError(
+                    f"{where(cells.index(cell))} has several labels in one cell ({show_label(cell)}); "
+                    "give one edge per line."
+                )
 
 
 def rows_of_relation(table: Columns, ends: Ends, relation: str | None) -> tuple[list[int] | None, str]:

@@ -239,6 +239,8 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
             if pair[0] not in names or pair[1] not in names:
                 raise InputError(f"Line {number} of {path} does not name two of its vertices; mend the file.")
             edges.append(pair)
+    if not names:
+        raise InputError(f"{path} has no line *Vertices, as Pajek has; name it .txt if it is an edge list.")
     return named_edges("Pajek", names, edges, undirected=section == "*matrix")
 
 

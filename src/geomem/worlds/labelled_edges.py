@@ -41,7 +41,9 @@ def graph_of_labels(
     ('1', '2', '3')
     """
     notes = list(notes)
-    labels = list(dict.fromkeys(itertools.chain(alone, itertools.chain(*zip(tails, heads, strict=True)))))
+    labels = list(
+        dict.fromkeys(itertools.chain(alone, itertools.chain.from_iterable(zip(tails, heads, strict=True))))
+    )
     shorter = equal_numbers(labels)
     if shorter:
         example = next(iter(shorter))

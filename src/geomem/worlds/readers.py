@@ -17,7 +17,7 @@ import numpy as np
 from geomem.errors import InputError
 from geomem.worlds import graph_formats as formats
 from geomem.worlds.columns import Columns, FileLayout, describe_columns, read_columns
-from geomem.worlds.edge_columns import choose_ends, known_ends, known_header, rows_of_relation
+from geomem.worlds.edge_columns import check_ends, choose_ends, known_ends, known_header, rows_of_relation
 from geomem.worlds.graph import Graph, check_size, simple_graph
 from geomem.worlds.graph_json import parse_json, read_json, tell_apart
 from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_of, once_each, say_reading
@@ -268,6 +268,7 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
         clean_labels(cells if rows is None else [cells[row] for row in rows], where)
         for cells in (table.cells[ends.tail], table.cells[ends.head])
     )
+    check_ends(table, ends, tails, heads, where)
     if len(tails) > 2 and len({*tails, *heads}) == 2 * len(tails):
         notes.append("No node is on two lines: give the table of edges if this is one of nodes.")
     graph = graph_of_labels(name_of_file(path), tails, heads, notes=notes)
@@ -363,7 +364,8 @@ def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Gr
     rows, _ = rows_of_relation(table, ends, relation)
     chosen = range(len(texts[0])) if rows is None else rows
     tails, heads = (labels_of(name, [cells[end][row] for row in chosen]) for end in (ends.tail, ends.head))
-    return graph_of_labels(name, tails, heads, notes=notes)
+    graph = graph_of_labels(name, tails, heads, notes=notes)
+    return say_reading(graph, f"the columns {names[ends.tail]!r} and {names[ends.head]!r} of a data frame")
 
 
 def _from_ends(name: str, tails: Sequence[Any], heads: Sequence[Any]) -> Graph:
