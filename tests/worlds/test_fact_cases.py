@@ -217,6 +217,11 @@ def test_comments_are_counted_and_shown(file):
     assert "1 comment line (# towns)" in table.notes[0]
 
 
+def test_a_comment_behind_a_tab_is_a_comment(file):
+    table = read_facts(file("\t# of ours\tand more\nAlda\tcapital\tAlbu\nBruna\tcapital\tBrick\n"))
+    assert named(table) == CAPITALS
+
+
 def test_relations_are_chosen_by_name(file):
     text = "subject,relation,object\nAlda,capital,Albu\nAlda,money,ALD\nBruna,capital,Brick\n"
     table = read_facts(file(text), relation="capital")

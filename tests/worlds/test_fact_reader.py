@@ -318,10 +318,17 @@ def test_bad_objects(value, message):
 
 
 @SHARED
-@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.booleans())
-def test_no_file_at_all_ends_in_anything_but_a_table_or_one_sentence(tmp_path, data, several):
+@given(
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(str.encode)
+    | st.text('<>"_:.\\@^ ab/#[]{},1\n\t', max_size=60).map(str.encode),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["facts.tsv", "facts.nt", "facts.jsonl", "facts.json", "facts.csv.gz"]),
+)
+def test_no_file_at_all_ends_in_anything_but_a_table_or_one_sentence(tmp_path, data, several, wide, name):
     try:
-        table = read_facts(write(tmp_path, data), several=several)
+        table = read_facts(write(tmp_path, data, name), several=several, wide=wide)
     except InputError:
         return
     assert table.fact_count > 0
