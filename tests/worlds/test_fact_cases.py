@@ -86,7 +86,7 @@ def test_wide_tables_of_other_kinds(file):
     cells = "city,country,population\nRome,Italy,2.8\nBonn,Germany,\nParis,France,2.1\n"
     table = read_facts(file(cells), wide=True)
     assert table.fact_count == 5
-    assert "1 empty cell is no fact." in table.notes
+    assert "1 empty cell holds no fact." in table.notes
     assert ("Rome", "population", "2.8") in named(table)
     chosen = read_facts(file(cells), wide=True, columns="country,city")
     assert named(chosen)[0] == ("Italy", "city", "Rome")

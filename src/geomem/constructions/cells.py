@@ -144,7 +144,7 @@ def cells_of(cells: Cells, subjects: Int[np.ndarray, " subject"]) -> Int[np.ndar
 def rewrite_cell(cells: Cells, cell: int, old: tuple[int, int] | None, new: tuple[int, int] | None) -> Cells:
     """The cells of which one holds another relation and object, or nothing; one row differs.
 
-    `old` is what it holds now. Raises `InputError` for weights that are no block superposition.
+    `old` is what it holds now. Raises `InputError` for weights of another kind.
     """
     weights = cells.weights
     offset = (0, cells.relation_count)

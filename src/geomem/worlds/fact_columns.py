@@ -161,7 +161,7 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
             relations.append(name)
             objects.append(cell)
             rows.append(row)
-    note = () if not empty else (f"{empty:,} empty cell{'s are' if empty > 1 else ' is'} no fact.",)
+    note = () if not empty else (f"{empty:,} empty cell{'s hold' if empty > 1 else ' holds'} no fact.",)
     return Triples(subjects, relations, objects, rows, positions, note)
 
 

@@ -55,9 +55,9 @@ def read_facts(
       value; node1, label, node2; ...), else the first three. Columns of numbers beyond them are left out.
     - `header` says whether the first line names the columns, `separator` what stands between them (`tab`,
       `comma`, `semicolon`, `pipe`, `blank`, or the characters), `comment` what comments start with (`none`:
-      no line is one); what is not given is found out, as `geomem.worlds.columns.read_columns` says.
-    - With `wide` the first column holds subjects, and each other column is a relation; empty cells are no
-      facts. `relation` names the only relations that are read.
+      there are none); what is not given is found out, as `geomem.worlds.columns.read_columns` says.
+    - With `wide` the first column holds subjects, and each other column is a relation; empty cells hold
+      nothing. `relation` names the only relations that are read.
     - Labels lose blanks at their ends and are brought into Unicode's form NFC. Repeated facts are merged, and
       where all labels are whole numbers, `1` and `1.0` are one.
     - A second answer to the same subject and relation is an error, unless `several` allows it: then the
@@ -191,7 +191,7 @@ def facts_from(
     framed = names is not None
     if wide and not framed:
         raise InputError(
-            f"A {type(value).__name__} is no wide table; give triples, or a data frame or a file."
+            f"A {type(value).__name__} cannot be read as a wide table; give triples, or a data frame or a file."
         )
     if framed and len(parts) < (2 if wide else 3):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Files of triples that are no columns: N-Triples and JSON, brought into columns with a row for each fact."""
+"""Files of triples in other formats than columns: N-Triples and JSON, as columns with a row for each fact."""
 
 import json
 import re
@@ -44,7 +44,7 @@ class TripleFile:
 
 
 def is_ntriples(text: str) -> bool:
-    """Whether the first line that is no comment is a statement of N-Triples.
+    """Whether the first line besides comments is a statement of N-Triples.
 
     >>> is_ntriples("# towns\\n<http://x.org/Italy> <http://x.org/capital> <http://x.org/Rome> .")
     True
@@ -61,7 +61,7 @@ def read_ntriples(path: Path, text: str) -> TripleFile:
     An IRI is called by its last piece, if nothing else of the file is called so, else by all of it; a literal
     by its text, without language and type; a blank node by its name with `_:`.
 
-    Raises `InputError` for a line that is no statement.
+    Raises `InputError` for a line that is not a statement.
 
     >>> text = '<http://x.org/Italy> <http://x.org/capital> "Rome"@en .'
     >>> read_ntriples(Path("towns.nt"), text).columns.cells
@@ -178,7 +178,7 @@ def _short_label(term: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    """The text with its escapes resolved; raises `InputError` for one that is no character."""
+    """The text with its escapes resolved; raises `InputError` for an invalid one."""
 
     def character(found: re.Match[str]) -> str:
         code = found[1]
