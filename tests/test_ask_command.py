@@ -161,7 +161,11 @@ def test_conflicting_facts_and_how_to_allow_several(refused, said, tmp_path):
     assert "allow several answers with several=True (--several on the command line)" in sentence
     status, _, notes = said("construct", file, "--out", tmp_path / "memory", "--several")
     assert status == 0
-    assert notes == "facts: 'borders' has up to 2 answers: those of 'borders' to 'borders (2)'.\n"
+    assert notes.splitlines() == [
+        "facts: 1 subject, 2 relations, 3 objects, 3 facts from columns 1, 2 and 3, separator comma, "
+        "header no; first: Italy –borders→ France",
+        "facts: 1 of 2 questions has several answers, up to 2 ('Italy', 'borders').",
+    ]
     assert said("ask", tmp_path / "memory", "Italy", "borders") == (0, ["France\tAustria"], "")
 
 
@@ -170,7 +174,7 @@ def test_conflicting_facts_and_how_to_allow_several(refused, said, tmp_path):
     [
         (
             b"Italy\tRome\nFrance\tParis\n",
-            "has 2 columns, but a fact has three; give subject, relation and object",
+            "has 2 columns (separator tab); give one fact per line: subject, relation and object",
         ),
         (b"", "is empty; give one fact per line"),
         (b"subject\trelation\tobject\n", "has only a header; give one fact per line"),

@@ -30,25 +30,29 @@ from geomem.models.configuration import Recall
 from geomem.models.recall import all_paths, compute_recall_logits, initialize_recall
 from geomem.recall import memory_answers, recalled_facts
 from geomem.store import DONE, MANIFEST, configuration_hash
+from geomem.worlds.fact_changes import replace_fact, without_fact
 from geomem.worlds.fact_families import many_to_one, partial_facts, random_bijections, random_permutations
 from geomem.worlds.fact_reader import facts_from
-from geomem.worlds.fact_table import answers, replace_fact, without_fact
+from geomem.worlds.fact_table import answers
 from geomem.worlds.hops import chain_answers
+from geomem.worlds.several_answers import numbered_relations
 
-TOWNS = facts_from(
-    [
-        ("Italy", "capital", "Rome"),
-        ("Italy", "borders", "France"),
-        ("Italy", "borders", "Austria"),
-        ("Italy", "language", "Italian"),
-        ("France", "capital", "Paris"),
-        ("France", "borders", "Italy"),
-        ("Austria", "capital", "Vienna"),
-        ("Austria", "borders", "Italy"),
-        ("Austria", "language", "German"),
-    ],
-    name="towns",
-    several=True,
+TOWNS = numbered_relations(
+    facts_from(
+        [
+            ("Italy", "capital", "Rome"),
+            ("Italy", "borders", "France"),
+            ("Italy", "borders", "Austria"),
+            ("Italy", "language", "Italian"),
+            ("France", "capital", "Paris"),
+            ("France", "borders", "Italy"),
+            ("Austria", "capital", "Vienna"),
+            ("Austria", "borders", "Italy"),
+            ("Austria", "language", "German"),
+        ],
+        name="towns",
+        several=True,
+    )
 )
 
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure", "memory_measure", "path_measure"),
-    ("memorize", "path_finding", "recall", "asking", "construct"),
+    ("memorize", "path_finding", "recall", "asking", "construct", "memory_writing"),
     ("plan", "path_plan", "path_presets"),
     ("checkpoint",),
     ("store", "memory_store"),

@@ -1,8 +1,8 @@
 """Asking a memory: a question or a chain of them, every step answered by the weights, never by the table.
 
 A chain is followed by chain of thought: the answers to one relation are the subjects of the next, by label.
-A relation with several answers, read as `borders`, `borders (2)` and so on, gives all of them when it is
-asked by its first name, and a chain follows every one.
+A question with several answers gives all of them, and a chain follows every one. So does a relation whose
+further answers are relations of their own, `borders`, `borders (2)` and so on, asked by its first name.
 """
 
 import os
@@ -15,14 +15,12 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from geomem.constructions.answering import Answers, answer
+from geomem.constructions.cells import Cells, cells_of, read_cells
 from geomem.errors import InputError
-from geomem.memory_store import StoredMemory, memory_weights, read_memory
+from geomem.memory_store import CONSTRUCTION, StoredMemory, cell_weights, memory_weights, read_memory
 from geomem.store import MANIFEST, WEIGHTS, damaged
-from geomem.worlds.fact_table import FactTable, find_relation, find_subject
+from geomem.worlds.fact_table import FactTable, find_relation, find_subject, select_facts
 from geomem.worlds.hops import chain_answers
-
-CONSTRUCTION = "construction"
-"""Kind of training in the manifest of a memory that was written down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,8 @@ class OpenMemory:
     weights: dict[str, np.ndarray] | None
     """Without run axis; None for a trained memory."""
     least_lead: float
+    cells: Cells | None = None
+    """Further answers; None for a trained memory, and where every question has one answer."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,15 @@ def open_memory(memory: StoredMemory | str | os.PathLike[str], *, seed: int | No
     if margin is None:
         return OpenMemory(stored, run, None, 0.0)
     weights = {name: array[run] for name, array in memory_weights(stored).items()}
-    for name, array in weights.items():
+    further = {name: array[run] for name, array in cell_weights(stored).items()}
+    for name, array in [*weights.items(), *further.items()]:
         if not np.isfinite(array).all():
             raise damaged(stored.path / WEIGHTS, f"{name} holds numbers that are not finite")
-    return OpenMemory(stored, run, weights, margin / 2)
+    cells = None
+    if further:
+        owners = np.repeat(np.arange(stored.table.subject_count), stored.cell_counts)
+        cells = Cells(further, owners, stored.table.relation_count)
+    return OpenMemory(stored, run, weights, margin / 2, cells)
 
 
 def stated_margin(memory: StoredMemory) -> float | None:
@@ -91,6 +96,34 @@ def stated_margin(memory: StoredMemory) -> float | None:
     if not isinstance(margin, float) or not 0 < margin < inf:
         raise damaged(memory.path / MANIFEST, "its construction states no margin")
     return margin
+
+
+def held_in_cells(opened: OpenMemory) -> Bool[np.ndarray, " fact"]:
+    """Which facts of its table a memory holds in cells; the others are those of its subjects' vectors."""
+    table, cells = opened.stored.table, opened.cells
+    if cells is None:
+        return np.zeros(table.fact_count, dtype=bool)
+    held = read_cells(cells, opened.least_lead)
+    full = held[:, 0] >= 0
+    facts = np.column_stack([cells.owners, held])[full]
+    known = {tuple(fact) for fact in facts.tolist()}
+    return np.array([tuple(fact) in known for fact in table.facts.tolist()], dtype=bool)
+
+
+def model_table(memory: StoredMemory) -> FactTable:
+    """The facts that a memory's model holds, thus all of them but those in cells: one answer per question.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from geomem.construct import construct_memory
+    >>> facts = [("Italy", "borders", "France"), ("Italy", "borders", "Austria")]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model_table(construct_memory(facts, Path(folder) / "memory", several=True)).fact_count
+    1
+    """
+    if not memory.cell_counts:
+        return memory.table
+    return select_facts(memory.table, ~held_in_cells(open_memory(memory)))
 
 
 def ask(memory: OpenMemory | StoredMemory | str | os.PathLike[str], subject: str, *relations: str) -> Asked:
@@ -115,7 +148,10 @@ def ask(memory: OpenMemory | StoredMemory | str | os.PathLike[str], subject: str
     table, hops = opened.stored.table, opened.stored.model.hops
     if not relations:
         raise InputError(f"No relation was asked for; give one or more of {_some(table.relations)}.")
-    groups = [relation_group(table, relation) for relation in relations]
+    groups = [
+        (find_relation(table, relation),) if opened.cells else relation_group(table, relation)
+        for relation in relations
+    ]
     find_subject(table, subject)
     if hops > 1 and len(relations) != hops:
         raise InputError(
@@ -146,8 +182,9 @@ def relation_group(table: FactTable, relation: str) -> tuple[int, ...]:
     Raises `InputError` with the nearest names if there is no such relation.
 
     >>> from geomem.worlds.fact_reader import facts_from
+    >>> from geomem.worlds.several_answers import numbered_relations
     >>> facts = [("Italy", "borders", "France"), ("Italy", "borders", "Austria")]
-    >>> relation_group(facts_from(facts, several=True), "borders")
+    >>> relation_group(numbered_relations(facts_from(facts, several=True)), "borders")
     (0, 1)
     """
     group = [find_relation(table, relation)]
@@ -164,7 +201,13 @@ def _answer(
     x = np.array([table.subject_ids[label] for label in subjects]).repeat(len(paths))
     said, known = _say(opened, x, np.tile(np.array(paths), (len(subjects), 1)))
     grid = np.where(known, said.objects, -1).reshape(len(subjects), len(paths)).tolist()
-    return [tuple(dict.fromkeys(table.objects[y] for y in row if y >= 0)) for row in grid]
+    found = {table.subject_ids[label]: row for label, row in zip(subjects, grid, strict=True)}
+    if opened.cells is not None:
+        asked = cells_of(opened.cells, np.unique(x))
+        held = read_cells(opened.cells, opened.least_lead, asked)
+        for cell in np.flatnonzero(np.isin(held[:, 0], np.array(paths)[:, 0])).tolist():
+            found[int(opened.cells.owners[asked[cell]])].append(int(held[cell, 1]))
+    return [tuple(dict.fromkeys(table.objects[y] for y in row if y >= 0)) for row in found.values()]
 
 
 def _say(

@@ -5,49 +5,43 @@ Nothing is trained and torch is not imported. What is written was first asked fo
 
 import os
 import platform
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from geomem.asking import CONSTRUCTION, OpenMemory, open_memory
-from geomem.checkpoint import RunLocked, locked_run
-from geomem.constructions.answering import answer, compare_answers, recall_every_fact
-from geomem.constructions.editing import Edit, edit_subject
-from geomem.constructions.editing import forget_fact as forget_in_subject
-from geomem.constructions.recall import (
-    NUMBERS_LIMIT,
-    SUBJECTS,
-    Weights,
-    block_superposition,
-    length_for_width,
+from geomem.asking import OpenMemory, open_memory
+from geomem.constructions.answering import recall_every_fact
+from geomem.constructions.cells import Cells, recall_answer_sets, several_superposition
+from geomem.constructions.held_facts import (
+    HeldFacts,
+    Place,
+    add_answer,
+    answer_at,
+    compare_held,
+    put_answer,
 )
+from geomem.constructions.recall import NUMBERS_LIMIT, OBJECTS, Weights, length_for_width
 from geomem.errors import InputError, unknown_name
-from geomem.memory_store import (
-    EDITED,
-    FILES,
-    StoredMemory,
-    describe_memory,
-    is_edited,
-    read_memory,
-    write_memory,
-)
+from geomem.memory_store import CELLS, CONSTRUCTION, StoredMemory, describe_memory, read_memory
+from geomem.memory_writing import check_place, directory_of, now, replace_memory, write_new, writing
 from geomem.models.configuration import Recall
-from geomem.store import DONE, FORMAT, configuration_hash, replace_file, safe_name, sync_directory
+from geomem.store import FORMAT, MANIFEST, configuration_hash, damaged, safe_name
 from geomem.worlds.fact_table import (
     FactTable,
     entropy_bits,
-    find_answer,
+    find_answers,
+    find_object,
     find_relation,
     find_subject,
 )
 from geomem.worlds.find import find_facts
+
+_INSTEAD = "with instead_of (--instead-of), or add one with also (--also)"
+_EVERY = "behind the relation, or forget all with every (--every)"
 
 Code = Literal["binary", "signs", "sphere", "circle"]
 """The codes that tell any number of objects apart at every length they are given."""
@@ -55,20 +49,22 @@ Code = Literal["binary", "signs", "sphere", "circle"]
 
 @dataclass(frozen=True)
 class Effect:
-    """What a change of one fact did, measured on every fact before and after."""
+    """What a change of one question's answers did, measured on every fact before and after."""
 
     subject: str
     relation: str
     before: str | None
-    """What the weights answered; None if nothing."""
+    """What the weights answered in the places that changed; None if nothing, several joined by "; "."""
     after: str | None
     changed_numbers: int
-    """Numbers of the one subject vector that differ; no other number of the memory does."""
+    """Numbers that differ, all of them in the vectors of `changed_vectors`; no other number does."""
     other_facts: int
     changed_answers: int
     """Answers to other facts that are others now."""
     largest_shift: float
     """The largest change of a logit of any other fact."""
+    changed_vectors: tuple[str, ...] = ("subject vector",)
+    """What changed: the subject's vector, a cell that holds a further answer, or a new cell."""
 
 
 def construct_memory(
@@ -84,10 +80,10 @@ def construct_memory(
     """Write facts down as a block superposition, ask it every fact, and keep it in a new directory.
 
     `facts` is a table, the name of a built-in one, a file of triples, or whatever `facts_from` takes, which
-    says what `several` allows. `width` is the most the residual stream may have, the least that will do if
-    not given; codes become as long as it lets them. `seed` draws the codes `signs` and `sphere`. The
-    manifest's `recalled` holds recall, least margin and bits. Where the directory holds the same memory
-    already, nothing is written.
+    says what `several` allows; further answers to a question go into cells (`geomem.constructions.cells`).
+    `width` is the most the residual stream may have, the least that will do if not given; codes become as
+    long as it lets them. `seed` draws the codes `signs` and `sphere`. The manifest's `recalled` holds recall,
+    least margin and bits. Where the directory holds the same memory already, nothing is written.
 
     Raises `InputError` if the facts cannot be read; for a width that is too small, with the smallest that
     works; before it allocates more than `numbers_limit` numbers; if a fact is not recalled; and if the
@@ -100,17 +96,20 @@ def construct_memory(
     (76, 1.0)
     """
     directory = Path(directory)
-    _check_place(directory)
+    check_place(directory)
     table = find_facts(facts, several=several)
     length = _length_for(table, code, width)
-    memory = block_superposition(table, code=code, length=length, seed=seed, numbers_limit=numbers_limit)
-    described = {"kind": CONSTRUCTION, "name": memory.name, "code": code, "length": memory.code.shape[1]}
-    described |= {"seed": seed, "margin": memory.margin, "fact_bits": memory.size.fact_bits}
+    memory = several_superposition(table, code=code, length=length, seed=seed, numbers_limit=numbers_limit)
+    first = memory.first
+    described = {"kind": CONSTRUCTION, "name": first.name, "code": code, "length": first.code.shape[1]}
+    described |= {"seed": seed, "margin": memory.margin, "fact_bits": memory.fact_bits}
+    if memory.cells:
+        described |= _describe_cells(memory.cells, table)
     model = Recall(
-        width=memory.size.residual_size, mlp_width=memory.size.mlp_width, attention="uniform", hops=1
+        width=first.size.residual_size, mlp_width=first.size.mlp_width, attention="uniform", hops=1
     )
     configuration = describe_memory(table, model, task={"kind": "fact-recall"}, training=described, seeds=[0])
-    recalled = _recall(memory.weights, table)
+    recalled = _recall(first.weights, memory.cells, table, memory.margin / 2)
     if recalled["recall"] < 1:
         raise InputError(
             f"With the code {code} only {recalled['recall']:.2%} of the facts of {table.name!r} are "
@@ -121,27 +120,34 @@ def construct_memory(
         "name": safe_name(f"{table.name}-written-down"),
         "configuration": configuration,
         "hash": configuration_hash(configuration),
-        "started": _now(),
+        "started": now(),
         "versions": {name: version(name) for name in ("geomem", "numpy", "safetensors", "polars")},
         "platform": platform.platform(),
         "dtype": "float64",
         "recalled": recalled,
         "edits": [],
     }
-    return _write_new(directory, manifest, table, memory.weights)
+    return write_new(directory, manifest, table, _all_weights(first.weights, memory.cells))
 
 
 def edit_fact(
-    memory: StoredMemory | str | os.PathLike[str], subject: str, relation: str, new_object: str
+    memory: StoredMemory | str | os.PathLike[str],
+    subject: str,
+    relation: str,
+    new_object: str,
+    *,
+    instead_of: str | None = None,
+    also: bool = False,
 ) -> Effect:
-    """Give a question another answer by changing one subject vector; the memory's directory then holds that.
+    """Give a question another answer by changing one vector; the memory's directory then holds that.
 
-    A question that had no answer gets one. The relation is meant literally, one of several numbered ones.
-    The edit stands in the manifest's `edits`. Whoever reads the directory, after a crash too, finds the
-    former memory or the new one.
+    A question that had no answer gets one. Of several answers `instead_of` is the one that is replaced; with
+    `also` all stay and the new one is added, in a cell of its own if need be. The edit stands in the
+    manifest's `edits`. Whoever reads the directory, after a crash too, finds the former memory or the new.
 
     Raises `InputError` for names that the memory does not know, with the nearest; an answer it gives already;
-    a trained memory; and as `read_memory` does. Nothing is written then.
+    several answers without `instead_of` or `also`; a trained memory; and as `read_memory` does. Nothing is
+    written then.
 
     >>> import tempfile
     >>> facts = [("Kazakhstan", "capital", "Almaty"), ("Peru", "capital", "Lima")]
@@ -151,24 +157,37 @@ def edit_fact(
     >>> effect.before, effect.after, effect.changed_answers, effect.largest_shift
     ('Almaty', 'Lima', 0, 0.0)
     """
+    if also and instead_of is not None:
+        raise InputError("Both instead_of and also were given; give instead_of to replace, also to add.")
 
-    def change(weights: Weights, table: FactTable) -> Edit:
-        x, r = find_subject(table, subject), find_relation(table, relation)
-        y = _object_of(table, new_object)
-        if find_answer(table, x, r) == y:
+    def change(held: HeldFacts, x: int, r: int) -> tuple[HeldFacts, list[Place]]:
+        y = _object_of(held.table, new_object)
+        known = find_answers(held.table, x, r).tolist()
+        if y in known:
             raise InputError(
                 f"The memory answers {subject!r}, {relation!r} with {new_object!r} already; "
                 "give another object."
             )
-        return edit_subject(weights, table, x, r, y)
+        if also:
+            return add_answer(held, x, r, y)
+        old = _meant(held.table, x, r, instead_of, f"name the one to replace {_INSTEAD}")
+        return put_answer(held, x, r, old, y)
 
-    return _change(_directory_of(memory), subject, relation, change)
+    return _change(directory_of(memory), subject, relation, change)
 
 
-def forget_fact(memory: StoredMemory | str | os.PathLike[str], subject: str, relation: str) -> Effect:
-    """Take a fact out of its subject's vector: its question then has no answer, every other stays.
+def forget_fact(
+    memory: StoredMemory | str | os.PathLike[str],
+    subject: str,
+    relation: str,
+    answer: str | None = None,
+    *,
+    every: bool = False,
+) -> Effect:
+    """Take a fact out of the vector that holds it: its question has one answer less, every other stays.
 
-    The rest is as for `edit_fact`. Raises `InputError` also if there is no such fact, or no other one.
+    Of several answers `answer` is the one that goes; with `every` all of them go. The rest is as for
+    `edit_fact`. Raises `InputError` also if there is no such fact, or no other one.
 
     >>> import tempfile
     >>> facts = [("Kazakhstan", "capital", "Almaty"), ("Peru", "capital", "Lima")]
@@ -177,20 +196,20 @@ def forget_fact(memory: StoredMemory | str | os.PathLike[str], subject: str, rel
     >>> effect.before, effect.after, effect.other_facts
     ('Lima', None, 1)
     """
+    if every and answer is not None:
+        raise InputError("Both an answer and every were given; give one of them.")
 
-    def change(weights: Weights, table: FactTable) -> Edit:
-        x, r = find_subject(table, subject), find_relation(table, relation)
-        return forget_in_subject(weights, table, x, r)
+    def change(held: HeldFacts, x: int, r: int) -> tuple[HeldFacts, list[Place]]:
+        if not every or len(find_answers(held.table, x, r)) < 2:
+            old = _meant(held.table, x, r, answer, f"name the one to forget {_EVERY}")
+            return put_answer(held, x, r, old, None)
+        places: list[Place] = []
+        for old in find_answers(held.table, x, r).tolist():
+            held, place = put_answer(held, x, r, old, None)
+            places += place
+        return held, places
 
-    return _change(_directory_of(memory), subject, relation, change)
-
-
-def _check_place(directory: Path) -> None:
-    """Raise `InputError` unless a memory can be put there, or read from there."""
-    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise InputError(f"{directory} is a file; give a new directory for the memory.")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / DONE).is_file():
-        raise InputError(f"{directory} is not empty; give a new directory for the memory.")
+    return _change(directory_of(memory), subject, relation, change)
 
 
 def _length_for(table: FactTable, code: Code, width: int | None) -> int | None:
@@ -208,54 +227,75 @@ def _length_for(table: FactTable, code: Code, width: int | None) -> int | None:
     return 2
 
 
-def _recall(weights: Weights, table: FactTable) -> dict[str, Any]:
+def _describe_cells(cells: Cells, table: FactTable) -> dict[str, Any]:
+    """What the manifest's `training` says of cells."""
+    counts = np.bincount(cells.owners, minlength=table.subject_count)
+    rows = cells.weights[OBJECTS]
+    length = int((rows != 0).any(axis=0).sum())
+    return {"cells": counts.tolist(), "cell_length": length}
+
+
+def _recall(weights: Weights, cells: Cells | None, table: FactTable, least_lead: float) -> dict[str, Any]:
     """What the manifest says of the weights as they are: every fact was asked."""
-    found = recall_every_fact(weights, table)
+    if cells is None:
+        found = recall_every_fact(weights, table)
+        recall, margin = found.recall, float(found.margins.min())
+    else:
+        sets = recall_answer_sets(weights, cells, table, least_lead)
+        recall, margin = sets.recall, sets.margin
     return {
         "facts": table.fact_count,
-        "recall": found.recall,
-        "margin": float(found.margins.min()),
+        "recall": recall,
+        "margin": margin,
         "entropy_bits": entropy_bits(table),
     }
 
 
-def _write_new(directory: Path, manifest: dict[str, Any], table: FactTable, weights: Weights) -> StoredMemory:
-    """Write a memory beside its place and rename it there; one that is there already must be the same."""
-    if (directory / DONE).is_file():
-        there = read_memory(directory)
-        if there.manifest["hash"] != manifest["hash"] or there.manifest.get("edits"):
-            raise InputError(f"{directory} holds another memory; give a new directory, or delete that one.")
-        return there
-    # A name of its own, so that what a killed process left is written over and not left lying about.
-    partial = directory.with_name(f".{directory.name}.partial")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory} cannot be made ({error.strerror}); give another directory.") from None
-    try:
-        with _writing(partial):
-            _write(partial, manifest, table, weights)
-            os.replace(partial, directory)
-            sync_directory(directory.parent)
-    except RunLocked:
-        raise
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError):
+def _held_facts(opened: OpenMemory) -> HeldFacts:
+    """An open memory that was written down, as what can be changed."""
+    assert opened.weights is not None
+    stored = opened.stored
+    training = stored.manifest["configuration"]["training"]
+    code, seed = training.get("code"), training.get("seed")
+    if code not in get_args(Code) or type(seed) is not int or seed < 0:
+        raise damaged(stored.path / MANIFEST, "its construction names no code with a seed")
+    margin = 2 * opened.least_lead
+    return HeldFacts(stored.table, opened.weights, opened.cells, margin, code, seed)
+
+
+def _all_weights(weights: Weights, cells: Cells | None) -> dict[str, np.ndarray]:
+    """Every array of a memory by its name in the file."""
+    further = {} if cells is None else {CELLS + name: array for name, array in cells.weights.items()}
+    return {**weights, **further}
+
+
+def _meant(table: FactTable, x: int, r: int, label: str | None, way_out: str) -> int | None:
+    """The answer that a change is about; None if the question has none."""
+    known = find_answers(table, x, r).tolist()
+    question = f"{table.subjects[x]!r}, {table.relations[r]!r}"
+    some = ", ".join(repr(table.objects[y]) for y in known[:5]) + (", ..." if len(known) > 5 else "")
+    if label is not None:
+        old = find_object(table, label)
+        if old not in known:
             raise InputError(
-                f"{directory} cannot be made ({error.strerror}); give another directory."
-            ) from None
-        raise
-    return read_memory(directory)
+                f"The memory answers {question} with {some or 'nothing'} and not with {label!r}; "
+                "name an answer that it gives."
+            )
+        return old
+    if len(known) > 1:
+        raise InputError(f"The memory has {len(known):,} answers to {question} ({some}); {way_out}.")
+    return known[0] if known else None
 
 
 def _change(
-    directory: Path, subject: str, relation: str, change: Callable[[Weights, FactTable], Edit]
+    directory: Path,
+    subject: str,
+    relation: str,
+    change: Callable[[HeldFacts, int, int], tuple[HeldFacts, list[Place]]],
 ) -> Effect:
     """Change a memory that was written down, measure what that does to all facts, write it."""
     read_memory(directory)  # before its lock, which would make the directory
-    with _writing(directory):
+    with writing(directory):
         memory = read_memory(directory)
         opened = open_memory(memory)
         if opened.weights is None:
@@ -263,10 +303,11 @@ def _change(
                 f"{directory} was trained, and there a fact is no part of one subject vector; "
                 "edit a memory that `geomem construct` wrote."
             )
-        edit = change(opened.weights, memory.table)
-        _check_edit(opened.weights, edit)
-        effect = _measure(opened, opened.weights, edit, subject, relation)
-        _replace(directory, memory, edit, effect)
+        x, r = find_subject(memory.table, subject), find_relation(memory.table, relation)
+        old = _held_facts(opened)
+        new, places = change(old, x, r)
+        effect = _effect(old, new, places, x, r)
+        _write_changed(directory, opened, new, effect)
     return effect
 
 
@@ -282,51 +323,48 @@ def _object_of(table: FactTable, label: str) -> int:
     )
 
 
-def _check_edit(old: Weights, edit: Edit) -> None:
-    """What an edit promises: one row of the subject table differs, and nothing else."""
-    assert all(edit.weights[name] is array for name, array in old.items() if name != SUBJECTS)
-    differs = (edit.weights[SUBJECTS] != old[SUBJECTS]).any(axis=1)
-    assert np.flatnonzero(differs).tolist() in ([], [edit.subject])
-
-
-def _measure(opened: OpenMemory, old: Weights, edit: Edit, subject: str, relation: str) -> Effect:
+def _effect(old: HeldFacts, new: HeldFacts, places: list[Place], x: int, r: int) -> Effect:
     """What the memory answers before and after, and how far the logits of all other facts moved."""
-    table, r = opened.stored.table, find_relation(opened.stored.table, relation)
-    said = []
-    for weights in (old, edit.weights):
-        found = answer(weights, np.array([edit.subject]), np.array([r]))
-        known = found.leads[0] > opened.least_lead
-        said.append(table.objects[found.objects[0]] if known else None)
-    others = table.facts[(table.facts[:, 0] != edit.subject) | (table.facts[:, 1] != r)]
-    difference = compare_answers(old, edit.weights, others[:, 0], others[:, 1])
+    table, said = old.table, []
+    for held in (old, new):
+        there = [place for place in places if place is None or held is new or place != new.added]
+        found = [answer_at(held, x, r, place) for place in there]
+        said.append("; ".join(table.objects[y] for y in found if y is not None) or None)
+    moved = compare_held(old, new, places, x, r)
+    cells = ["cell" if new.added is None else "new cell" for place in places if place is not None]
     return Effect(
-        subject=subject,
-        relation=relation,
+        subject=table.subjects[x],
+        relation=table.relations[r],
         before=said[0],
         after=said[1],
-        changed_numbers=len(edit.coordinates),
-        other_facts=len(others),
-        changed_answers=int(difference.changed.sum()),
-        largest_shift=float(difference.shifts.max(initial=0.0)),
+        changed_numbers=moved.changed_numbers,
+        other_facts=table.fact_count - (len(places) if said[0] is not None else 0),
+        changed_answers=moved.changed_answers,
+        largest_shift=moved.largest_shift,
+        changed_vectors=(*(["subject vector"] if None in places else []), *cells),
     )
 
 
-def _replace(directory: Path, memory: StoredMemory, edit: Edit, effect: Effect) -> None:
-    """Put the changed memory in place of the former one; a kill at any moment leaves the one or the other.
-
-    The new version is written whole into a directory within, and from the one rename on that makes it
-    `EDITED` it is what `read_memory` reads. Then its files take their places, and it goes.
-    """
+def _write_changed(directory: Path, opened: OpenMemory, new: HeldFacts, effect: Effect) -> None:
+    """The changed memory with its manifest, in the place of the former."""
+    memory = opened.stored
     old = memory.manifest
+    training = old["configuration"]["training"]
+    if new.added is not None:
+        assert new.cells is not None
+        described = _describe_cells(new.cells, new.table)
+        bits = 2 * described["cell_length"] * (1 if new.code in ("binary", "signs") else 64)
+        training = {**training, **described, "margin": new.margin}
+        training["fact_bits"] = training.get("fact_bits", 0) + bits
     configuration = describe_memory(
-        edit.table,
+        new.table,
         memory.model,
         task=old["configuration"]["task"],
-        training=old["configuration"]["training"],
+        training=training,
         seeds=memory.seeds,
     )
     said = {
-        "time": _now(),
+        "time": now(),
         **{name: getattr(effect, name) for name in ("subject", "relation", "before", "after")},
     }
     edits = old.get("edits")
@@ -334,69 +372,7 @@ def _replace(directory: Path, memory: StoredMemory, edit: Edit, effect: Effect) 
         **old,
         "configuration": configuration,
         "hash": configuration_hash(configuration),
-        "recalled": _recall(edit.weights, edit.table),
+        "recalled": _recall(new.weights, new.cells, new.table, new.margin / 2),
         "edits": [*(edits if isinstance(edits, list) else []), said],
     }
-    partial = directory / f"{EDITED}.partial"
-    try:
-        _settle(directory)
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, manifest, edit.table, edit.weights)
-        os.replace(partial, directory / EDITED)
-        sync_directory(directory)
-        _settle(directory)
-    except OSError as error:
-        raise InputError(
-            f"Could not write {directory} ({error.strerror}); see to it and run the same command again."
-        ) from error
-
-
-def _settle(directory: Path) -> None:
-    """Let the files of the next version of a memory take their places; what is not complete goes."""
-    edited = directory / EDITED
-    if is_edited(directory):
-        for name in (*FILES, DONE):
-            _copy_file(edited / name, directory / name)
-        (edited / DONE).unlink()  # first: without it the rest does not count
-    shutil.rmtree(edited, ignore_errors=True)
-
-
-def _copy_file(source: Path, place: Path) -> None:
-    def write(partial: Path) -> None:
-        shutil.copyfile(source, partial)
-
-    replace_file(place, write)
-
-
-def _write(directory: Path, manifest: dict[str, Any], table: FactTable, weights: Weights) -> None:
-    recalled = manifest["recalled"]
-    write_memory(
-        directory,
-        manifest=manifest,
-        table=table,
-        metrics={name: np.array([[recalled[name]]]) for name in ("recall", "margin")},
-        metric_steps=np.array([len(manifest["edits"])]),
-        weights={name: array[None] for name, array in weights.items()},
-    )
-
-
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    """Hold a memory's directory; raises `RunLocked` in words of its own if another process does."""
-    try:
-        with locked_run(directory):
-            yield
-    except RunLocked:
-        raise RunLocked(
-            f"Another process is writing {directory} now; wait until it ends and run the same command again."
-        ) from None
-
-
-def _directory_of(memory: StoredMemory | str | os.PathLike[str]) -> Path:
-    """The directory that a person gave, also where a killed edit left the newest files within it."""
-    path = memory.path if isinstance(memory, StoredMemory) else Path(memory)
-    return path.parent if path.name == EDITED else path
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    replace_memory(directory, manifest, new.table, _all_weights(new.weights, new.cells))

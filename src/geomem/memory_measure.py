@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from geomem.asking import model_table
 from geomem.memory_store import StoredMemory, memory_weights
 from geomem.models.recall import all_paths
 from geomem.models.recall_probes import judge_vectors, load_network
@@ -15,8 +16,9 @@ from geomem.training.recall_portrait import RecallPortrait, measure_recall_memor
 def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> pl.DataFrame:
     """Everything measured of each run of a memory, one row per run; the columns of `portrait_numbers`.
 
-    The docs page "Recall measurements" defines them. `seed` decides which subjects are held out, which new
-    facts are tried and which attributes exchanged; `training_steps` are those of embedding-only training.
+    The docs page "Recall measurements" defines them; further answers in cells are left out. `seed` decides
+    which subjects are held out, which new facts are tried and which attributes exchanged; `training_steps`
+    are those of embedding-only training.
     About a minute per run at 1,024 subjects, 2 relations and width 128 on one core.
 
     >>> import tempfile
@@ -47,8 +49,8 @@ def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPo
 
 
 def recall_with(memory: StoredMemory, weights: Mapping[str, np.ndarray]) -> float:
-    """Share of the memory's facts that one run's weights, changed or not, answer; ties are wrong."""
-    known = question_answers(memory.table, memory.model.hops)
+    """Share of the facts of the model that one run's weights, changed or not, answer; ties are wrong."""
+    known = question_answers(model_table(memory), memory.model.hops)
     return judge_vectors(load_network(memory.model, weights), weights["subject_embedding"], known)[0]
 
 
@@ -67,7 +69,7 @@ def draw_portrait(
     return measure_recall_memory(
         load_network(memory.model, arrays),
         arrays["subject_embedding"],
-        question_answers(memory.table, memory.model.hops),
+        question_answers(model_table(memory), memory.model.hops),
         training_steps=training_steps,
         seed=seed,
     )

@@ -11,6 +11,10 @@ A memory's directory holds
 | `DONE` | size and SHA-256 of each file above; written last |
 
 It is written and checked as the run directories of `geomem.store` are. No pickle anywhere.
+
+A memory that was written down may hold further answers in cells (`geomem.constructions.cells`): their weights
+stand in the same file, under names that begin with `cells.`, and the manifest's `training` has the number of
+cells of every subject (`cells`) and the length of their codes (`cell_length`).
 """
 
 import os
@@ -23,6 +27,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
+from geomem.constructions.cells import cells_size
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
@@ -46,11 +51,20 @@ from geomem.store import (
     write_arrays,
     write_json,
 )
-from geomem.worlds.fact_table import FactTable
+from geomem.worlds.fact_table import MAXIMUM_FACTS, FactTable
 from geomem.worlds.fact_table_file import facts_from_json, facts_to_json
 
 FACTS = "facts.json"
 FILES = (MANIFEST, FACTS, METRICS, WEIGHTS)
+
+CONSTRUCTION = "construction"
+"""Kind of training in the manifest of a memory that was written down."""
+
+CELLS = "cells."
+"""How the names of the cells' weights begin."""
+
+MAXIMUM_CELL_LENGTH = 10_000
+"""Longest code of cells that is believed to a manifest."""
 
 EDITED = ".edited"
 """Directory within a memory's: its next version, complete, until its files have taken their places."""
@@ -66,6 +80,8 @@ class StoredMemory:
     model: Recall
     seeds: tuple[int, ...]
     """One per run; a memory that was written down has the one seed 0."""
+    cell_counts: tuple[int, ...] = ()
+    """How many cells with further answers each subject has; nothing if there is no cell."""
 
 
 def describe_memory(
@@ -176,13 +192,21 @@ def read_memory(path: str | os.PathLike[str]) -> StoredMemory:
     if table.digest != configuration["world"].get("digest"):
         raise damaged(path / FACTS, "it holds other facts than the manifest says")
     check_metrics(path / METRICS, len(seeds))
-    _check_weights(path / WEIGHTS, model, table, len(seeds))
-    return StoredMemory(path=path, manifest=manifest, table=table, model=model, seeds=seeds)
+    counts, length = _read_cell_counts(path / MANIFEST, configuration["training"], table)
+    _check_weights(path / WEIGHTS, model, table, len(seeds), sum(counts), length)
+    return StoredMemory(path, manifest, table, model, seeds, counts)
 
 
 def memory_weights(memory: StoredMemory) -> dict[str, np.ndarray]:
-    """Every parameter, [run, ...], by name."""
-    return read_arrays(memory.path / WEIGHTS)
+    """Every parameter of the model, [run, ...], by name; without those of cells."""
+    arrays = read_arrays(memory.path / WEIGHTS)
+    return {name: array for name, array in arrays.items() if not name.startswith(CELLS)}
+
+
+def cell_weights(memory: StoredMemory) -> dict[str, np.ndarray]:
+    """Every parameter of the cells, [run, ...], by the names of a recall model; nothing without cells."""
+    arrays = read_arrays(memory.path / WEIGHTS)
+    return {name.removeprefix(CELLS): a for name, a in arrays.items() if name.startswith(CELLS)}
 
 
 def memory_metrics(memory: StoredMemory) -> pl.DataFrame:
@@ -213,10 +237,35 @@ def _read_model(path: Path, value: dict[str, Any]) -> Recall:
     return model
 
 
-def _check_weights(path: Path, model: Recall, table: FactTable, run_count: int) -> None:
+def _read_cell_counts(
+    path: Path, training: Mapping[str, Any], table: FactTable
+) -> tuple[tuple[int, ...], int]:
+    """Number of cells of every subject, and the length of their codes; nothing and 0 without cells."""
+    if not {"cells", "cell_length"} & training.keys():
+        if table.several:
+            raise damaged(path, "its facts have several answers to a question, and it has no cells for them")
+        return (), 0
+    counts, length = training.get("cells"), training.get("cell_length")
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        counts = []
+    sound = training.get("kind") == CONSTRUCTION and len(counts) == table.subject_count
+    sound = sound and 0 < sum(counts) <= MAXIMUM_FACTS
+    if not sound or type(length) is not int or not 0 < length <= MAXIMUM_CELL_LENGTH:
+        raise damaged(path, "its cells are not so many for each subject")
+    return tuple(counts), length
+
+
+def _check_weights(
+    path: Path, model: Recall, table: FactTable, run_count: int, cells: int, cell_length: int
+) -> None:
     shapes = array_shapes(path)
     # Looked up by name, so that a manifest of a million layers is refused at its first missing one.
     described = describe_recall_parameters(model, memory_size(table)) if model.layers <= len(shapes) else {}
+    if cells:
+        size = cells_size(cells, table.relation_count, table.object_count, cell_length)
+        like = Recall(width=size.residual_size, mlp_width=size.mlp_width, attention="uniform")
+        rows = RecallSize(cells, 2, table.relation_count + table.object_count)
+        described |= {CELLS + name: part for name, part in describe_recall_parameters(like, rows).items()}
     for name in sorted(set(described) ^ set(shapes)):
         raise damaged(path, f"{name} is {'missing' if name in described else 'no tensor of its model'}")
     for name, parameter in described.items():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from geomem.asking import model_table
 from geomem.errors import InputError
 from geomem.memorize import Hooks, train_in_directory
 from geomem.memory_store import (
@@ -34,7 +35,7 @@ from geomem.training.configuration import RunSettings
 from geomem.training.loop import Progress
 from geomem.training.recall_configuration import RecallRun, RecallTraining, check_recall_training
 from geomem.training.recall_fleet import EVALUATED, TrainedRecall, train_recall
-from geomem.worlds.fact_table import FactTable, answers, entropy_bits
+from geomem.worlds.fact_table import FactTable, answers, check_single_answers, entropy_bits
 from geomem.worlds.find import find_facts
 from geomem.worlds.hops import chain_answers, has_chains
 
@@ -200,6 +201,7 @@ def plan_memory(
 subject_scale=1.0, hops=1)
     """
     table = find_facts(facts)
+    check_single_answers(table)
     model = in_types(model or default_recall_model(table))
     training = in_types(training or RecallTraining())
     check_recall(model)
@@ -326,7 +328,10 @@ def memory_answers(
 
 
 def recalled_facts(memory: StoredMemory) -> Bool[np.ndarray, "run fact"]:
-    """Which facts of its table each run of a one-hop memory answers; a tie counts as wrong."""
+    """Which facts of its model each run of a one-hop memory answers; a tie counts as wrong.
+
+    The facts are those of `geomem.asking.model_table`: the memory's own but for further answers in cells.
+    """
     found = memory_answers(memory)
-    subject, relation, target = memory.table.facts.T
+    subject, relation, target = model_table(memory).facts.T
     return (found.objects[:, subject, relation] == target) & (found.leads[:, subject, relation] > 0)

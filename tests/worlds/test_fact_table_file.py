@@ -67,7 +67,7 @@ def test_any_value_is_refused(value):
         ("facts", [[0, 0, 2**70]], "facts is not a list of triples"),
         ("facts", [], "facts is not a list of triples"),
         ("facts", {}, "facts is not a list of triples"),
-        ("facts", [[0, 0, 0], [0, 0, 1]], "two answers"),
+        ("facts", [[0, 0, 0], [0, 0, 0]], "twice"),
         ("notes", [1], "notes is not a list"),
         ("extra", 1, "'extra' is unknown"),
     ],

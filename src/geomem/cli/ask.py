@@ -14,9 +14,9 @@ from geomem.cli.options import parse_options
 DESCRIPTION = """Ask a memory of facts, one that was written down or a trained one.
 
 Several relations are a chain: the answers to one are the subjects of the next, and what was answered on
-the way is printed first. A relation with several answers (borders, borders (2), ...) gives all of them, and a
-chain follows each. The last line holds the answers, separated by tabs; or `no answer`, and the exit status is
-then 1. Labels that start with a dash come after `--`."""
+the way is printed first. A question with several answers gives all of them, and a chain follows each; so does
+a relation whose further answers are `borders (2)` and so on. The last line holds the answers, separated by
+tabs; or `no answer`, and the exit status is then 1. Labels that start with a dash come after `--`."""
 
 NO_ANSWER_STATUS = 1
 """Exit status when there is no answer, as grep has it."""

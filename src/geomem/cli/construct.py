@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from geomem.cli.facts import print_notes
-from geomem.cli.options import option_values, parse_options, signature_options
+from geomem.cli.facts import FactFileOptions, print_notes
+from geomem.cli.options import check_no_layout, first_line, option_values, parse_options, signature_options
+from geomem.cli.progress import count_of
 from geomem.construct import Code, construct_memory
 from geomem.constructions.recall import NUMBERS_LIMIT
 from geomem.errors import InputError
@@ -36,7 +37,7 @@ class ConstructOptions:
     seed: int = 0
     """Of the codes signs and sphere."""
     several: bool = False
-    """Allow several answers to a question of a file: those of `borders`, `borders (2)`, and so on."""
+    """Allow several answers to a question of a file: each further one is kept in a cell of its subject."""
     numbers_limit: int = NUMBERS_LIMIT
     """Most numbers the memory may hold; more is refused before any is allocated."""
 
@@ -45,9 +46,10 @@ def run(arguments: Sequence[str]) -> int:
     """Write the memory the arguments ask for; print what it recalls, then its directory."""
     facts, options = read_arguments(arguments)
     if facts in FACT_WORLDS:
+        check_no_layout(options.file, facts)
         table = FACT_WORLDS[facts](**option_values(options.facts))
     else:
-        table = find_facts(facts, several=options.memory.several)
+        table = find_facts(facts, several=options.memory.several, layout=options.file.layout)
     print_notes(table)
     memory = construct_memory(
         table,
@@ -65,10 +67,12 @@ def run(arguments: Sequence[str]) -> int:
 def describe_recalled(memory: StoredMemory) -> str:
     """What was recalled and what it took, in one line."""
     said, training = memory.manifest["recalled"], memory.manifest["configuration"]["training"]
+    cells = sum(memory.cell_counts)
+    further = f", {count_of(cells, 'further answer')} in cells" if cells else ""
     return (
         f"recall {100 * said['recall']:.0f} % of {said['facts']:,} facts, margin {said['margin']:.3g}, "
         f"width {memory.model.width:,}, {training['fact_bits']:,} bits for facts of "
-        f"{said['entropy_bits']:,.0f} bits"
+        f"{said['entropy_bits']:,.0f} bits{further}"
     )
 
 
@@ -88,6 +92,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     title = "How the memory is written, and where it goes."
     entries: list[Any] = [("memory", Annotated[ConstructOptions, tyro.conf.arg(help=title)])]
+    layout = Annotated[FactFileOptions, tyro.conf.arg(help=first_line(FactFileOptions))]
+    entries.append(("file", layout, field(default=FactFileOptions())))
     if facts in FACT_WORLDS:
         kind = signature_options(FACT_WORLDS[facts])
         title = f"Options of {facts}."

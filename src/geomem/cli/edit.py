@@ -11,12 +11,12 @@ from geomem.cli.facts import print_effect
 from geomem.cli.options import parse_options
 from geomem.construct import edit_fact
 
-DESCRIPTION = """Give a question another answer by changing one subject vector of a memory, and nothing else.
+DESCRIPTION = """Give a question another answer by changing one vector of a memory, and nothing else.
 
-The new object must be one that the memory knows. A relation is meant literally: of several answers, that of
-the relation `borders` is the first and that of `borders (2)` the second. The effect on all other facts is
-measured and printed, the memory written in its place, and the edit kept in its manifest. Labels that start
-with a dash come after `--`."""
+The new object must be one that the memory knows. Where a question has several answers, --instead-of names the
+one that is replaced, and --also keeps all and adds the new one. A relation is meant literally: `borders (2)`
+is another than `borders`. The effect on all other facts is measured and printed, the memory written in its
+place, and the edit kept in its manifest. Labels that start with a dash come after `--`."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,22 @@ class EditOptions:
     """The question that is answered otherwise."""
     new_object: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OBJECT")]
     """The new answer."""
+    instead_of: str | None = None
+    """Which answer is replaced, where there are several."""
+    also: bool = False
+    """Keep the answers there are and add the new one."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Edit the memory and print the effect."""
     options = parse_options(EditOptions, arguments, verb="edit", description=DESCRIPTION)
-    print_effect(edit_fact(options.run, options.subject, options.relation, options.new_object))
+    effect = edit_fact(
+        options.run,
+        options.subject,
+        options.relation,
+        options.new_object,
+        instead_of=options.instead_of,
+        also=options.also,
+    )
+    print_effect(effect)
     return 0

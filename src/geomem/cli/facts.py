@@ -2,10 +2,33 @@
 
 import re
 import sys
+from collections import Counter
+from dataclasses import dataclass
 
+from geomem.cli.options import FileOptions
 from geomem.cli.progress import count_of
 from geomem.construct import Effect
+from geomem.worlds.fact_columns import FactLayout
 from geomem.worlds.fact_table import FactTable
+
+
+@dataclass(frozen=True)
+class FactFileOptions(FileOptions):
+    """How a file of facts is laid out; what is not given is found out and said."""
+
+    wide: bool = False
+    """Read a table with one subject per line: each other column is a relation, named by the first line."""
+    relation: tuple[str, ...] = ()
+    """The only relations to read, by name; all if not given."""
+
+    @property
+    def layout(self) -> FactLayout:
+        """What was said, for the reader of facts."""
+        given = super().layout
+        return FactLayout(
+            given.columns, given.header, given.separator, given.comment, self.wide, self.relation
+        )
+
 
 SEPARATOR = "\t"
 """Between the answers on the last line: no label that geomem reads from a file has a tab in it."""
@@ -31,10 +54,15 @@ def print_notes(table: FactTable) -> None:
 
 
 def print_effect(effect: Effect) -> None:
-    """What a change of one fact did: to its question, to its subject's vector, to all other facts."""
+    """What a change did: to its question, to the vectors that hold the answers, to all other facts."""
     before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
     print(f"{shown(effect.subject)}, {shown(effect.relation)}: {before} -> {after}")
-    print(f"{count_of(effect.changed_numbers, 'number')} of one subject vector changed, and nothing else")
+    vectors = [
+        f"{'one' if count == 1 else f'{count:,}'} {kind}{'s' if count > 1 else ''}"
+        for kind, count in Counter(effect.changed_vectors).items()
+    ]
+    numbers = count_of(effect.changed_numbers, "number")
+    print(f"{numbers} of {' and '.join(vectors)} changed, and nothing else")
     others = count_of(effect.other_facts, "other fact")
     print(
         f"{others} asked before and after: {count_of(effect.changed_answers, 'answer')} changed, "

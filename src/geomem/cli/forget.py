@@ -11,12 +11,12 @@ from geomem.cli.facts import print_effect
 from geomem.cli.options import parse_options
 from geomem.construct import forget_fact
 
-DESCRIPTION = """Take one fact out of one subject vector of a memory, and change nothing else.
+DESCRIPTION = """Take one fact out of the vector of a memory that holds it, and change nothing else.
 
-Its question then has `no answer`. A relation is meant literally: of several answers, that of `borders` is
-the first and that of `borders (2)` the second. The effect on all other facts is measured and printed, the
-memory written in its place, and the change kept in its manifest. Labels that start with a dash come
-after `--`."""
+A question with one answer then has `no answer`. Where it has several, OBJECT names the one that goes, and
+--every takes all. A relation is meant literally: `borders (2)` is another than `borders`. The effect on all
+other facts is measured and printed, the memory written in its place, and the change kept in its manifest.
+Labels that start with a dash come after `--`."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,16 @@ class ForgetOptions:
     subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
     """Whose vector changes."""
     relation: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RELATION")]
-    """The question that has no answer any more."""
+    """The question that has an answer less."""
+    object: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="OBJECT")] = None
+    """The answer that goes, where there are several."""
+    every: bool = False
+    """Forget all answers to the question."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Forget the fact and print the effect."""
     options = parse_options(ForgetOptions, arguments, verb="forget", description=DESCRIPTION)
-    print_effect(forget_fact(options.run, options.subject, options.relation))
+    effect = forget_fact(options.run, options.subject, options.relation, options.object, every=options.every)
+    print_effect(effect)
     return 0

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from geomem.cli.facts import print_notes
+from geomem.cli.facts import FactFileOptions, print_notes
 from geomem.cli.options import (
+    check_no_layout,
     configuration_arguments,
     first_line,
     option_names,
@@ -27,6 +28,7 @@ from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
 from geomem.worlds.fact_table import FactTable
 from geomem.worlds.find import find_facts, unknown_facts
+from geomem.worlds.several_answers import numbered_relations
 
 if TYPE_CHECKING:
     from geomem.memory_store import StoredMemory
@@ -51,7 +53,7 @@ class LearnOptions:
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     several: bool = False
-    """Allow several answers to a question of a file: those of `borders`, `borders (2)`, and so on."""
+    """Allow several answers to a question of a file: a model learns them as `borders`, `borders (2)`, ..."""
     config: Path | None = None
     """A TOML file with any of these options (and `facts`), one per line; the command line comes before it."""
     quiet: bool = False
@@ -78,9 +80,11 @@ def run(arguments: Sequence[str]) -> int:
     """Train what the arguments ask for; print what is recalled, then the run directory."""
     facts, options = read_arguments(arguments)
     if facts in FACT_WORLDS:
+        check_no_layout(options.file, facts)
         table = FACT_WORLDS[facts](**option_values(options.facts))
     else:
-        table = find_facts(facts, several=options.memory.several)
+        table = find_facts(facts, several=options.memory.several, layout=options.file.layout)
+        table = numbered_relations(table)
     if not options.memory.quiet:
         print_notes(table)
 
@@ -177,6 +181,7 @@ def option_groups(facts: str | None) -> list[tuple[str, type, Any, str]]:
     """Name, dataclass, defaults and title of every group of options that a table has."""
     groups: list[tuple[str, type, Any, str]] = [
         ("memory", LearnOptions, LearnOptions(), "What is trained, and where it goes."),
+        ("file", FactFileOptions, FactFileOptions(), first_line(FactFileOptions)),
         ("model", ModelOptions, ModelOptions(), first_line(Recall)),
         ("training", RecallTraining, RecallTraining(), first_line(RecallTraining)),
     ]

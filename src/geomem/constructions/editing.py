@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 
 from geomem.constructions.recall import CONTRACT, EXPAND, OBJECTS, RELATIONS, SUBJECTS, Weights
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, find_answer, replace_fact, without_fact
+from geomem.worlds.fact_changes import replace_fact, without_fact
+from geomem.worlds.fact_table import FactTable, find_answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,9 @@ def edit_subject(weights: Weights, table: FactTable, subject: int, relation: int
     True
     """
     changed = replace_fact(table, subject, relation, new_object)
-    vector = _without(weights, table, subject, relation) + _component(weights, relation, new_object)
-    return _edit(weights, changed, subject, vector)
+    old = find_answer(table, subject, relation)
+    new = rewrite_block(weights, subject, relation, None if old < 0 else old, new_object)
+    return _edit(weights, changed, subject, new)
 
 
 def forget_fact(weights: Weights, table: FactTable, subject: int, relation: int) -> Edit:
@@ -67,7 +69,32 @@ def forget_fact(weights: Weights, table: FactTable, subject: int, relation: int)
     ([0.0], [3, 4, 5])
     """
     changed = without_fact(table, subject, relation)
-    return _edit(weights, changed, subject, _without(weights, table, subject, relation))
+    old = find_answer(table, subject, relation)
+    return _edit(weights, changed, subject, rewrite_block(weights, subject, relation, old, None))
+
+
+def rewrite_block(
+    weights: Weights, subject: int, relation: int, old_object: int | None, new_object: int | None
+) -> dict[str, np.ndarray]:
+    """The weights in which a subject holds another object under a relation, or none: one row differs.
+
+    `old_object` is the one it holds now. Raises `InputError` for weights of another kind.
+
+    >>> from geomem.constructions.recall import block_superposition
+    >>> from geomem.worlds.fact_families import random_bijections
+    >>> table = random_bijections(8, 2)
+    >>> new = rewrite_block(block_superposition(table).weights, 3, 1, int(table.facts[7, 2]), None)
+    >>> new["subject_embedding"][3, 3:6].tolist()
+    [0.0, 0.0, 0.0]
+    """
+    vector = weights[SUBJECTS][subject]
+    if old_object is not None:
+        vector = vector - _component(weights, relation, old_object)
+    if new_object is not None:
+        vector = vector + _component(weights, relation, new_object)
+    rows = weights[SUBJECTS].copy()
+    rows[subject] = vector
+    return {**weights, SUBJECTS: rows}
 
 
 def relation_map(weights: Weights, relation: int) -> Float[np.ndarray, "width length"]:
@@ -93,19 +120,9 @@ def _component(weights: Weights, relation: int, code_of: int) -> Float[np.ndarra
     return relation_map(weights, relation) @ weights[OBJECTS][code_of, -_code_length(weights) :]
 
 
-def _without(weights: Weights, table: FactTable, subject: int, relation: int) -> Float[np.ndarray, " width"]:
-    """The subject's vector without the component of its present answer, if it has one."""
-    vector = weights[SUBJECTS][subject]
-    old = find_answer(table, subject, relation)
-    return vector if old < 0 else vector - _component(weights, relation, old)
-
-
-def _edit(weights: Weights, table: FactTable, subject: int, vector: Float[np.ndarray, " width"]) -> Edit:
-    old = weights[SUBJECTS]
-    new = old.copy()
-    new[subject] = vector
-    coordinates = np.flatnonzero(new[subject] != old[subject])
-    return Edit({**weights, SUBJECTS: new}, table, subject, coordinates)
+def _edit(old: Weights, table: FactTable, subject: int, new: Weights) -> Edit:
+    coordinates = np.flatnonzero(new[SUBJECTS][subject] != old[SUBJECTS][subject])
+    return Edit(new, table, subject, coordinates)
 
 
 def _code_length(weights: Weights) -> int:

@@ -241,7 +241,8 @@ def check_numbers(what: str, numbers: int, limit: int) -> None:
     if numbers > limit:
         raise InputError(
             f"The {what} would hold {numbers:,} numbers, {numbers * 8 / 2**30:,.1f} GiB, more than the "
-            f"limit of {limit:,}; use fewer subjects, relations or hops, or raise the limit."
+            f"limit of {limit:,}; use fewer subjects, relations or hops, or raise the limit with "
+            "numbers_limit (--numbers-limit)."
         )
 
 

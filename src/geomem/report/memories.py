@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from geomem.asking import model_table
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import STYLE, save_figure
@@ -84,7 +85,7 @@ def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 
     portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]
     first, names = portraits[0], question_names(memory)
     weights = {name: values[0] for name, values in memory_weights(memory).items()}
-    known = question_answers(memory.table, memory.model.hops)
+    known = question_answers(model_table(memory), memory.model.hops)
     subject = tabulate_subject(first.fit, weights["subject_embedding"], known, relations=names)
     maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
     who = f"of run 0 of {memory.table.name}"
@@ -92,7 +93,7 @@ def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 
         Picture("subject", subject, draw_subject, f"Parts of a subject vector {who} and their shares"),
         Picture("maps", maps, draw_selector, f"Cosines of the relations' maps and gates {who}"),
     ]
-    bits = entropy_bits(memory.table)
+    bits = entropy_bits(model_table(memory))
     # A tied table is read out as well as in: rounding it would change more than the subjects.
     if bits and not memory.model.tied:
         others = sum(array.size for name, array in weights.items() if name != "subject_embedding")

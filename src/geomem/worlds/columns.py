@@ -305,8 +305,8 @@ def _data_among_comments(
             cells = split_line(lines[number - 1], separator)
         except MisplacedQuoteError:
             continue
-        mark = next(mark for mark in COMMENT_MARKS if cells[0].startswith(mark))
-        rest = cells[0][len(mark) :]
+        mark = next((mark for mark in COMMENT_MARKS if cells[0].startswith(mark)), "")
+        rest = cells[0][len(mark) :] if mark else ""
         if len(cells) != len(columns) or not all(cells) or not rest:
             continue
         if number < first_plain:

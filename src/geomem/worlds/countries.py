@@ -8,6 +8,7 @@ from dataclasses import replace
 from geomem.worlds.atlas import europe, read_table
 from geomem.worlds.fact_reader import facts_from
 from geomem.worlds.fact_table import FactTable
+from geomem.worlds.several_answers import numbered_relations
 
 COUNTRY_RELATIONS = (
     "capital",
@@ -36,8 +37,8 @@ def countries() -> FactTable:
 def countries_with_borders() -> FactTable:
     """Countries with borders: `countries`, and who borders whom for the 42 countries of the world `europe`.
 
-    Neighbours in alphabetical order are the answers to `borders`, `borders (2)`, and so on; they are
-    countries, so borders can be chained with themselves and with the facts.
+    Neighbours in alphabetical order are the answers to `borders`, `borders (2)`, and so on, so that a model
+    can be trained on them; they are countries, so borders can be chained with themselves and with the facts.
 
     >>> from geomem.worlds.hops import composable_relations
     >>> table = countries_with_borders()
@@ -48,6 +49,7 @@ def countries_with_borders() -> FactTable:
     pairs = [(graph.labels[tail], graph.labels[head]) for tail, head in graph.edges.tolist()]
     borders = [(one, "borders", other) for one, other in sorted(pairs + [pair[::-1] for pair in pairs])]
     table = facts_from(_country_facts() + borders, name="countries-with-borders", several=True)
+    table = numbered_relations(table)
     return replace(table, notes=(*table.notes, "Borders are those of the world 'europe' alone."))
 
 

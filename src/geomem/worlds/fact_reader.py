@@ -1,169 +1,219 @@
-"""Facts of the user's own: files of triples, data frames and lists; and fact tables written as such files.
-
-Subjects, relations and objects get their ids in numeric order if every label of the kind is a whole number,
-else in order of first appearance, reading all facts of the first subject, then of the second, and so on: so a
-table that is written and read again is the same.
-"""
+"""Facts of the user's own: files of triples, data frames and lists; and fact tables written as such files."""
 
 import itertools
 import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 
-from geomem.errors import InputError
+from geomem.errors import InputError, unknown_name
+from geomem.worlds.columns import Columns, describe_columns, read_columns
+from geomem.worlds.fact_builder import build_facts, what_is_wrong
+from geomem.worlds.fact_columns import FactLayout, Triples, find_triples, known_columns
 from geomem.worlds.fact_table import FactTable, check_table_size
 from geomem.worlds.text_file import (
     COMMENT_MARKS,
-    MAXIMUM_LABEL_CHARACTERS,
     clean_label,
-    content_lines,
-    find_delimiter,
+    kind_of_file,
     name_of_file,
     read_text,
-    split_lines,
+    show_label,
 )
-
-HEADER_TRIPLES = (
-    ("subject", "relation", "object"),
-    ("subject", "predicate", "object"),
-    ("subject", "property", "object"),
-    ("subject", "property", "value"),
-    ("subject", "relation", "answer"),
-    ("subject", "attribute", "value"),
-    ("entity", "attribute", "value"),
-    ("head", "relation", "tail"),
-    ("source", "relation", "target"),
+from geomem.worlds.triple_files import (
+    JSON_KINDS,
+    RDF_KINDS,
+    in_columns,
+    is_ntriples,
+    read_json_facts,
+    read_ntriples,
+    refuse_rdf,
 )
-"""Column names of the three parts of a fact, without case, blanks, hyphens and underscores."""
 
 _CONTENT = "one fact per line: subject, relation and object, separated by tabs, commas or semicolons"
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+_WIDE_CONTENT = "a first line that names the columns, and a line for each subject"
 _MISSING = ("None", "nan", "<NA>", "NaT")
 
 
 def read_facts(
     path: str | os.PathLike[str],
     *,
-    header: Literal["detect", "yes", "no"] = "detect",
     several: bool = False,
+    columns: str | Sequence[str | int] | None = None,
+    header: bool | None = None,
+    separator: str | None = None,
+    comment: str | None = None,
+    wide: bool = False,
+    relation: str | Sequence[str] | None = None,
 ) -> FactTable:
-    """Table of a file of triples: UTF-8 text, one fact per line with subject, relation and object.
+    """Table of a file of facts: text in columns, N-Triples, JSON lines (`.jsonl`) or JSON; gzip of any.
 
-    - Columns are separated by tabs if the first line and at least half of all have one, else so by commas,
-      else by semicolons. A label may stand in double quotes, with quotes inside doubled.
-    - Lines that start with `#`, `%` or `//` are comments; blank lines do not count.
-    - The first line is a header if three of its columns are named as in `HEADER_TRIPLES` (subject, relation,
-      object; head, relation, tail; ...), which then are the columns read; `header` says it outright.
-    - Further columns are left out.
-    - Labels lose blanks at their ends and are brought into Unicode's form NFC. Repeated facts are merged.
+    - `columns` names those of subject, relation and object, by name or by number from 1. If not given, they
+      are the columns with known names (subject, relation, object; head, relation, tail; item, property,
+      value; node1, label, node2; ...), else the first three. Columns of numbers beyond them are left out.
+    - `header` says whether the first line names the columns, `separator` what stands between them (`tab`,
+      `comma`, `semicolon`, `pipe`, `blank`, or the characters), `comment` what comments start with (`none`:
+      there are none); what is not given is found out, as `geomem.worlds.columns.read_columns` says.
+    - With `wide` the first column holds subjects, and each other column is a relation; empty cells hold
+      nothing. `relation` names the only relations that are read.
+    - Labels lose blanks at their ends and are brought into Unicode's form NFC. Repeated facts are merged, and
+      where all labels are whole numbers, `1` and `1.0` are one.
     - A second answer to the same subject and relation is an error, unless `several` allows it: then the
-      answers are those of the relations `borders`, `borders (2)`, `borders (3)` and so on.
+      question has several answers, in the order of the file.
 
-    The table's `notes` say what was decided. Raises `InputError` for conflicting facts, a line without three
-    columns, an empty or too long label or one with a control character, and a missing, empty, binary or too
-    large file.
+    The first of the table's `notes` says what was understood, with the first fact; the others what was
+    decided. Raises `InputError` where two readings are plausible, with both spelt out; for a column of text
+    that would be left out; for conflicting facts, a line of another width, an empty or too long label or one
+    with a control character; and for a missing, empty, binary or too large file, or one of another format.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "towns.csv"
     ...     _ = file.write_text("subject,relation,object\\nItaly,capital,Rome\\nItaly,currency,euro\\n")
     ...     table = read_facts(file)
-    >>> table.relations, table.objects, table.notes
-    (('capital', 'currency'), ('Rome', 'euro'), ('The first line was read as a header.',))
+    >>> table.relations, table.objects
+    (('capital', 'currency'), ('Rome', 'euro'))
+    >>> table.notes[0][:83]
+    '1 subject, 2 relations, 2 objects, 2 facts from columns 1, 2 and 3 ("subject", "rel'
     """
-    path = Path(path)
-    numbers, lines = content_lines(read_text(path, _CONTENT))
-    if not numbers:
-        raise InputError(f"{path} has only comments; give {_CONTENT}, a label like #1 in double quotes.")
-    check_table_size(name_of_file(path), subjects=0, relations=0, objects=0, facts=len(numbers))
-    delimiter = find_delimiter(lines)
-    rows = split_lines(path, numbers, lines, "\t" if delimiter == " " else delimiter)
-    top = next(rows)
-    named = _named_columns(top)
-    notes = []
-    if header == "yes" or (header == "detect" and named):
-        notes.append("The first line was read as a header.")
-        numbers = numbers[1:]
-        if not numbers:
-            raise InputError(f"{path} has only a header; give {_CONTENT}.")
+    layout = FactLayout(columns, header, separator, comment, wide, relation)
+    return read_fact_file(Path(path), layout, several=several)
+
+
+def read_fact_file(path: Path, layout: FactLayout, *, several: bool = False) -> FactTable:
+    """`read_facts` with a layout as one value."""
+    if layout.header not in (None, True, False):
+        raise InputError(f"header was {layout.header!r}; give True, False, or None to find it out.")
+    kind = kind_of_file(path)
+    if kind in RDF_KINDS and path.exists():
+        raise refuse_rdf(path, RDF_KINDS[kind])
+    text = read_text(path, _CONTENT)
+    if text.lstrip().startswith(("@prefix", "@base")):
+        raise refuse_rdf(path, "Turtle")
+    notes: tuple[str, ...] = ()
+    if kind in JSON_KINDS or is_ntriples(text):
+        read = read_json_facts(path, text, lines=JSON_KINDS[kind]) if kind in JSON_KINDS else None
+        read = read or read_ntriples(path, text)
+        _refuse_layout(path, layout, read.columns.separator.name)
+        columns, notes = read.columns, read.notes
+        triples = find_triples(columns, layout)
+        columns_said = f"from {columns.separator.name}"
+        if columns.header:
+            columns_said += f", keys {', '.join(columns.name(place) for place in triples.positions)}"
     else:
-        rows = itertools.chain([top], rows)
-    columns = named if named and notes else (0, 1, 2)
-    subjects, relations, objects = cells = ([], [], [])
-    same: dict[str, str] = {}  # equal cells as one text: a file has many more cells than labels
-    wide = False
-    for number, row in zip(numbers, rows, strict=True):
-        if len(row) <= max(columns):
-            raise InputError(
-                f"Line {number} of {path} has {len(row)} column{'s' if len(row) > 1 else ''}, but a fact has "
-                "three; give subject, relation and object, separated by tabs, commas or semicolons."
-            )
-        wide = wide or (len(row) > 3 and sum(map(bool, row)) > 3)
-        for column, cell in zip(cells, (row[column] for column in columns), strict=True):
-            column.append(same.setdefault(cell, cell))
-    if wide:
-        notes.append("Columns beyond subject, relation and object were left out.")
-    return _from_columns(
+        columns = _read_columns(path, text, layout)
+        triples = find_triples(columns, layout)
+        columns_said = f"from {describe_columns(columns, triples.positions)}"
+    check_table_size(name_of_file(path), subjects=0, relations=0, objects=0, facts=len(triples.subjects))
+    numbers = columns.numbers
+    word = "Entry" if kind == ".json" else "Line"
+    return _table_of(
         name_of_file(path),
-        (subjects, relations, objects),
-        lambda row: f"Line {numbers[row]} of {path}",
+        triples,
+        layout,
+        lambda row: f"{word} {numbers[row]} of {path}",
         several=several,
+        understood=columns_said,
         notes=notes,
     )
 
 
-def facts_from(value: Any, *, name: str = "facts", several: bool = False) -> FactTable:
+def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
+    """The columns of a file; a first line of known names, or of 0, 1, 2, ... over texts, is its header."""
+
+    def read(header: bool | None) -> Columns:
+        return read_columns(
+            path,
+            text,
+            replace(layout, header=header),
+            content=_WIDE_CONTENT if layout.wide else _CONTENT,
+            known=known_columns,
+            least=2 if layout.wide else 3,
+        )
+
+    if layout.header is not None or layout.wide:
+        return read(layout.header is not False)
+    columns = read(None)
+    if columns.header:
+        return columns
+    top = [column[0] for column in columns.cells]
+    counted = top == list(map(str, range(columns.width))) and columns.row_count > 1
+    if known_columns(top) or (counted and not any(map(columns.is_numeric, range(columns.width)))):
+        return read(True)
+    return columns
+
+
+def facts_from(
+    value: Any,
+    *,
+    name: str = "facts",
+    several: bool = False,
+    columns: str | Sequence[str | int] | None = None,
+    wide: bool = False,
+    relation: str | Sequence[str] | None = None,
+) -> FactTable:
     """Table of a path, a data frame, an array or a list of triples; a `FactTable` is returned as it is.
 
-    - pandas and polars data frames: the columns named as in `HEADER_TRIPLES`, else the first three.
+    - pandas and polars data frames: columns as in `read_facts`, by their names.
     - NumPy arrays [fact, 3] and iterables of triples: labels as `str(part)`.
 
-    `several` and the labels are treated as in `read_facts`.
+    The options and the labels are treated as in `read_facts`.
     Raises `InputError` for anything else, for missing values, and as `read_facts` does.
 
     >>> facts_from([("Italy", "capital", "Rome"), ("France", "capital", "Paris")]).subjects
     ('Italy', 'France')
     """
+    layout = FactLayout(columns=columns, wide=wide, relation=relation)
     if isinstance(value, FactTable):
         return value
     if isinstance(value, str | os.PathLike):
-        return read_facts(value, several=several)
+        return read_fact_file(Path(value), layout, several=several)
+    names: tuple[str, ...] | None = None
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
-        columns = _frame_columns(name, [str(column) for column in value.columns])
-        parts = [value.iloc[:, column].tolist() for column in columns]
+        names = tuple(map(str, value.columns))
+        parts = [value.iloc[:, column].tolist() for column in range(len(names))]
     elif hasattr(value, "to_series") and hasattr(value, "columns"):  # polars
-        columns = _frame_columns(name, list(value.columns))
-        parts = [value.to_series(column).to_list() for column in columns]
+        names = tuple(value.columns)
+        parts = [value.to_series(column).to_list() for column in range(len(names))]
     elif isinstance(value, np.ndarray):
         if value.ndim != 2 or value.shape[1] != 3:
             raise InputError(f"The array has shape {value.shape}; give facts as [fact, 3].")
         parts = [value[:, column].tolist() for column in range(3)]
     elif isinstance(value, Iterable):
-        triples = list(value)
-        for number, triple in enumerate(triples):
-            whole = isinstance(triple, Sequence | np.ndarray) and not isinstance(triple, str | bytes)
-            if not whole or len(triple) != 3:
-                raise InputError(
-                    f"Entry {number} of the facts is {triple!r:.80}; "
-                    "give triples of subject, relation and object."
-                )
-        parts = [[triple[column] for triple in triples] for column in range(3)]
+        parts = _parts_of(list(value))
     else:
         raise InputError(
             f"A {type(value).__name__} is no table of facts; give a path, a pandas or polars data frame, "
             "an array [fact, 3], or a list of triples."
         )
+    framed = names is not None
+    if wide and not framed:
+        raise InputError(
+            f"A {type(value).__name__} cannot be read as a wide table; give triples, a data frame or a file."
+        )
+    if framed and len(parts) < (2 if wide else 3):
+        raise InputError(
+            f"The data frame {name!r} has {len(parts)} column{'s' if len(parts) > 1 else ''}, but a fact "
+            "has three; give subject, relation and object."
+        )
     check_table_size(name, subjects=0, relations=0, objects=0, facts=len(parts[0]))
-    subjects, relations, objects = (_texts(name, part) for part in parts)
-    return _from_columns(
-        name, (subjects, relations, objects), lambda row: f"Fact {row} of {name!r}", several=several, notes=()
+    texts = [_texts(part) for part in parts]
+    rows = range(len(texts[0]))
+    if framed or columns is not None:
+        # A frame without names counts its columns from 0, which says nothing.
+        named = None if names == tuple(map(str, range(len(parts)))) and not wide else names
+        triples = find_triples(in_columns(Path(name), named, tuple(map(tuple, texts)), rows, "frame"), layout)
+    else:
+        subjects, relations, objects = texts
+        triples = Triples(subjects, relations, objects, rows, (0, 1, 2), ())
+    for position in () if wide else triples.positions:
+        for row, part in enumerate(parts[position]):
+            if _is_missing(part):
+                raise InputError(f"Fact {row} of {name!r} lacks a part; give subject, relation and object.")
+    return _table_of(
+        name, triples, layout, lambda row: f"Fact {row} of {name!r}", several=several, understood="", notes=()
     )
 
 
@@ -184,7 +234,7 @@ def write_facts(table: FactTable, path: str | os.PathLike[str]) -> None:
     """
     kinds = (table.subjects, table.relations, table.objects)
     for label in itertools.chain(*kinds):
-        wrong = _what_is_wrong(label)
+        wrong = what_is_wrong(label)
         if not wrong and clean_label(label) != label:
             wrong = "has blanks at its ends or is not in Unicode's form NFC"
         if wrong:
@@ -200,130 +250,84 @@ def write_facts(table: FactTable, path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path} cannot be written ({error.strerror}); give a file that can.") from None
 
 
-def _from_columns(
+def _table_of(
     name: str,
-    cells: tuple[list[str], list[str], list[str]],
-    where: Callable[[int], str],
+    triples: Triples,
+    layout: FactLayout,
+    where: Any,
     *,
     several: bool,
-    notes: Sequence[str],
+    understood: str,
+    notes: tuple[str, ...],
 ) -> FactTable:
-    """The table of facts given by their labels; `where` says in errors where a fact stands."""
-    if not cells[0]:
-        raise InputError(f"The table {name!r} has no fact; give at least one.")
-    notes = list(notes)
-    (subjects, subject), (relations, relation), (objects, answer) = (_encode(part, where) for part in cells)
-    check_table_size(
-        name, subjects=len(subjects), relations=len(relations), objects=len(objects), facts=len(subject)
+    """The table of the facts that were found; its first note is what was understood of a file."""
+    cells = (triples.subjects, triples.relations, triples.objects)
+    rows = triples.rows
+    chosen = layout.chosen_relations
+    if chosen:
+        cells, rows, said = _only(name, cells, rows, chosen)
+        notes = (*notes, said)
+    table = build_facts(
+        name, cells, lambda fact: where(rows[fact]), several=several, notes=(*notes, *triples.notes)
     )
-    question = subject * len(relations) + relation
-    # Keep the first of equal facts, in the order of the file.
-    kept = np.sort(np.unique(question * len(objects) + answer, return_index=True)[1])
-    if repeated := len(question) - len(kept):
-        notes.append(
-            f"{'1 repeated fact was' if repeated == 1 else f'{repeated:,} repeated facts were'} merged."
+    if not understood:
+        return table
+    counts = ", ".join(
+        f"{count:,} {kind}{'' if count == 1 else 's'}"
+        for count, kind in (
+            (table.subject_count, "subject"),
+            (table.relation_count, "relation"),
+            (table.object_count, "object"),
+            (table.fact_count, "fact"),
         )
-    _, first, index = np.unique(question[kept], return_index=True, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    number = np.empty(len(kept), dtype=np.int64)  # how many answers to the question stand before this one
-    starts = np.searchsorted(index[order], np.arange(len(first)))
-    number[order] = np.arange(len(kept)) - starts[index[order]]
-    if number.any() and not several:
-        row = int(np.flatnonzero(number)[0])
-        earlier = int(kept[first[index[row]]])
-        row = int(kept[row])
-        raise InputError(
-            f"{where(row)} answers {subjects[subject[row]]!r}, {relations[relation[row]]!r} with "
-            f"{objects[answer[row]]!r}, but {where(earlier)[0].lower()}{where(earlier)[1:]} with "
-            f"{objects[answer[earlier]]!r}; keep one of them, or allow several answers with several=True "
-            "(--several on the command line)."
+    )
+    first = [show_label(clean_label(part[0])) for part in cells]
+    line = f"{counts} {understood}; first: {first[0]} –{first[1]}→ {first[2]}"
+    return replace(table, notes=(line, *table.notes))
+
+
+def _only(
+    name: str, cells: tuple[list[str], list[str], list[str]], rows: Sequence[int], chosen: tuple[str, ...]
+) -> tuple[tuple[list[str], list[str], list[str]], Sequence[int], str]:
+    """The facts of some relations alone, and a note."""
+    wanted, there = {clean_label(label) for label in chosen}, {clean_label(cell) for cell in cells[1]}
+    if missing := sorted(wanted - there):
+        few = (
+            f"its relations are {', '.join(sorted(there))}" if len(there) <= 12 else f"it has {len(there):,}"
         )
-    relations, relation = _numbered(name, relations, relation[kept], number, notes)
-    return _in_reading_order(name, subjects, relations, objects, subject[kept], relation, answer[kept], notes)
+        raise unknown_name(f"{name!r} has no relation {missing[0]!r}", missing[0], there, otherwise=few)
+    kept = [fact for fact, cell in enumerate(cells[1]) if clean_label(cell) in wanted]
+    subjects, relations, objects = ([part[fact] for fact in kept] for part in cells)
+    note = f"{len(kept):,} of {len(cells[1]):,} facts are of the relations asked for."
+    return (subjects, relations, objects), [rows[fact] for fact in kept], note
 
 
-def _numbered(
-    name: str,
-    relations: list[str],
-    relation: Int[np.ndarray, " fact"],
-    number: Int[np.ndarray, " fact"],
-    notes: list[str],
-) -> tuple[list[str], Int[np.ndarray, " fact"]]:
-    """Relations with several answers split into numbered ones, `borders`, `borders (2)`, and so on."""
-    most = int(number.max()) + 1
-    pairs, index = np.unique(relation * most + number, return_inverse=True)
-    labels = []
-    for pair in pairs.tolist():
-        label, place = relations[pair // most], pair % most + 1
-        labels.append(label if place == 1 else f"{label} ({place})")
-    if len(set(labels)) < len(labels):
-        twice, _ = Counter(labels).most_common(1)[0]
-        raise InputError(
-            f"The relation {twice!r} of the table {name!r} stands for itself and for a further answer to "
-            "another relation; rename it."
-        )
-    for label, count in zip(relations, np.bincount(pairs // most).tolist(), strict=True):
-        if count > 1:
-            notes.append(
-                f"{label!r} has up to {count} answers: those of {label!r} to {f'{label} ({count})'!r}."
-            )
-    return labels, index
+def _refuse_layout(path: Path, layout: FactLayout, kind: str) -> None:
+    """Raise `InputError` for options on columns of text, where a file has none."""
+    for option in ("header", "separator", "comment"):
+        if getattr(layout, option) is not None:
+            raise InputError(f"{path} is {kind}, where {option} has no meaning; leave it out.")
 
 
-def _in_reading_order(
-    name: str,
-    subjects: list[str],
-    relations: list[str],
-    objects: list[str],
-    subject: Int[np.ndarray, " fact"],
-    relation: Int[np.ndarray, " fact"],
-    answer: Int[np.ndarray, " fact"],
-    notes: Sequence[str],
-) -> FactTable:
-    """The table with ids in the module's order."""
-    subjects, subject = _by_appearance(subjects, subject, np.arange(len(subject)))
-    relations, relation = _by_appearance(relations, relation, np.argsort(subject, kind="stable"))
-    objects, answer = _by_appearance(objects, answer, np.lexsort((relation, subject)))
-    facts = np.stack([subject, relation, answer], axis=1)
-    return FactTable(name, tuple(subjects), tuple(relations), tuple(objects), facts, tuple(notes))
-
-
-def _by_appearance(
-    labels: list[str], ids: Int[np.ndarray, " fact"], order: Int[np.ndarray, " fact"]
-) -> tuple[list[str], Int[np.ndarray, " fact"]]:
-    """Labels and ids renumbered: in numeric order, or as they first appear in the facts in this order."""
-    used, first = np.unique(ids[order], return_index=True)
-    old = used[np.argsort(first)].tolist()
-    if all(map(_WHOLE_NUMBER.fullmatch, labels)):
-        old.sort(key=lambda number: int(labels[number]))
-    new = np.empty(len(labels), dtype=np.int64)
-    new[old] = np.arange(len(old))
-    return [labels[number] for number in old], new[ids]
-
-
-def _encode(cells: list[str], where: Callable[[int], str]) -> tuple[list[str], Int[np.ndarray, " fact"]]:
-    """Labels of a column and, for every cell, the number of its label."""
-    clean = {cell: clean_label(cell) for cell in dict.fromkeys(cells)}
-    for cell, label in clean.items():
-        if wrong := _what_is_wrong(label):
+def _parts_of(triples: list[Any]) -> list[list[Any]]:
+    for number, triple in enumerate(triples):
+        whole = isinstance(triple, Sequence | np.ndarray) and not isinstance(triple, str | bytes)
+        if not whole or len(triple) != 3:
             raise InputError(
-                f"{where(cells.index(cell))} has a label that {wrong}; "
-                f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters in plain text."
+                f"Entry {number} of the facts is {triple!r:.80}; "
+                "give triples of subject, relation and object."
             )
-    number = {label: place for place, label in enumerate(dict.fromkeys(clean.values()))}
-    of_cell = {cell: number[label] for cell, label in clean.items()}
-    return list(number), np.fromiter(map(of_cell.__getitem__, cells), dtype=np.int64, count=len(cells))
+    return [[triple[column] for triple in triples] for column in range(3)]
 
 
-def _what_is_wrong(label: str) -> str:
-    """Why a label cannot be kept, as the end of "a label that ..."; nothing if it can."""
-    if not label:
-        return "is empty"
-    if len(label) > MAXIMUM_LABEL_CHARACTERS:
-        return f"has {len(label):,} characters"
-    if found := _CONTROL_CHARACTER.search(label):
-        return f"has the control character {found.group()!r}"
-    return ""
+def _texts(parts: Sequence[Any]) -> list[str]:
+    """Labels of objects as `str` writes them, nothing for a missing value."""
+    return ["" if _is_missing(part) else str(part) for part in parts]
+
+
+def _is_missing(part: Any) -> bool:
+    """Whether a value is missing, as data frames have them."""
+    return not isinstance(part, str) and str(part) in _MISSING
 
 
 def _quoted(label: str) -> str:
@@ -331,31 +335,3 @@ def _quoted(label: str) -> str:
     if '"' in label or label.startswith(COMMENT_MARKS):
         return '"' + label.replace('"', '""') + '"'
     return label
-
-
-def _named_columns(names: Sequence[str]) -> tuple[int, int, int] | None:
-    """Positions of the columns that are named as the parts of a fact, if there are such."""
-    plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
-    for first, second, third in HEADER_TRIPLES:
-        if {first, second, third} <= set(plain):
-            return plain.index(first), plain.index(second), plain.index(third)
-    return None
-
-
-def _frame_columns(name: str, columns: Sequence[str]) -> tuple[int, int, int]:
-    """The columns of a data frame that hold the three parts of a fact."""
-    if len(columns) < 3:
-        raise InputError(
-            f"The data frame {name!r} has {len(columns)} column{'s' if len(columns) > 1 else ''}, but a fact "
-            "has three; give subject, relation and object."
-        )
-    return _named_columns(columns) or (0, 1, 2)
-
-
-def _texts(name: str, parts: Sequence[Any]) -> list[str]:
-    """Labels of objects as `str` writes them; missing values, as data frames have them, are refused."""
-    texts = [str(part) for part in parts]
-    for number, (text, part) in enumerate(zip(texts, parts, strict=True)):
-        if text in _MISSING and not isinstance(part, str):
-            raise InputError(f"Fact {number} of {name!r} lacks a part; give subject, relation and object.")
-    return texts

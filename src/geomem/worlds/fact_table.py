@@ -1,4 +1,4 @@
-"""A table of facts to memorise: triples (subject, relation, object), at most one object per question.
+"""A table of facts to memorise: triples (subject, relation, object); a question may have several answers.
 
 Axis names: `fact`, `subject`, `relation`, `object`; the columns of `facts` are subject, relation, object.
 """
@@ -25,15 +25,16 @@ MAXIMUM_QUESTIONS = 2**27
 
 @dataclass(frozen=True, eq=False)
 class FactTable:
-    """Facts (subject, relation, object): a question is (subject, relation), its one answer the object.
+    """Facts (subject, relation, object): a question is (subject, relation), its answers are the objects.
 
     Equality of two tables is equality of their `digest`, which covers labels and facts but not the name and
-    the notes. The facts are kept sorted. A subject may lack an answer to a relation, and a label may be both
-    a subject and an object: then relations can be chained (`geomem.worlds.hops`).
+    the notes. The facts are kept sorted by question; several answers to one stay in the order given. A
+    subject may lack an answer to a relation, and a label may be both a subject and an object: then relations
+    can be chained (`geomem.worlds.hops`).
 
     Raises `InputError` if facts are not whole numbers [fact, 3], there is none, one names a subject, relation
-    or object that does not exist, a question has two answers or is listed twice, two labels of a kind are
-    equal, one is empty or no valid Unicode, or there are more than `MAXIMUM_LABELS` and `MAXIMUM_FACTS`.
+    or object that does not exist, a fact is listed twice, two labels of a kind are equal, one is empty or no
+    valid Unicode, or there are more than `MAXIMUM_LABELS` and `MAXIMUM_FACTS`.
 
     >>> table = FactTable("towns", ("France", "Italy"), ("capital",), ("Paris", "Rome"),
     ...                   np.array([[1, 0, 1], [0, 0, 0]]))
@@ -46,7 +47,7 @@ class FactTable:
     relations: tuple[str, ...]
     objects: tuple[str, ...]
     facts: Int[np.ndarray, "fact 3"]
-    """Ids of subject, relation and object of every fact, sorted."""
+    """Ids of subject, relation and object of every fact, sorted by subject and relation."""
     notes: tuple[str, ...] = ()
     """What was found and accepted while the table was built: duplicates, headers, several answers."""
 
@@ -74,14 +75,8 @@ class FactTable:
         if (questions[1:] <= questions[:-1]).any():
             order = np.argsort(questions, kind="stable")
             facts, questions = facts[order], questions[order]
-        if (twice := np.flatnonzero(questions[1:] == questions[:-1])).size:
-            subject, relation, first = facts[twice[0]].tolist()
-            second = int(facts[twice[0] + 1, 2])
-            said = f"{self.objects[first]!r} and {self.objects[second]!r}" if first != second else "one twice"
-            raise InputError(
-                f"The table {self.name!r} has two answers to {self.subjects[subject]!r}, "
-                f"{self.relations[relation]!r} ({said}); give one object per subject and relation."
-            )
+        if (questions[1:] == questions[:-1]).any():
+            _check_repeated(self, facts, questions)
         facts.setflags(write=False)
         object.__setattr__(self, "facts", facts)
 
@@ -107,6 +102,17 @@ class FactTable:
     def fact_count(self) -> int:
         """Number of facts."""
         return len(self.facts)
+
+    @cached_property
+    def answer_counts(self) -> Int[np.ndarray, " question"]:
+        """How many answers each question has that has any, in the order of the facts."""
+        first = np.diff(self.facts[:, :2], axis=0, prepend=-1).any(axis=1)
+        return np.diff(np.flatnonzero(first), append=len(self.facts))
+
+    @property
+    def several(self) -> bool:
+        """Whether a question has more than one answer."""
+        return len(self.answer_counts) < len(self.facts)
 
     @cached_property
     def digest(self) -> str:
@@ -147,15 +153,34 @@ def check_table_size(name: str, *, subjects: int, relations: int, objects: int, 
         )
 
 
+def check_single_answers(table: FactTable) -> None:
+    """Raise `InputError` that names one of the questions with several answers, if the table has such.
+
+    >>> from geomem.worlds.fact_families import random_bijections
+    >>> check_single_answers(random_bijections(3, 2))
+    """
+    if table.several:
+        starts = np.cumsum(table.answer_counts) - table.answer_counts
+        question = int(table.answer_counts.argmax())
+        subject, relation, _ = table.facts[starts[question]].tolist()
+        raise InputError(
+            f"The table {table.name!r} has {table.answer_counts[question]:,} answers to "
+            f"{table.subjects[subject]!r}, {table.relations[relation]!r}, where one is expected; "
+            "number them with numbered_relations(table) (`geomem learn --several` does)."
+        )
+
+
 def answers(table: FactTable) -> Int[np.ndarray, "subject relation"]:
     """The object of every question (subject, relation); -1 where the table has no fact.
 
-    Raises `InputError` before it allocates more than `MAXIMUM_QUESTIONS` answers.
+    Raises `InputError` if a question has several answers, and before it allocates more than
+    `MAXIMUM_QUESTIONS` of them.
 
     >>> from geomem.worlds.fact_families import random_bijections
     >>> answers(random_bijections(3, 2)).shape
     (3, 2)
     """
+    check_single_answers(table)
     questions = table.subject_count * table.relation_count
     if questions > MAXIMUM_QUESTIONS:
         raise InputError(
@@ -193,31 +218,72 @@ def find_object(table: FactTable, label: str) -> int:
     return _find(table, "object", label, table.object_ids)
 
 
+def fact_rows(table: FactTable, subject: int, relation: int) -> slice:
+    """The rows of the facts that answer a question; O(log fact) time.
+
+    Raises `InputError` if an id does not exist.
+
+    >>> from geomem.worlds.fact_families import random_bijections
+    >>> fact_rows(random_bijections(4, 2), 1, 0)
+    slice(2, 3, None)
+    """
+    for kind, labels, number in (
+        ("subject", table.subjects, subject),
+        ("relation", table.relations, relation),
+    ):
+        _check_ids(table.name, kind, labels, np.array([number]))
+    first, last = np.searchsorted(table.facts[:, 0], [subject, subject + 1])
+    rows = first + np.searchsorted(table.facts[first:last, 1], [relation, relation + 1])
+    return slice(*rows.tolist())
+
+
+def find_answers(table: FactTable, subject: int, relation: int) -> Int[np.ndarray, " answer"]:
+    """The objects that answer one question, in the order of the table; none if it has no such fact.
+
+    O(log fact) time. Raises `InputError` if an id does not exist.
+
+    >>> facts = np.array([[0, 0, 1], [0, 0, 0]])
+    >>> table = FactTable("borders", ("Italy", "Malta"), ("borders",), ("France", "Austria"), facts)
+    >>> find_answers(table, 0, 0).tolist(), find_answers(table, 1, 0).tolist()
+    ([1, 0], [])
+    """
+    return table.facts[fact_rows(table, subject, relation), 2]
+
+
 def find_answer(table: FactTable, subject: int, relation: int) -> int:
     """The object that answers one question, -1 if the table has no such fact; O(log fact) time.
+
+    Raises `InputError` if the table has questions with several answers, or an id does not exist.
 
     >>> table = FactTable("towns", ("France", "Italy"), ("capital",), ("Paris",), np.array([[0, 0, 0]]))
     >>> find_answer(table, 0, 0), find_answer(table, 1, 0)
     (0, -1)
     """
-    row = _row_of(table, subject, relation)
-    return -1 if row is None else int(table.facts[row, 2])
+    check_single_answers(table)
+    found = find_answers(table, subject, relation)
+    return int(found[0]) if len(found) else -1
 
 
 def relation_bits(table: FactTable) -> Float[np.ndarray, " relation"]:
     """Bits that the facts of each relation hold, given which questions it answers and how often each object.
 
-        log2 (n_r! / prod_a c_ra!)
+        log2 (n_r! / (prod_a c_ra! prod_x k_rx!))
 
-    with n_r facts of relation r, c_ra of them with object a: the logarithm of the number of functions with
-    the same object counts. For a bijection of N subjects it is log2 N! = N (log2 N - 1.44) + O(log N), the
-    entropy of a uniform random bijection (the setting of arXiv 2605.12426).
+    with n_r facts of relation r, c_ra of them with object a, k_rx of them about subject x. With one answer
+    per question (k = 1) it is the logarithm of the number of functions with the same object counts, for a
+    bijection of N subjects log2 N! = N (log2 N - 1.44) + O(log N), the entropy of a uniform random bijection
+    (the setting of arXiv 2605.12426). With several it counts the ways to deal the objects out, which is an
+    upper bound: a few of them would give a question one answer twice.
 
     >>> from geomem.worlds.fact_families import random_bijections
     >>> relation_bits(random_bijections(4, 2)).round(3).tolist()
     [4.585, 4.585]
     """
     relation, count = _object_counts(table)
+    if table.several:  # without, every further term is log2 1!
+        starts = np.cumsum(table.answer_counts) - table.answer_counts
+        relation = np.concatenate([relation, table.facts[starts, 1]])
+        count = np.concatenate([count, table.answer_counts])
     sizes, index = np.unique(np.concatenate([_facts_per_relation(table), count]), return_inverse=True)
     bits = np.array([math.lgamma(size + 1) / math.log(2) for size in sizes.tolist()])[index]
     spread = np.bincount(relation, weights=bits[table.relation_count :], minlength=table.relation_count)
@@ -248,7 +314,7 @@ def frequency_bits(table: FactTable) -> float:
 
 
 def is_bijective(table: FactTable) -> Bool[np.ndarray, " relation"]:
-    """Whether each relation answers every subject, and no two of them with the same object.
+    """Whether each relation answers every subject once, and no two of them with the same object.
 
     Such a relation is a bijection onto the objects it uses; other relations may use others.
 
@@ -258,7 +324,10 @@ def is_bijective(table: FactTable) -> Bool[np.ndarray, " relation"]:
     """
     relation, count = _object_counts(table)
     repeated = np.bincount(relation, weights=count > 1, minlength=table.relation_count) > 0
-    return (_facts_per_relation(table) == table.subject_count) & ~repeated
+    starts = np.cumsum(table.answer_counts) - table.answer_counts
+    asked = np.bincount(table.facts[starts, 1], minlength=table.relation_count)
+    facts = _facts_per_relation(table)
+    return (asked == table.subject_count) & (facts == asked) & ~repeated
 
 
 def select_facts(table: FactTable, kept: Bool[np.ndarray, " fact"]) -> FactTable:
@@ -274,49 +343,16 @@ def select_facts(table: FactTable, kept: Bool[np.ndarray, " fact"]) -> FactTable
     return replace(table, facts=table.facts[kept])
 
 
-def replace_fact(table: FactTable, subject: int, relation: int, new_object: int) -> FactTable:
-    """The table in which a question has another answer; a question without an answer gets this one.
-
-    Raises `InputError` if an id does not exist.
-
-    >>> table = FactTable("towns", ("Kazakhstan",), ("capital",), ("Almaty", "Astana"), np.array([[0, 0, 0]]))
-    >>> replace_fact(table, 0, 0, 1).facts.tolist()
-    [[0, 0, 1]]
-    """
-    row = _row_of(table, subject, relation)
-    fact = np.array([[subject, relation, new_object]])
-    facts = np.concatenate([table.facts if row is None else np.delete(table.facts, row, axis=0), fact])
-    return replace(table, facts=facts)
-
-
-def without_fact(table: FactTable, subject: int, relation: int) -> FactTable:
-    """The table that no longer answers a question; labels, thus ids, stay as they are.
-
-    Raises `InputError` if the table has no such fact, or no other one.
-
-    >>> from geomem.worlds.fact_families import random_bijections
-    >>> answers(without_fact(random_bijections(3, 2), 1, 0))[1, 0].item()
-    -1
-    """
-    row = _row_of(table, subject, relation)
-    if row is None:
+def _check_repeated(table: FactTable, facts: Int[np.ndarray, "fact 3"], questions: np.ndarray) -> None:
+    """Raise `InputError` if a fact is listed twice; facts are sorted by question."""
+    order = np.lexsort((facts[:, 2], questions))
+    same = (questions[order][1:] == questions[order][:-1]) & (facts[order][1:, 2] == facts[order][:-1, 2])
+    if same.any():
+        subject, relation, answer = facts[order[int(same.argmax())]].tolist()
         raise InputError(
-            f"The table {table.name!r} has no answer to {table.subjects[subject]!r}, "
-            f"{table.relations[relation]!r}; name a fact that it has."
+            f"The table {table.name!r} lists {table.subjects[subject]!r}, {table.relations[relation]!r}, "
+            f"{table.objects[answer]!r} twice; give every fact once."
         )
-    return replace(table, facts=np.delete(table.facts, row, axis=0))
-
-
-def _row_of(table: FactTable, subject: int, relation: int) -> int | None:
-    """The row of the fact that answers a question, if there is one."""
-    for kind, labels, number in (
-        ("subject", table.subjects, subject),
-        ("relation", table.relations, relation),
-    ):
-        _check_ids(table.name, kind, labels, np.array([number]))
-    first, last = np.searchsorted(table.facts[:, 0], [subject, subject + 1])
-    row = int(first + np.searchsorted(table.facts[first:last, 1], relation))
-    return row if row < last and table.facts[row, 1] == relation else None
 
 
 def _facts_per_relation(table: FactTable) -> Int[np.ndarray, " relation"]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_reader import facts_from, read_facts
+from geomem.worlds.fact_columns import FactLayout
+from geomem.worlds.fact_reader import facts_from, read_fact_file
 from geomem.worlds.fact_table import FactTable
 from geomem.worlds.graph import Graph
 from geomem.worlds.readers import graph_from, read_graph
@@ -45,10 +46,15 @@ def unknown_world(world: str) -> InputError:
     return unknown_name(sentence, world, WORLDS, otherwise="`geomem worlds` lists the built-in ones")
 
 
-def find_facts(facts: FactTable | str | os.PathLike[str] | object, *, several: bool = False) -> FactTable:
+def find_facts(
+    facts: FactTable | str | os.PathLike[str] | object,
+    *,
+    several: bool = False,
+    layout: FactLayout | None = None,
+) -> FactTable:
     """The table of facts that is meant, by the rules of `find_world`; `several` is that of `read_facts`.
 
-    Raises `InputError` if it is nothing of all that, or cannot be read.
+    `layout` says how a file is laid out. Raises `InputError` if it is nothing of all that, or cannot be read.
 
     >>> find_facts("countries").fact_count
     1169
@@ -58,7 +64,7 @@ def find_facts(facts: FactTable | str | os.PathLike[str] | object, *, several: b
     if isinstance(facts, str) and not Path(facts).exists():
         raise unknown_facts(facts)
     if isinstance(facts, str | os.PathLike):
-        return read_facts(facts, several=several)
+        return read_fact_file(Path(facts), layout or FactLayout(), several=several)
     return facts_from(facts, several=several)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, object_subjects
+from geomem.worlds.fact_table import FactTable, check_single_answers, object_subjects
 
 MAXIMUM_CHAINS = 10_000_000
 """Largest number of chains that are listed or drawn at once."""
@@ -89,12 +89,13 @@ def follow_chains(
     """The object after each hop of each chain; -1 from the hop on that no fact answers.
 
     Every relation may stand in every place; O(query hop log fact) time.
-    Raises `InputError` if a subject or relation does not exist.
+    Raises `InputError` if a subject or relation does not exist, or a question has several answers.
 
     >>> table = FactTable("line", ("a", "b"), ("next",), ("b", "c"), np.array([[0, 0, 0], [1, 0, 1]]))
     >>> follow_chains(table, np.array([0, 1]), np.array([[0, 0], [0, 0]])).tolist()
     [[0, 1], [1, -1]]
     """
+    check_single_answers(table)
     for kind, ids, count in (
         ("subject", subjects, table.subject_count),
         ("relation", relations, table.relation_count),

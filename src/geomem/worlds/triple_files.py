@@ -1,0 +1,236 @@
+"""Files of triples in other formats than columns: N-Triples and JSON, as columns with a row for each fact."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geomem.errors import InputError
+from geomem.worlds.columns import Columns
+from geomem.worlds.separators import Separator
+from geomem.worlds.text_file import show_label
+
+JSON_KINDS = {".jsonl": True, ".ndjson": True, ".json": False}
+"""Endings of JSON files, and whether every line is a value of its own."""
+
+RDF_KINDS = {
+    ".ttl": "Turtle",
+    ".trig": "TriG",
+    ".n3": "Notation 3",
+    ".rdf": "RDF/XML",
+    ".owl": "OWL",
+    ".jsonld": "JSON-LD",
+}
+"""Formats of triples that are refused by name."""
+
+_TERM = r'<[^<>"{}|^`\\\x00-\x20]*(?:\\u[0-9A-Fa-f]{4}[^<>"{}|^`\\\x00-\x20]*)*>|_:[^\s<>"]+'
+_LITERAL = r'"(?:[^"\\]|\\.)*"(?:@[A-Za-z]+(?:-[A-Za-z0-9]+)*|\^\^<[^<>\s]*>)?'
+_STATEMENT = re.compile(
+    rf"[ \t]*({_TERM})[ \t]*({_TERM})[ \t]*({_TERM}|{_LITERAL})[ \t]*({_TERM})?[ \t]*\.[ \t]*(?:#.*)?"
+)
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
+_ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
+
+
+@dataclass(frozen=True, eq=False)
+class TripleFile:
+    """The columns of a file, and what was understood of it beside them."""
+
+    columns: Columns
+    notes: tuple[str, ...] = ()
+
+
+def is_ntriples(text: str) -> bool:
+    """Whether the first line besides comments is a statement of N-Triples.
+
+    >>> is_ntriples("# towns\\n<http://x.org/Italy> <http://x.org/capital> <http://x.org/Rome> .")
+    True
+    """
+    for line in text.split("\n"):
+        if line.strip() and not line.lstrip().startswith("#"):
+            return _STATEMENT.fullmatch(line) is not None
+    return False
+
+
+def read_ntriples(path: Path, text: str) -> TripleFile:
+    """Subject, relation and object of every statement of N-Triples or N-Quads.
+
+    An IRI is called by its last piece, if nothing else of the file is called so, else by all of it; a literal
+    by its text, without language and type; a blank node by its name with `_:`.
+
+    Raises `InputError` for a line that is not a statement.
+
+    >>> text = '<http://x.org/Italy> <http://x.org/capital> "Rome"@en .'
+    >>> read_ntriples(Path("towns.nt"), text).columns.cells
+    (('Italy',), ('capital',), ('Rome',))
+    """
+    numbers, parts, comments, graphs = [], [], 0, 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("#"):
+            comments += 1
+            continue
+        found = _STATEMENT.fullmatch(line)
+        if not found:
+            raise InputError(
+                f"Line {number} of {path}, {show_label(line.strip())!r}, is not a statement of N-Triples; "
+                'give lines such as <http://x.org/Italy> <http://x.org/capital> "Rome" .'
+            )
+        numbers.append(number)
+        parts.append(found.groups()[:3])
+        graphs += found[4] is not None
+    if not numbers:
+        raise InputError(f"{path} has only comments; give statements of N-Triples.")
+    labels, whole = _labels_of(parts)
+    cells = tuple(tuple(labels[term] for term in column) for column in zip(*parts, strict=True))
+    notes = ["Statements of N-Triples; an IRI is called by its last piece."]
+    if whole:
+        notes.append(
+            f"{whole:,} IRI{'s are' if whole > 1 else ' is'} called by all of it, for others end alike."
+        )
+    if graphs:
+        notes.append(f"The graphs that {graphs:,} statements name were left out.")
+    if comments:
+        notes.append(f"{comments:,} comment line{'s were' if comments > 1 else ' was'} left out.")
+    return TripleFile(in_columns(path, None, cells, numbers, "N-Triples"), tuple(notes))
+
+
+def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
+    """Columns of JSON: objects, whose keys name the columns, or lists of equally many parts.
+
+    With `lines` every line is a value, else the file is one list of them. Raises `InputError` for anything
+    else, and for a part that is neither text nor number.
+
+    >>> found = read_json_facts(Path("a.jsonl"), '{"s": "Italy", "p": "capital", "o": "Rome"}', lines=True)
+    >>> found.columns.header, found.columns.cells
+    (('s', 'p', 'o'), (('Italy',), ('capital',), ('Rome',)))
+    """
+    if lines:
+        numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+        values = [(f"Line {n}", _parse(path, line, f"Line {n} of {path}")) for n, line in numbered]
+        numbers = [n for n, _ in numbered]
+    else:
+        whole = _parse(path, text, str(path))
+        if not isinstance(whole, list):
+            raise InputError(
+                f"{path} is not a list in JSON; give a list of [subject, relation, object] or of objects."
+            )
+        values = [(f"Entry {n}", value) for n, value in enumerate(whole, 1)]
+        numbers = list(range(1, len(whole) + 1))
+    if not values:
+        raise InputError(f"{path} has no fact; give at least one.")
+    kind = type(values[0][1])
+    if kind not in (dict, list):
+        raise InputError(
+            f"{values[0][0]} of {path} is neither an object nor a list; give subject, relation and object."
+        )
+    names = tuple(dict.fromkeys(key for _, value in values if isinstance(value, dict) for key in value))
+    columns: list[list[str]] = [[] for _ in names or values[0][1]]
+    for where, value in values:
+        if type(value) is not kind or (kind is list and len(value) != len(columns)):
+            raise InputError(f"{where} of {path} has another shape than the first; give all facts alike.")
+        parts = [value.get(name) for name in names] if isinstance(value, dict) else value
+        for column, part in zip(columns, parts, strict=True):
+            column.append(_text(part, f"{where} of {path}"))
+    cells = tuple(map(tuple, columns))
+    found = in_columns(path, names or None, cells, numbers, "JSON lines" if lines else "JSON")
+    return TripleFile(found)
+
+
+def refuse_rdf(path: Path, kind: str) -> InputError:
+    """The error for a file of triples in a format that is not read."""
+    return InputError(
+        f"{path} is {kind}, which is not read; convert it to N-Triples, for example with rdflib: "
+        f"Graph().parse({path.name!r}).serialize({path.stem + '.nt'!r}, format='nt')."
+    )
+
+
+def _labels_of(parts: Sequence[tuple[str, str, str]]) -> tuple[dict[str, str], int]:
+    """The label of every term, and how many IRIs need all of theirs."""
+    labels: dict[str, str] = {}
+    whole = 0
+    for terms in (
+        dict.fromkeys(term for subject, _, answer in parts for term in (subject, answer)),
+        dict.fromkeys(relation for _, relation, _ in parts),
+    ):
+        short = {term: _short_label(term) for term in terms}
+        # Literals that differ in language alone are one label; an IRI shares its label with nothing.
+        texts = {label for term, label in short.items() if term.startswith('"')}
+        count = Counter(label for term, label in short.items() if term.startswith("<"))
+        for term, label in short.items():
+            if term.startswith("<") and (not label or count[label] > 1 or label in texts):
+                label = _unescape(term[1:-1])
+                whole += 1
+            labels[term] = label
+    return labels, whole
+
+
+def _short_label(term: str) -> str:
+    if term.startswith("<"):
+        return re.split(r"[/#:]", _unescape(term[1:-1]).rstrip("/#"))[-1]
+    if term.startswith('"'):
+        return _unescape(term[1 : term.rindex('"')])
+    return term
+
+
+def _unescape(text: str) -> str:
+    """The text with its escapes resolved; raises `InputError` for an invalid one."""
+
+    def character(found: re.Match[str]) -> str:
+        code = found[1]
+        if code[0] not in "uU":
+            return _ESCAPED.get(code, code)
+        if len(code) == 1 or int(code[1:], 16) > 0x10FFFF or 0xD800 <= int(code[1:], 16) < 0xE000:
+            raise InputError(f"{show_label(text)!r} has an escape that is not a character; mend it.")
+        return chr(int(code[1:], 16))
+
+    return _ESCAPE.sub(character, text) if "\\" in text else text
+
+
+def _parse(path: Path, text: str, where: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        way = "with one object or list a line" if path.suffix != ".json" else "that holds one list"
+        raise InputError(f"{where} is not valid JSON; give a file of JSON {way}.") from None
+
+
+def _text(part: Any, where: str) -> str:
+    """A part of a fact as its label; nothing for null."""
+    if part is None:
+        return ""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, bool):
+        return "true" if part else "false"
+    if isinstance(part, int | float):
+        return str(part)
+    raise InputError(f"{where} holds a list or an object where a label is expected; give texts and numbers.")
+
+
+def in_columns(
+    path: Path,
+    header: tuple[str, ...] | None,
+    cells: tuple[tuple[str, ...], ...],
+    numbers: Sequence[int],
+    kind: str,
+) -> Columns:
+    """Cells that stand in no file of columns, as such; `kind` is what they stand in."""
+    return Columns(
+        path=path,
+        cells=cells,
+        numbers=numbers,
+        header=header,
+        separator=Separator(kind, kind),
+        comments=0,
+        first_comment="",
+        marked="",
+        header_doubt=False,
+    )
