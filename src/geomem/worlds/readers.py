@@ -24,7 +24,7 @@ from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_o
 from geomem.worlds.matrices import read_matrix
 from geomem.worlds.roots import root_at
 from geomem.worlds.separators import Separator
-from geomem.worlds.text_file import kind_of_file, name_of_file, read_text
+from geomem.worlds.text_file import clean_label, kind_of_file, name_of_file, read_text
 
 PARSERS = {
     ".adjlist": formats.parse_neighbours,
@@ -427,7 +427,8 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
     nodes = [data for _, data in graph.nodes(data=True)]
     ids = [unicodedata.normalize("NFC", str(node)) for node in graph.nodes]
     labels = tell_apart(nodes, ids)
-    attribute = "label" if any("label" in data for data in nodes) else "name"
+    by_label = [clean_label(str(data.get("label", ""))) for data in nodes]
+    attribute = "label" if labels == by_label else "name"
     notes = () if labels == ids else (f"Nodes are named by their {attribute!r}.",)
     return say_reading(_from_networkx(name_of_file(path), graph, labels, notes), _NETWORKX[kind])
 
