@@ -191,7 +191,7 @@ def facts_from(
     framed = names is not None
     if wide and not framed:
         raise InputError(
-            f"A {type(value).__name__} cannot be read as a wide table; give triples, a data frame or a file."
+            f"A {type(value).__name__} cannot be a wide table; give triples, or a data frame or a file."
         )
     if framed and len(parts) < (2 if wide else 3):
         raise InputError(
