@@ -7,8 +7,15 @@ from typing import Annotated, Any
 
 import tyro
 
-from geomem.cli.facts import FactFileOptions, print_notes
-from geomem.cli.options import check_no_layout, first_line, option_values, parse_options, signature_options
+from geomem.cli.facts import FactFileOptions
+from geomem.cli.options import (
+    check_no_layout,
+    first_line,
+    option_values,
+    parse_options,
+    print_notes,
+    signature_options,
+)
 from geomem.cli.progress import count_of
 from geomem.construct import Code, construct_memory
 from geomem.constructions.recall import NUMBERS_LIMIT

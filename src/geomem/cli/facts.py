@@ -1,7 +1,6 @@
 """How facts are shown on the command line: labels in any script, without what would move a cursor."""
 
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ from geomem.cli.options import FileOptions
 from geomem.cli.progress import count_of
 from geomem.construct import Effect
 from geomem.worlds.fact_columns import FactLayout
-from geomem.worlds.fact_table import FactTable
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,6 @@ def shown(label: str) -> str:
     ('Paris', 'a\\\\x1b[31m\\\\n')
     """
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), label)
-
-
-def print_notes(table: FactTable) -> None:
-    """Say on standard error what was decided while a table was read."""
-    for note in table.notes:
-        print(f"{shown(table.name)}: {shown(note)}", file=sys.stderr)
 
 
 def print_effect(effect: Effect) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from geomem.cli.facts import FactFileOptions, print_notes
+from geomem.cli.facts import FactFileOptions
 from geomem.cli.options import (
     check_no_layout,
     configuration_arguments,
@@ -16,6 +16,7 @@ from geomem.cli.options import (
     option_names,
     option_values,
     parse_options,
+    print_notes,
     read_configuration,
     signature_options,
     value_of,

@@ -15,6 +15,7 @@ import tyro
 
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.columns import FileLayout
+from geomem.worlds.fact_table import FactTable
 from geomem.worlds.graph import Graph
 from geomem.worlds.readers import read_graph
 from geomem.worlds.text_file import show_label
@@ -100,10 +101,10 @@ def _about_files(option: str, world: str) -> InputError:
     return InputError(f"{option} is about files, and {world!r} is a built-in world; leave it out.")
 
 
-def print_notes(graph: Graph) -> None:
-    """Say on standard error what was understood, and decided, while a graph was read."""
-    for note in graph.notes:
-        print(show_label(f"{graph.name}: {note}", 2000), file=sys.stderr)
+def print_notes(world: Graph | FactTable) -> None:
+    """Say on standard error what was understood, and decided, while a world was read."""
+    for note in world.notes:
+        print(show_label(f"{world.name}: {note}", 2000), file=sys.stderr)
 
 
 def parse_options(

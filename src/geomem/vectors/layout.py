@@ -11,11 +11,10 @@ from geomem.errors import InputError
 from geomem.vectors.lines import SNIFFED_LINES
 from geomem.vectors.matching import label_key, names_labels
 from geomem.worlds.graph import Graph
+from geomem.worlds.text_file import COMMENT_MARKS
 
 COUNTER_TITLES = ("", "index", "unnamed: 0")
 """Titles of a column, in lower case, that may count the rows: data frames write one."""
-
-COMMENT_MARKS = ("#", "%", "//")
 
 COVERED = 0.9
 """A first column of numbers holds labels if so many of them name nodes, or so many of the nodes are named."""

@@ -21,10 +21,7 @@ from geomem.worlds.separators import (
     split_line,
     try_separator,
 )
-from geomem.worlds.text_file import are_numbers, is_number, show_label
-
-COMMENT_MARKS = ("#", "%", "//")
-"""What the first characters of a line must be for it to be a comment."""
+from geomem.worlds.text_file import COMMENT_MARKS, are_numbers, is_number, show_label
 
 MISSING = frozenset({"", "NA", "N/A", "na", "nan", "NaN", "null", "NULL", "None", "-", "?", "\\N"})
 """Cells of a column of numbers that hold no number."""

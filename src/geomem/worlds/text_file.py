@@ -1,12 +1,11 @@
 """Text files: read within limits, also packed by gzip or in UTF-16; labels made alike, and shown safely."""
 
-import csv
 import gzip
 import io
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -94,60 +93,6 @@ def _decode(path: Path, data: bytes, content: str) -> str:
         raise InputError(
             f"{path} is not text in {kind} (byte {error.start}); save it as UTF-8 text with {content}."
         ) from None
-
-
-def content_lines(text: str) -> tuple[list[int], list[str]]:
-    """Number, counted from 1, and text of every line that is neither blank nor a comment.
-
-    >>> content_lines("# towns\\n\\nRome\\tParis")
-    ([3], ['Rome\\tParis'])
-    """
-    lines = text.split("\n")
-    numbers = [
-        number
-        for number, line in enumerate(lines, 1)
-        if (content := line.strip(" \t")) and not content.startswith(COMMENT_MARKS)
-    ]
-    return numbers, [lines[number - 1] for number in numbers]
-
-
-def find_delimiter(lines: Sequence[str]) -> str:
-    """The first of tab, comma, semicolon that the first line and half of all lines have, else a blank.
-
-    >>> find_delimiter(["New York,Ohio", "Texas,Utah"])
-    ','
-    """
-    outside = [re.sub(r'"[^"]*"', "", line) if '"' in line else line for line in lines]
-    for mark in "\t,;":
-        if mark in outside[0] and 2 * sum(mark in line for line in outside) >= len(lines):
-            return mark
-    return " "
-
-
-def split_lines(
-    path: Path, numbers: Sequence[int], lines: Sequence[str], delimiter: str
-) -> Iterator[list[str]]:
-    """Columns of one line after the other, with quotes as in CSV; `numbers` count lines in the file.
-
-    Raises `InputError` for a quote out of place or a label that is far too long.
-
-    >>> list(split_lines(Path("a.csv"), [1], ['a,"b, c"'], ","))
-    [['a', 'b, c']]
-    """
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-    for number in numbers[: len(lines)]:
-        start = reader.line_num
-        try:
-            row = next(reader)
-            if reader.line_num != start + 1:
-                raise csv.Error("a quoted label goes on in the next line")
-        except csv.Error as error:
-            wrong = "a far too long label" if "limit" in str(error) else "a double quote out of place"
-            raise InputError(
-                f"Line {number} of {path} has {wrong}; "
-                "put a label with quotes or separators in double quotes, and double those inside."
-            ) from None
-        yield row
 
 
 def clean_label(cell: str) -> str:
