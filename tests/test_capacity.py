@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from geomem.errors import InputError
+from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.sweep import capacity
 from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.thresholds import (
-    crossing,
     fit_thresholds,
     mean_interval,
     tabulate_recall,

@@ -106,6 +106,7 @@ def test_packages_with_torch_open_without_it():
     modules = [
         "geomem",
         "geomem.cli",
+        "geomem.claims.catalogue",
         "geomem.measure",
         "geomem.store",
         "geomem.figures",

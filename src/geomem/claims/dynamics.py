@@ -281,8 +281,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="The eigenvectors of P + Pᵀ are nearly those of V Vᵀ, in the same order, at all times.",
         place="Obs 8 (assumed, not proved); N7, E.4 1",
         conditions=CONDITIONS
-        + "; residual: max over the leading eigenvectors u of V Vᵀ of ‖S u - (uᵀSu) u‖, "
-        "S = P + Pᵀ, as many as modes survive",
+        + "; residual: max over the leading eigenvectors u of V Vᵀ of ‖S u - (uᵀSu) u‖, S = P + Pᵀ, as many "
+        "as modes survive",
         rule="Holds if every residual is below .001; deviates if the cycle's is and every other exceeds .1.",
         expected=tuple(
             Expected(

@@ -92,8 +92,7 @@ def structure_claim(
         place=place,
         conditions=conditions,
         rule="On every graph the final cosines by distance differ from permuted nodes (p at most .05, "
-        "contrast at least "
-        ".1) on most seeds.",
+        "contrast at least .1) on most seeds.",
         expected=(Expected("above chance", "paper", place, "p at most .05"),),
         fleets=request_fleets(name),
         judge=judge_structure(name),
@@ -145,7 +144,7 @@ def judge_could_be_associative(evidence: Evidence) -> Judgement:
         holds=hold_somewhere(recalled) and all(quantity.held_share > 0.5 for quantity in flat),
         sentence=f"{complete} runs with frozen embeddings recall everything; the cosines of "
         f"{sum(int((~quantity.held).sum()) for quantity in flat if quantity.held is not None)} know the "
-        f"graph.",
+        "graph.",
     )
 
 
@@ -255,10 +254,9 @@ CLAIMS: tuple[Claim, ...] = (
         statement="The global information traces to the spectrum of the graph (observation 5, point 2).",
         place="Obs 5, point 2; Figs 12 to 15",
         conditions=f"{AS_PUBLISHED}, with and without self-edges; the 3 lowest non-trivial modes, whole "
-        f"eigenspaces",
+        "eigenspaces",
         rule="On every graph, with and without self-edges, their share of the energy exceeds that of "
-        "permuted nodes (p "
-        "at most .05) on most seeds.",
+        "permuted nodes (p at most .05) on most seeds.",
         expected=(Expected("above chance", "paper", "Obs 5, point 2", "p at most .05"),),
         fleets=request_fleets("transformer", "transformer-self"),
         judge=judge_spectrum,
@@ -283,13 +281,11 @@ CLAIMS: tuple[Claim, ...] = (
         id="geometry/node2vec-strongest",
         title="Node2Vec's geometry is the strongest",
         statement="Node2Vec's geometry is cleaner than that of the deep models, which leaves them visible "
-        "headroom "
-        "(observation 5, point 4).",
+        "headroom (observation 5, point 4).",
         place="Obs 5, point 4; Hyp 4; Fig 1",
         conditions="tied Node2Vec beside Transformer, bilinear network and Mamba, all as published",
         rule="On every graph most seeds of Node2Vec have an alignment of at least .9 and more alignment and "
-        "level than "
-        "the mean of any other model.",
+        "level than the mean of any other model.",
         expected=tuple(
             Expected(
                 "0.98 to 1.0",
@@ -308,8 +304,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="geometry/headroom",
         title="Self-edges bring the Transformer nearer to Node2Vec",
         statement="Self-edges alone raise the Transformer's Fiedler alignment, from .49 to .94 without to "
-        ".79 to .98 "
-        "with them.",
+        ".79 to .98 with them.",
         place="F.2, visible headroom",
         conditions="Transformer as published, with and without self-edges",
         rule="On every graph the mean alignment with self-edges exceeds that without.",
@@ -351,8 +346,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="geometry/before-recall",
         title="The peak comes before the graph is memorised",
         statement="The level falls as top-d recovery approaches 100 %, so geometry is there before "
-        "everything is "
-        "recalled.",
+        "everything is recalled.",
         place="B.3.5",
         conditions=f"{AS_PUBLISHED}, both every 5 steps",
         rule="On every graph the peak of most seeds comes before their first step of complete recall.",
@@ -366,8 +360,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T6-decay", "E.4.4"),
         title="And it does not stay",
         statement="After its peak the level of the Transformer falls to .2 to .45: reaching the geometry is "
-        "not keeping "
-        "it.",
+        "not keeping it.",
         place="B.3.5, T6, E.4.4",
         conditions=AS_PUBLISHED,
         rule=f"On every graph most seeds end at {DECAYED} or less, after a mean peak of at least {PEAK}.",
@@ -394,8 +387,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T8",),
         title="Forward edges alone suffice",
         statement="Trained on one direction of every edge the Transformer's geometry is weaker, but there "
-        "(observation "
-        "5, point 5).",
+        "(observation 5, point 5).",
         place="Fig 21, B.3.5, T8",
         conditions="Transformer, forward edges, as published (B.3.2)",
         rule=f"On every graph most seeds end at a level above {FORWARD_LEVEL}.",

@@ -131,7 +131,7 @@ def judge_width(evidence: Evidence) -> Judgement:
         quantities.append(measure_quantity(f"contrast, {graph}", contrast(fleet), held=structured(fleet)))
     return judge_by_means(
         *quantities,
-        sentence=f"At 30 times more dimensions than nodes the contrast of centred cosines is "
+        sentence="At 30 times more dimensions than nodes the contrast of centred cosines is "
         f"{list_means(quantities)}.",
     )
 
@@ -164,8 +164,7 @@ def row_claim(
         place=f"v3; B.3.4 row {row}; T11, E.2.2",
         conditions=f"15-cycle, bilinear network, {conditions}",
         rule="On most seeds the skewed margin is positive, and on most the cosines differ from permuted "
-        "nodes (p at "
-        f"most .05, contrast at least .1){extra}.",
+        f"nodes (p at most .05, contrast at least .1){extra}.",
         expected=(
             Expected(
                 released, "release", f"B.3.4 row {row} (one seed, defective margin)", "sign", "skewed margin"
@@ -185,8 +184,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Run 1, the reference with self-edges: alignment .99 and more by step 100 on every seed.",
         place="v3; B.3.4 row 1; T11, E.2.2",
         conditions="15-cycle with self-edges, bilinear network of width 512, AdamW, lr .01 constant, the "
-        "first 100 of "
-        "the published 10,000 steps",
+        "first 100 of the published 10,000 steps",
         rule=f"On most seeds a snapshot within 100 steps has an alignment of at least {LEADING}.",
         expected=(Expected(".99 from step 10 on", "own measurement", "E.2.2", "at least .99"),),
         fleets=request_fleets("knob-1", graphs=("cycle",)),
@@ -218,8 +216,7 @@ CLAIMS: tuple[Claim, ...] = (
         conditions="15-cycle, bilinear network of width 512, lr .0001 constant, first 1,000 of 10,000 steps "
         "(full: all)",
         rule=f"On most seeds no snapshot's alignment is more than {UNMOVED} from the first one's, and on "
-        f"most the skewed "
-        "margin is negative.",
+        "most the skewed margin is negative.",
         expected=(
             Expected(
                 "its initial value",
@@ -249,9 +246,8 @@ CLAIMS: tuple[Claim, ...] = (
         "weight-decay",
         title="So does weight decay",
         statement="The same start at lr .0001 with weight decay 10 becomes geometric.",
-        conditions="width 512, N(0, 1) embeddings, lr .0001 constant, weight decay 10, first 4,000 of "
-        "10,000 steps (full: "
-        "all)",
+        conditions="width 512, N(0, 1) embeddings, lr .0001 constant, weight decay 10, first 4,000 of 10,000 "
+        "steps (full: all)",
         released=2.968,
     ),
     row_claim(
@@ -267,8 +263,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="knobs/initialisation",
         title="The size of the start decides",
         statement="Initialisation is a knob between the two memories: at the same rate small embeddings "
-        "become "
-        "geometric and large ones stay associative.",
+        "become geometric and large ones stay associative.",
         place="v3; B.3.4 rows 2b and 3a",
         conditions="15-cycle, bilinear network of width 512, lr .0001; rows 2b and 3a",
         rule="On most seeds of row 2b cosines are structured, and on most of row 3a they are not.",
@@ -300,12 +295,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("refutation-3b",),
         title="Capacity pressure is not needed",
         statement="Geometry appears in a model much wider than its graph with neither dropout nor weight "
-        "decay "
-        "(against hypothesis 3a; refutation 3b of v2).",
+        "decay (against hypothesis 3a; refutation 3b of v2).",
         place="v3; Hyp 3a, Refutation 3b of v2",
         conditions="bilinear network of width 512 on 15 to 17 nodes, AdamW, lr .01, no weight decay, no "
-        "dropout, 300 "
-        "steps",
+        "dropout, 300 steps",
         rule="On every graph cosines differ from permuted nodes (p at most .05, contrast at least .1) on "
         "most seeds.",
         expected=(Expected("above chance", "paper", "A.3, v3 (second-hand)", "p at most .05"),),

@@ -123,8 +123,7 @@ def judge_kept(evidence: Evidence) -> Judgement:
         *quantities,
         picture=level_picture(evidence, "transformer-self"),
         sentence=f"With self-edges the level ends at {list_means(quantities[:4])}, and neighbours are more "
-        f"alike than "
-        f"second neighbours by {list_means(quantities[4:])}.",
+        f"alike than second neighbours by {list_means(quantities[4:])}.",
     )
 
 

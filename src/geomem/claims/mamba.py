@@ -8,8 +8,9 @@ from geomem.claims.evidence import Evidence, first_step_memorized, imagine_fleet
 from geomem.claims.memorization import recall_claim
 from geomem.claims.tiny_graphs import GRAPHS, list_means, measure_graphs, mix_evidence, request_fleets
 
-CONDITIONS = "1 layer, width 32, state 8, convolution 4, expansion 2, no residual; AdamW, lr .01, cosine, "
-"500 steps"
+CONDITIONS = (
+    "1 layer, width 32, state 8, convolution 4, expansion 2, no residual; AdamW, lr .01, cosine, 500 steps"
+)
 
 
 def judge_structure(evidence: Evidence) -> Judgement:
@@ -24,9 +25,8 @@ def judge_structure(evidence: Evidence) -> Judgement:
     ]
     return judge_by_means(
         *quantities,
-        sentence=f"The mean centred cosine at distance 1 or 2 leaves that over all pairs by "
-        f"{list_means(quantities)}, more than "
-        "under permuted nodes.",
+        sentence="The mean centred cosine at distance 1 or 2 leaves that over all pairs by "
+        f"{list_means(quantities)}, more than under permuted nodes.",
     )
 
 
@@ -48,8 +48,7 @@ def judge_sooner(evidence: Evidence) -> Judgement:
     return judge_by_means(
         *quantities,
         sentence=f"Mamba recalls everything after {list_means(quantities[0::2], 0)} steps, the Transformer "
-        f"after "
-        f"{list_means(quantities[1::2], 0)} or later.",
+        f"after {list_means(quantities[1::2], 0)} or later.",
     )
 
 
@@ -99,8 +98,7 @@ CLAIMS: tuple[Claim, ...] = (
         place="Obs 3b and Obs 5; Figs 12 to 15",
         conditions=CONDITIONS,
         rule="On every graph the final cosines by distance differ from permuted nodes (p at most .05, "
-        "contrast at least "
-        ".1) on most seeds.",
+        "contrast at least .1) on most seeds.",
         expected=(Expected("above chance", "paper", "Obs 5", "p at most .05"),),
         fleets=request_fleets("mamba"),
         judge=judge_structure,
@@ -123,8 +121,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="mamba/sooner",
         title="Mamba memorises sooner than the Transformer",
         statement="No statement of the paper: our measurement beside it, since the release's epochs are the "
-        "same for "
-        "both.",
+        "same for both.",
         place="none; beside Figs 12 to 15",
         conditions=f"Mamba: {CONDITIONS}; Transformer as published; recall looked at every 5 steps",
         rule="On every graph most seeds of Mamba need fewer steps than the Transformer's mean.",

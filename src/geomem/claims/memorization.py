@@ -74,8 +74,8 @@ def recall_claim(
             *quantities,
             holds=holds,
             sentence=f"{complete} of {len(quantities) * seeds} runs recall every neighbour; the least "
-            f"complete are "
-            f"those of {least.name.partition(', ')[2]}, {round(least.held_share * seeds)} of {seeds} seeds.",
+            f"complete are those of {least.name.partition(', ')[2]}, {round(least.held_share * seeds)} of "
+            f"{seeds} seeds.",
         )
 
     share = "most seeds" if every_seed else "at least one seed in three"
@@ -120,8 +120,7 @@ def judge_top1(names: Sequence[str]) -> Callable[[Evidence], Judgement]:
             *quantities,
             holds=wrong == 0,
             sentence=f"{total - wrong} of {total} runs that recall everything have the highest top-1 "
-            f"accuracy "
-            "there can be, to one fact.",
+            "accuracy there can be, to one fact.",
         )
 
     return judge
@@ -147,8 +146,7 @@ def judge_loss(names: Sequence[str]) -> Callable[[Evidence], Judgement]:
             *quantities,
             holds=not missing and all(quantity.held_share >= 0.5 for quantity in quantities),
             sentence=f"The median run that recalls everything ends {np.median(most.values):.4f} nats above "
-            f"the "
-            f"floor or less (most: {most.name})."
+            f"the floor or less (most: {most.name})."
             + (f" No run recalls everything in {', '.join(missing)}." if missing else ""),
         )
 
@@ -201,8 +199,7 @@ def judge_published(evidence: Evidence) -> Judgement:
         *quantities,
         holds=not off,
         sentence=f"{len(quantities) - len(off)} of {len(quantities)} mean losses of runs that recall "
-        f"everything "
-        f"lie within {PUBLISHED_TOLERANCE} of the published ones"
+        f"everything lie within {PUBLISHED_TOLERANCE} of the published ones"
         + (f"; not {', '.join(off)}." if off else "."),
     )
 
@@ -224,8 +221,7 @@ def judge_fragility(evidence: Evidence) -> Judgement:
         holds=short == 0,
         deviates=0 < short < len(values) and bool(values.min() >= 0.8),
         sentence=f"With the published budgets {short} of {len(values)} runs do not recall everything; the "
-        f"least "
-        f"recalls {values.min():.0%}; complete are {shares}.",
+        f"least recalls {values.min():.0%}; complete are {shares}.",
     )
 
 
@@ -315,8 +311,7 @@ CLAIMS: tuple[Claim, ...] = (
         "transformer-frozen",
         title="A Transformer with frozen embeddings holds them too",
         statement="The very architecture that develops a geometry can do without: frozen token embeddings "
-        "and "
-        "positions still fit every graph (observation 3a).",
+        "and positions still fit every graph (observation 3a).",
         conditions="width 32, AdamW, lr .01, cosine, 2,000 steps (the paper's budget is unknown)",
         place="Obs 3a; observation 5, point 3",
         aliases=("obs-3a-transformer",),
@@ -326,8 +321,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T1-top1",),
         title="Top-1 accuracy is the highest there can be",
         statement="A node with several neighbours can be right about one: top-1 of a memorised graph is "
-        "sources "
-        "over facts, 53.12, 33.33, 50 and 40 % in both directions.",
+        "sources over facts, 53.12, 33.33, 50 and 40 % in both directions.",
         place="B.3.1 to B.3.3, T1",
         conditions="all Transformer, bilinear and associative settings; runs that recall everything",
         rule="Every run that recalls everything has that top-1 accuracy, to one fact.",
@@ -375,12 +369,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E.2.1",),
         title="Losses agree with the published re-run to .003",
         statement="Where settings are equal, runs that memorise end at the cross-entropy of the three-seed "
-        "float32 "
-        "re-run of the release's models.",
+        "float32 re-run of the release's models.",
         place="E.2.1",
         conditions="16 settings: all that E.2.1 and we share, but for the Transformer with self-edges (its "
-        "runs "
-        "scatter by .14) and on the irregular graph (none memorises there)",
+        "runs scatter by .14) and on the irregular graph (none memorises there)",
         rule="The mean loss of runs that recall everything is within .003 of the published range, in every "
         "setting.",
         expected=tuple(

@@ -79,7 +79,7 @@ def judge_later(evidence: Evidence) -> Judgement:
     slow, fast = quantities[0::2][: len(EVERY_GRAPH)], quantities[0::2][len(EVERY_GRAPH) :]
     return judge_by_means(
         *quantities,
-        sentence=f"All is recalled after one or two updates; distances show at lr .001 after "
+        sentence="All is recalled after one or two updates; distances show at lr .001 after "
         f"{list_means(slow, 1)} updates, at lr .01 after {list_means(fast, 1)}.",
     )
 
@@ -96,8 +96,8 @@ def judge_hundred(evidence: Evidence) -> Judgement:
     high = max(quantity.values.max() for quantity in quantities)
     return judge_by_means(
         *quantities,
-        sentence=f"Distances show in the embeddings after {low:g} to {high:g} updates, "
-        "by a permutation test on the cosines.",
+        sentence=f"Distances show in the embeddings after {low:g} to {high:g} updates, by a permutation test "
+        "on the cosines.",
     )
 
 
@@ -115,8 +115,7 @@ def judge_gaussian(evidence: Evidence) -> Judgement:
         holds=not any(below),
         deviates=all(below),
         sentence=f"In 300 steps from Gaussian weights the alignment peaks at {list_means(quantities[:4])} "
-        f"with lr "
-        f".001 and {list_means(quantities[4:])} with lr .01, below {FORMED} on most seeds of "
+        f"with lr .001 and {list_means(quantities[4:])} with lr .01, below {FORMED} on most seeds of "
         f"{sum(below)} of {len(below)} fleets.",
     )
 
@@ -176,8 +175,7 @@ def judge_descent(evidence: Evidence) -> Judgement:
         holds=all(small) and not any(large),
         deviates=all(large) and not all(small),
         sentence=f"Under plain descent for 2,000 steps the embeddings are structured on {sum(large)} of 4 "
-        f"graphs at "
-        f"lr .1 and on {sum(small)} of 4 at lr .01.",
+        f"graphs at lr .1 and on {sum(small)} of 4 at lr .01.",
     )
 
 
@@ -197,8 +195,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T3",),
         title="The lookup table is found in at most two steps",
         statement="With frozen embeddings of width 512 and lr .1 top-d recovery is complete in at most two "
-        "full-batch "
-        "steps.",
+        "full-batch steps.",
         place="v2 Figs 7 and 8, T3; associative-fast notebooks",
         conditions="associative model, width 512, AdamW, lr .1 constant, 10 steps, every step looked at",
         rule="On every graph most seeds recall every neighbour after at most 2 updates.",
@@ -236,12 +233,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("refutation-3c",),
         title="Geometry comes after the lookup table",
         statement="Associative storage is easier to find than geometry, so ease of finding does not explain "
-        "geometry "
-        "(refutation 3c).",
+        "geometry (refutation 3c).",
         place="v2 Refutation 3c, Figs 7 and 8",
         conditions="bilinear network of width 512, learnable embeddings, AdamW, lr .001 and .01 constant; "
-        "structure: "
-        "cosines by distance differ from permuted nodes (p at most .05, contrast at least .1)",
+        "structure: cosines by distance differ from permuted nodes (p at most .05, contrast at least .1)",
         rule="On every graph and at both rates most seeds recall everything before the structure shows.",
         expected=(Expected("later", "paper", "v2 Refutation 3c", "more steps"),),
         fleets=request_fleets(*LEARNABLE),
@@ -285,8 +280,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E.4.3-identity",),
         title="From W = I they lead within tens of steps",
         statement="Started at W = I the same network crosses the threshold within 7 to 35 steps on all "
-        "graphs: the "
-        "initialiser decides, not whether it can be trained.",
+        "graphs: the initialiser decides, not whether it can be trained.",
         place="E.4.3",
         conditions="bilinear network of width 512, W(0) = I, AdamW, lr .001 constant, 100 steps",
         rule=f"On every graph the alignment passes {FORMED} within 35 steps on most seeds.",
@@ -317,8 +311,7 @@ CLAIMS: tuple[Claim, ...] = (
         place="v2 Fig 22; E.4.2",
         conditions="bilinear network of width 32, plain gradient descent, lr .01 and .1, 2,000 steps",
         rule="Deviates if at lr .1 every graph has structured embeddings on most seeds and at lr .01 not "
-        "every graph "
-        "has.",
+        "every graph has.",
         expected=(
             Expected("geometry at .01, none at .1", "paper", "v2 Fig 22", "both"),
             Expected("did not reproduce", "replication", "E.4.2", "under plain descent"),

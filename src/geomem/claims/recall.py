@@ -82,7 +82,7 @@ def judge_rewritten(evidence: Evidence) -> Judgement:
         *changed,
         holds=bool(worst == 1.0 and most == 1.0),
         sentence=f"{worst:.0%} of the new facts are recalled in the worst case; of the arrays {most:.0f} "
-        f"changed.",
+        "changed.",
     )
 
 
@@ -197,8 +197,7 @@ def judge_gates(evidence: Evidence) -> Judgement:
         sentence="The relation explains "
         + ", ".join(f"{quantity.mean:.2f}" for quantity in plain)
         + f" of the gates' variance at R = 2, 4, 8: (R - 1) / (2 R - 1) up to {apart:.3f}; with the flag "
-        f"counted "
-        f"thrice {exact:.2f}.",
+        f"counted thrice {exact:.2f}.",
     )
 
 
@@ -235,12 +234,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E2",),
         title="New facts need a new subject table and nothing else",
         statement="The facts live in the subject embeddings: an MLP whose content does not depend on the "
-        "facts "
-        "serves entirely new bijections when the subjects are written anew.",
+        "facts serves entirely new bijections when the subjects are written anew.",
         place="A1, A5 [P]; B6, E2 [D/M]",
         conditions="as recall/block and N = 4,096 with R = 8; the facts of another seed, only the subject "
-        "table "
-        "written again",
+        "table written again",
         rule="Every new fact is recalled at every size, and one array of the weights differs.",
         expected=(
             Expected("works", "paper", "A5 [P]"),
@@ -317,9 +314,8 @@ CLAIMS: tuple[Claim, ...] = (
         id="recall/short-codes",
         aliases=("S5",),
         title="With enough precision no dimension grows with N",
-        statement="Codes on a circle have m = 2, and a moment curve with shared codes d = 2 R + 1, at any "
-        "N: so "
-        "log N is a statement about margin or precision, and a lower bound has to count bits.",
+        statement="Codes on a circle have m = 2, and a moment curve with shared codes d = 2 R + 1, at any N: "
+        "so log N is a statement about margin or precision, and a lower bound has to count bits.",
         place="A2, S5 [D]",
         conditions="circle: N = 256, R = 4; moment curve in whole numbers: "
         + "; ".join(name_cell(*cell) for cell in MOMENT_CELLS),
@@ -338,13 +334,11 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E13",),
         title="Shared objects need a gate, disjoint ones do not",
         statement="The same object answers different subjects under different relations, which makes "
-        "selection "
-        "necessary: a sum without a gate recalls about 1/R of shared facts, and all disjoint ones.",
+        "selection necessary: a sum without a gate recalls about 1/R of shared facts, and all disjoint ones.",
         place="A1 [P]; B7, E13 [D/M]",
         conditions=f"N = {ADDITIVE_SUBJECTS}, R = 2, 4, 8; orthonormal codes, no MLP, uniform attention",
         rule="On most seeds recall of shared facts is within .05 of 1/R and below the bound for additive "
-        "models, "
-        "and disjoint facts are all recalled.",
+        "models, and disjoint facts are all recalled.",
         expected=(
             *(
                 Expected(1 / R, "derived", "B7, E13 [D/M]", "within .05", f"shared, R = {R}")
@@ -371,12 +365,11 @@ CLAIMS: tuple[Claim, ...] = (
         id="recall/swap",
         aliases=("E16-exact",),
         title="Exchanging one code changes one answer",
-        statement="In an explicit model a fact is edited by s + W (u_new - u_old), with no change of the "
-        "MLP and "
-        "of no other answer.",
+        statement="In an explicit model a fact is edited by s + W (u_new - u_old), with no change of the MLP "
+        "and of no other answer.",
         place="D9, E16 [M]; A5 [P]",
         conditions=f"block superposition, N = 256, R = 4; {SWAPS} facts, one at a time, every fact asked "
-        f"after each",
+        "after each",
         rule="Success and retention are 1 on most seeds.",
         expected=(
             Expected(1.0, "own measurement", "D9, E16 [M]", "1", "success"),
@@ -396,12 +389,10 @@ CLAIMS: tuple[Claim, ...] = (
         conditions="block superposition, N = 256, R = 2, 4, 8; as written down, and with the flag counted "
         "thrice",
         rule="Holds if the share is above .99 for every R; deviates if it is (R - 1) / (2 R - 1) up to .02, "
-        "and "
-        "above .99 with the flag counted thrice.",
+        "and above .99 with the flag counted thrice.",
         expected=(Expected(1.0, "own measurement", "E15 [M]", "above .99"),),
         deviation="The pair relu(+-h + M flag - M) opens by the sign of h: (R - 1) / (2 R - 1); with 3 M "
-        "flag the "
-        "same memory scores 1.",
+        "flag the same memory scores 1.",
         paper=RECALL_PAPER,
         compute=compute_gates,
         judge=judge_gates,

@@ -26,6 +26,7 @@ from geomem.claims.claim import (
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.recall_runs import fewer_seeds, read_model
+from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_families import (
@@ -85,7 +86,6 @@ def measure_capacity(
     the size at which each seed's own curve crosses 99 %, [cell, run].
     """
     from geomem.sweep.capacity import capacity_curves
-    from geomem.sweep.thresholds import crossing
 
     varied = settings["varied"]
     found = capacity_curves(
@@ -235,8 +235,7 @@ def judge_grid(evidence: Evidence) -> Judgement:
         *quantities,
         holds=all(bool(quantity.held is not None and quantity.held.all()) for quantity in quantities),
         sentence=f"d* = {cells}; R^2 over R at least {explained.min():.3f}, {bits.min():.2f} to "
-        f"{bits.max():.2f} "
-        f"bits per weight, at most {apart.max():.1f} times the allowed distance from C1.",
+        f"{bits.max():.2f} bits per weight, at most {apart.max():.1f} times the allowed distance from C1.",
         picture=draw_thresholds(found, evidence),
     )
 
@@ -390,8 +389,7 @@ def _frozen_claim(name: str, settings: Mapping[str, CapacitySetting], **changes:
         "tells the two apart.",
         place="A1, A5 [P]; B8, C4, E12 [M]",
         conditions=f"d = 32, R = 4, N = {', '.join(map(str, sizes))}; subject, relation and object tables "
-        f"random "
-        "and frozen, or all learned with 2 neurons; Adam, lr .01, 1,200 steps",
+        "random and frozen, or all learned with 2 neurons; Adam, lr .01, 1,200 steps",
         rule="On most seeds the neurons needed for 99 % grow at least as the facts do from the smallest "
         "table to the largest, and with learned tables 2 neurons are enough everywhere.",
         expected=(

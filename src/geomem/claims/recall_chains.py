@@ -112,8 +112,7 @@ def judge_chain_of_thought(evidence: Evidence) -> Judgement:
         same,
         holds=all(quantity.held is not None and quantity.held.all() for quantity in (*recalls, same)),
         sentence=f"{min(quantity.values.min() for quantity in recalls):.0%} of the chains are right at the "
-        f"worst of "
-        f"{len(recalls)} depths, in {sizes.min():.0f} to {sizes.max():.0f} dimensions.",
+        f"worst of {len(recalls)} depths, in {sizes.min():.0f} to {sizes.max():.0f} dimensions.",
     )
 
 
@@ -126,8 +125,8 @@ def judge_single_runs(evidence: Evidence) -> Judgement:
         *sizes,
         holds=all(quantity.held is not None and quantity.held.all() for quantity in (*recalls, *sizes)),
         sentence=f"{min(quantity.values.min() for quantity in recalls):.0%} of the chains are right at "
-        f"worst; sizes "
-        f"differ from their formulas by {max(quantity.values.max() for quantity in sizes):.0f} at most.",
+        f"worst; sizes differ from their formulas by {max(quantity.values.max() for quantity in sizes):.0f} "
+        "at most.",
     )
 
 
@@ -188,8 +187,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Constructions without chain of thought trade depth against dimension and width.",
         place="A4 [P]; B5, E7 [D/M]",
         conditions=f"N = {ENTITIES}, R = {RELATIONS}; flat, wide and deep with L = k at k = 2, 3, deep with "
-        f"L = 2 at "
-        f"k = 4; {QUERIES} chains each",
+        f"L = 2 at k = 4; {QUERIES} chains each",
         rule="Every chain is right, and residual sizes and widths are those of A4's table.",
         expected=(Expected("all chains", "derived", "A4, E7 [D/M]", "sizes exactly"),),
         paper=RECALL_PAPER,
@@ -202,17 +200,13 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("theorem-4.2", "theorem-4.3", "theorem-4.4"),
         title="Capacity against depth: every construction obeys the bound",
         statement="A capacity-depth trade-off with a matching information-theoretic lower bound: without "
-        "chain of "
-        "thought dimension or width must grow, with it they stay.",
+        "chain of thought dimension or width must grow, with it they stay.",
         place="Theorem 4.2 [T]; A3, A4 [P/T]; L2 [D]",
         conditions=f"N = {TRADE_ENTITIES:,}, R = {TRADE_RELATIONS}, k = 1 to 8, one bit per fact number; L2 "
-        f"and the "
-        "sizes are ours",
+        "and the sizes are ours",
         rule="At every k the vector of every model holds at least its bound, and where the bound is 0 its "
-        "other "
-        "weights hold (5/96) N log2(N/2) bits or more; a flat model's vector grows R times per hop, that of "
-        "chain "
-        "of thought not at all.",
+        "other weights hold (5/96) N log2(N/2) bits or more; a flat model's vector grows R times per hop, "
+        "that of chain of thought not at all.",
         expected=(
             Expected("exponential without, constant with", "paper", "A4 [T]"),
             Expected(2.0, "derived", "A4 [D]", "R", "flat: growth of a vector per hop"),

@@ -25,7 +25,7 @@ from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.recall import imagine_numbers
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
-from geomem.sweep.thresholds import crossing
+from geomem.geometry.crossing import crossing
 from geomem.worlds.fact_families import random_bijections
 
 DENSE_CELLS = ((64, 4), (64, 8), (64, 16), (256, 4), (256, 8), (1024, 4))
@@ -169,8 +169,7 @@ def judge_codes(evidence: Evidence) -> Judgement:
     return judge_by_means(
         *quantities,
         sentence=f"Nine in ten draws tell all objects apart from m / log2 N = {listed} on (signs, then "
-        f"Gaussian, at "
-        "N = 64, 256, 1,024).",
+        "Gaussian, at N = 64, 256, 1,024).",
     )
 
 
@@ -186,8 +185,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("S2",),
         title="Random codes cost two to four times as much as binary words",
         statement="Random signs are all distinct from about 2 log2 N coordinates on, raw Gaussian codes "
-        "nearest to "
-        "themselves from about 4 log2 N on.",
+        "nearest to themselves from about 4 log2 N on.",
         place="A2, S2 [D/M]",
         conditions=f"N = 64, 256, 1,024; {CODE_DRAWS} draws per length and seed; nine in ten must succeed",
         rule="On most seeds m / log2 N is within .25 of the measured 2.0 to 2.5 (signs) and 3.9 to 4.4 "
@@ -206,14 +204,12 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E4", "S3"),
         title="Plain sums of rotated codes need a multiple of (R - 1) ln N",
         statement="With s = sum of Q_r a the noise has variance (R - 1) / d, so all facts are right from "
-        "about "
-        "8 (R - 1) ln N dimensions on.",
+        "about 8 (R - 1) ln N dimensions on.",
         place="A2, S3, E4 [D/M]",
         conditions="unit codes, random rotations; "
         + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS),
         rule="On most seeds the slopes through the origin are 3.9 +- .4 (95 % of facts), 5.2 +- .7 (99 %) "
-        "and "
-        "8 +- 1 (all).",
+        "and 8 +- 1 (all).",
         expected=(
             Expected(3.9, "own measurement", "A2, S3, E4 [M]", "+- .4", "95 % of facts"),
             Expected(5.2, "own measurement", "A2, S3, E4 [M]", "+- .7", "99 % of facts"),

@@ -29,8 +29,8 @@ from geomem.claims.recall_runs import fewer_seeds
 from geomem.constructions.bounds import bijection_bits
 from geomem.constructions.codes import binary_length
 from geomem.constructions.hop_sizes import HopSize, deep_size, flat_size
+from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.sweep.thresholds import crossing
 from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_families import random_permutations
 

@@ -25,8 +25,8 @@ from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.recall_chains import DEPTHS, ENTITIES
 from geomem.claims.recall_runs import fewer_seeds
+from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.sweep.thresholds import crossing
 from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.fact_families import random_bijections, random_permutations
 from geomem.worlds.fact_table import answers
@@ -254,12 +254,10 @@ def _trained(name: str, entities: int, tried: Mapping[int, tuple[str, tuple[int,
         id=f"recall-hops/{name}",
         title="Without chain of thought one layer needs as much as independent relations",
         statement="A capacity-depth trade-off: without chain of thought the size has to grow exponentially "
-        "with the "
-        "hops.",
+        "with the hops.",
         place="A3, A4 [P/T]; C6, E14 [M]",
-        conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {entities}; "
-        f"all N R^k "
-        "questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent bijections",
+        conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {entities}; all "
+        "N R^k questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent bijections",
         rule="d*, the smallest width at which the best seed recalls 99 % (D1), is for compositions .75 to 1 "
         "of that of independent relations for every k above 1, and 2 times that of one hop less or more.",
         expected=(
@@ -307,11 +305,9 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Chain of thought avoids exponential growth: the trained single-hop model is enough.",
         place="A4 [P/T]; C6 [M]",
         conditions=f"N = {ENTITIES}, R = {TRAINED_RELATIONS}, d = {' and '.join(map(str, CHAIN_WIDTHS))}, "
-        f"trained on "
-        "single hops, Adam, lr .01, 1,200 steps; 2,000 chains of 8 hops decoded greedily",
+        "trained on single hops, Adam, lr .01, 1,200 steps; 2,000 chains of 8 hops decoded greedily",
         rule=f"On most seeds every chain of 8 hops is right at d = {CHAIN_WIDTHS[-1]}, just above the "
-        f"single-hop "
-        "threshold.",
+        "single-hop threshold.",
         expected=(
             Expected(1.0, "own measurement", "C6 [M]", "all", f"recall after 8 hops, d = {CHAIN_WIDTHS[-1]}"),
             Expected(1.0, "own measurement", "C6 [M]", "all", f"recall after 8 hops, d = {CHAIN_WIDTHS[0]}"),

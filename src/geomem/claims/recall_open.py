@@ -154,9 +154,8 @@ def _claim(name: str, key: str, what: str, **changes) -> Claim:
             "place": "A5 [T]; C1 [M]",
             "conditions": CONDITIONS,
             "paper": RECALL_PAPER,
-            "rule": "On most seeds a weight holds at least two thirds of the bits that it holds in the "
-            "plain model, at "
-            "each one's own threshold; the rule is ours, written before the measurement.",
+            "rule": "On most seeds a weight holds at least two thirds of the bits that it holds in the plain "
+            "model, at each one's own threshold; the rule is ours, written before the measurement.",
             "expected": (
                 Expected(
                     "about as many",
@@ -179,14 +178,12 @@ CLAIMS: tuple[Claim, ...] = (
         id="recall-open/entropy",
         title="The threshold follows the entropy of the facts",
         statement="Bijectivity is not needed: many-to-one relations and skewed ones have less entropy, and "
-        "the "
-        "threshold falls with it.",
+        "the threshold falls with it.",
         place="A2, S1 [D]; C1 [M]",
         conditions=f"{CONDITIONS}; bijections, 8 and 32 shared objects drawn at random, and Zipf's law over "
-        f"128",
+        "128",
         rule="On most seeds the entropy per weight at the threshold is within a factor of 1.5 of that of "
-        "bijections, "
-        "for each kind; the rule is ours, written before the measurement.",
+        "bijections, for each kind; the rule is ours, written before the measurement.",
         expected=(
             Expected("R times the entropy", "derived", "A2, S1 [D]", "within 1.5"),
             Expected(1.38, "own measurement", "C1 [M]", "1.1 to 1.9", "bits per weight, bijections"),

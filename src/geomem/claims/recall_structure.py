@@ -330,12 +330,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E9",),
         title="Trained subject embeddings are sums of relation-specific attribute vectors",
         statement="Gradient descent finds embeddings that are nearly linear superpositions of per-relation "
-        "attribute "
-        "vectors.",
+        "attribute vectors.",
         place="A5 [P/T]; D4, C2, E9 [M]",
         rule="On most seeds the held-out R^2 is .7 or more at every width with N >= 4 R d, and .02 or less "
-        "with "
-        "shuffled facts.",
+        "with shuffled facts.",
         expected=(
             Expected("precisely the predicted structure", "paper", "A5 [P]"),
             *(
@@ -358,8 +356,7 @@ CLAIMS: tuple[Claim, ...] = (
             Expected(0.83, "own measurement", "C2 [M]", ".5 to .95", "highest held-out R^2 over widths"),
         ),
         deviation="About a fifth of the variance of trained embeddings is no sum of one map per relation of "
-        "the "
-        "attributes.",
+        "the attributes.",
         wrong=lambda requests: imagine_structure(superposition=0.1),
     ),
     _selector("selector", aliases=("E15",)),
@@ -370,12 +367,10 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E16",),
         title="Exchanging an attribute in a trained embedding works in part",
         statement="Causal interventions confirm the superposition: with one attribute vector exchanged the "
-        "answer to "
-        "that relation changes and the others stay.",
+        "answer to that relation changes and the others stay.",
         place="A5 [T]; D9, E16 [M]",
         rule="On most seeds the smaller of success and retention, at its best over g and d, is .4 or more "
-        "and below "
-        "1.",
+        "and below 1.",
         expected=(
             Expected("causal interventions", "paper", "A5 [T]"),
             Expected(
@@ -390,14 +385,12 @@ CLAIMS: tuple[Claim, ...] = (
         settings_of_controls,
         title="The same probes tell a key-value memory apart",
         statement="A model whose tables are random and frozen stores the facts as pairs in its MLP: no "
-        "superposition, "
-        "no affine map per relation.",
+        "superposition, no affine map per relation.",
         place="A1 [P]; B8, D12 [D]; C4 [M]",
-        conditions=f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 128, {STEPS:,} steps; all tables learned, "
-        f"or all frozen",
+        conditions=f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 128, {STEPS:,} steps; all tables learned, or all "
+        "frozen",
         rule="On most seeds the frozen memory recalls 99 %, with a held-out R^2 of .1 or less and an affine "
-        "surrogate "
-        "of .5 or less, where the learned one has .7 and .98 or more.",
+        "surrogate of .5 or less, where the learned one has .7 and .98 or more.",
         expected=(
             Expected(
                 -0.015,

@@ -289,9 +289,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="Once trained, the MLP transfers zero-shot to entirely new bijections.",
         place="A5 [P]; C3 [M]",
         conditions=f"{CONDITIONS}; {CHOICE}",
-        rule="Holds if the better rule gives .8 or more of the new facts at every width; deviates if it "
-        "does at the "
-        "largest and gives .2 or less at the smallest, though all old facts are recalled there.",
+        rule="Holds if the better rule gives .8 or more of the new facts at every width; deviates if it does "
+        "at the largest and gives .2 or less at the smallest, though all old facts are recalled there.",
         expected=(
             Expected("works", "paper", "A5 [P]"),
             Expected("nearly absent near the threshold", "own measurement", "C3 [M]", "at most .2"),
@@ -307,13 +306,11 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("E11",),
         title="A fresh subject table learns new facts at once",
         statement="The trained network is reusable: with all else frozen, training a fresh subject table on "
-        "new facts "
-        "succeeds within a few steps, through a random network it does not.",
+        "new facts succeeds within a few steps, through a random network it does not.",
         place="A5 [P]; B6, D8, C3, E11 [M]",
         conditions=f"{CONDITIONS}; 256 subjects, full batch, Adam, lr .05, {EMBEDDING_ONLY_STEPS} steps",
         rule=f"On most seeds a trained network gives .99 or more within {EMBEDDING_ONLY_STEPS} steps "
-        f"wherever "
-        "d >= 4.6 R ln N, and .05 or more above a random one.",
+        "wherever d >= 4.6 R ln N, and .05 or more above a random one.",
         expected=(
             Expected("at least .99", "own measurement", "C2, E11 [M]", "", "lowest recall, trained network"),
             Expected(0.84, "own measurement", "C2, E11 [M]", "clearly below", "random network, d = 256"),
@@ -328,16 +325,13 @@ CLAIMS: tuple[Claim, ...] = (
         id="recall-transfer/smaller-width",
         title="An option that brings transfer to few dimensions",
         statement="No statement of the paper, whose regime is not known: one of frozen objects, subjects "
-        "drawn large, "
-        "uniform attention, LayerNorm or weight decay makes new facts transfer at a width where they hardly "
-        "do.",
+        "drawn large, uniform attention, LayerNorm or weight decay makes new facts transfer at a width where "
+        "they hardly do.",
         place="A5 [P]; C3 [M]",
         conditions=f"N = {SMALL_SUBJECTS}, R = 2, d = {SMALL_WIDTH} (d / (R ln N) = 2.6); as "
-        f"recall-transfer/zero-shot "
-        "but for one option each, 800 steps",
+        "recall-transfer/zero-shot but for one option each, 800 steps",
         rule="On most seeds the best variant's better rule gives .2 more of the new facts than the recipe "
-        "without "
-        "any; the rule is ours, written before the measurement.",
+        "without any; the rule is ours, written before the measurement.",
         expected=(
             Expected(
                 "tried without success at R = 4",

@@ -164,8 +164,8 @@ CLAIMS: tuple[Claim, ...] = (
         id="theory/gradient",
         aliases=("N6", "lemma-5"),
         title="The gradient is C V",
-        statement="Full-batch ascent on the tied objective moves the embedding by η C V with "
-        "C = (D⁻¹A - P) + (D⁻¹A - P)ᵀ.",
+        statement="Full-batch ascent on the tied objective moves the embedding by η C V with C = (D⁻¹A - P) "
+        "+ (D⁻¹A - P)ᵀ.",
         place="Lemma 5 (v2 Lemma 6), N6",
         conditions=f"{EVERYWHERE}, random embeddings of width 4, central differences in float64",
         rule="The largest error is below 1e-6 of the largest entry on most seeds of every graph.",

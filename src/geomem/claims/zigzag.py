@@ -128,8 +128,7 @@ def judge_bottom(evidence: Evidence) -> Judgement:
     return judge_by_means(
         *quantities,
         sentence=f"The three fastest modes hold {list_means(quantities[:4])} of the bilinear network's "
-        f"energy, "
-        f"with self-edges {list_means(quantities[8:])}.",
+        f"energy, with self-edges {list_means(quantities[8:])}.",
     )
 
 
@@ -173,8 +172,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T10",),
         title="Self-edges remove it",
         statement="The zig-zag cancels the logit of the node itself; once that is asked for too, similarity "
-        "falls with "
-        "distance.",
+        "falls with distance.",
         place="v3; B.3.3, T10",
         conditions="bilinear network with self-edges as published; the cycle: first 500 of 10,000 steps "
         "(full: all)",
@@ -188,8 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="zigzag/transformer-ends",
         title="The Transformer ends in a zig-zag as well",
         statement="Its final embeddings, unlike those at the peak that the paper draws, have second "
-        "neighbours more "
-        "alike than neighbours.",
+        "neighbours more alike than neighbours.",
         place="B.3.5, snapshot selection",
         conditions="Transformer as published (B.3.1), final embeddings",
         rule="On every graph s2 exceeds s1 on most seeds.",
@@ -203,8 +200,7 @@ CLAIMS: tuple[Claim, ...] = (
         aliases=("T12",),
         title="Untying makes neighbours opposite",
         statement="With a second table for the read-out, neighbours get a negative cosine and second "
-        "neighbours a "
-        "positive one.",
+        "neighbours a positive one.",
         place="v2 section 4.4, Figs 10 and 11; B.3.7, T12",
         conditions=f"{UNTIED}; the three graphs without triangles",
         rule="On every graph s1 is negative and s2 positive on most seeds.",
@@ -241,9 +237,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="zigzag/triangles",
         title="There, edges in no triangle zig-zag",
-        statement="The ends of an edge of a triangle are second neighbours as well, so that the two rules "
-        "of the "
-        "zig-zag pull them both ways; on other edges the sign pattern holds.",
+        statement="The ends of an edge of a triangle are second neighbours as well, so that the two rules of "
+        "the zig-zag pull them both ways; on other edges the sign pattern holds.",
         place="beside T12",
         conditions=f"{UNTIED}; irregular graph",
         rule="On most seeds the mean cosine over edges in no triangle is negative, and below that over "
@@ -274,14 +269,12 @@ CLAIMS: tuple[Claim, ...] = (
         id="zigzag/bottom-energy",
         title="The zig-zag lives at the bottom of the spectrum",
         statement="It uses the strongly negative eigen-directions of -L, along which neighbours have "
-        "opposite signs; "
-        "self-edges take that energy away.",
+        "opposite signs; self-edges take that energy away.",
         place="v2 section 4.4, Figs 10 and 11; A.3",
         conditions=f"bilinear network with and without self-edges; {UNTIED}; 3 lowest modes of -L, whole "
-        f"eigenspaces",
+        "eigenspaces",
         rule="On every graph their share of the energy exceeds that of permuted nodes (p at most .05) on "
-        "most seeds of "
-        "both models, and with self-edges most seeds have less than the mean without.",
+        "most seeds of both models, and with self-edges most seeds have less than the mean without.",
         expected=(Expected("above chance, less with self-edges", "paper", "A.3, v3", "p at most .05"),),
         fleets=request_fleets("bilinear", "node2vec-untied", "bilinear-self"),
         judge=judge_bottom,

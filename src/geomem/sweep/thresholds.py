@@ -9,28 +9,12 @@ import polars as pl
 from jaxtyping import Float
 from scipy.stats import t as student
 
+from geomem.geometry.crossing import crossing
+
 LEVELS = (0.99, 0.95)
 """Recall at which a threshold is read; the first is C1's of our notes on arXiv 2605.12426."""
 
 Varied = Literal["width", "mlp_width"]
-
-
-def crossing(sizes: Float[np.ndarray, " size"], recalls: Float[np.ndarray, " size"], level: float) -> float:
-    """Where recall first reaches a level, by a line between two measured sizes; NaN if it never does.
-
-    Sizes ascend. The smallest size is the crossing if it is above the level already.
-
-    >>> crossing(np.array([4.0, 6.0, 8.0]), np.array([0.5, 0.75, 1.0]), 0.875)
-    7.0
-    """
-    reached = np.flatnonzero(recalls >= level)
-    if not reached.size:
-        return float("nan")
-    last = int(reached[0])
-    if last == 0:
-        return float(sizes[0])
-    share = (level - recalls[last - 1]) / (recalls[last] - recalls[last - 1])
-    return float(sizes[last - 1] + share * (sizes[last] - sizes[last - 1]))
 
 
 def mean_interval(
