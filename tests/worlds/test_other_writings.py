@@ -98,6 +98,14 @@ REFUSED = {
     "glued.txt": (lines("{tail} -> {head} 3"), "(--separator '->') and by blank"),
     "listed.txt": ("a: b, c\nb: c, d\nd: e, a\n", "name it .adjlist"),
     "listed_blanks.txt": ("a: b c\nb: c d e\nd: e a\n", "name it .adjlist"),
+    "star.txt": (
+        "0 1 5\n0 2 3\n0 3 1\n0 4 2\n",
+        "as column 1 holds one number",
+    ),
+    "star_to.txt": (
+        "1 0 5\n2 0 3\n3 0 1\n4 0 2\n",
+        "as column 2 holds one number",
+    ),
     "times.txt": ("1082 1 2\n1085 2 3\n1090 3 1\n1092 3 4\n", "(say --columns 2,3)"),
     "wide.txt": ("0 1 2 3 4 5\n1 2 3 4 5 0\n", "as in --columns 1,3"),
     "nested.graphml": (
@@ -119,6 +127,7 @@ SAID = {
     "missing.csv": ("source,target\nRome,Bonn\nnull,Bonn\n", 2, "'null' is a node, on 1 line"),
     "kinds.csv": ("user_id,item_id\n1,7\n2,1\n2,7\n", 3, "give labels of their own"),
     "weights.csv": ("a,w,b\n1,0.5,2\n2,0.25,3\n3,0.75,1\n", 3, "columns 1 and 3"),
+    "long_path.txt": ("1 2 10\n2 3 20\n3 4 30\n", 3, "columns 1 and 2"),
     "hollow.txt": ("0 2 0\n0 0 3\n0 0 0\n", 2, "a matrix of 3 rows"),
     "flags.csv": ("source,target,directed\nA,B,True\nB,C,False\n", 2, 'Column "directed"'),
     "mark.txt": ("Rome & Paris\nParis & Bonn\n", 2, "columns 1 and 3"),

@@ -228,24 +228,7 @@ def _unnamed(table: Columns) -> Ends:
     if len(varied) == 2 and table.header and set(table.cells[varied[0]]) & set(table.cells[varied[1]]):
         return Ends(*varied)
     if not words and len(numbers) >= 2 and (table.header or len(numbers) < 5):
-        whole = [column for column in numbers if _are_ids(table, column)]
-        first, second = whole if len(whole) == 2 else numbers[:2]
-        third = whole[2] if len(whole) > 2 and whole[:2] == [first, second] else None
-        if third is not None and _share_more(table, first, second, third):
-            raise InputError(
-                f"Column {table.name(first)} of {table.path} may be a weight or a time (say --columns "
-                f"{second + 1},{third + 1}) or one end of an edge (say --columns {first + 1},{second + 1}): "
-                f"column {table.name(second)} shares more numbers with column {table.name(third)}."
-            )
-        if third is not None and _is_index(table, first):
-            if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
-                return Ends(second, third)
-            raise InputError(
-                f"Column {table.name(first)} of {table.path} counts its lines: it may be an index (say "
-                f"--columns {second + 1},{third + 1}) or one end of an edge (say --columns "
-                f"{first + 1},{second + 1})."
-            )
-        return Ends(first, second)
+        return _numbers_as_ends(table, numbers)
     if table.width == 3 and (len(texts) == 3 or texts == [1]):
         raise _is_triples(table, Ends(0, 2, 1))
     if len(varied) == 1 and len(numbers) >= 2 and varied[0] > numbers[1]:
@@ -259,6 +242,39 @@ def _unnamed(table: Columns) -> Ends:
     raise InputError(
         f"{table.path} has {table.width} columns{names}, {len(texts)} of them text, and which two are the "
         "ends of an edge is not plain; name them, as in --columns 1,3."
+    )
+
+
+def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
+    """The ends of a table of numbers: two columns of whole numbers, or the first two columns."""
+    whole = [column for column in numbers if _are_ids(table, column)]
+    first, second = whole if len(whole) == 2 else numbers[:2]
+    usual = Ends(*numbers[:2])
+    if (first, second) != (usual.tail, usual.head):
+        same, other = (usual.tail, usual.head) if usual.head == first else (usual.head, usual.tail)
+        if table.cells[same][0].isdigit() and len(set(table.cells[other])) == table.row_count:
+            raise _two_ways(table, f"column {table.name(same)} holds one number", Ends(first, second), usual)
+    third = whole[2] if len(whole) > 2 and whole[:2] == [first, second] else None
+    if third is None or set(table.cells[second]).isdisjoint(table.cells[third]):
+        return Ends(first, second)
+    if _is_index(table, first):
+        if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
+            return Ends(second, third)
+        raise _two_ways(table, f"column {table.name(first)} counts the lines", Ends(second, third), usual)
+    if _share_more(table, first, second, third):
+        shared = f"column {table.name(second)} shares more numbers with column {table.name(third)}"
+        raise _two_ways(table, shared, Ends(second, third), usual)
+    return Ends(first, second)
+
+
+def _two_ways(table: Columns, why: str, one: Ends, other: Ends) -> InputError:
+    """The error for columns of numbers of which one may be a weight, a time or an index, or an end."""
+    ways = [
+        f"columns {ends.tail + 1} and {ends.head + 1} (say --columns {ends.tail + 1},{ends.head + 1})"
+        for ends in (one, other)
+    ]
+    return InputError(
+        f"The ends of an edge in {table.path} may be {' or '.join(ways)}, as {why}; say which are meant."
     )
 
 

@@ -391,7 +391,7 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
         raise InputError(
             f"{path} has a document type or entities, which are not read; write plain {_NETWORKX[kind]}."
         )
-    if len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
+    if kind != ".gml" and len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
         raise InputError(
             f"{path} holds several graphs, beside or within one another; write one graph without groups."
         )
