@@ -32,9 +32,9 @@ def in_one_graph(nodes: str) -> str:
     return f'<graphml><graph edgedefault="undirected">{nodes}</graph></graphml>'
 
 
-def multiline(graph) -> str:
+def multiline(graph, delimiter: str = " ") -> str:
     text = io.BytesIO()
-    networkx.write_multiline_adjlist(graph, text)
+    networkx.write_multiline_adjlist(graph, text, delimiter=delimiter)
     return text.getvalue().decode()
 
 
@@ -56,6 +56,7 @@ SAME = {
     "colon.adjlist": "Rome: Paris, Prague\nParis: Bonn, Bern\nBonn: Prague\n",
     "multi.adjlist": multiline(networkx.Graph(PAIRS)),
     "multi.txt": multiline(networkx.Graph(PAIRS)),
+    "multi_tabs.adjlist": multiline(networkx.Graph(PAIRS), "\t"),
     "header.sif": "source\tinteraction\ttarget\n" + lines("{tail}\troad\t{head}"),
     "quads.nq": lines("<http://x.org/{tail}> <http://x.org/road> <http://x.org/{head}> <http://g.org> ."),
     "triples.txt": lines("<http://x.org/{tail}> <http://x.org/road> <http://x.org/{head}> ."),
@@ -86,6 +87,7 @@ REFUSED = {
     "dots.txt": (lines("{tail} {head}."), "'.' behind the label 'Paris.'"),
     "remark.csv": ("Rome,Paris\nParis,Bonn # old\nBonn,Rome\n", "may have a remark behind a label"),
     "sizes.txt": ("4 3\n0 1\n1 2\n2 3\n", "may give the numbers of nodes and edges (4 3)"),
+    "sizes_alone.txt": ("9 3\n0 1\n1 2\n2 3\n", "may give the numbers of nodes and edges (9 3)"),
     "sizes.mtx.txt": ("4 4 3\n1 2 1\n2 3 1\n3 4 1\n", "may give the numbers of nodes and edges (4 4 3)"),
     "title.csv": (
         "Roads,2020\nsource,target\n" + lines("{tail},{head}"),
@@ -152,6 +154,13 @@ def refusal(read, path, **options):
 def test_one_graph_in_many_writings(tmp_path, name):
     graph = read_graph(written(tmp_path, name, SAME[name]))
     assert sorted(sorted((graph.labels[a], graph.labels[b])) for a, b in graph.edges.tolist()) == EDGES
+
+
+def test_a_multi_line_list_whose_nodes_have_blanks(tmp_path):
+    grid = networkx.grid_2d_graph(3, 2)
+    graph = read_graph(written(tmp_path, "grid.adjlist", multiline(grid)))
+    found = sorted(sorted((graph.labels[a], graph.labels[b])) for a, b in graph.edges.tolist())
+    assert found == sorted(sorted(map(str, edge)) for edge in grid.edges)
 
 
 @pytest.mark.parametrize("name", REFUSED)

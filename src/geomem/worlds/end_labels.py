@@ -78,25 +78,14 @@ def doubt_ends(
 
 def _gives_sizes(table: Columns, tails: Sequence[str], heads: Sequence[str]) -> bool:
     """Whether the first of lines of numbers says how many nodes and lines the others have."""
-    first = [column[0] for column in table.cells]
-    if (
-        table.header
-        or not 2 <= len(first) <= 3
-        or not all(re.fullmatch("[0-9]{1,9}", cell) for cell in first)
-    ):
+    first, lines = [column[0] for column in table.cells], str(table.row_count - 1)
+    square = len(first) == 3 and first[0] == first[1] and first[2] == lines
+    numbers = 2 <= len(first) <= 3 and all(re.fullmatch("[0-9]{1,9}", cell) for cell in first)
+    if table.header or table.row_count < 4 or not numbers or not (square or first[1] == lines):
         return False
     labels = {*tails[1:], *heads[1:]}
-    sizes = {
-        str(len(labels)),
-        *(label for label in labels if all(_at_most(other, label) for other in labels)),
-    }
-    lines = str(table.row_count - 1)
-    square = len(first) == 3 and first[0] == first[1] and first[2] == lines
-    return table.row_count > 3 and first[0] in sizes and (square or first[1] == lines)
-
-
-def _at_most(one: str, other: str) -> bool:
-    return one.isdigit() and other.isdigit() and int(one) <= int(other)
+    largest = max((int(label) for label in labels if re.fullmatch("[0-9]{1,9}", label)), default=0)
+    return int(first[0]) >= max(largest, len(labels))
 
 
 def _two_kinds(table: Columns, ends: Ends) -> list[str]:

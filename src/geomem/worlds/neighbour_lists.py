@@ -8,8 +8,8 @@ from geomem.worlds.graph_formats import ParsedGraph, line_splitter
 from geomem.worlds.text_file import COMMENT_MARKS
 
 _LISTED = re.compile(r"[ \t]*([^:\t,;|\"]+):([ \t]+|$)")
-_COUNTED = re.compile(r"[ \t]*(\S+)[ \t]+([0-9]{1,7})[ \t]*")
-_NEIGHBOUR = re.compile(r"[ \t]*(\S+)([ \t]+\{.*\})?[ \t]*")
+_COUNTED = re.compile(r"[ \t]*(\S.*?)[ \t]+([0-9]{1,7})[ \t]*")
+_NEIGHBOUR = re.compile(r"[ \t]*(\S+|\S.*?(?=[ \t]+\{))([ \t]+\{.*\})?[ \t]*")
 
 
 def parse_neighbours(path: Path, text: str) -> ParsedGraph:
