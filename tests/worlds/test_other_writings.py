@@ -230,6 +230,19 @@ def test_a_number_before_triples_is_named(tmp_path):
     assert "--columns 2,3,4" in said
 
 
+def test_numbers_on_both_sides_of_triples_are_asked_for(tmp_path):
+    file = written(tmp_path, "both.tsv", "0\tlikes\t5\t0.5\n1\tlikes\t6\t0.25\n")
+    said = refusal(read_facts, file)
+    assert "0 \u2013likes\u2192 5 (--columns 1,2,3)" in said
+    assert "likes \u20135\u2192 0.5 (--columns 2,3,4)" in said
+    assert read_facts(file, columns="1,2,3").relations == ("likes",)
+
+
+def test_a_relation_that_is_a_mark_is_kept(tmp_path):
+    table = read_facts(written(tmp_path, "marks.tsv", "a\t=\tb\t0.5\nc\t=\td\t0.25\n"))
+    assert table.relations == ("=",)
+
+
 def test_an_object_called_as_missing_values_are_is_said(tmp_path):
     table = read_facts(written(tmp_path, "nan.csv", "s,p,o\nItaly,capital,Rome\nPeru,capital,NaN\n"))
     assert "'NaN' is an object, on 1 line" in " ".join(table.notes)

@@ -159,7 +159,8 @@ def read_columns(
         rows = dict(zip(numbers, zip(*columns, strict=True), strict=True)) | data
         numbers = sorted(rows)
         columns = list(zip(*(rows[n] for n in numbers), strict=True))
-    columns = _without_arrows(columns)
+    if least == 2:  # of three, the one in the middle says something
+        columns = _without_arrows(columns)
     header, doubt = _find_header(path, columns, layout, known)
     if header:
         if len(numbers) == 1:

@@ -171,8 +171,18 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
 
 
 def _usual_columns(columns: Columns) -> tuple[int, int, int]:
-    """The columns of a table whose names say nothing: the first three, or those behind an index."""
+    """The columns of a table whose names say nothing: the first three, or those behind an index.
+
+    Raises `InputError` where the last column may hold objects behind an index, or weights.
+    """
     if columns.width == 4 and _is_running(columns.cells[0]) and not columns.is_numeric(1):
+        if columns.is_numeric(3) and not (columns.header and columns.header[0].casefold() in _COUNTERS):
+            row = [cells[0] for cells in columns.cells]
+            raise InputError(
+                f"{columns.path} can be read in two ways: the first fact {_arrow(*row[:3])} "
+                f"(--columns 1,2,3) or, behind a column that counts the rows, {_arrow(*row[1:])} "
+                "(--columns 2,3,4); say which is meant."
+            )
         return (1, 2, 3)
     return (0, 1, 2)
 
