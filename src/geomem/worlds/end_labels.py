@@ -45,8 +45,10 @@ def doubt_ends(
     """
     way = f"say --columns {ends.tail + 1},{ends.head + 1} if"
     for cells, others in ((tails, heads), (heads, tails)):
-        lists = [cell for cell in cells if len(_parts(cell)) > 1]
-        if 2 * len(lists) > len(cells) and not any(len(_parts(cell)) > 1 for cell in others):
+        lists = [cell for cell in _holding(_SEVERAL, cells) if len(_parts(cell)) > 1]
+        if 2 * len(lists) > len(cells) and not any(
+            len(_parts(cell)) > 1 for cell in _holding(_SEVERAL, others)
+        ):
             raise _several(where(cells.index(lists[0])), lists[0], f", or {way} it is one label")
         mark = cells[0][-1]
         if (
@@ -61,7 +63,7 @@ def doubt_ends(
             )
     labels = {*tails, *heads}
     for cells in (tails, heads):
-        remarks = [cell for cell in cells if _REMARK.search(cell)]
+        remarks = _holding(_REMARK, cells)
         for cell in remarks:
             if len(remarks) == len(cells) or _REMARK.split(cell)[0].strip() in labels:
                 raise InputError(
@@ -103,6 +105,11 @@ def _two_kinds(table: Columns, ends: Ends) -> list[str]:
         f"A number is the same node in the columns {table.name(ends.tail)} and {table.name(ends.head)}; "
         "give labels of their own if they hold two kinds of nodes."
     ]
+
+
+def _holding(pattern: re.Pattern[str], cells: Sequence[str]) -> list[str]:
+    """The cells in which a pattern is found; one search tells of most files that there are none."""
+    return [cell for cell in cells if pattern.search(cell)] if pattern.search("\n".join(cells)) else []
 
 
 def _parts(cell: str) -> list[str]:
