@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import unicodedata
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from geomem.worlds.several_answers import numbered_relations
 LABELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6).map(
     lambda text: unicodedata.normalize("NFC", text)
 )
+# 1 and 1.0 are one label where all are numbers.
+LABELS = LABELS.filter(lambda label: not re.fullmatch(r"[+-]?[0-9]+\.?0*", label) or label.isdecimal())
 FACTS = st.dictionaries(st.tuples(LABELS, LABELS), LABELS, min_size=1, max_size=12).map(
     lambda facts: [(*question, answer) for question, answer in facts.items()]
 )

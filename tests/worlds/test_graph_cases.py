@@ -205,7 +205,7 @@ REFUSED = {
     ),
     "numbered_edges.csv": (
         "0,5,7\n1,7,9\n2,9,5\n",
-        "(say --columns 2,3) or one end of an edge (say --columns 1,2)",
+        "(say --columns 2,3) or columns 1 and 2 (say --columns 1,2), as column 1 counts the lines",
     ),
     "ragged.csv": ("source,target,weight\nAda,Ben,1\nLee, Ann,Ada,2\nBen,Cleo,3\n", "Line 3 of"),
     "comma_object.csv": ("subject,relation,object\nAlda,capital,Albu, North\nBruna,capital,B\n", "Line 2 of"),

@@ -84,7 +84,12 @@ def test_edge_lists_survive_a_file(tmp_path, edges, delimiter, line_end, mark, c
             text.write(f"  # comment {number}{line_end}{line_end}% and // more{line_end}//{line_end}")
         writer.writerow([*row, number + 0.5] if weights else row)
     data = ("\ufeff" if mark else "") + text.getvalue()
-    graph = read_graph(write(tmp_path, data, "edges.txt"))
+    file = write(tmp_path, data, "edges.txt")
+    try:
+        graph = read_graph(file)
+    except InputError:  # a label looks like several: the columns have to be named
+        assert named_edges(read_graph(file, columns="1,2", header=header)) == edges
+        return
     assert named_edges(graph) == edges
     assert ("header yes" in graph.notes[0]) == header
     assert any("weights" in note for note in graph.notes) == weights

@@ -19,6 +19,9 @@ COUNTER_TITLES = ("", "index", "unnamed: 0")
 COVERED = 0.9
 """A first column of numbers holds labels if so many of them name nodes, or so many of the nodes are named."""
 
+DECIMAL_COMMA = "[+-]?[0-9]+,[0-9]+"
+"""A number that is not read."""
+
 SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", " ": "blanks"}
 
 
@@ -257,6 +260,11 @@ def _label_column(
     if len(body[0]) == 1:
         return None
     if len(texts) > 1:
+        if all(re.search(rf"[;\t]{DECIMAL_COMMA}([;\t]|$)", ",".join(row)) for row in body):
+            raise InputError(
+                f"The numbers of {str(path)!r} have commas before their decimals, as in "
+                f"{','.join(body[0])[:60]!r}; write decimals with a point."
+            )
         columns = " and ".join(f"{at + 1} ({body[0][at][:40]!r})" for at in texts[:2])
         raise InputError(
             f"Columns {columns} of {str(path)!r} both hold text; keep one column of labels beside the "

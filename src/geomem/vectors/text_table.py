@@ -3,6 +3,7 @@
 Axis names: `row` (a line with a vector), `width`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,15 @@ import numpy as np
 from jaxtyping import Float
 
 from geomem.errors import InputError
-from geomem.vectors.layout import Layout, cells_of, describe_layout, find_layout, is_number, one_blank
+from geomem.vectors.layout import (
+    DECIMAL_COMMA,
+    Layout,
+    cells_of,
+    describe_layout,
+    find_layout,
+    is_number,
+    one_blank,
+)
 from geomem.vectors.lines import first_lines, read_lines
 from geomem.vectors.matching import Match, match_rows
 from geomem.worlds.graph import Graph
@@ -158,7 +167,7 @@ def _no_number(path: Path, lines: Sequence[tuple[int, str]], rows: Sequence[Sequ
         for cell in row
         if not is_number(cell)
     )
-    advice = "write decimals with a point" if "," in cell else "give numbers only"
+    advice = "write decimals with a point" if re.fullmatch(DECIMAL_COMMA, cell) else "give numbers only"
     return InputError(
         f"Line {number} of {str(path)!r} holds {cell[:40]!r} where a number is expected; {advice}."
     )

@@ -4,14 +4,16 @@ The one reader of columns for graphs, facts and tables of vectors. A guess count
 where two fit, the file is refused with both spelt out.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from geomem.errors import InputError
+from geomem.worlds.line_frames import without_frame
 from geomem.worlds.separators import (
     MisplacedQuoteError,
     Separator,
@@ -27,6 +29,8 @@ MISSING = frozenset({"", "NA", "N/A", "na", "nan", "NaN", "null", "NULL", "None"
 """Cells of a column of numbers that hold no number."""
 
 _ARROWS = frozenset({"->", "-->", "=>", "<->", "→", "--", "=", "-"})
+_REMARK = re.compile(r"(;|--) [^\t,;|\"]*")
+"""A comment in other languages, which is one only before the data: a label may begin so too."""
 _NAME = re.compile(r"[^\W\d][\w .#/()-]*")
 
 KnownNames = Callable[[Sequence[str]], tuple[int, ...] | None]
@@ -108,9 +112,11 @@ def read_columns(
 
     - A *separator* splits all lines into equally many cells: a tab, else a comma, a semicolon, a bar or an
       arrow, else blanks; quotes protect what is inside, and so do brackets except from tabs.
-    - *Comments* begin with `#`, `%` or `//` and stand before the data, or have another shape than they.
+    - What frames every line alike is no part of its cells (see `geomem.worlds.line_frames`).
+    - *Comments* begin with `#`, `%` or `//` and stand before the data, or have another shape than they;
+      before the data also with `;` or `--` and a blank.
     - The first line is a *header* if `known` knows its names and they do not come again, or if it has no
-      number where all other lines have one.
+      number where all other lines have one, or if it counts 0, 1, 2, ... above texts.
 
     Raises `InputError` where no separator or more than one fits, where a line may be a comment or data, and
     for a layout that the file does not have.
@@ -125,13 +131,22 @@ def read_columns(
     mark = layout.comment
     marks = COMMENT_MARKS if mark is None else () if mark == "none" else (mark,)
     marked = [n for n in numbers if lines[n - 1].lstrip(" \t").startswith(marks)] if marks else []
+    if mark is None:
+        remarks = itertools.takewhile(lambda n: n in marked or _REMARK.fullmatch(lines[n - 1]), numbers)
+        marked = sorted({*marked, *remarks})
     numbers = sorted(set(numbers) - set(marked)) if marked else numbers
     if not numbers:
         raise InputError(
             f"{path} has only comments (line {marked[0]} is '{show_label(lines[marked[0] - 1])}'); "
             f"give {content}, or say --comment none if these lines are data."
         )
-    plain = [lines[n - 1] for n in numbers]
+    framed = without_frame([lines[n - 1] for n in numbers], numbers)
+    plain, numbers = framed.texts, framed.numbers
+    layout = replace(
+        layout,
+        separator=framed.separator if layout.separator is None else layout.separator,
+        header=framed.header if layout.header is None else layout.header,
+    )
     separator = _choose_separator(path, numbers, plain, layout, content, least)
     columns = try_separator(plain, separator, least=1)
     if columns is None or len(columns) < least:
@@ -144,7 +159,8 @@ def read_columns(
         rows = dict(zip(numbers, zip(*columns, strict=True), strict=True)) | data
         numbers = sorted(rows)
         columns = list(zip(*(rows[n] for n in numbers), strict=True))
-    columns = _without_arrows(columns)
+    if least == 2:  # of three, the one in the middle says something
+        columns = _without_arrows(columns)
     header, doubt = _find_header(path, columns, layout, known)
     if header:
         if len(numbers) == 1:
@@ -190,6 +206,22 @@ def find_columns(columns: Columns, layout: FileLayout, *, count: int | None = No
             f"name {count}, as in --columns {','.join(map(str, range(1, count + 1)))}."
         )
     return tuple(positions)
+
+
+def note_missing(cells: Sequence[str], noun: str) -> tuple[str, ...]:
+    """A note if a label is written as missing values are.
+
+    >>> note_missing(["Rome", "NaN"], "node")
+    ("'NaN' is a node, on 1 line: delete such lines if it stands for a missing value.",)
+    """
+    found = [cell for cell in cells if cell in MISSING]
+    if not found:
+        return ()
+    lines = "1 line" if len(found) == 1 else f"{len(found):,} lines"
+    return (
+        f"'{found[0]}' is a{'n' * (noun == 'object')} {noun}, on {lines}: delete such lines if it stands "
+        "for a missing value.",
+    )
 
 
 def describe_columns(columns: Columns, positions: Sequence[int]) -> str:
@@ -360,14 +392,18 @@ def _find_header(
         return top, False
     if len(columns[0]) == 1:
         return None, False
-    positions = known(top)
-    if positions:
-        below = {cell for position in positions for cell in columns[position][1:]}
-        names = {top[position] for position in positions}
-        stems = {stem for name in names if (stem := _stem(name)) not in ("", name)}
-        if not below & names and not any(_stem(cell) in stems for cell in below if stems):
-            return top, False
+    if _names_columns(columns, 0, known):
+        return top, False
+    for row in range(1, min(4, len(columns[0]))):
+        if _names_columns(columns, row, known):
+            names = ", ".join(show_label(column[row]) for column in columns)
+            raise InputError(
+                f"{path} names its columns below its first line ({names}); delete what stands above them, or "
+                "say --no-header if these are labels."
+            )
     numeric = [number for number, column in enumerate(columns) if _is_numeric(column[1:])]
+    if not numeric and top == tuple(map(str, range(len(top)))):
+        return top, False  # a data frame without names
     if numeric[:1] == [0] and top[0] == "" and all(top[1:]) and len(top) > 2:
         return top, False  # a data frame writes its index below an empty name
     if any(is_number(top[number]) for number in numeric):
@@ -378,6 +414,19 @@ def _find_header(
     if numeric and enough and not repeated and not any(top[number] in MISSING for number in numeric):
         return top, False
     return None, not repeated and len(columns[0]) > 2 and all(_NAME.fullmatch(cell) for cell in top)
+
+
+def _names_columns(columns: Sequence[tuple[str, ...]], row: int, known: KnownNames) -> bool:
+    """Whether a row has names that are known, and no other row has such in the same columns."""
+    positions = known([column[row] for column in columns])
+    if not positions:
+        return False
+    names = {columns[position][row] for position in positions}
+    others = {
+        cell for position in positions for cell in (*columns[position][:row], *columns[position][row + 1 :])
+    }
+    stems = {stem for name in names if (stem := _stem(name)) not in ("", name)}
+    return not others & names and not any(_stem(cell) in stems for cell in others if stems)
 
 
 def _stem(name: str) -> str:

@@ -73,7 +73,6 @@ _NEIGHBOUR = _words(
 )
 _ENDINGS = (("1", "2"), ("0", "1"), ("a", "b"), ("x", "y"), ("i", "j"), ("from", "to"), ("source", "target"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_SEVERAL = re.compile("[;,|]")
 _DATE = re.compile(r"[0-9]{1,4}[-/.][0-9]{1,2}([-/.][0-9]{1,4}.*)?|[0-9]{1,2}:[0-9]{2}.*")
 
 
@@ -221,22 +220,15 @@ def _unnamed(table: Columns) -> Ends:
     varied = [column for column in texts if len(set(table.cells[column])) > 1]
     if len(texts) == 2:
         return Ends(*texts)
+    # A mark that stands on every line is a separator; a word there is part of what the lines say.
+    words = [column for column in texts if re.search(r"\w", table.cells[column][0]) or column in varied]
+    if len(words) == 2:
+        return Ends(*words)
     # One text in a column may be the relation of all edges, or the one object of all triples.
-    if len(varied) == 2 and (varied == [0, 2] or set(table.cells[varied[0]]) & set(table.cells[varied[1]])):
+    if len(varied) == 2 and table.header and set(table.cells[varied[0]]) & set(table.cells[varied[1]]):
         return Ends(*varied)
-    if not varied and len(numbers) >= 2:
-        whole = [column for column in numbers if _are_ids(table, column)]
-        first, second = whole if len(whole) == 2 else numbers[:2]
-        if len(numbers) > 2 and _is_index(table, first) and _are_ids(table, numbers[2]):
-            third = numbers[2]
-            if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
-                return Ends(second, third)
-            raise InputError(
-                f"Column {table.name(first)} of {table.path} counts its lines: it may be an index (say "
-                f"--columns {second + 1},{third + 1}) or one end of an edge (say --columns "
-                f"{first + 1},{second + 1})."
-            )
-        return Ends(first, second)
+    if not words and len(numbers) >= 2 and (table.header or len(numbers) < 5):
+        return _numbers_as_ends(table, numbers)
     if table.width == 3 and (len(texts) == 3 or texts == [1]):
         raise _is_triples(table, Ends(0, 2, 1))
     if len(varied) == 1 and len(numbers) >= 2 and varied[0] > numbers[1]:
@@ -250,6 +242,39 @@ def _unnamed(table: Columns) -> Ends:
     raise InputError(
         f"{table.path} has {table.width} columns{names}, {len(texts)} of them text, and which two are the "
         "ends of an edge is not plain; name them, as in --columns 1,3."
+    )
+
+
+def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
+    """The ends of a table of numbers: two columns of whole numbers, or the first two columns."""
+    whole = [column for column in numbers if _are_ids(table, column)]
+    first, second = whole if len(whole) == 2 else numbers[:2]
+    usual = Ends(*numbers[:2])
+    if (first, second) != (usual.tail, usual.head):
+        same, other = (usual.tail, usual.head) if usual.head == first else (usual.head, usual.tail)
+        if table.cells[same][0].isdigit() and len(set(table.cells[other])) == table.row_count:
+            raise _two_ways(table, f"column {table.name(same)} holds one number", Ends(first, second), usual)
+    third = whole[2] if len(whole) > 2 and whole[:2] == [first, second] else None
+    if third is None or set(table.cells[second]).isdisjoint(table.cells[third]):
+        return Ends(first, second)
+    if _is_index(table, first):
+        if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
+            return Ends(second, third)
+        raise _two_ways(table, f"column {table.name(first)} counts the lines", Ends(second, third), usual)
+    if _share_more(table, first, second, third):
+        shared = f"column {table.name(second)} shares more numbers with column {table.name(third)}"
+        raise _two_ways(table, shared, Ends(second, third), usual)
+    return Ends(first, second)
+
+
+def _two_ways(table: Columns, why: str, one: Ends, other: Ends) -> InputError:
+    """The error for columns of numbers of which one may be a weight, a time or an index, or an end."""
+    ways = [
+        f"columns {ends.tail + 1} and {ends.head + 1} (say --columns {ends.tail + 1},{ends.head + 1})"
+        for ends in (one, other)
+    ]
+    return InputError(
+        f"The ends of an edge in {table.path} may be {' or '.join(ways)}, as {why}; say which are meant."
     )
 
 
@@ -269,6 +294,8 @@ def _triple(table: Columns, named: tuple[int, ...] | None) -> Ends:
 
 
 def _which_relation(table: Columns) -> InputError:
+    if table.width < 3:
+        return InputError(f"{table.path} has no column of relations; leave --relation out.")
     return InputError(
         f"Which of the {table.width} columns of {table.path} names the relation is not plain; name subject, "
         "relation and object, as in --columns 1,2,3."
@@ -283,31 +310,6 @@ def _is_triples(table: Columns, ends: Ends) -> InputError:
         f"({few}{', …' if len(relations) > 3 else ''}); give --relation NAME for the edges of one, "
         f"--relation all for those of all, or --columns {ends.tail + 1},{ends.head + 1} to leave it out."
     )
-
-
-def check_ends(
-    table: Columns, ends: Ends, tails: Sequence[str], heads: Sequence[str], where: Callable[[int], str]
-) -> None:
-    """Raise `InputError` for an end that is missing, for several in one cell, and for two kinds of nodes."""
-    if table.first_comment.split()[:2] == ["%", "bip"]:
-        raise InputError(
-            f"{table.path} says that it is bipartite, so that a number is one node in one column and another "
-            "in the other; give the two kinds of nodes labels of their own."
-        )
-    labels = {*tails, *heads}
-    for end, cells in ((ends.tail, tails), (ends.head, heads)):
-        if table.is_numeric(end) and (missing := next((cell for cell in cells if cell in MISSING), None)):
-            raise InputError(
-                f"{where(cells.index(missing))} lacks an end ({missing}); name both on every line."
-            )
-        plural = table.header is not None and table.header[end].casefold().endswith("s")
-        for cell in {cell for cell in cells if _SEVERAL.search(cell)}:
-            parts = [part.strip() for part in _SEVERAL.split(cell)]
-            if all(part in labels for part in parts) or (plural and any(part in labels for part in parts)):
-                raise InputError(
-                    f"{where(cells.index(cell))} has several labels in one cell ({show_label(cell)}); "
-                    "give one edge per line."
-                )
 
 
 def rows_of_relation(table: Columns, ends: Ends, relation: str | None) -> tuple[list[int] | None, str]:
@@ -347,10 +349,12 @@ def _texts(table: Columns, ends: Ends | None) -> list[int]:
 
 
 def _is_attribute(cells: Sequence[str]) -> bool:
-    """Whether all cells are dates, or dictionaries as networkx writes them, or missing."""
+    """Whether all cells are dates, true or false, or dictionaries as networkx writes them, or missing."""
     values = set(cells) - MISSING
-    return all(map(_DATE.fullmatch, values)) or all(
-        value.startswith("{") and value.endswith("}") for value in values
+    return (
+        all(map(_DATE.fullmatch, values))
+        or {value.casefold() for value in values} <= {"true", "false"}
+        or all(value.startswith("{") and value.endswith("}") for value in values)
     )
 
 
@@ -394,6 +398,12 @@ def _is_index(table: Columns, column: int) -> bool:
     return table.row_count > 2 and any(
         all(cell == str(start + row) for row, cell in enumerate(cells)) for start in (0, 1)
     )
+
+
+def _share_more(table: Columns, first: int, second: int, third: int) -> bool:
+    """Whether the first of three columns is unlike the others: it hardly repeats numbers and shares few."""
+    one, two, three = (set(table.cells[column]) for column in (first, second, third))
+    return 4 * len(one) >= 3 * table.row_count > 6 and len(one & two) < len(two & three)
 
 
 def _are_ids(table: Columns, column: int) -> bool:

@@ -37,14 +37,16 @@ ROLES = (
     (frozenset({"entity1", "e1"}), _RELATIONS, frozenset({"entity2", "e2"})),
     (
         frozenset({"source", "src", "from"}),
-        _RELATIONS | {"label", "type", "edge"},
+        _RELATIONS | {"label", "type", "edge", "interaction"},
         frozenset({"target", "dst", "dest", "to"}),
     ),
+    (frozenset({"start"}), _RELATIONS | {"type"}, frozenset({"end"})),
 )
 """Names of the columns of subjects, relations and objects, without case, blanks, hyphens and underscores; all
 three may end in label, id or name."""
 
 _ENDING = re.compile(r"(label|id|name|uri|iri)$")
+_COUNTERS = ("", "index", "rowid", "unnamed: 0")
 _IDENTIFIER = frozenset({"", "id", "index", "rowid", "edgeid", "statement", "statementid", "unnamed:0"})
 
 
@@ -84,7 +86,7 @@ def known_columns(names: Sequence[str]) -> tuple[int, int, int] | None:
     >>> known_columns(["Object", "Note", "Subject", "Relation"]), known_columns(["land", "what", "answer"])
     ((2, 3, 0), None)
     """
-    plain = [re.sub(r"[\s_-]", "", name).casefold() for name in names]
+    plain = [re.sub(r"\(.*\)|[\s_:-]", "", name).casefold() for name in names]
     for stripped in (plain, [_ENDING.sub("", name) or name for name in plain]):
         for roles in ROLES:
             found = [[i for i, name in enumerate(stripped) if name in role] for role in roles]
@@ -117,8 +119,9 @@ def find_triples(columns: Columns, layout: FactLayout) -> Triples:
         positions = known or _usual_columns(columns)
         if not known:
             _check_header(columns, positions, layout)
-            _check_order(columns, positions)
         left_out = _left_out(columns, positions)
+        if not known:
+            _check_order(columns, positions)
     subjects, relations, objects = (list(columns.cells[position]) for position in positions)
     return Triples(subjects, relations, objects, range(columns.row_count), positions, left_out)
 
@@ -133,7 +136,9 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
     if layout.columns is not None:
         positions = find_columns(columns, layout)
     else:
-        index = columns.width > 2 and not columns.header[0] and _is_running(columns.cells[0])
+        index = (
+            columns.width > 2 and columns.header[0].casefold() in _COUNTERS and _is_running(columns.cells[0])
+        )
         positions = tuple(range(int(index), columns.width))
     if len(positions) < 2:
         raise InputError(
@@ -166,8 +171,18 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
 
 
 def _usual_columns(columns: Columns) -> tuple[int, int, int]:
-    """The columns of a table whose names say nothing: the first three, or those behind an index."""
+    """The columns of a table whose names say nothing: the first three, or those behind an index.
+
+    Raises `InputError` where the last column may hold objects behind an index, or weights.
+    """
     if columns.width == 4 and _is_running(columns.cells[0]) and not columns.is_numeric(1):
+        if columns.is_numeric(3) and not (columns.header and columns.header[0].casefold() in _COUNTERS):
+            row = [cells[0] for cells in columns.cells]
+            raise InputError(
+                f"{columns.path} can be read in two ways: the first fact {_arrow(*row[:3])} "
+                f"(--columns 1,2,3) or, behind a column that counts the rows, {_arrow(*row[1:])} "
+                "(--columns 2,3,4); say which is meant."
+            )
         return (1, 2, 3)
     return (0, 1, 2)
 
@@ -183,6 +198,8 @@ def _left_out(columns: Columns, positions: tuple[int, ...]) -> tuple[str, ...]:
         chosen = _by_number(positions)
         behind = known_columns([columns.header[p] for p in others]) if columns.header else None
         instead = (others[p] for p in behind) if behind else (positions[0], positions[1], position)
+        if columns.width == 4 and columns.is_numeric(0):
+            instead = (1, 2, 3)
         instead = _by_number(tuple(instead))
         example = show_label(next(cell for cell in cells if cell), 30)
         raise InputError(
@@ -231,7 +248,8 @@ def _check_header(columns: Columns, positions: tuple[int, int, int], layout: Fac
 def _check_order(columns: Columns, positions: tuple[int, int, int]) -> None:
     """Raise `InputError` if another column than the middle one looks like that of relations.
 
-    Subjects and objects share labels, and relations share none with either; and there are few relations.
+    Subjects and objects share labels, and relations share none with either; and there are few relations: a
+    middle column that hardly repeats a label above a last one of few holds objects.
     """
     labels = [set(columns.cells[position]) for position in positions]
     if columns.row_count < 3:
@@ -245,6 +263,8 @@ def _check_order(columns: Columns, positions: tuple[int, int, int]) -> None:
         likely = sharing[0]
     elif counts[1] >= 10 and counts[1] >= 5 * min(counts[0], counts[2]) and 1 not in sharing:
         likely = 0 if counts[0] <= counts[2] else 2
+    elif columns.row_count >= 5 and 5 * counts[1] >= 3 * columns.row_count and 2 * counts[2] <= counts[1]:
+        likely = 2
     if likely == 1:
         return
     row = [columns.cells[position][0] for position in positions]

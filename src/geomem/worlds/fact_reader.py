@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError, unknown_name
-from geomem.worlds.columns import Columns, describe_columns, read_columns
+from geomem.worlds.columns import Columns, describe_columns, note_missing, read_columns
 from geomem.worlds.fact_builder import build_facts, what_is_wrong
 from geomem.worlds.fact_columns import FactLayout, Triples, find_triples, known_columns
 from geomem.worlds.fact_table import FactTable, check_table_size
@@ -121,7 +121,7 @@ def read_fact_file(path: Path, layout: FactLayout, *, several: bool = False) -> 
 
 
 def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
-    """The columns of a file; a first line of known names, or of 0, 1, 2, ... over texts, is its header."""
+    """The columns of a file; a first line of known names is its header, even if these come again."""
 
     def read(header: bool | None) -> Columns:
         return read_columns(
@@ -138,11 +138,7 @@ def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
     columns = read(None)
     if columns.header:
         return columns
-    top = [column[0] for column in columns.cells]
-    counted = top == list(map(str, range(columns.width))) and columns.row_count > 1
-    if known_columns(top) or (counted and not any(map(columns.is_numeric, range(columns.width)))):
-        return read(True)
-    return columns
+    return read(True) if known_columns([column[0] for column in columns.cells]) else columns
 
 
 def facts_from(
@@ -268,7 +264,11 @@ def _table_of(
         cells, rows, said = _only(name, cells, rows, chosen)
         notes = (*notes, said)
     table = build_facts(
-        name, cells, lambda fact: where(rows[fact]), several=several, notes=(*notes, *triples.notes)
+        name,
+        cells,
+        lambda fact: where(rows[fact]),
+        several=several,
+        notes=(*notes, *triples.notes, *note_missing(cells[0], "subject"), *note_missing(cells[2], "object")),
     )
     if not understood:
         return table

@@ -1,4 +1,4 @@
-"""Graph files that are no table: lists of neighbours, TGF, METIS, SIF, Pajek, Matrix Market, N-Triples.
+"""Graph files that are no table: TGF, METIS, SIF, Pajek, Matrix Market, N-Triples.
 
 Every reader takes the path, for sentences, and the whole text, and gives a `ParsedGraph`.
 """
@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.worlds.edge_columns import known_triple
 from geomem.worlds.graph import MAXIMUM_NODES
 from geomem.worlds.separators import BLANK, MARKS, TAB, MisplacedQuoteError, Separator, split_line
 from geomem.worlds.text_file import show_label
+from geomem.worlds.triple_files import STATEMENT, unescape
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,6 @@ class ParsedGraph:
     notes: tuple[str, ...] = ()
 
 
-def parse_neighbours(path: Path, text: str) -> ParsedGraph:
-    """A list of neighbours: on every line a node, then its neighbours.
-
-    >>> parse_neighbours(Path("a.adjlist"), "1 2 3\\n2 3").heads
-    ['2', '3', '3']
-    """
-    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-    split = _splitter(lines)
-    rows = [[cell for cell in split(line) if cell] for line in lines]
-    if rows and all(row and row[0].endswith(":") for row in rows):
-        rows = [[row[0].rstrip(": "), *row[1:]] for row in rows]
-    tails = [row[0] for row in rows if row for _ in row[1:]]
-    heads = [cell for row in rows for cell in row[1:]]
-    return ParsedGraph("a list of neighbours", tails, heads, alone=[r[0] for r in rows if r], undirected=True)
-
-
 def is_ragged(text: str) -> bool:
     """Whether the lines of a text, apart from comments, hold different numbers of words.
 
@@ -61,34 +47,22 @@ def is_ragged(text: str) -> bool:
     return len({len(line.split()) for line in lines}) > 1
 
 
-def may_be_neighbours(text: str) -> bool:
-    """Whether a text without other separators has lines of several widths that each start with another node.
-
-    >>> may_be_neighbours("1 2 3\\n2 3"), may_be_neighbours("1 2\\n2 3")
-    (True, False)
-    """
-    if re.search(r'[\t,;|"]', text[:100_000]):
-        return False
-    rows = [
-        line.split() for line in text.split("\n") if line.strip() and not line.startswith(("#", "%", "//"))
-    ]
-    widths = {len(row) for row in rows}
-    return len(widths) > 1 and max(widths) > 2 and len({row[0] for row in rows}) == len(rows)
-
-
 def parse_sif(path: Path, text: str) -> ParsedGraph:
     """Simple interaction format: source, relation, one or several targets; a line with one cell is a node.
 
     >>> parse_sif(Path("a.sif"), "G1 pp G2 G3").heads
     ['G2', 'G3']
     """
-    tails, heads, relations, alone = [], [], [], []
+    tails, heads, relations, alone, notes = [], [], [], [], ()
     lines = text.split("\n")
-    split = _splitter([line for line in lines if "\t" in line] or lines)
+    split = line_splitter([line for line in lines if "\t" in line] or lines)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         row = [cell for cell in split(line) if cell]
+        if not alone and len(row) == 3 and known_triple(row):
+            notes = (f"Line {number} names the columns.",)
+            continue
         if len(row) == 2:
             raise InputError(
                 f"Line {number} of {path} has 2 columns; a line of SIF has a source, a relation and targets."
@@ -98,7 +72,7 @@ def parse_sif(path: Path, text: str) -> ParsedGraph:
             tails.append(row[0])
             relations.append(row[1])
             heads.append(target)
-    return ParsedGraph("SIF", tails, heads, relations, alone)
+    return ParsedGraph("SIF", tails, heads, relations, alone, notes=notes)
 
 
 def parse_tgf(path: Path, text: str) -> ParsedGraph:
@@ -128,6 +102,22 @@ def parse_tgf(path: Path, text: str) -> ParsedGraph:
     if not inside:
         raise InputError(f"{path} has no line with # between its nodes and its edges, as TGF has; add it.")
     return named_edges("TGF", names, edges)
+
+
+def is_tgf(text: str) -> bool:
+    """Whether a text reads as TGF: nodes, a line with `#` alone, edges between these nodes.
+
+    >>> is_tgf("1 Ada\\n2 Ben\\n#\\n1 2"), is_tgf("# towns\\n#\\nRome Paris")
+    (True, False)
+    """
+    nodes, _, edges = ("\n" + text).partition("\n#\n")
+    if not edges.strip() or any(line.startswith(("#", "%")) for line in nodes.split("\n")):
+        return False
+    try:
+        parse_tgf(Path("graph"), text)
+    except InputError:
+        return False
+    return True
 
 
 def parse_metis(path: Path, text: str) -> ParsedGraph:
@@ -200,7 +190,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
     >>> parse_pajek(Path("a.net"), '*Vertices 2\\n1 "Ada"\\n2 "Ben"\\n*Arcs :1 "knows"\\n1 2 1').heads
     ['Ben']
     """
-    section, size, row = "", 0, 0
+    section, size, row, first_column = "", 0, 0, 1
     names: dict[str, str] = {}
     edges: list[tuple[str, str]] = []
     for number, line in enumerate(text.split("\n"), 1):
@@ -218,6 +208,8 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
                 if (size := int(cells[1])) > MAXIMUM_NODES:
                     raise InputError(f"{path} has {size:,} vertices; give at most {MAXIMUM_NODES:,}.")
                 names = {str(place): str(place) for place in range(1, size + 1)}
+                if len(cells) > 2 and re.fullmatch("[0-9]{1,9}", cells[2]):
+                    first_column = int(cells[2]) + 1  # of two modes: rows are the first, columns the second
             elif section not in ("*network", "*arcs", "*edges", "*arcslist", "*edgeslist", "*matrix"):
                 section = ""  # partitions and vectors of Pajek's projects say nothing on edges
             continue
@@ -234,7 +226,9 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
             found = [(cells[0].lstrip("-"), cell.lstrip("-")) for cell in cells[1:]]
         elif section == "*matrix":
             row += 1
-            found = [(str(row), str(column)) for column, cell in enumerate(cells, 1) if cell.strip("0.")]
+            found = [
+                (str(row), str(column)) for column, cell in enumerate(cells, first_column) if cell.strip("0.")
+            ]
         for pair in found:
             if pair[0] not in names or pair[1] not in names:
                 raise InputError(f"Line {number} of {path} does not name two of its vertices; mend the file.")
@@ -283,13 +277,8 @@ def _of_numbers(format: str, tails: np.ndarray, heads: np.ndarray, nodes: int) -
     return ParsedGraph(format, *ends, alone=labels, undirected=True)
 
 
-_TRIPLE = re.compile(
-    r'\s*(<[^<>"{}|^`\\]*>|_:\S+)\s*<([^<>"{}|^`\\]*)>\s*(<[^<>"{}|^`\\]*>|_:[^\s.]\S*|"(?:[^"\\]|\\.)*"\S*)\s*\.\s*(#.*)?'
-)
-
-
 def parse_n_triples(path: Path, text: str) -> ParsedGraph:
-    """N-Triples: subject, predicate and object as IRIs or blank nodes; statements about texts are left out.
+    """N-Triples and N-Quads: subject, predicate and object as IRIs; statements about texts are left out.
 
     Nodes are named by the last piece of their IRI where that tells all of them apart, else by the whole.
 
@@ -300,7 +289,7 @@ def parse_n_triples(path: Path, text: str) -> ParsedGraph:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        match = _TRIPLE.fullmatch(line) if len(line) < 100_000 else None
+        match = STATEMENT.fullmatch(line) if len(line) < 100_000 else None
         if not match:
             raise InputError(
                 f"Line {number} of {path} is not a statement of N-Triples ({show_label(line.strip(), 40)}); "
@@ -309,9 +298,10 @@ def parse_n_triples(path: Path, text: str) -> ParsedGraph:
         if match[3].startswith('"'):
             texts += 1
             continue
-        tails.append(match[1].strip("<>"))
-        relations.append(match[2])
-        heads.append(match[3].strip("<>"))
+        terms = [unescape(term.strip("<>")) for term in match.groups()[:3]]
+        tails.append(terms[0])
+        relations.append(terms[1])
+        heads.append(terms[2])
     if not tails:
         raise InputError(f"{path} has no statement whose object is a node; give edges between IRIs.")
     notes = [f"{texts:,} statements about a text or number were left out."] if texts else []
@@ -363,8 +353,12 @@ def first_line(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
-    """How lines of several widths split: at tabs if there are any, else at other marks, else at blanks."""
+def line_splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:
+    """How lines of several widths split: at tabs if there are any, else at other marks, else at blanks.
+
+    >>> line_splitter(["a,b", "c"])("d,e,f")
+    ['d', 'e', 'f']
+    """
     for separator in (TAB, *MARKS):
         if any(separator.text in line and len(_cells(line, separator)) > 1 for line in lines):
             return lambda line: _cells(line, separator)

@@ -56,7 +56,7 @@ def graph_of_labels(
     if all(map(_WHOLE_NUMBER.fullmatch, labels)):
         labels.sort(key=int)
     else:
-        notes += _zeros_before(labels)
+        notes += [*_zeros_before(labels), *_capitals(labels)]
     place = {label: number for number, label in enumerate(labels)}
     node = {label: place[short] for label, short in nodes.items()}
     ends = [np.fromiter(map(node.__getitem__, side), np.int64, count=len(side)) for side in (tails, heads)]
@@ -134,6 +134,16 @@ def _zeros_before(labels: Sequence[str]) -> list[str]:
         return []
     other = next(label for label in digits if label != twice and int(label) == int(twice))
     return [f"{twice} and {other} are two nodes: zeros before a number count, as in a postal code."]
+
+
+def _capitals(labels: Sequence[str]) -> list[str]:
+    """A note if two labels differ in capitals alone."""
+    folded: dict[str, str] = {}
+    for label in labels:
+        other = folded.setdefault(label.casefold(), label)
+        if other != label:
+            return [f"{show_label(other)} and {show_label(label)} are two nodes: capitals count."]
+    return []
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.worlds.columns import Columns
-from geomem.worlds.text_file import are_numbers
+from geomem.worlds.text_file import are_numbers, is_number
 
 
 def read_matrix(
@@ -13,7 +13,7 @@ def read_matrix(
     """Labels, rows and columns of the entries that are not zero, if the table is an adjacency matrix.
 
     It is one if it is square and its first row and first column name the same labels; or, without labels, if
-    it has at least three rows and either holds 0 and 1 alone or is symmetric with an empty diagonal.
+    it has at least three rows and either holds 0 and 1 alone or has an empty diagonal.
     """
     columns = [list(cells) for cells in table.cells]
     if table.header:
@@ -23,7 +23,8 @@ def read_matrix(
         return None
     top = [column[0] for column in columns]
     labels: list[str] = []
-    if rows == width and top[1:] == columns[0][1:] and len(set(top)) == width and rows > 3:
+    named = top[1:] == columns[0][1:] and len(set(top)) == width
+    if rows == width and named and not is_number(top[0]) and rows > 3:
         labels, columns = top[1:], [column[1:] for column in columns[1:]]
     elif rows == width + 1 and table.header:
         labels, columns = top, [column[1:] for column in columns]
@@ -38,8 +39,8 @@ def read_matrix(
     except ValueError:  # a comma before decimals
         matrix = np.array([cell.replace(",", ".") for cell in cells], dtype=np.float64).reshape(size, size).T
     adjacent = set(np.unique(matrix).tolist()) <= {0.0, 1.0}
-    symmetric = not matrix.diagonal().any() and np.array_equal(matrix, matrix.T)
-    if size < 3 or not ((rows == width and labels) or adjacent or symmetric):
+    hollow = not matrix.diagonal().any()
+    if size < 3 or not ((rows == width and labels) or adjacent or hollow):
         return None
     tails, heads = np.nonzero(matrix)
     return labels or [str(row) for row in range(size)], tails, heads

@@ -9,6 +9,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,29 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.worlds import graph_formats as formats
+from geomem.worlds import neighbour_lists as neighbours
 from geomem.worlds.columns import Columns, FileLayout, describe_columns, read_columns
-from geomem.worlds.edge_columns import check_ends, choose_ends, known_ends, known_header, rows_of_relation
+from geomem.worlds.edge_columns import choose_ends, known_ends, known_header, rows_of_relation
+from geomem.worlds.end_labels import check_ends, doubt_ends
 from geomem.worlds.graph import Graph, check_size, simple_graph
-from geomem.worlds.graph_json import parse_json, read_json, tell_apart
+from geomem.worlds.graph_json import (
+    FIELDS,
+    json_lines,
+    parse_json,
+    read_json,
+    table_of_cells,
+    table_of_columns,
+    table_of_objects,
+    tell_apart,
+)
 from geomem.worlds.labelled_edges import clean_labels, graph_of_labels, labels_of, once_each, say_reading
 from geomem.worlds.matrices import read_matrix
 from geomem.worlds.roots import root_at
-from geomem.worlds.separators import Separator
 from geomem.worlds.text_file import clean_label, kind_of_file, name_of_file, read_text
+from geomem.worlds.triple_files import is_ntriples
 
 PARSERS = {
-    ".adjlist": formats.parse_neighbours,
+    ".adjlist": neighbours.parse_neighbours,
     ".sif": formats.parse_sif,
     ".tgf": formats.parse_tgf,
     ".metis": formats.parse_metis,
@@ -35,6 +47,8 @@ PARSERS = {
     ".paj": formats.parse_pajek,
     ".mtx": formats.parse_matrix_market,
     ".nt": formats.parse_n_triples,
+    ".nq": formats.parse_n_triples,
+    ".multiline_adjlist": neighbours.parse_multiline_neighbours,
 }
 """What reads a file of an ending, beside those of networkx, JSON, and columns under any other."""
 
@@ -51,15 +65,16 @@ NOT_READ = {
     ".xgmml": "XGMML",
     ".cx": "CX",
     ".cx2": "CX2",
-    ".multiline_adjlist": "a multi-line list of neighbours",
+    ".yaml": "YAML",
+    ".yml": "YAML",
     ".xlsx": "a spreadsheet",
     ".ods": "a spreadsheet",
     ".parquet": "Parquet",
 }
 """Endings of formats that are refused by their names."""
 
+_FIRST_WORDS = (("%%matrixmarket", ".mtx"), ("*vertices", ".net"), ("nodedef>", ".gdf"), ("@prefix", ".ttl"))
 _CONTENT = "both ends of an edge on every line"
-_FIELDS = Separator("fields", "")  # of tables that were never text
 _NETWORKX = {".graphml": "GraphML", ".gml": "GML", ".gexf": "GEXF"}
 
 
@@ -120,7 +135,7 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
             f"{path} is {NOT_READ[kind]}, which is not read; write it as GraphML, or as one edge per line."
         )
     if kind in (".jsonl", ".ndjson"):
-        return _from_table(path, _json_lines(path, text), layout, relation)
+        return _from_table(path, json_lines(path, text), layout, relation)
     if kind == "" or (said and kind == ".sif"):
         return _read_table(path, text, layout, relation)
     if said:
@@ -132,8 +147,10 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
         value = read_json(path, text)
         if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
             return _from_table(
-                path, _table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
+                path, table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
             )
+        if table := table_of_columns(path, value):
+            return _from_table(path, table, layout, relation)
         return _from_parsed(path, parse_json(path, value), relation)
     if kind in _NETWORKX:
         graph = _read_networkx(path, text, kind)
@@ -209,9 +226,11 @@ def _from_object(name: str, value: Any) -> Graph:
 def _format_of(path: Path, text: str) -> str:
     """The ending that a file should have by its ending and its first words; nothing for columns of text."""
     kind, start = kind_of_file(path), text[:2000].lstrip().casefold()
+    if kind in ("", ".adjlist", ".txt", ".edgelist") and neighbours.is_multiline(text):
+        return ".multiline_adjlist"
     if kind in (*_NETWORKX, *PARSERS, *NOT_READ, ".json", ".jsonl", ".ndjson"):
         return kind
-    for words, known in (("%%matrixmarket", ".mtx"), ("*vertices", ".net"), ("nodedef>", ".gdf")):
+    for words, known in _FIRST_WORDS:
         if start.startswith(words):
             return known
     if start.startswith("<"):
@@ -224,6 +243,10 @@ def _format_of(path: Path, text: str) -> str:
         return ".gml"
     if re.match(r'\{\s*"[^"]*"\s*:', start) or re.match(r"\[\s*[\[{]", start):
         return ".json" if not re.match(r"\{[^\n]*\}\s*\n\s*\{", text.lstrip()) else ".jsonl"
+    if is_ntriples(text):
+        return ".nt"
+    if formats.is_tgf(text):
+        return ".tgf"
     if formats.says_its_size(text) and (kind == ".graph" or formats.is_ragged(text)):
         return ".metis"
     if formats.is_metis(text):
@@ -238,11 +261,11 @@ def _read_table(path: Path, text: str, layout: FileLayout, relation: str | None)
     try:
         table = read_columns(path, text, layout, content=_CONTENT, known=known_header(path, layout))
     except InputError:
-        if layout != FileLayout() or not formats.may_be_neighbours(text):
+        if layout != FileLayout() or not neighbours.may_be_neighbours(text):
             raise
         raise InputError(
-            f"{path} has lines of different widths, as a list of neighbours has; name it .adjlist if it is "
-            "one, or give both ends of an edge on every line."
+            f"{path} has lines as a list of neighbours has; name it .adjlist if it is one, or give both ends "
+            "of an edge on every line and say with --separator what stands between them."
         ) from None
     if layout.columns is None and relation is None and (matrix := read_matrix(table)):
         labels, tails, heads = matrix
@@ -256,7 +279,7 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
     triples = kind_of_file(path) == ".sif"
     ends, notes = choose_ends(table, layout, relation=relation, triples=triples)
     rows, of_relation = rows_of_relation(table, ends, relation)
-    if table.separator is _FIELDS:
+    if table.separator is FIELDS:
         source = f"JSON, fields {table.name(ends.tail)} and {table.name(ends.head)}"
     else:
         source = describe_columns(table, (ends.tail, ends.head))
@@ -269,9 +292,12 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
         for cells in (table.cells[ends.tail], table.cells[ends.head])
     )
     check_ends(table, ends, tails, heads, where)
-    if len(tails) > 2 and len({*tails, *heads}) == 2 * len(tails):
-        notes.append("No node is on two lines: give the table of edges if this is one of nodes.")
+    if layout.columns is None and layout.separator is None:
+        notes += doubt_ends(table, ends, tails, heads, where)
     graph = graph_of_labels(name_of_file(path), tails, heads, notes=notes)
+    if len(tails) > 2 and graph.node_count == 2 * len(tails):
+        apart = "No node is on two lines: give the table of edges if this is one of nodes."
+        graph = replace(graph, notes=(apart, *graph.notes))
     return say_reading(graph, f"{source}, {of_relation}" if of_relation else source)
 
 
@@ -281,7 +307,7 @@ def _from_parsed(path: Path, parsed: formats.ParsedGraph, relation: str | None) 
     if relation is not None or parsed.relations is not None:
         if parsed.relations is None:
             raise InputError(f"{path} is {parsed.format}, which has no relations; leave --relation out.")
-        table = _table_of_cells(path, (tails, parsed.relations, heads), ("source", "relation", "target"))
+        table = table_of_cells(path, (tails, parsed.relations, heads), ("source", "relation", "target"))
         ends, _ = choose_ends(table, FileLayout(), relation=relation, triples=True)
         rows, of_relation = rows_of_relation(table, ends, relation)
         source += f", {of_relation}"
@@ -301,51 +327,6 @@ def _from_parsed(path: Path, parsed: formats.ParsedGraph, relation: str | None) 
     return say_reading(graph, source)
 
 
-def _json_lines(path: Path, text: str) -> Columns:
-    numbers, values = [], []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = read_json(path, line)
-        except InputError:
-            value = None
-        if not isinstance(value, dict):
-            raise InputError(
-                f"Line {number} of {path} is not one JSON object with source and target; mend it."
-            )
-        numbers.append(number)
-        values.append(value)
-    return _table_of_objects(path, values, numbers)
-
-
-def _table_of_objects(path: Path, values: Sequence[dict[str, Any]], numbers: Sequence[int]) -> Columns:
-    names = list(dict.fromkeys(name for value in values for name in value))
-    if len(names) < 2:
-        raise InputError(f"The objects of {path} have one name each; give source and target.")
-    columns = [["" if value.get(name) is None else str(value[name]) for value in values] for name in names]
-    return _table_of_cells(path, columns, names, numbers)
-
-
-def _table_of_cells(
-    path: Path,
-    columns: Sequence[Sequence[str]],
-    names: Sequence[str] | None,
-    numbers: Sequence[int] | None = None,
-) -> Columns:
-    return Columns(
-        path=path,
-        cells=tuple(map(tuple, columns)),
-        numbers=numbers or range(1, len(columns[0]) + 1),
-        header=tuple(names) if names else None,
-        separator=_FIELDS,
-        comments=0,
-        first_comment="",
-        marked="",
-        header_doubt=False,
-    )
-
-
 def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Graph:
     names = [str(column) for column in frame.columns]
     if len(names) < 2:
@@ -358,7 +339,7 @@ def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Gr
     texts = [[str(cell) for cell in column] for column in cells]
     if not cells[0]:
         raise InputError(f"The data frame {name!r} has no row; give one per edge.")
-    table = _table_of_cells(Path(name), texts, names if known_ends(names) or columns else None)
+    table = table_of_cells(Path(name), texts, names if known_ends(names) or columns else None)
     layout = FileLayout(columns=columns)
     ends, notes = choose_ends(table, layout, relation=relation, triples=False)
     rows, _ = rows_of_relation(table, ends, relation)
@@ -410,13 +391,17 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
         raise InputError(
             f"{path} has a document type or entities, which are not read; write plain {_NETWORKX[kind]}."
         )
+    if kind != ".gml" and len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
+        raise InputError(
+            f"{path} holds several graphs, beside or within one another; write one graph without groups."
+        )
     try:
         if kind == ".gml":
             graph = networkx.parse_gml(_as_multigraph(text), label="id")
         elif kind == ".gexf":
             import io
 
-            plain = re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+            plain = re.sub(r"^\s*<\?xml[^>]*\?>|<spells>.*?</spells>", "", text, flags=re.DOTALL)
             graph = networkx.read_gexf(io.BytesIO(plain.encode()))
         else:
             graph = networkx.parse_graphml(text)

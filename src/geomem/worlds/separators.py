@@ -10,6 +10,8 @@ from functools import cached_property
 from geomem.errors import InputError
 from geomem.worlds.text_file import is_number
 
+_PATTERNS = {" ": r"[ \t]+", " - ": "[ \t][-\u2013\u2014][ \t]", ": ": r":[ \t]+"}
+
 
 @dataclass(frozen=True)
 class Separator:
@@ -25,7 +27,7 @@ class Separator:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What is looked for in a line."""
-        return re.compile({" ": r"[ \t]+", " - ": r"[ \t]-[ \t]"}.get(self.text, re.escape(self.text)))
+        return re.compile(_PATTERNS.get(self.text, re.escape(self.text)))
 
 
 TAB = Separator("tab", "\t")
@@ -34,7 +36,8 @@ COMMA = Separator("comma", ",")
 MARKS = (COMMA, Separator("semicolon", ";"), Separator("pipe", "|"))
 ARROWS = tuple(Separator(text, text, arrow=True) for text in ("<->", "-->", "->", "=>", "→", "--", "="))
 DASH = Separator("-", " - ", arrow=True)
-SEPARATORS = (TAB, *MARKS, *ARROWS, DASH, BLANK)
+COLON = Separator("colon", ": ", arrow=True)
+SEPARATORS = (TAB, *MARKS, *ARROWS, DASH, COLON, BLANK)
 
 _PROTECTING = re.compile(r'["(\[{]')
 _QUOTED = re.compile(r'[ ]*"((?:[^"]|"")*)"')
@@ -145,7 +148,11 @@ def try_separator(
     if len(lines) > 200 and try_separator(lines[:100], separator, least=least) is None:
         return None
     whole = "\n".join(lines)
-    if _PROTECTING.search(whole) or separator is DASH or (separator is BLANK and not whole.isascii()):
+    if (
+        _PROTECTING.search(whole)
+        or separator in (DASH, COLON)
+        or (separator is BLANK and not whole.isascii())
+    ):
         columns = _columns_of_rows(lines, separator)
     elif separator is BLANK:
         widths = {len(line.split()) for line in lines}
@@ -227,17 +234,22 @@ def find_separator(lines: Sequence[str], *, least: int = 2) -> tuple[Separator, 
             cells = {cell for column in columns for cell in column if "," in cell}
             if cells and all(map(is_number, cells)):
                 return tuple(mark for mark in marks if mark is not COMMA) or (BLANK,)
-    arrows = [arrow for arrow in (*ARROWS, DASH) if least <= 2 and try_separator(lines, arrow)]
+    arrows = [arrow for arrow in (*ARROWS, DASH, COLON) if least <= 2 and try_separator(lines, arrow)]
     arrows = [
         arrow for arrow in arrows if not any(arrow.text in other.text for other in arrows if other != arrow)
     ]
     if marks or len(arrows) > 1:
         return (*marks, *arrows)
     if arrows:
-        spaced = re.compile(rf"\s{re.escape(arrows[0].text.strip())}\s")
-        if all(map(spaced.search, lines)) or not try_separator(lines, BLANK):
-            return (arrows[0],)
-        return (arrows[0], BLANK)
+        # What stands behind an arrow or a colon may be more than a label if it has blanks.
+        blank = try_separator(lines, BLANK)
+        if arrows[0] is COLON:
+            plain = blank is not None and len(blank) == 2
+        elif arrows[0] is DASH or all(re.search(rf"\s{re.escape(arrows[0].text)}\s", line) for line in lines):
+            plain = blank is None or len(blank) == 3
+        else:
+            plain = blank is None
+        return (arrows[0],) if plain else (arrows[0], BLANK)
     return (BLANK,) if not _are_tabbed(lines) and try_separator(lines, BLANK, least=least) else ()
 
 

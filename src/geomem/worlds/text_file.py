@@ -19,6 +19,7 @@ MAXIMUM_LABEL_CHARACTERS = 1000
 COMMENT_MARKS = ("#", "%", "//")
 """What the first characters of a line must be for it to be a comment."""
 
+_INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]{1,3})?")
 _PACKED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -96,12 +97,17 @@ def _decode(path: Path, data: bytes, content: str) -> str:
 
 
 def clean_label(cell: str) -> str:
-    """A cell without blanks at its ends and in Unicode's form NFC: an accent typed in two ways is one label.
+    """A cell without blanks and invisible characters at its ends, in Unicode's form NFC.
 
-    >>> clean_label(" e\u0301 ") == "\u00e9"
+    So an accent typed in two ways is one label.
+
+    >>> clean_label(" e\u0301\u200b ") == "\u00e9"
     True
     """
-    return unicodedata.normalize("NFC", cell.strip())
+    cell = cell.strip()
+    while cell and (cell[0] in _INVISIBLE or cell[-1] in _INVISIBLE):
+        cell = cell.strip(_INVISIBLE).strip()
+    return unicodedata.normalize("NFC", cell)
 
 
 def name_of_file(path: Path) -> str:

@@ -28,9 +28,10 @@ RDF_KINDS = {
 
 _TERM = r'<[^<>"{}|^`\\\x00-\x20]*(?:\\u[0-9A-Fa-f]{4}[^<>"{}|^`\\\x00-\x20]*)*>|_:[^\s<>"]+'
 _LITERAL = r'"(?:[^"\\]|\\.)*"(?:@[A-Za-z]+(?:-[A-Za-z0-9]+)*|\^\^<[^<>\s]*>)?'
-_STATEMENT = re.compile(
+STATEMENT = re.compile(
     rf"[ \t]*({_TERM})[ \t]*({_TERM})[ \t]*({_TERM}|{_LITERAL})[ \t]*({_TERM})?[ \t]*\.[ \t]*(?:#.*)?"
 )
+"""A line of N-Triples, or of N-Quads: subject, predicate, object, and the graph if there is one."""
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
 
@@ -51,7 +52,7 @@ def is_ntriples(text: str) -> bool:
     """
     for line in text.split("\n"):
         if line.strip() and not line.lstrip().startswith("#"):
-            return _STATEMENT.fullmatch(line) is not None
+            return STATEMENT.fullmatch(line) is not None
     return False
 
 
@@ -74,7 +75,7 @@ def read_ntriples(path: Path, text: str) -> TripleFile:
         if line.lstrip().startswith("#"):
             comments += 1
             continue
-        found = _STATEMENT.fullmatch(line)
+        found = STATEMENT.fullmatch(line)
         if not found:
             raise InputError(
                 f"Line {number} of {path}, {show_label(line.strip())!r}, is not a statement of N-Triples; "
@@ -93,7 +94,7 @@ def read_ntriples(path: Path, text: str) -> TripleFile:
             f"{whole:,} IRI{'s are' if whole > 1 else ' is'} called by all of it, for others end alike."
         )
     if graphs:
-        notes.append(f"The graphs that {graphs:,} statements name were left out.")
+        notes.append(f"The graph's name was left out of {graphs:,} statement{'s' * (graphs > 1)}.")
     if comments:
         notes.append(f"{comments:,} comment line{'s were' if comments > 1 else ' was'} left out.")
     return TripleFile(in_columns(path, None, cells, numbers, "N-Triples"), tuple(notes))
@@ -163,7 +164,7 @@ def _labels_of(parts: Sequence[tuple[str, str, str]]) -> tuple[dict[str, str], i
         count = Counter(label for term, label in short.items() if term.startswith("<"))
         for term, label in short.items():
             if term.startswith("<") and (not label or count[label] > 1 or label in texts):
-                label = _unescape(term[1:-1])
+                label = unescape(term[1:-1])
                 whole += 1
             labels[term] = label
     return labels, whole
@@ -171,14 +172,18 @@ def _labels_of(parts: Sequence[tuple[str, str, str]]) -> tuple[dict[str, str], i
 
 def _short_label(term: str) -> str:
     if term.startswith("<"):
-        return re.split(r"[/#:]", _unescape(term[1:-1]).rstrip("/#"))[-1]
+        return re.split(r"[/#:]", unescape(term[1:-1]).rstrip("/#"))[-1]
     if term.startswith('"'):
-        return _unescape(term[1 : term.rindex('"')])
+        return unescape(term[1 : term.rindex('"')])
     return term
 
 
-def _unescape(text: str) -> str:
-    """The text with its escapes resolved; raises `InputError` for an invalid one."""
+def unescape(text: str) -> str:
+    """The text with its escapes resolved; raises `InputError` for an invalid one.
+
+    >>> unescape("Caf\\\\u00e9") == "Caf\u00e9"
+    True
+    """
 
     def character(found: re.Match[str]) -> str:
         code = found[1]

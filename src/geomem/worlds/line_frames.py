@@ -1,0 +1,97 @@
+"""What stands around the cells of every line alike and is no part of them: bars, rules, brackets."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from geomem.worlds.separators import (
+    BLANK,
+    MARKS,
+    TAB,
+    MisplacedQuoteError,
+    Separator,
+    split_line,
+    try_separator,
+)
+
+_RULE = re.compile(r"[-=+|: \t]*-{3}[-=+|: \t]*|[-+|: \t]*\|[ :]*-[-+|: \t]*|[=+ \t]*={3}[=+ \t]*")
+_EXCEL = re.compile(r"sep=([^\s\w])[ \t]*", re.IGNORECASE)
+_WRAPPED = re.compile(r"\(([^()\[\]{}]+)\)|\[([^()\[\]{}]+)\]|\{([^()\[\]{}]+)\}")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of data, with what their frame says about them."""
+
+    texts: list[str]
+    numbers: list[int]
+    """The line of the file that each is, from 1."""
+    separator: str | None = None
+    """What a first line `sep=;`, as Excel reads it, names."""
+    header: bool | None = None
+    """True if a rule stands below the first line, or the first line lacks the name of the rows."""
+
+
+def without_frame(texts: Sequence[str], numbers: Sequence[int]) -> Lines:
+    """The lines without what all of them have around their cells.
+
+    That is a first line `sep=;`; rules and outer bars, as tables in Markdown have; a comma or semicolon at
+    the end of every line; a pair of brackets around every line. Where R writes names of rows without a name
+    for them, the first line gets an empty cell.
+
+    >>> without_frame(["| from | to |", "|------|----|", "| Rome | Bonn |"], [1, 2, 3]).texts
+    ['from | to', 'Rome | Bonn']
+    >>> without_frame(["(Rome, Bonn),", "(Bonn, Bern),"], [1, 2]).texts
+    ['Rome, Bonn', 'Bonn, Bern']
+    """
+    lines = Lines(list(texts), list(numbers))
+    if (excel := _EXCEL.fullmatch(lines.texts[0])) and len(texts) > 1:
+        lines = replace(lines, texts=lines.texts[1:], numbers=lines.numbers[1:], separator=excel[1])
+    lines = _without_rules(lines)
+    for mark in ",;":
+        if len(lines.texts) > 1 and all(line.rstrip(" \t").endswith(mark) for line in lines.texts):
+            lines = replace(lines, texts=[line.rstrip(" \t" + mark) for line in lines.texts])
+    if all(_WRAPPED.fullmatch(line.strip(" \t")) for line in lines.texts):
+        lines = replace(lines, texts=[line.strip(" \t")[1:-1] for line in lines.texts])
+    if separator := _lacks_name_of_rows(lines.texts):
+        top = f'""{separator.text}{lines.texts[0].lstrip(" ")}'
+        lines = replace(lines, texts=[top, *lines.texts[1:]], header=True)
+    return lines
+
+
+def _without_rules(lines: Lines) -> Lines:
+    rules = [place for place, line in enumerate(lines.texts) if _RULE.fullmatch(line)]
+    if not rules or len(rules) > len(lines.texts) - 2:
+        return lines
+    kept = [place for place in range(len(lines.texts)) if place not in set(rules)]
+    texts = [lines.texts[place].strip(" \t") for place in kept]
+    if all(line.startswith("|") and line.endswith("|") and len(line) > 1 for line in texts):
+        texts = [line[1:-1].strip(" \t") for line in texts]
+    below_first = kept[0] + 1 in rules
+    return replace(
+        lines, texts=texts, numbers=[lines.numbers[place] for place in kept], header=below_first or None
+    )
+
+
+def _lacks_name_of_rows(texts: Sequence[str]) -> Separator | None:
+    """The separator by which the first line has one cell fewer than all others, whose first cells count them.
+
+    In a matrix they repeat the first line.
+    """
+    if len(texts) < 3:
+        return None
+    for separator in (TAB,) if "\t" in texts[1] else (*MARKS, BLANK):
+        try:
+            top, *below = (split_line(line, separator) for line in texts[:3])
+        except MisplacedQuoteError:
+            continue
+        if len(top) < 2 or not all(len(row) == len(top) + 1 for row in below):
+            continue
+        columns = try_separator(texts[1:], separator)
+        if columns is None:
+            continue
+        counts = [tuple(str(start + row) for row in range(len(texts) - 1)) for start in (0, 1)]
+        labels = {cell for column in columns[1:] for cell in column}
+        if (columns[0] in counts and not labels & {*top}) or list(columns[0]) == top:
+            return separator
+    return None
