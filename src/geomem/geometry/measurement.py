@@ -253,11 +253,12 @@ def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measuremen
     """The word that more than half of the runs carry, else "mixed".
 
     It never contradicts the table: where most runs are associative but a few others give the mean over runs a
-    correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, the fleet is "mixed".
+    correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, of centred cosines or of those of
+    rows as they are, the fleet is "mixed".
     """
     word = majority_word(tuple(reading.word for reading in readings))
     falls = any(
-        measured.name == "centred_distance_correlation"
+        measured.name in ("centred_distance_correlation", "distance_correlation")
         and measured.mean < -STRONG_CORRELATION
         and measured.p_value < STRONG_SIGNIFICANCE
         for measured in measurements
