@@ -336,7 +336,7 @@ def uphold(reading: Reading, others: Iterable[Profile], shells: Shells) -> Readi
     """
     if reading.word != "associative" or not any(falls_strongly(profile, shells) for profile in others):
         return reading
-    said = "but what the lengths of rows hide, or hold, follows graph distance"
+    said = "but raw cosines, those about the median, or distances between rows follow graph distance"
     return Reading("mixed", f"{reading.reason}; {said}")
 
 
