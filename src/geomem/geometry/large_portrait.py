@@ -18,7 +18,6 @@ give every sampled pair the same weight, so that near distances count as much as
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -125,10 +124,10 @@ def measure_large(
             read_profile(
                 about_mean, shells, tellable=tellable, counted=counted, overall=float(mean_cosine(run))
             ),
-            chain([as_is], _other_profiles(run, sample, counted, count, seed)),
+            _other_profiles(run, sample, counted, count, seed),
             counted,
         )
-        for run, as_is, about_mean in zip(rows, raw, centred, strict=True)
+        for run, about_mean in zip(rows, centred, strict=True)
     ]
     trivial = [spectrum.trivial_count] if spectrum.trivial_count else []
     return assemble_portrait(

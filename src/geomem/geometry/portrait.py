@@ -5,7 +5,6 @@ Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, 
 
 import re
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float
@@ -72,7 +71,7 @@ def measure_embeddings(
     Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
     same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
     share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    half a minute for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
+    some five seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
     `geomem.geometry.large_portrait`. The order in which the nodes are numbered makes no difference: the draws
     of the null models follow the nodes' labels.
 
@@ -154,10 +153,10 @@ def _measure(
     readings = [
         uphold(
             read_profile(about_mean, shells, tellable=tellable),
-            chain([as_is], strong_candidates(other_likeness(run), profile, shells)),
+            strong_candidates(other_likeness(run), profile, shells),
             shells,
         )
-        for run, as_is, about_mean in zip(V, raw, centred, strict=True)
+        for run, about_mean in zip(V, centred, strict=True)
     ]
     eigenvalues, multiplicities = distinct_eigenvalues(spectrum)
     return assemble_portrait(

@@ -7,13 +7,12 @@ held against what it would be if the rows of the embedding were dealt to the nod
 null). The rules are tried in the order of `READINGS`; the first that holds gives the word.
 
 The mean has a weak spot: a few rows far longer than the others decide where it lies. So an embedding is
-"associative" only if neither the cosines of rows as they are, nor those of rows about their geometric median
-(`balance`), nor the distances between rows (`nearness`) have a strong correlation with graph distance.
+"associative" only if neither the cosines of rows about their geometric median (`balance`) nor the distances
+between rows (`nearness`), which no shift changes either, have a strong correlation with graph distance.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -64,7 +63,7 @@ READINGS: dict[str, str] = {
         f"from each other than under permuted nodes (p > {SIGNIFICANCE}), or neither at distance 1 nor at "
         f"distance 2 is the mean {NEGLIGIBLE_COSINE} away from the mean over all pairs; and no correlation "
         f"beyond {STRONG_CORRELATION} at p < {STRONG_SIGNIFICANCE} ties graph distance to these cosines, to "
-        "those of rows as they are or about their geometric median, or to the distances between rows."
+        "those of rows less their geometric median, or to the distances between rows."
     ),
     "zig-zag": (
         "Structured, but neighbours are on opposite sides: nodes at distance 2 are more alike than "
@@ -285,8 +284,7 @@ def _read(
         return profile_tables(table[None], shells, permutations)[0]
 
     reading = read_profile(profile(cosine_similarity(centre(embedding))), shells, tellable=tellable)
-    tables = chain(map(cosine_similarity, [embedding]), other_likeness(embedding))
-    return uphold(reading, strong_candidates(tables, profile, shells), shells)
+    return uphold(reading, strong_candidates(other_likeness(embedding), profile, shells), shells)
 
 
 def other_likeness(
@@ -336,7 +334,7 @@ def uphold(reading: Reading, others: Iterable[Profile], shells: Shells) -> Readi
     """
     if reading.word != "associative" or not any(falls_strongly(profile, shells) for profile in others):
         return reading
-    said = "but raw cosines, those about the median, or distances between rows follow graph distance"
+    said = "but cosines about the median, or distances between rows, follow graph distance"
     return Reading("mixed", f"{reading.reason}; {said}")
 
 

@@ -32,9 +32,6 @@ ROUNDING = 4 * np.finfo(np.float64).eps
 SINGLE_ROUNDING = float(np.finfo(np.float32).eps) / 2
 """The same of numbers that were rounded to float32, which moves no row farther."""
 
-SPARE_BITS = 3
-"""Numbers that leave as many of the last binary places empty were not rounded to those that remain."""
-
 
 def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run node width"]:
     """Every row less the mean row: what is left once the direction that all nodes share is taken out.
@@ -59,12 +56,12 @@ def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray
 
 
 def _rounded_to_single(rows: Float[np.ndarray, "*run node width"]) -> Bool[np.ndarray, "*run"] | np.bool:
-    """Whether all numbers are float32 and use its last places; counts, signs and the like do not."""
+    """Whether all numbers are float32 and some use its last place; counts, signs and the like do not."""
     with np.errstate(over="ignore", under="ignore"):
         single = (rows.astype(np.float32) == rows).all(axis=(-2, -1))
-    # The last place of the largest number, of float32's 24, and the place SPARE_BITS before it.
+    # In units of the last place but one, of float32's 24, of the largest number.
     exponents = np.frexp(np.abs(rows).max(axis=(-2, -1), keepdims=True))[1]
-    places = np.ldexp(rows, 24 - SPARE_BITS - exponents)
+    places = np.ldexp(rows, 24 - 1 - exponents)
     return single & (places != np.rint(places)).any(axis=(-2, -1))
 
 
