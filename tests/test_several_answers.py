@@ -459,13 +459,13 @@ def test_the_command_line_says_what_to_do(tmp_path, capsys):
     assert run("construct", file, "--out", memory, "--several")[1][0].endswith("3 further answers in cells")
     assert run("ask", memory, "Italy", "borders")[:2] == (0, ["France\tAustria\tMalta"])
     assert run("edit", memory, "Italy", "borders", "Italy")[0] == 2
-    changed = run("edit", memory, "Italy", "borders", "Italy", "--instead-of", "Malta")[1][1]
+    said, changed = run("edit", memory, "Italy", "borders", "Italy", "--instead-of", "Malta")[1][:2]
+    assert said == "Italy, borders: Italy in the place of Malta, 2 other answers kept"
     assert changed.endswith("numbers of one cell changed, and nothing else")
-    assert (
-        run("edit", memory, "Italy", "borders", "Malta", "--also")[1][0]
-        == "Italy, borders: no answer -> Malta"
-    )
-    assert run("forget", memory, "Italy", "borders", "France")[0] == 0
+    added = run("edit", memory, "Italy", "borders", "Malta", "--also")[1][0]
+    assert added == "Italy, borders: Malta added, 3 other answers kept"
+    gone = run("forget", memory, "Italy", "borders", "France")[1][0]
+    assert gone == "Italy, borders: France taken out, 3 other answers kept"
     assert run("ask", memory, "Italy", "borders")[1] == ["Austria\tItaly\tMalta"]
     lines = run("forget", memory, "Italy", "borders", "--every")[1]
     assert lines[0] == "Italy, borders: Austria; Italy; Malta -> no answer"

@@ -65,6 +65,8 @@ class Effect:
     """The largest change of a logit of any other fact."""
     changed_vectors: tuple[str, ...] = ("subject vector",)
     """What changed: the subject's vector, a cell that holds a further answer, or a new cell."""
+    other_answers: int = 0
+    """Answers to the question that stay as they are."""
 
 
 def construct_memory(
@@ -342,6 +344,7 @@ def _effect(old: HeldFacts, new: HeldFacts, places: list[Place], x: int, r: int)
         changed_answers=moved.changed_answers,
         largest_shift=moved.largest_shift,
         changed_vectors=(*(["subject vector"] if None in places else []), *cells),
+        other_answers=len(find_answers(new.table, x, r)) - (said[1] is not None),
     )
 
 

@@ -3,12 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 from scipy.spatial.distance import cosine as scipy_cosine
 from scipy.stats import pearsonr
 
 from geomem.errors import InputError
 from geomem.geometry.nulls import draw_permutations
 from geomem.geometry.similarity import (
+    balance,
     cosine_similarity,
     distance_correlation,
     distance_shells,
@@ -18,9 +21,11 @@ from geomem.geometry.similarity import (
     leaf_distances,
     leaf_retrieval,
     mean_cosine,
+    nearness,
     path_distances,
     permuted_shell_means,
     shell_means,
+    unit_rows,
 )
 from geomem.worlds.families import complete, cycle, grid, irregular, path_star, tree_star
 from geomem.worlds.graph import distance_matrix, leaves_and_first_hops
@@ -107,6 +112,35 @@ def test_permuting_cosines_is_permuting_the_embedding():
     fast = permuted_shell_means(cosine_similarity(embedding), graph_shells(distances), permutations)
     slow = [distance_shells(embedding[permutation], distances)[1] for permutation in permutations]
     assert np.allclose(fast, slow)
+    tables = np.stack([cosine_similarity(embedding), distances])
+    both = permuted_shell_means(tables, graph_shells(distances), permutations)
+    assert np.array_equal(both[0], fast)
+    assert np.array_equal(both[1], permuted_shell_means(distances, graph_shells(distances), permutations))
+
+
+def test_the_geometric_median_is_the_nearest_to_all_rows():
+    generator = np.random.default_rng(6)
+    rows = generator.normal(size=(12, 3)) * np.exp(2 * generator.normal(size=(12, 1)))
+    balanced = balance(rows)
+    assert np.abs(unit_rows(balanced).sum(axis=0)).max() < 1e-6
+    median = minimize(lambda m: np.linalg.norm(rows - m, axis=1).sum(), rows.mean(axis=0), tol=1e-12).x
+    assert rows - median == pytest.approx(balanced, abs=1e-4)
+    assert balance(1e3 * rows + [1e5, 0, 7]) == pytest.approx(1e3 * balanced, abs=1e-4)
+    assert not balance(np.full((5, 2), 0.1)).any()
+    # Most rows are one row, which then is the median.
+    assert balance(np.array([[1.0, 1.0]] * 3 + [[9.0, 1.0]])).round(6).tolist() == [[0, 0]] * 3 + [[8, 0]]
+
+
+def test_nearness_falls_with_euclidean_distance_and_no_shift_changes_it():
+    rows = np.random.default_rng(7).normal(size=(11, 4)) + 100
+    distances = cdist(rows, rows)
+    expected = -distances / (distances + np.median(distances[~np.eye(11, dtype=bool)]))
+    assert nearness(rows) == pytest.approx(expected)
+    assert nearness(1e-3 * rows - 3) == pytest.approx(expected, abs=1e-9)
+    # Of fewer sources the median is that of their own distances.
+    few = distances[:2] / np.median(distances[:2][~np.eye(2, 11, dtype=bool)])
+    assert nearness(rows, 2) == pytest.approx(-few / (few + 1))
+    assert not nearness(np.ones((4, 2))).any()
 
 
 def test_distance_correlation_is_pearsons_over_pairs_of_one_component():

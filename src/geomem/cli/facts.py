@@ -48,7 +48,14 @@ def shown(label: str) -> str:
 def print_effect(effect: Effect) -> None:
     """What a change did: to its question, to the vectors that hold the answers, to all other facts."""
     before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
-    print(f"{shown(effect.subject)}, {shown(effect.relation)}: {before} -> {after}")
+    if not effect.other_answers:
+        said = f"{before} -> {after}"
+    elif effect.before is None or effect.after is None:
+        said = f"{after} added" if effect.before is None else f"{before} taken out"
+    else:
+        said = f"{after} in the place of {before}"
+    stay = f", {count_of(effect.other_answers, 'other answer')} kept" if effect.other_answers else ""
+    print(f"{shown(effect.subject)}, {shown(effect.relation)}: {said}{stay}")
     vectors = [
         f"{'one' if count == 1 else f'{count:,}'} {kind}{'s' if count > 1 else ''}"
         for kind, count in Counter(effect.changed_vectors).items()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from math import isfinite
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import polars as pl
@@ -187,13 +188,14 @@ def print_portrait(portrait: Portrait, title: str) -> None:
         table.add_column("95 % interval", justify="right", no_wrap=True)
     table.add_column("by chance", justify="right", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
+    # What stands beside the titles takes 49 columns; a second line of a title is set in.
+    width = max(console.width - 49, 20) if runs > 1 else max(console.width - 32, 20)
     for measured in portrait.measurements:
+        title = fill(measured.title, width, subsequent_indent="  ")
         interval = [_interval(measured.low, measured.high)] if runs > 1 else []
         chance = _interval(measured.null_low, measured.null_high) if measured.null else ""
         p = f"{measured.p_value:.3f}" if measured.null else ""
-        table.add_row(
-            *[Text(cell) for cell in (measured.title, _number(measured.mean), *interval, chance, p)]
-        )
+        table.add_row(*[Text(cell) for cell in (title, _number(measured.mean), *interval, chance, p)])
     console.print(table)
     console.print()
     if portrait.sampled:
@@ -202,6 +204,10 @@ def print_portrait(portrait: Portrait, title: str) -> None:
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
     console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
     console.print(Text(READINGS[portrait.reading]))
+    if portrait.reading in portrait.readings:
+        run = portrait.readings.index(portrait.reading)
+        where = f", run {run}" if runs > 1 else ""
+        console.print(Text(f"Decided by{where}: {portrait.reasons[run]}."))
     for note in portrait.notes:
         console.print(Text.assemble(("Note", "bold"), f"  {note}"))
     found = [signature for signature in portrait.signatures if signature.sentence]
@@ -218,6 +224,7 @@ def portrait_json(portrait: Portrait) -> dict:
     return {
         "reading": portrait.reading,
         "readings": list(portrait.readings),
+        "reasons": list(portrait.reasons),
         "rule": READINGS[portrait.reading],
         "signatures": [
             {

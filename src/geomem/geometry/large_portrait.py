@@ -16,6 +16,7 @@ Nothing takes node² time or memory. The reading follows the same rules with the
 give every sampled pair the same weight, so that near distances count as much as far ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,14 @@ from geomem.geometry.random_rows import (
     random_shares,
     row_moments,
 )
-from geomem.geometry.reading import Profile, can_tell_sampled, read_profile
+from geomem.geometry.reading import (
+    Profile,
+    can_tell_sampled,
+    other_likeness,
+    read_profile,
+    strong_candidates,
+    uphold,
+)
 from geomem.geometry.sampling import (
     PairSample,
     edge_cosines_mean,
@@ -52,7 +60,7 @@ from geomem.geometry.sampling import (
     sampled_cosines,
     sampled_shell_means,
 )
-from geomem.geometry.similarity import centre, effective_rank, mean_cosine, unit_rows
+from geomem.geometry.similarity import Shells, centre, effective_rank, mean_cosine, unit_rows
 from geomem.geometry.spectrum import fiedler_modes
 from geomem.worlds.graph import Graph, leaves_and_first_hops
 
@@ -112,8 +120,14 @@ def measure_large(
 
     tellable = can_tell_sampled(sample, count, seed=seed)
     readings = [
-        read_profile(profile, shells, tellable=tellable, counted=counted, overall=float(mean_cosine(run)))
-        for profile, run in zip(centred, rows, strict=True)
+        uphold(
+            read_profile(
+                about_mean, shells, tellable=tellable, counted=counted, overall=float(mean_cosine(run))
+            ),
+            _other_profiles(run, sample, counted, count, seed),
+            counted,
+        )
+        for run, about_mean in zip(rows, centred, strict=True)
     ]
     trivial = [spectrum.trivial_count] if spectrum.trivial_count else []
     return assemble_portrait(
@@ -150,6 +164,20 @@ def _profile(
     means, squares = sampled_shell_means(cosines, sample)
     means[0] = edge_cosines_mean(embedding, graph.edges)
     return Profile(means, squares, *permuted_sample_means(cosines, sample, count, seed=seed))
+
+
+def _other_profiles(
+    rows: Float[np.ndarray, "node width"], sample: PairSample, counted: Shells, count: int, seed: int
+) -> Iterator[Profile]:
+    """Of `other_likeness`, where it does follow graph distance."""
+
+    def profile(table: Float[np.ndarray, "source column"]) -> Profile:
+        return Profile(
+            *sampled_shell_means(table, sample), *permuted_sample_means(table, sample, count, seed=seed)
+        )
+
+    tables = other_likeness(rows[sample.nodes], len(sample.distances))
+    return strong_candidates(tables, profile, sample.shells, counted)
 
 
 def _shares(found: Banded, with_trivial: bool) -> Float[np.ndarray, " band"]:

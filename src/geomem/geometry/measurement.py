@@ -256,13 +256,27 @@ def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measuremen
     correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, the fleet is "mixed".
     """
     word = majority_word(tuple(reading.word for reading in readings))
-    falls = any(
-        measured.name == "centred_distance_correlation"
-        and measured.mean < -STRONG_CORRELATION
-        and measured.p_value < STRONG_SIGNIFICANCE
-        for measured in measurements
+    return "mixed" if word == "associative" and _fall(measurements, CENTRED_SHELLS[0][0]) else word
+
+
+def _fall(measurements: Sequence[Measurement], name: str) -> Measurement | None:
+    """The correlation of that name, if it is strong and significant."""
+    for measured in measurements:
+        if measured.name == name:
+            strong = measured.mean < -STRONG_CORRELATION and measured.p_value < STRONG_SIGNIFICANCE
+            return measured if strong else None
+    return None
+
+
+def describe_raw_fall(word: str, measurements: Sequence[Measurement]) -> str:
+    """Says so where raw cosines fall strongly with distance and the word is "associative" all the same."""
+    raw = _fall(measurements, RAW_SHELLS[0][0])
+    if word != "associative" or raw is None:
+        return ""
+    return (
+        f"Cosines of rows as they are fall with graph distance (correlation {raw.mean:.2f}), those of "
+        "centred rows do not: where the origin lies makes the fall, and another common vector would undo it."
     )
-    return "mixed" if word == "associative" and falls else word
 
 
 def assemble_portrait(
@@ -285,6 +299,8 @@ def assemble_portrait(
     null_means = np.mean([profile.null_means for profile in profiles[0]], axis=0)[:, finite]
     null_low, null_high = np.quantile(null_means, [0.025, 0.975], axis=0)
     words = tuple(reading.word for reading in readings)
+    word = word_of_fleet(readings, measurements)
+    raw_fall = describe_raw_fall(word, measurements)
     return Portrait(
         measurements=tuple(measurements),
         shell_distances=distances[finite],
@@ -294,9 +310,9 @@ def assemble_portrait(
         shell_null_high=null_high,
         readings=words,
         reasons=tuple(reading.reason for reading in readings),
-        reading=word_of_fleet(readings, measurements),
+        reading=word,
         signatures=find_in_embeddings(V, graph, words, centred),
-        notes=find_notes(V, graph, fiedler),
+        notes=(*([raw_fall] if raw_fall else []), *find_notes(V, graph, fiedler)),
         **spectrum,
     )
 

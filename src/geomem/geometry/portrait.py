@@ -33,8 +33,23 @@ from geomem.geometry.measurement import (
 )
 from geomem.geometry.measurement import make_measurement as make_measurement
 from geomem.geometry.nulls import PERMUTATIONS, draw_permutations, random_null
-from geomem.geometry.reading import can_tell, profile_embedding, read_profile
-from geomem.geometry.similarity import centre, effective_rank, graph_shells, leaf_retrieval, mean_cosine
+from geomem.geometry.reading import (
+    Profile,
+    can_tell,
+    other_likeness,
+    profile_tables,
+    read_profile,
+    strong_candidates,
+    uphold,
+)
+from geomem.geometry.similarity import (
+    centre,
+    cosine_similarity,
+    effective_rank,
+    graph_shells,
+    leaf_retrieval,
+    mean_cosine,
+)
 from geomem.geometry.spectrum import Spectrum, distinct_eigenvalues, fiedler_modes, laplacian_spectrum
 from geomem.worlds.graph import Graph, distance_matrix, leaves_and_first_hops
 
@@ -56,7 +71,7 @@ def measure_embeddings(
     Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
     same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
     share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    half a minute for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
+    some five seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
     `geomem.geometry.large_portrait`. The order in which the nodes are numbered makes no difference: the draws
     of the null models follow the nodes' labels.
 
@@ -113,8 +128,15 @@ def _measure(
     count = affordable_draws(permutations, 5 * len(shells.first))
     dealt = draw_permutations(count, graph.node_count, seed=seed)
 
-    raw = [profile_embedding(run, shells, dealt) for run in V]
-    centred = [profile_embedding(run, shells, dealt) for run in centre(V)]
+    def profile(table: np.ndarray) -> Profile:
+        return profile_tables(table[None], shells, dealt)[0]
+
+    # The cosines of rows as they are and of centred rows, a run at a time.
+    profiles = [
+        profile_tables(cosine_similarity(np.stack([run, rows])), shells, dealt)
+        for run, rows in zip(V, centre(V), strict=True)
+    ]
+    raw, centred = zip(*profiles, strict=True)
     similarity, as_they_are = similarity_measurements(raw, centred, shells, seed)
     measurements = similarity
     if graph.coordinates is not None:
@@ -128,7 +150,14 @@ def _measure(
     measurements += _spectral_measurements(seen, spectrum, permutations, seed)
 
     tellable = can_tell(shells, graph.node_count, dealt)
-    readings = [read_profile(profile, shells, tellable=tellable) for profile in centred]
+    readings = [
+        uphold(
+            read_profile(about_mean, shells, tellable=tellable),
+            strong_candidates(other_likeness(run), profile, shells),
+            shells,
+        )
+        for run, about_mean in zip(V, centred, strict=True)
+    ]
     eigenvalues, multiplicities = distinct_eigenvalues(spectrum)
     return assemble_portrait(
         V,

@@ -7,7 +7,7 @@ Functions accept one embedding [node, width] or many [..., node, width] and keep
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
 
@@ -26,8 +26,11 @@ def unit_rows(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndar
     return np.divide(scaled, lengths, out=np.zeros_like(rows), where=lengths > 0)
 
 
-ROUNDING = 4
-"""Rows that differ by no more than this many units in the last place of the longest row are one row."""
+ROUNDING = 4 * np.finfo(np.float64).eps
+"""Rows that differ by no more than this share of the longest row are one row: computing loses some places."""
+
+SINGLE_ROUNDING = float(np.finfo(np.float32).eps) / 2
+"""The same of numbers that were rounded to float32, which moves no row farther."""
 
 
 def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run node width"]:
@@ -36,8 +39,8 @@ def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray
         v_u - m,    m = (1/n) sum_u v_u
 
     Adding one vector to all rows changes nothing of it until float precision is lost. What rounding alone
-    leaves is set to zero: a row that is nearer to the mean than `ROUNDING` units in the last place of the
-    longest row, where numbers that are all float32 count as such.
+    leaves is set to zero: a row that is nearer to the mean than `ROUNDING` of the longest row, or than
+    `SINGLE_ROUNDING` where the numbers look rounded to float32.
 
     >>> centre(np.array([[3.0, 1.0], [1.0, 1.0], [2.0, 1.0]])).tolist()
     [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]]
@@ -46,12 +49,20 @@ def centre(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray
     centred = rows - rows.mean(axis=-2, keepdims=True)
     # The mean of many rows is itself rounded; a second pass takes out what the first left.
     centred = centred - centred.mean(axis=-2, keepdims=True)
+    share = np.where(_rounded_to_single(rows), SINGLE_ROUNDING, ROUNDING)
+    longest = np.linalg.norm(rows, axis=-1).max(axis=-1)
+    rounded = np.linalg.norm(centred, axis=-1) <= (share * longest)[..., None]
+    return np.where(rounded[..., None], 0.0, centred)
+
+
+def _rounded_to_single(rows: Float[np.ndarray, "*run node width"]) -> Bool[np.ndarray, "*run"] | np.bool:
+    """Whether all numbers are float32 and some use its last place; counts, signs and the like do not."""
     with np.errstate(over="ignore", under="ignore"):
         single = (rows.astype(np.float32) == rows).all(axis=(-2, -1))
-    unit = np.where(single, np.finfo(np.float32).eps, np.finfo(np.float64).eps)
-    longest = np.linalg.norm(rows, axis=-1).max(axis=-1)
-    rounded = np.linalg.norm(centred, axis=-1) <= (ROUNDING * unit * longest)[..., None]
-    return np.where(rounded[..., None], 0.0, centred)
+    # In units of the last place but one, of float32's 24, of the largest number.
+    exponents = np.frexp(np.abs(rows).max(axis=(-2, -1), keepdims=True))[1]
+    places = np.ldexp(rows, 24 - 1 - exponents)
+    return single & (places != np.rint(places)).any(axis=(-2, -1))
 
 
 def common_share(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
@@ -110,6 +121,57 @@ def geometric_level(
     return np.einsum("...fw,...fw->...f", rows[..., pairs[:, 0], :], rows[..., pairs[:, 1], :]).mean(axis=-1)
 
 
+MEDIAN_STEPS = 100
+"""Steps at most to the geometric median."""
+
+
+def balance(embedding: Float[np.ndarray, "node width"]) -> Float[np.ndarray, "node width"]:
+    """Every row less the geometric median: the point from which the directions of the rows cancel.
+
+        v_u - m,    m: sum_u (v_u - m) / ||v_u - m|| = 0
+
+    Unlike the mean it does not follow a few rows far longer than the others. By Weiszfeld's (1937) steps from
+    the mean; a row that is itself the median becomes zero.
+
+    >>> balance(np.array([[1.0], [2.0], [1000.0]])).round(3).tolist()
+    [[-1.0], [0.0], [998.0]]
+    """
+    rows = centre(embedding)
+    scale = np.abs(rows).max(initial=0.0)
+    median = np.zeros(rows.shape[1])
+    for _ in range(MEDIAN_STEPS if scale > 0 else 0):
+        lengths = np.maximum(np.linalg.norm(rows - median, axis=1), 1e-12 * scale)
+        following = (1 / lengths) @ rows / (1 / lengths).sum()
+        step, median = np.abs(following - median).max(), following
+        if step < 1e-12 * scale:
+            break
+    balanced = rows - median
+    return np.where(np.linalg.norm(balanced, axis=1, keepdims=True) > 1e-9 * scale, balanced, 0.0)
+
+
+def nearness(
+    embedding: Float[np.ndarray, "node width"], sources: int | None = None
+) -> Float[np.ndarray, "source node"]:
+    """How near the rows of every two nodes are: 0 in one place, -1/2 at the median distance, -1 far apart.
+
+        N[u, v] = -d / (d + median d),    d = ||e_u - e_v||
+
+    Unlike a cosine it sees the length of rows, and adding one vector to all of them does not change it. u is
+    one of the first `sources` nodes, or any node.
+
+    >>> nearness(np.array([[1.0, 0.0], [4.0, 4.0]])).tolist()
+    [[0.0, -0.5], [-0.5, 0.0]]
+    """
+    rows = centre(embedding)
+    squares = (rows**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:sources, None] + squares - 2 * (rows[:sources] @ rows.T), 0.0))
+    # Of two equal rows rounding leaves something.
+    distances[distances < 1e-7 * distances.max(initial=0.0)] = 0.0
+    apart = distances[~np.eye(*distances.shape, dtype=bool)]
+    total = distances + np.median(apart)
+    return 0.0 - np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Shells:
     """All pairs of different nodes, sorted by graph distance; pairs of one distance form a shell.
@@ -149,11 +211,14 @@ def shell_means(
 
 
 def permuted_shell_means(
-    cosines: Float[np.ndarray, "node node"], shells: Shells, permutations: Int[np.ndarray, "permutation node"]
-) -> Float[np.ndarray, "permutation shell"]:
+    tables: Float[np.ndarray, "*table node node"],
+    shells: Shells,
+    permutations: Int[np.ndarray, "permutation node"],
+) -> Float[np.ndarray, "*table permutation shell"]:
     """Shell means when the embedding of node u is replaced by that of node permutation[u].
 
-    Permuting gathers cosines instead of computing them again: node² numbers per permutation, taken in chunks.
+    `tables` has a number for every two nodes, such as their cosine; several tables are dealt alike. Permuting
+    gathers numbers instead of computing them again: node² per permutation, taken in chunks.
 
     >>> from geomem.worlds.families import path
     >>> from geomem.worlds.graph import distance_matrix
@@ -162,13 +227,17 @@ def permuted_shell_means(
     >>> permuted_shell_means(cosines, shells, np.array([[0, 1, 2], [0, 2, 1]])).tolist()
     [[0.5, 0.0], [0.0, 1.0]]
     """
-    flat = cosines.ravel()
-    chunk = max(1, 2_000_000 // len(shells.first))
-    parts = []
+    nodes = tables.shape[-1]
+    flat = tables.reshape(-1, nodes * nodes)
+    means = np.empty((len(flat), len(permutations), len(shells.sizes)))
+    # Of this size the gathered numbers stay in the cache until their means are taken.
+    chunk = max(1, 200_000 // len(shells.first))
     for at in range(0, len(permutations), chunk):
         rows = permutations[at : at + chunk]
-        parts.append(shell_means(flat[rows[:, shells.first] * len(cosines) + rows[:, shells.second]], shells))
-    return np.concatenate(parts)
+        pairs = np.take(rows * nodes, shells.first, axis=1) + np.take(rows, shells.second, axis=1)
+        for table, found in zip(flat, means, strict=True):
+            found[at : at + chunk] = shell_means(np.take(table, pairs), shells)
+    return means.reshape(*tables.shape[:-2], *means.shape[1:])
 
 
 def distance_shells(
