@@ -71,7 +71,7 @@ def measure_embeddings(
     Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
     same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
     share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    some five seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
+    about three seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
     `geomem.geometry.large_portrait`. The order in which the nodes are numbered makes no difference: the draws
     of the null models follow the nodes' labels.
 
