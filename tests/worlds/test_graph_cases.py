@@ -116,6 +116,9 @@ READ = {
     "matrix.txt": ("0 1 1 0\n1 0 1 0\n1 1 0 1\n0 0 1 0\n", "0-1 0-2 1-2 2-3", "a matrix of 4 rows"),
     "named_matrix.csv": (",A,B,C\nA,0,2,1\nB,2,0,0\nC,1,0,0\n", "A-B A-C", "a matrix of 3 rows"),
     "header_matrix.csv": ("A,B,C\n0,1,1\n1,0,0\n1,0,0\n", "A-B A-C", "a matrix of 3 rows"),
+    "frame_of_three.csv": (",source,target\n0,0,1\n1,0,2\n2,3,0\n", "0-1 0-2 3-0", '("source", "target")'),
+    "weights_of_three.csv": ("source,target,km\n0,1,2\n1,0,3\n2,3,0\n", "0-1 2-3", '("source", "target")'),
+    "numbered_matrix.csv": (",0,1,2\n0,0,2,1\n1,2,0,0\n2,1,0,0\n", "0-1 0-2", "a matrix of 3 rows"),
     "graph.tgf": ("1 Ada\n2 Ben\n3 Cleo\n#\n1 2 knows\n2 3 knows\n", "Ada-Ben Ben-Cleo", "from TGF"),
     "arcs.net": (
         '*Vertices 3\n1 "Ada"\n2 "Ben"\n3 "Cleo"\n*Arcs :1 "knows"\n1 2 1\n2 3 1\n',
@@ -207,6 +210,8 @@ REFUSED = {
         "0,5,7\n1,7,9\n2,9,5\n",
         "(say --columns 2,3) or columns 1 and 2 (say --columns 1,2), as column 1 counts the lines",
     ),
+    "numbered_apart.txt": ("0|29|6|0,25\n1|13|12|1,25\n2|11|10|2,25\n", "(say --columns 2,3)"),
+    "numbered_three.txt": ("0 0 1\n1 0 2\n2 3 0\n", "(say --columns 2,3)"),
     "ragged.csv": ("source,target,weight\nAda,Ben,1\nLee, Ann,Ada,2\nBen,Cleo,3\n", "Line 3 of"),
     "comma_object.csv": ("subject,relation,object\nAlda,capital,Albu, North\nBruna,capital,B\n", "Line 2 of"),
     "two_ways.txt": ("a,b;c\nd,e;f\n", "(--separator comma) and by semicolon"),

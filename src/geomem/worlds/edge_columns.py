@@ -255,13 +255,14 @@ def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
         if table.cells[same][0].isdigit() and len(set(table.cells[other])) == table.row_count:
             raise _two_ways(table, f"column {table.name(same)} holds one number", Ends(first, second), usual)
     third = whole[2] if len(whole) > 2 and whole[:2] == [first, second] else None
-    if third is None or set(table.cells[second]).isdisjoint(table.cells[third]):
+    if third is None:
         return Ends(first, second)
-    if _is_index(table, first):
+    one, two, three = (set(table.cells[column]) for column in (first, second, third))
+    if is_index(table, first) and (two & three or not one & two):
         if table.header and re.sub(r"[\s_-]", "", table.header[first]).casefold() in _INDEX_NAMES:
             return Ends(second, third)
         raise _two_ways(table, f"column {table.name(first)} counts the lines", Ends(second, third), usual)
-    if _share_more(table, first, second, third):
+    if 4 * len(one) >= 3 * table.row_count > 6 and len(one & two) < len(two & three):
         shared = f"column {table.name(second)} shares more numbers with column {table.name(third)}"
         raise _two_ways(table, shared, Ends(second, third), usual)
     return Ends(first, second)
@@ -392,18 +393,12 @@ def _left_out(table: Columns, ends: Ends) -> list[str]:
     ]
 
 
-def _is_index(table: Columns, column: int) -> bool:
-    """Whether a column counts the rows from 0 or 1."""
+def is_index(table: Columns, column: int) -> bool:
+    """Whether a column counts the rows, of which there are at least three, from 0 or 1."""
     cells = table.cells[column]
     return table.row_count > 2 and any(
         all(cell == str(start + row) for row, cell in enumerate(cells)) for start in (0, 1)
     )
-
-
-def _share_more(table: Columns, first: int, second: int, third: int) -> bool:
-    """Whether the first of three columns is unlike the others: it hardly repeats numbers and shares few."""
-    one, two, three = (set(table.cells[column]) for column in (first, second, third))
-    return 4 * len(one) >= 3 * table.row_count > 6 and len(one & two) < len(two & three)
 
 
 def _are_ids(table: Columns, column: int) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.worlds.columns import Columns
+from geomem.worlds.edge_columns import is_index, known_ends
 from geomem.worlds.text_file import are_numbers, is_number
 
 
@@ -13,7 +14,8 @@ def read_matrix(
     """Labels, rows and columns of the entries that are not zero, if the table is an adjacency matrix.
 
     It is one if it is square and its first row and first column name the same labels; or, without labels, if
-    it has at least three rows and either holds 0 and 1 alone or has an empty diagonal.
+    it has at least three rows and holds 0 and 1 alone, or has an empty diagonal. Where the header names the
+    ends of edges or the first column counts the rows, an empty diagonal is not enough.
     """
     columns = [list(cells) for cells in table.cells]
     if table.header:
@@ -39,7 +41,8 @@ def read_matrix(
     except ValueError:  # a comma before decimals
         matrix = np.array([cell.replace(",", ".") for cell in cells], dtype=np.float64).reshape(size, size).T
     adjacent = set(np.unique(matrix).tolist()) <= {0.0, 1.0}
-    hollow = not matrix.diagonal().any()
+    listed = is_index(table, 0) or (table.header is not None and known_ends(table.header) is not None)
+    hollow = not matrix.diagonal().any() and not listed
     if size < 3 or not ((rows == width and labels) or adjacent or hollow):
         return None
     tails, heads = np.nonzero(matrix)
