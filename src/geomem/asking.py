@@ -19,7 +19,7 @@ from geomem.constructions.cells import Cells, cells_of, read_cells
 from geomem.errors import InputError
 from geomem.memory_store import CONSTRUCTION, StoredMemory, cell_weights, memory_weights, read_memory
 from geomem.store import MANIFEST, WEIGHTS, damaged
-from geomem.worlds.fact_table import FactTable, find_relation, find_subject, select_facts
+from geomem.worlds.fact_table import FactTable, find_relation, find_subject, number_facts, select_facts
 from geomem.worlds.hops import chain_answers
 
 
@@ -103,11 +103,8 @@ def held_in_cells(opened: OpenMemory) -> Bool[np.ndarray, " fact"]:
     table, cells = opened.stored.table, opened.cells
     if cells is None:
         return np.zeros(table.fact_count, dtype=bool)
-    held = read_cells(cells, opened.least_lead)
-    full = held[:, 0] >= 0
-    facts = np.column_stack([cells.owners, held])[full]
-    known = {tuple(fact) for fact in facts.tolist()}
-    return np.array([tuple(fact) in known for fact in table.facts.tolist()], dtype=bool)
+    held = np.column_stack([cells.owners, read_cells(cells, opened.least_lead)])
+    return np.isin(number_facts(table, table.facts), number_facts(table, held[held[:, 1] >= 0]))
 
 
 def model_table(memory: StoredMemory) -> FactTable:

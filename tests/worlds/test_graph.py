@@ -14,6 +14,7 @@ from geomem.worlds.graph import (
     adjacency_matrix,
     component_labels,
     distance_matrix,
+    induced_subgraph,
     leaves_and_first_hops,
     node_degrees,
     simple_graph,
@@ -169,3 +170,11 @@ def test_first_hops_need_a_rooted_tree():
         leaves_and_first_hops(make([[0, 1], [1, 2], [2, 0]], root=0))
     with pytest.raises(InputError, match="not a tree"):
         leaves_and_first_hops(make([[0, 1], [1, 2], [2, 0]], labels=("a", "b", "c", "d"), root=0))
+
+
+def test_an_induced_subgraph_keeps_what_was_given_in_both_directions():
+    graph = simple_graph("small", list("abcd"), np.array([[0, 1], [1, 2], [2, 1], [2, 3], [3, 2]]))
+    part = induced_subgraph(graph, np.array([1, 2, 3]))
+    assert part.edges.tolist() == [[0, 1], [1, 2]]
+    assert part.mutual.tolist() == [0, 1]
+    assert induced_subgraph(graph, np.array([0, 1])).mutual.tolist() == []

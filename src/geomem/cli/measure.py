@@ -4,7 +4,6 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from math import isfinite
@@ -26,6 +25,7 @@ from geomem.cli.options import (
     option_names,
     option_values,
     parse_options,
+    print_note,
     print_notes,
     refuse_file_options,
     signature_options,
@@ -42,7 +42,6 @@ from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
 from geomem.worlds.find import unknown_world
 from geomem.worlds.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
-from geomem.worlds.text_file import show_label
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
 
@@ -51,9 +50,6 @@ rows without stand in the order of the nodes, which is said: by number if all la
 as they first appear in the file, and in a built-in world (whose options, such as --nodes, may follow) its
 natural order. Of a memory of facts, trained or written down, everything on the docs page "Recall
 measurements" is measured: about a minute per run at 1,000 subjects."""
-
-LONGEST_NOTE = 2000
-"""Characters of one note that are shown."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
         case _:
             raise InputError("Give either a run directory, or --embeddings with --graph.")
     for note in notes:
-        print(show_label(note, LONGEST_NOTE), file=sys.stderr)
+        print_note(note)
     if options.json:
         print(json.dumps(portrait_json(portrait) | {"input": notes}, ensure_ascii=False, indent=2))
     else:

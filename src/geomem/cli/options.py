@@ -22,6 +22,9 @@ from geomem.worlds.text_file import show_label
 
 Options = TypeVar("Options")
 
+LONGEST_NOTE = 2000
+"""Characters of one note that are shown."""
+
 
 @dataclass(frozen=True)
 class FileOptions:
@@ -104,7 +107,12 @@ def _about_files(option: str, world: str) -> InputError:
 def print_notes(world: Graph | FactTable) -> None:
     """Say on standard error what was understood, and decided, while a world was read."""
     for note in world.notes:
-        print(show_label(f"{world.name}: {note}", 2000), file=sys.stderr)
+        print_note(f"{world.name}: {note}")
+
+
+def print_note(note: str) -> None:
+    """Say a note on standard error, its control characters as escapes and of bounded length."""
+    print(show_label(note, LONGEST_NOTE), file=sys.stderr)
 
 
 def parse_options(

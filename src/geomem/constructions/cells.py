@@ -34,7 +34,7 @@ from geomem.constructions.recall import (
     block_superposition,
     check_numbers,
 )
-from geomem.worlds.fact_table import FactTable, select_facts
+from geomem.worlds.fact_table import FactTable, number_facts, select_facts
 from geomem.worlds.several_answers import is_first_answer
 
 RELATION, OBJECT = 0, 1
@@ -202,11 +202,7 @@ def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_l
             np.column_stack([cells.owners, held])[full],
         ]
     )
-    ours, theirs = (
-        (part[:, 0] * table.relation_count + part[:, 1]) * table.object_count + part[:, 2]
-        for part in (facts, table.facts)
-    )
-    right = len(np.intersect1d(ours, theirs))
+    right = len(np.intersect1d(number_facts(table, facts), number_facts(table, table.facts)))
     leads = np.concatenate([said.leads[known], leads[full]])
     return RecalledSets(right / (len(facts) + table.fact_count - right), float(leads.min(initial=np.inf)))
 

@@ -73,12 +73,12 @@ class Columns:
     header: tuple[str, ...] | None
     """The names of the columns."""
     separator: Separator
-    comments: int
+    comments: int = 0
     """Number of lines left out as comments."""
-    first_comment: str
-    marked: str
+    first_comment: str = ""
+    marked: str = ""
     """The first line that begins with a comment mark and was read as data, or nothing."""
-    header_doubt: bool
+    header_doubt: bool = False
     """No header was found, but the first line could be one: its cells appear nowhere else."""
 
     @property

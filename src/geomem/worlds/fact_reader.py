@@ -14,6 +14,7 @@ from geomem.worlds.columns import Columns, describe_columns, note_missing, read_
 from geomem.worlds.fact_builder import build_facts, what_is_wrong
 from geomem.worlds.fact_columns import FactLayout, Triples, find_triples, known_columns
 from geomem.worlds.fact_table import FactTable, check_table_size
+from geomem.worlds.separators import Separator
 from geomem.worlds.text_file import (
     COMMENT_MARKS,
     clean_label,
@@ -25,7 +26,6 @@ from geomem.worlds.text_file import (
 from geomem.worlds.triple_files import (
     JSON_KINDS,
     RDF_KINDS,
-    in_columns,
     is_ntriples,
     read_json_facts,
     read_ntriples,
@@ -200,7 +200,8 @@ def facts_from(
     if framed or columns is not None:
         # A frame without names counts its columns from 0, which says nothing.
         named = None if names == tuple(map(str, range(len(parts)))) and not wide else names
-        triples = find_triples(in_columns(Path(name), named, tuple(map(tuple, texts)), rows, "frame"), layout)
+        frame = Columns(Path(name), tuple(map(tuple, texts)), rows, named, Separator("frame", ""))
+        triples = find_triples(frame, layout)
     else:
         subjects, relations, objects = texts
         triples = Triples(subjects, relations, objects, rows, (0, 1, 2), ())

@@ -330,6 +330,17 @@ def is_bijective(table: FactTable) -> Bool[np.ndarray, " relation"]:
     return (asked == table.subject_count) & (facts == asked) & ~repeated
 
 
+def number_facts(table: FactTable, facts: Int[np.ndarray, "fact 3"]) -> Int[np.ndarray, " fact"]:
+    """One number for each fact, in the order of subject, relation and object: equal facts have equal ones.
+
+    >>> from geomem.worlds.fact_families import random_bijections
+    >>> number_facts(random_bijections(4, 2), np.array([[0, 0, 3], [1, 0, 0]])).tolist()
+    [3, 8]
+    """
+    sizes = (table.subject_count, table.relation_count, table.object_count)
+    return np.asarray(np.ravel_multi_index(tuple(facts.T), sizes))
+
+
 def select_facts(table: FactTable, kept: Bool[np.ndarray, " fact"]) -> FactTable:
     """The table with the facts marked in `kept` alone; labels, thus ids, stay as they are.
 

@@ -233,7 +233,9 @@ def induced_subgraph(graph: Graph, nodes: Int[np.ndarray, " node"]) -> Graph:
     root = None if graph.root is None or place[graph.root] < 0 else int(place[graph.root])
     labels = tuple(graph.labels[node] for node in nodes.tolist())
     coordinates = None if graph.coordinates is None else graph.coordinates[nodes]
-    return Graph(graph.name, labels, ends[(ends >= 0).all(axis=1)], root=root, coordinates=coordinates)
+    kept = (ends >= 0).all(axis=1)
+    mutual = np.flatnonzero(np.isin(np.flatnonzero(kept), graph.mutual))
+    return Graph(graph.name, labels, ends[kept], root=root, coordinates=coordinates, mutual=mutual)
 
 
 def adjacency_matrix(graph: Graph, *, self_edges: bool = False) -> "scipy.sparse.csr_array":

@@ -134,10 +134,6 @@ def table_of_cells(
         numbers=numbers or range(1, len(columns[0]) + 1),
         header=tuple(names) if names else None,
         separator=FIELDS,
-        comments=0,
-        first_comment="",
-        marked="",
-        header_doubt=False,
     )
 
 

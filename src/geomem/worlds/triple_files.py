@@ -97,7 +97,7 @@ def read_ntriples(path: Path, text: str) -> TripleFile:
         notes.append(f"The graph's name was left out of {graphs:,} statement{'s' * (graphs > 1)}.")
     if comments:
         notes.append(f"{comments:,} comment line{'s were' if comments > 1 else ' was'} left out.")
-    return TripleFile(in_columns(path, None, cells, numbers, "N-Triples"), tuple(notes))
+    return TripleFile(Columns(path, cells, numbers, None, Separator("N-Triples", "")), tuple(notes))
 
 
 def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
@@ -138,8 +138,9 @@ def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
         for column, part in zip(columns, parts, strict=True):
             column.append(_text(part, f"{where} of {path}"))
     cells = tuple(map(tuple, columns))
-    found = in_columns(path, names or None, cells, numbers, "JSON lines" if lines else "JSON")
-    return TripleFile(found)
+    return TripleFile(
+        Columns(path, cells, numbers, names or None, Separator("JSON lines" if lines else "JSON", ""))
+    )
 
 
 def refuse_rdf(path: Path, kind: str) -> InputError:
@@ -218,24 +219,3 @@ def _text(part: Any, where: str) -> str:
     if isinstance(part, int | float):
         return str(part)
     raise InputError(f"{where} holds a list or an object where a label is expected; give texts and numbers.")
-
-
-def in_columns(
-    path: Path,
-    header: tuple[str, ...] | None,
-    cells: tuple[tuple[str, ...], ...],
-    numbers: Sequence[int],
-    kind: str,
-) -> Columns:
-    """Cells that stand in no file of columns, as such; `kind` is what they stand in."""
-    return Columns(
-        path=path,
-        cells=cells,
-        numbers=numbers,
-        header=header,
-        separator=Separator(kind, kind),
-        comments=0,
-        first_comment="",
-        marked="",
-        header_doubt=False,
-    )
