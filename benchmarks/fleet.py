@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.row import Row
 from geomem.models.configuration import Transformer
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import train_fleet
-from geomem.worlds.families import path_star
+from geomem.training.edges import train_fleet
+from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 RUNS = 64

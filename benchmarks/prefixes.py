@@ -10,7 +10,7 @@ from torch.nn import functional
 from benchmarks.row import Row
 from geomem.models.configuration import Transformer
 from geomem.models.model import compute_logits, initialize_parameters
-from geomem.worlds.families import path_star
+from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
 REPEATS = 5

@@ -36,7 +36,7 @@ def measure_grid(side: int, kind: str) -> dict:
     """The lowest modes of a square grid, against L itself and, where there is one, the closed form."""
     from geomem.geometry.lowest_modes import lowest_modes
     from geomem.geometry.spectrum import laplacian_matrix
-    from geomem.worlds.families import grid
+    from geomem.worlds.graphs.families import grid
 
     graph = grid(side, side)
     # The best of several, in wall-clock time for the promise and in processor time for how cost grows with
@@ -69,7 +69,7 @@ def measure_path_star(kind: str) -> dict:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from analytic_spectra import arm_positions, path_star_energies
     from geomem.geometry.filtering import energy_by_band, fiedler_share
-    from geomem.worlds.families import path_star
+    from geomem.worlds.graphs.families import path_star
 
     graph = path_star(ARMS, LENGTH)
     generator = np.random.default_rng(0)

@@ -34,11 +34,7 @@ author = "The geomem maintainers"
 copyright = "The geomem maintainers"
 release = "0.1.0"
 
-extensions = [
-    "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx_gallery.gen_gallery",
-]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 exclude_patterns = [
     "_build",
     "gallery/*.py",
@@ -46,6 +42,7 @@ exclude_patterns = [
     "gallery/*.zip",
     "gallery/*.json",
     "sg_execution_times.rst",
+    "api/modules/cli.rst",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -90,6 +87,20 @@ def write_command_help(_application) -> None:
         command = [sys.executable, "-m", "geomem", verb, "--help"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         (folder / f"{verb}.txt").write_text(done.stdout)
+
+
+def write_module_pages(_application, _config) -> None:
+    """Store a reference page for every package, with all its modules in alphabetical order."""
+    source, folder = HERE.parent / "src", HERE / "api" / "modules"
+    folder.mkdir(parents=True, exist_ok=True)
+    for package in sorted(path.parent for path in (source / "geomem").glob("*/__init__.py")):
+        title = f"``geomem.{package.name}``"
+        parts = [f"{title}\n{'=' * len(title)}\n"]
+        for file in sorted(package.rglob("*.py")):
+            name = ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+            heading = f"``{name}``"
+            parts.append(f"{heading}\n{'-' * len(heading)}\n\n.. automodule:: {name}\n   :members:\n")
+        (folder / f"{package.name}.rst").write_text("\n".join(parts))
 
 
 def mark_up_prose(text: str) -> str:
@@ -149,4 +160,5 @@ def setup(application) -> None:
     """Register the steps above."""
     application.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
     application.connect("autodoc-process-docstring", mark_up_docstring)
+    application.connect("config-inited", write_module_pages)
     application.connect("builder-inited", write_command_help)

@@ -17,8 +17,8 @@ from geomem.claims.in_context import SETTINGS
 from geomem.figures.drawing import STYLE
 from geomem.figures.path_drawing import draw_answers, draw_path_distances, draw_path_places, draw_path_run
 from geomem.figures.path_tables import tabulate_path_distances, tabulate_path_places, tabulate_paths
-from geomem.path_measure import path_distances
-from geomem.path_presets import find_preset
+from geomem.measure.paths import path_distances
+from geomem.runs.presets import find_preset
 
 IMAGES = Path(__file__).parent / "images"
 DOTS = 200
@@ -56,10 +56,7 @@ def train_in_context(name: str):
 def draw_all() -> None:
     """Every picture of the page."""
     headline = train_preset("headline")
-    beside = {
-        "1,000 arms\nof 4 nodes": headline,
-        "1,000 arms\nof 6 nodes": train_preset("length-6"),
-    }
+    beside = {"1,000 arms\nof 4 nodes": headline, "1,000 arms\nof 6 nodes": train_preset("length-6")}
     save(draw_answers(tabulate_paths(beside)), "answers")
     in_context = {
         "in weights\n1,000 arms": headline,

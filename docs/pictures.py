@@ -16,7 +16,7 @@ from matplotlib.collections import LineCollection
 import geomem
 from geomem.geometry.alignment import fit_to_map, map_coordinates
 from geomem.geometry.projection import pca
-from geomem.path_presets import PATH_PRESETS
+from geomem.runs.presets import PATH_PRESETS
 
 IMAGES = Path(__file__).parent / "images"
 

@@ -21,8 +21,8 @@ from geomem.claims.experiment import read_experiment
 from geomem.claims.recall_runs import SUBJECTS, request_memories, settings_by_width
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
-from geomem.constructions.recall import SUBJECTS as SUBJECT_TABLE
-from geomem.constructions.recall import Weights, block_superposition
+from geomem.constructions.one_hop import SUBJECTS as SUBJECT_TABLE
+from geomem.constructions.one_hop import Weights, block_superposition
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import save_figure
@@ -37,18 +37,13 @@ from geomem.figures.recall_drawing import (
 from geomem.figures.tradeoff_drawing import draw_trade_off, tabulate_trade_off
 from geomem.geometry.selector import map_cosines, read_out_cosines
 from geomem.geometry.superposition import fit_superposition
-from geomem.memory_measure import recall_with
-from geomem.memory_store import StoredMemory, is_memory, memory_weights, read_memory
-from geomem.models.recall_probes import (
-    RecallNetwork,
-    load_network,
-    measure_gate_rates,
-    summarize_network_jacobians,
-)
-from geomem.store import is_finished
+from geomem.measure.facts import recall_with
+from geomem.measure.probes import RecallNetwork, load_network, measure_gate_rates, summarize_network_jacobians
+from geomem.runs.memory_store import StoredMemory, is_memory, memory_weights, read_memory
+from geomem.runs.store import is_finished
 from geomem.sweep.thresholds import fit_thresholds
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_table import FactTable, answers, entropy_bits
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.table import FactTable, answers, entropy_bits
 
 IMAGES = Path(__file__).parent / "images"
 SCALE = Scale("quick", (0, 1, 2))

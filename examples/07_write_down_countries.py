@@ -12,10 +12,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from geomem.asking import ask, open_memory
-from geomem.construct import construct_memory, edit_fact, forget_fact
-from geomem.memory_store import memory_weights
-from geomem.worlds.countries import COUNTRY_RELATIONS, countries_with_borders
+from geomem.memories.ask import ask, open_memory
+from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.runs.memory_store import memory_weights
+from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries_with_borders
 
 table = countries_with_borders()
 memory = construct_memory(table, Path(tempfile.mkdtemp()) / "countries")

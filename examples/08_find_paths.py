@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 
 import geomem
 from geomem.figures.path_tables import tabulate_paths
-from geomem.path_finding import find_paths
-from geomem.path_measure import path_distances
+from geomem.measure.paths import path_distances
+from geomem.runs.paths import find_paths
 from geomem.training.path_configuration import PathTraining
 from geomem.worlds.path_finding import PathFinding
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
 from geomem.geometry.similarity import geometric_level
-from geomem.store import FORMAT, StoredFleet, configuration_hash, write_fleet
-from geomem.worlds.graph import Graph
+from geomem.runs.store import FORMAT, StoredFleet, configuration_hash, write_fleet
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 HOSTILE_LABELS = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geomem.worlds.graph import Graph, adjacency_matrix, distance_matrix
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, distance_matrix
 
 
 def train_node2vec(

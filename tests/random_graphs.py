@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 
 @st.composite

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from geomem.worlds.fact_table import FactTable
+from geomem.worlds.facts.table import FactTable
 
 
 @st.composite

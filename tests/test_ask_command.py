@@ -13,17 +13,17 @@ import pytest
 from geomem.cli import main
 from geomem.cli.construct import read_arguments
 from geomem.cli.facts import NO_ANSWER, SEPARATOR
-from geomem.construct import construct_memory
-from geomem.memorize import memorize
-from geomem.memory_store import FACTS, read_memory
+from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Bilinear
-from geomem.store import DONE, MANIFEST, METRICS, WEIGHTS
+from geomem.runs.edges import memorize
+from geomem.runs.memory_store import FACTS, read_memory
+from geomem.runs.store import DONE, MANIFEST, METRICS, WEIGHTS
 from geomem.training.configuration import Training
-from geomem.worlds.countries import COUNTRY_RELATIONS, countries, countries_with_borders
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.families import path_star
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries, countries_with_borders
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.families import path_star
 
 ROOT = Path(__file__).parents[1]
 TOWNS = """subject\trelation\tobject

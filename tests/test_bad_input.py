@@ -13,11 +13,11 @@ import pytest
 
 from geomem.cli import main
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.memorize import memorize
 from geomem.models.configuration import Bilinear
-from geomem.store import WEIGHTS, read_fleet
+from geomem.runs.edges import memorize
+from geomem.runs.store import WEIGHTS, read_fleet
 from geomem.training.configuration import Training
-from geomem.worlds.families import path, path_star
+from geomem.worlds.graphs.families import path, path_star
 
 MEMORIZE = ["--model", "node2vec", "--width", "4", "--steps", "3", "--seeds", "2"]
 
@@ -283,7 +283,7 @@ def test_not_enough_disk(refused, tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_disk_that_fills_while_writing(refused, tmp_path, monkeypatch):
     """The operating system's own error, from a device that is always full."""
-    from geomem import store
+    from geomem.runs import store
 
     def full(arrays, path, metadata=None):
         Path(path).write_bytes(b"x")

@@ -15,15 +15,10 @@ from geomem.models.configuration import Recall
 from geomem.sweep import capacity
 from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
-from geomem.sweep.thresholds import (
-    fit_thresholds,
-    mean_interval,
-    tabulate_recall,
-    tabulate_thresholds,
-)
+from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import many_to_one, random_permutations
-from geomem.worlds.fact_table import entropy_bits
+from geomem.worlds.facts.families import many_to_one, random_permutations
+from geomem.worlds.facts.table import entropy_bits
 
 SHORT = RecallTraining(steps=60, learning_rate=0.02)
 

@@ -19,15 +19,15 @@ from geomem.cli.options import configuration_arguments, option_names, read_confi
 from geomem.cli.progress import FleetTable
 from geomem.errors import InputError
 from geomem.geometry.signatures import SIGNATURES
-from geomem.measure import READINGS, measure_fleet
-from geomem.memorize import Announcement, memorize
+from geomem.measure.edges import READINGS, measure_fleet
 from geomem.models.configuration import MODELS, Bilinear, Node2Vec
-from geomem.store import read_fleet
+from geomem.runs.edges import Announcement, memorize
+from geomem.runs.store import read_fleet
 from geomem.training.configuration import Training, default_training
 from geomem.training.loop import Progress
 from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.families import cycle, path_star
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import make_fleet
 
 QUICK = ["--steps", "5", "--seeds", "2", "--quiet"]

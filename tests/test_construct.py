@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomem.asking import ask, open_memory, relation_group
-from geomem.checkpoint import locked_run
-from geomem.construct import construct_memory, edit_fact, forget_fact
 from geomem.constructions.answering import recall_logits
-from geomem.constructions.recall import OBJECTS, SUBJECTS, block_superposition, smallest_width
+from geomem.constructions.one_hop import OBJECTS, SUBJECTS, block_superposition, smallest_width
 from geomem.errors import InputError
-from geomem.memory_store import (
+from geomem.memories.ask import ask, open_memory, relation_group
+from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.models.configuration import Recall
+from geomem.models.networks.recall import all_paths, compute_recall_logits, initialize_recall
+from geomem.runs.checkpoint import locked_run
+from geomem.runs.facts import memory_answers, recalled_facts
+from geomem.runs.memory_store import (
     EDITED,
     FACTS,
     FILES,
@@ -26,16 +29,13 @@ from geomem.memory_store import (
     read_memory,
     write_memory,
 )
-from geomem.models.configuration import Recall
-from geomem.models.recall import all_paths, compute_recall_logits, initialize_recall
-from geomem.recall import memory_answers, recalled_facts
-from geomem.store import DONE, MANIFEST, configuration_hash
-from geomem.worlds.fact_changes import replace_fact, without_fact
-from geomem.worlds.fact_families import many_to_one, partial_facts, random_bijections, random_permutations
-from geomem.worlds.fact_reader import facts_from
-from geomem.worlds.fact_table import answers
-from geomem.worlds.hops import chain_answers
-from geomem.worlds.several_answers import numbered_relations
+from geomem.runs.store import DONE, MANIFEST, configuration_hash
+from geomem.worlds.facts.changes import replace_fact, without_fact
+from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, random_permutations
+from geomem.worlds.facts.hops import chain_answers
+from geomem.worlds.facts.reader import facts_from
+from geomem.worlds.facts.several_answers import numbered_relations
+from geomem.worlds.facts.table import answers
 
 TOWNS = numbered_relations(
     facts_from(
@@ -254,7 +254,7 @@ def test_a_trained_memory_is_asked_run_by_run_and_only_what_it_was_taught(tmp_pa
 def test_a_memory_of_chains_answers_them_as_a_whole(tmp_path):
     table = random_permutations(5, 2)
     model = Recall(width=6, mlp_width=8, hops=2)
-    from geomem.memory_store import memory_size
+    from geomem.runs.memory_store import memory_size
 
     parameters = initialize_recall([model], [memory_size(table)], seeds=[0])
     weights = {name: tensor.numpy() for name, tensor in parameters.items()}

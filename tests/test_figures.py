@@ -29,9 +29,9 @@ from geomem.figures.tables import (
 )
 from geomem.figures.views import display_order
 from geomem.geometry.similarity import cosine_similarity
-from geomem.store import fleet_embeddings, fleet_metrics, fleet_snapshots
-from geomem.worlds.families import cycle, erdos_renyi, path_star, tree_star
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.runs.store import fleet_embeddings, fleet_metrics, fleet_snapshots
+from geomem.worlds.graphs.families import cycle, erdos_renyi, path_star, tree_star
+from geomem.worlds.graphs.graph import Graph, distance_matrix
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 
@@ -156,7 +156,7 @@ def test_save_figures_writes_the_same_bytes_twice_and_the_plotted_data(star_view
     second = save_figures(star_view, tmp_path / "b")
     assert {path.suffix for path in first} == {".pdf", ".svg", ".csv"}
     assert {path.stem for path in first} == {
-        *("embedding", "heatmap", "curves", "spectrum", "shells", "dynamics"),
+        *("embedding", "heatmap", "curves", "spectrum", "shells", "dynamics")
     }
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name

@@ -5,14 +5,14 @@ import signal
 import numpy as np
 import pytest
 
-from geomem.checkpoint import CHECKPOINT
 from geomem.errors import InputError
 from geomem.models.configuration import Mamba, Transformer
-from geomem.path_finding import PathAnnouncement, find_paths
-from geomem.store import configuration_hash, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
+from geomem.runs.checkpoint import CHECKPOINT
+from geomem.runs.paths import PathAnnouncement, find_paths
+from geomem.runs.store import configuration_hash, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
 from geomem.training import loop as loop_module
 from geomem.training.path_configuration import PathTraining
-from geomem.worlds.families import grid, path_star
+from geomem.worlds.graphs.families import grid, path_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
 

@@ -16,24 +16,19 @@ LAYERS = (
     ("cli",),
     ("claims",),
     ("report",),
-    ("interop",),
     ("sweep",),
     ("figures",),
-    ("measure", "memory_measure", "path_measure"),
-    ("memorize", "path_finding", "recall", "asking", "construct", "memory_writing"),
-    ("plan", "path_plan", "path_presets"),
-    ("checkpoint",),
-    ("store", "memory_store"),
+    ("measure",),
+    ("memories", "runs"),
     ("training",),
     ("models",),
     ("constructions",),
-    ("vectors",),
     ("geometry",),
     ("worlds",),
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "plan", "path_plan", "memorize", "recall", "interop"}
+IMPORT_TORCH = {"models", "training", "runs", "measure"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
@@ -107,8 +102,8 @@ def test_packages_with_torch_open_without_it():
         "geomem",
         "geomem.cli",
         "geomem.claims.catalogue",
-        "geomem.measure",
-        "geomem.store",
+        "geomem.measure.edges",
+        "geomem.runs.store",
         "geomem.figures",
         "geomem.report",
         "geomem.geometry",

@@ -14,24 +14,24 @@ from geomem.cli.learn import ModelOptions, choose_model, describe_learned, optio
 from geomem.cli.measure import print_memory
 from geomem.cli.options import option_names
 from geomem.cli.recall_progress import TITLES, RecallTable
-from geomem.construct import construct_memory
 from geomem.errors import InputError
-from geomem.memory_measure import measure_memory
-from geomem.memory_store import memory_size, memory_weights, read_memory
+from geomem.measure.facts import measure_memory
+from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
 from geomem.models.recall_parameters import count_trained
-from geomem.recall import (
+from geomem.runs.facts import (
     COMFORTABLE_BITS,
     MemoryAnnouncement,
     default_recall_model,
     learn_facts,
     recalled_facts,
 )
+from geomem.runs.memory_store import memory_size, memory_weights, read_memory
 from geomem.training.loop import Progress
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_families import random_bijections, random_permutations
-from geomem.worlds.fact_table import entropy_bits
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.facts.families import random_bijections, random_permutations
+from geomem.worlds.facts.table import entropy_bits
 
 QUICK = ["--seeds", "2", "--steps", "150", "--warmup-steps", "4", "--learning-rate", "0.03"]
 TOWNS = "Italy\tborders\tFrance\nItaly\tborders\tAustria\nItaly\tcapital\tRome\nFrance\tcapital\tParis\n"

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-import geomem.recall as recall_module
+import geomem.runs.facts as recall_module
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
-from geomem.memory_store import memory_weights
 from geomem.models.configuration import Recall
-from geomem.recall import (
+from geomem.runs.facts import (
     MemoryAnnouncement,
     learn_facts,
     memory_answers,
@@ -20,10 +19,11 @@ from geomem.recall import (
     question_answers,
     recalled_facts,
 )
+from geomem.runs.memory_store import memory_weights
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
-from geomem.worlds.fact_reader import write_facts
-from geomem.worlds.fact_table import answers
+from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
+from geomem.worlds.facts.reader import write_facts
+from geomem.worlds.facts.table import answers
 
 TABLE = random_bijections(12, 3)
 SHORT = RecallTraining(steps=200, learning_rate=0.02, warmup_steps=4)
@@ -59,7 +59,7 @@ def test_answers_in_pieces_are_the_same(tmp_path, monkeypatch):
 def test_interrupted_and_continued_ends_in_the_same_bits(tmp_path, monkeypatch):
     whole = memory_weights(learn_facts(TABLE, training=SHORT, directory=tmp_path / "whole"))
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(sys.modules["geomem.memorize"], "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(sys.modules["geomem.runs.edges"], "CHECKPOINT_SHARE", 0)
 
     def interrupt(event):
         if getattr(event, "step", 0) == 100:

@@ -4,10 +4,10 @@ import pytest
 
 from geomem.errors import InputError
 from geomem.geometry.alignment import fiedler_alignment
-from geomem.geometry.recall import associative_accuracy, cross_entropy, loss_floor
+from geomem.geometry.recovery import associative_accuracy, cross_entropy, loss_floor
 from geomem.geometry.similarity import distance_shells, effective_rank
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.measure import (
+from geomem.measure.edges import (
     measure_curves,
     measure_fleet,
     measure_snapshots,
@@ -15,9 +15,9 @@ from geomem.measure import (
     sound_runs,
     stored_task,
 )
-from geomem.store import configuration_hash, fleet_snapshots, fleet_weights, write_fleet
-from geomem.worlds.families import complete, cycle, path_star
-from geomem.worlds.graph import distance_matrix
+from geomem.runs.store import configuration_hash, fleet_snapshots, fleet_weights, write_fleet
+from geomem.worlds.graphs.families import complete, cycle, path_star
+from geomem.worlds.graphs.graph import distance_matrix
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 from geomem.worlds.vocabulary import Vocabulary
 from handmade_fleets import make_fleet

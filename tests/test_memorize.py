@@ -13,15 +13,22 @@ import numpy as np
 import pytest
 
 import geomem
-from geomem.checkpoint import CHECKPOINT, locked_run
 from geomem.errors import InputError
-from geomem.memorize import Announcement, available_memory, memorize
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
-from geomem.plan import find_model
-from geomem.store import DONE, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
+from geomem.runs.checkpoint import CHECKPOINT, locked_run
+from geomem.runs.edges import Announcement, available_memory, memorize
+from geomem.runs.plan import find_model
+from geomem.runs.store import (
+    DONE,
+    fleet_embeddings,
+    fleet_metrics,
+    fleet_snapshots,
+    fleet_weights,
+    read_fleet,
+)
 from geomem.training import loop as loop_module
 from geomem.training.configuration import Training
-from geomem.worlds.families import cycle
+from geomem.worlds.graphs.families import cycle
 from geomem.worlds.tasks import EdgeMemorization
 
 SHORT = Training(steps=30, metric_every=10, snapshots=5)
@@ -32,7 +39,7 @@ MODELS = [
     Node2Vec(width=8, tied=False),
 ]
 # The package's attribute of that name is the function.
-module = importlib.import_module("geomem.memorize")
+module = importlib.import_module("geomem.runs.edges")
 
 
 def same_files(one, other):

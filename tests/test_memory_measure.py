@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from block_superposition import binary_codes, block_superposition, random_answers
-from geomem.memory_measure import draw_portrait, measure_memory
+from geomem.measure.facts import draw_portrait, measure_memory
+from geomem.measure.probes import load_network
+from geomem.measure.recall_portrait import measure_recall_memory, portrait_numbers
 from geomem.models.configuration import Recall
-from geomem.models.recall_probes import load_network
-from geomem.recall import learn_facts
+from geomem.runs.facts import learn_facts
 from geomem.training.recall_configuration import RecallTraining
-from geomem.training.recall_portrait import measure_recall_memory, portrait_numbers
-from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
+from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
 
 SETTINGS = {"transfer_subjects": 64, "training_steps": 60, "training_subjects": 32}
 

@@ -8,7 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from geomem.errors import InputError
-from geomem.memory_store import (
+from geomem.models.configuration import Recall
+from geomem.models.recall_parameters import describe_recall_parameters
+from geomem.runs.memory_store import (
     FILES,
     describe_memory,
     is_memory,
@@ -18,10 +20,8 @@ from geomem.memory_store import (
     read_memory,
     write_memory,
 )
-from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import describe_recall_parameters
-from geomem.store import DONE, FORMAT, configuration_hash, fingerprint
-from geomem.worlds.fact_families import random_bijections
+from geomem.runs.store import DONE, FORMAT, configuration_hash, fingerprint
+from geomem.worlds.facts.families import random_bijections
 
 TABLE = random_bijections(5, 2, world_seed=3)
 MODEL = Recall(width=4, mlp_width=8, frozen=("subjects",))
@@ -42,12 +42,7 @@ def write(path: Path):
     }
     metrics = {"recall": np.array([[0.0, 0.5], [1.0, 0.9]])}
     return write_memory(
-        path,
-        manifest=manifest,
-        table=TABLE,
-        metrics=metrics,
-        metric_steps=np.array([0, 10]),
-        weights=weights,
+        path, manifest=manifest, table=TABLE, metrics=metrics, metric_steps=np.array([0, 10]), weights=weights
     )
 
 

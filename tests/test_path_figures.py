@@ -30,20 +30,20 @@ from geomem.figures.path_tables import (
     tabulate_paths,
 )
 from geomem.figures.views import describe_model
-from geomem.measure import measure_fleet
-from geomem.models.configuration import Transformer
-from geomem.path_finding import find_paths
-from geomem.path_measure import (
+from geomem.measure.edges import measure_fleet
+from geomem.measure.paths import (
     distances_of_paths,
     measure_answers,
     path_chances,
     path_distances,
     stored_path_task,
 )
-from geomem.store import fleet_embeddings, fleet_metrics
+from geomem.models.configuration import Transformer
+from geomem.runs.paths import find_paths
+from geomem.runs.store import fleet_embeddings, fleet_metrics
 from geomem.training.path_configuration import PathTraining
-from geomem.worlds.families import path_star, tree_star
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import path_star, tree_star
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, split_paths
 from handmade_fleets import HOSTILE_LABELS, make_fleet
@@ -135,8 +135,8 @@ def test_a_fleet_of_paths_has_a_portrait_with_its_answers(star, tree, prompts):
 def test_answers_right_but_for_the_first_hop_are_said(star, monkeypatch):
     right = {f"held_out.forced_token_{place}": np.ones(2) for place in range(1, 5)}
     right |= {"held_out.first_hop": np.array([0.0, 1.0]), "edge_recall": np.ones(2)}
-    monkeypatch.setattr("geomem.path_measure.last_values", lambda fleet: right)
-    from geomem.path_measure import find_first_token_guessed
+    monkeypatch.setattr("geomem.measure.paths.last_values", lambda fleet: right)
+    from geomem.measure.paths import find_first_token_guessed
 
     (signature,) = find_first_token_guessed(star)
     assert signature.name == "random first token"

@@ -13,16 +13,16 @@ from geomem.cli.path_progress import COLUMNS, PathTable
 from geomem.cli.paths import IN_CONTEXT, read_arguments
 from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer
-from geomem.path_finding import PathAnnouncement, find_paths
-from geomem.path_plan import check_memory, estimate_path_cost, estimate_seconds, plan_paths
-from geomem.path_presets import LAPTOP_MODELS, PATH_PRESETS, find_preset
-from geomem.store import fleet_metrics, fleet_weights, read_fleet
+from geomem.runs.path_plan import check_memory, estimate_path_cost, estimate_seconds, plan_paths
+from geomem.runs.paths import PathAnnouncement, find_paths
+from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, find_preset
+from geomem.runs.store import fleet_metrics, fleet_weights, read_fleet
 from geomem.training.configuration import Training
 from geomem.training.loop import Progress
 from geomem.training.path_configuration import PathTraining, check_path_training
 from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.families import cycle, path_star
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, edge_rows, path_rows, split_paths
 
@@ -411,7 +411,7 @@ def test_a_run_to_start_from_that_does_not_fit(refused, paths):
 
 
 def test_a_start_is_refused_in_python_too(tmp_path):
-    from geomem.memorize import memorize
+    from geomem.runs.edges import memorize
 
     stored = memorize(
         path_star(12, 3), model=Bilinear(width=6), training=Training(steps=2), seeds=1, directory=tmp_path

@@ -15,7 +15,7 @@ from geomem.cli.paths import PathOptions, read_arguments
 from geomem.figures.path_tables import tabulate_paths
 from geomem.figures.views import view_fleet
 from geomem.report.content import curve_sets, fleet_data
-from geomem.store import read_fleet
+from geomem.runs.store import read_fleet
 
 PAGE = (Path(__file__).parents[1] / "docs" / "path-finding.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^geomem paths .*$", PAGE, flags=re.MULTILINE)

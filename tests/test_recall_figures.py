@@ -6,7 +6,6 @@ import pytest
 
 from block_superposition import binary_codes, block_superposition, random_answers
 from geomem.cli import main
-from geomem.construct import construct_memory
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
 from geomem.errors import InputError
@@ -16,15 +15,16 @@ from geomem.figures.portrait_drawing import PORTRAITS, TRANSFER, draw_portraits,
 from geomem.figures.recall_drawing import draw_bits_per_weight, draw_surface, tabulate_surface
 from geomem.figures.tradeoff_drawing import draw_trade_off, tabulate_trade_off
 from geomem.geometry.superposition import fit_superposition
-from geomem.memory_measure import question_names, recall_with
-from geomem.memory_store import memory_weights, read_memory
+from geomem.measure.facts import question_names, recall_with
+from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
-from geomem.recall import learn_facts
 from geomem.report import write_memory_report
+from geomem.runs.facts import learn_facts
+from geomem.runs.memory_store import memory_weights, read_memory
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import random_bijections, random_permutations
-from geomem.worlds.fact_table import FactTable, entropy_bits
-from geomem.worlds.families import path_star
+from geomem.worlds.facts.families import random_bijections, random_permutations
+from geomem.worlds.facts.table import FactTable, entropy_bits
+from geomem.worlds.graphs.families import path_star
 from handmade_fleets import make_fleet
 
 

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geomem.asking import ask, held_in_cells, model_table, open_memory
 from geomem.cli import main
-from geomem.construct import construct_memory, edit_fact, forget_fact
 from geomem.constructions.answering import recall_logits
 from geomem.constructions.cells import cells_size, recall_answer_sets, several_superposition
 from geomem.constructions.codes import binary_length
-from geomem.constructions.recall import SUBJECTS, block_size, block_superposition
+from geomem.constructions.one_hop import SUBJECTS, block_size, block_superposition
 from geomem.errors import InputError
-from geomem.memory_store import FILES, cell_weights, memory_weights, read_memory, write_memory
-from geomem.recall import learn_facts, recalled_facts
-from geomem.store import DONE, configuration_hash
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_reader import facts_from
-from geomem.worlds.fact_table import check_single_answers, relation_bits
-from geomem.worlds.several_answers import numbered_relations
+from geomem.memories.ask import ask, held_in_cells, model_table, open_memory
+from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.runs.facts import learn_facts, recalled_facts
+from geomem.runs.memory_store import FILES, cell_weights, memory_weights, read_memory, write_memory
+from geomem.runs.store import DONE, configuration_hash
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.reader import facts_from
+from geomem.worlds.facts.several_answers import numbered_relations
+from geomem.worlds.facts.table import check_single_answers, relation_bits
 
 TRIPLES = [
     ("Italy", "capital", "Rome"),

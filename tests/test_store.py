@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from geomem import store
-from geomem.checkpoint import (
+from geomem.errors import InputError
+from geomem.runs import store
+from geomem.runs.checkpoint import (
     CHECKPOINT,
     Checkpoint,
     locked_run,
@@ -21,8 +22,7 @@ from geomem.checkpoint import (
     require_disk,
     write_checkpoint,
 )
-from geomem.errors import InputError
-from geomem.store import (
+from geomem.runs.store import (
     DONE,
     FILES,
     MANIFEST,
@@ -46,7 +46,7 @@ from geomem.store import (
     write_fleet,
     write_json,
 )
-from geomem.worlds.families import cycle
+from geomem.worlds.graphs.families import cycle
 
 GRAPH = cycle(6)
 RUNS, WIDTH, SNAPSHOTS_KEPT = 2, 3, 4

@@ -6,14 +6,14 @@ import pytest
 
 from geomem.errors import InputError
 from geomem.geometry.reading import READING_PERMUTATIONS
-from geomem.measure import measure_fleet
-from geomem.memorize import memorize
+from geomem.measure.edges import measure_fleet
 from geomem.models.configuration import Bilinear, Node2Vec, Transformer
+from geomem.runs.edges import memorize
 from geomem.sweep import MEASUREMENTS, running, sweep
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
 from geomem.training.configuration import Training
-from geomem.worlds.families import cycle, path_star
+from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.tasks import EdgeMemorization
 
 SHORT = Training(steps=60, metric_every=10)

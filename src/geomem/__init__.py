@@ -14,11 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geomem.asking import ask, open_memory
     from geomem.claims.reproduce import reproduce
-    from geomem.construct import construct_memory, edit_fact, forget_fact
     from geomem.errors import InputError
-    from geomem.measure import (
+    from geomem.measure.edges import (
         READINGS,
         Measurement,
         Portrait,
@@ -27,9 +25,10 @@ if TYPE_CHECKING:
         measure_vectors,
         portrait_table,
     )
-    from geomem.memorize import Announcement, memorize
-    from geomem.memory_measure import measure_memory
-    from geomem.memory_store import StoredMemory, read_memory
+    from geomem.measure.facts import measure_memory
+    from geomem.measure.vectors.reading import read_embeddings
+    from geomem.memories.ask import ask, open_memory
+    from geomem.memories.construct import construct_memory, edit_fact, forget_fact
     from geomem.models.configuration import (
         MODELS,
         Associative,
@@ -39,10 +38,12 @@ if TYPE_CHECKING:
         Recall,
         Transformer,
     )
-    from geomem.path_finding import find_paths
-    from geomem.recall import learn_facts
     from geomem.report import write_report
-    from geomem.store import (
+    from geomem.runs.edges import Announcement, memorize
+    from geomem.runs.facts import learn_facts
+    from geomem.runs.memory_store import StoredMemory, read_memory
+    from geomem.runs.paths import find_paths
+    from geomem.runs.store import (
         StoredFleet,
         fleet_embeddings,
         fleet_metrics,
@@ -52,21 +53,20 @@ if TYPE_CHECKING:
     )
     from geomem.sweep import Sweep, sweep
     from geomem.training.configuration import RunSettings, Training, default_training
-    from geomem.training.fleet import train_fleet
+    from geomem.training.edges import train_fleet
     from geomem.training.path_configuration import PathTraining
     from geomem.training.recall_configuration import RecallTraining
-    from geomem.vectors.reading import read_embeddings
-    from geomem.worlds.atlas import europe, united_states
     from geomem.worlds.catalogue import WORLDS
-    from geomem.worlds.countries import countries, countries_with_borders
-    from geomem.worlds.fact_families import random_bijections
-    from geomem.worlds.fact_reader import facts_from, read_facts
-    from geomem.worlds.fact_table import FactTable
-    from geomem.worlds.families import cycle, grid, path_star, tree_star
-    from geomem.worlds.graph import Graph
+    from geomem.worlds.facts.countries import countries, countries_with_borders
+    from geomem.worlds.facts.families import random_bijections
+    from geomem.worlds.facts.reader import facts_from, read_facts
+    from geomem.worlds.facts.table import FactTable
+    from geomem.worlds.graphs.atlas import europe, united_states
+    from geomem.worlds.graphs.families import cycle, grid, path_star, tree_star
+    from geomem.worlds.graphs.graph import Graph
+    from geomem.worlds.graphs.readers import graph_from, read_graph
     from geomem.worlds.in_context import InContextPathFinding
     from geomem.worlds.path_finding import PathFinding
-    from geomem.worlds.readers import graph_from, read_graph
     from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
 __all__ = [
@@ -138,18 +138,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "geomem.asking": (
-        "ask",
-        "open_memory",
-    ),
+    "geomem.memories.ask": ("ask", "open_memory"),
     "geomem.claims.reproduce": ("reproduce",),
-    "geomem.construct": (
-        "construct_memory",
-        "edit_fact",
-        "forget_fact",
-    ),
+    "geomem.memories.construct": ("construct_memory", "edit_fact", "forget_fact"),
     "geomem.errors": ("InputError",),
-    "geomem.measure": (
+    "geomem.measure.edges": (
         "READINGS",
         "Measurement",
         "Portrait",
@@ -158,15 +151,9 @@ _HOMES = {
         "measure_vectors",
         "portrait_table",
     ),
-    "geomem.memorize": (
-        "Announcement",
-        "memorize",
-    ),
-    "geomem.memory_measure": ("measure_memory",),
-    "geomem.memory_store": (
-        "StoredMemory",
-        "read_memory",
-    ),
+    "geomem.runs.edges": ("Announcement", "memorize"),
+    "geomem.measure.facts": ("measure_memory",),
+    "geomem.runs.memory_store": ("StoredMemory", "read_memory"),
     "geomem.models.configuration": (
         "MODELS",
         "Associative",
@@ -176,10 +163,10 @@ _HOMES = {
         "Recall",
         "Transformer",
     ),
-    "geomem.path_finding": ("find_paths",),
-    "geomem.recall": ("learn_facts",),
+    "geomem.runs.paths": ("find_paths",),
+    "geomem.runs.facts": ("learn_facts",),
     "geomem.report": ("write_report",),
-    "geomem.store": (
+    "geomem.runs.store": (
         "StoredFleet",
         "fleet_embeddings",
         "fleet_metrics",
@@ -187,52 +174,24 @@ _HOMES = {
         "fleet_weights",
         "read_fleet",
     ),
-    "geomem.sweep": (
-        "Sweep",
-        "sweep",
-    ),
-    "geomem.training.configuration": (
-        "RunSettings",
-        "Training",
-        "default_training",
-    ),
-    "geomem.training.fleet": ("train_fleet",),
+    "geomem.sweep": ("Sweep", "sweep"),
+    "geomem.training.configuration": ("RunSettings", "Training", "default_training"),
+    "geomem.training.edges": ("train_fleet",),
     "geomem.training.path_configuration": ("PathTraining",),
     "geomem.training.recall_configuration": ("RecallTraining",),
-    "geomem.vectors.reading": ("read_embeddings",),
-    "geomem.worlds.atlas": (
-        "europe",
-        "united_states",
-    ),
+    "geomem.measure.vectors.reading": ("read_embeddings",),
+    "geomem.worlds.graphs.atlas": ("europe", "united_states"),
     "geomem.worlds.catalogue": ("WORLDS",),
-    "geomem.worlds.countries": (
-        "countries",
-        "countries_with_borders",
-    ),
-    "geomem.worlds.fact_families": ("random_bijections",),
-    "geomem.worlds.fact_reader": (
-        "facts_from",
-        "read_facts",
-    ),
-    "geomem.worlds.fact_table": ("FactTable",),
-    "geomem.worlds.families": (
-        "cycle",
-        "grid",
-        "path_star",
-        "tree_star",
-    ),
-    "geomem.worlds.graph": ("Graph",),
+    "geomem.worlds.facts.countries": ("countries", "countries_with_borders"),
+    "geomem.worlds.facts.families": ("random_bijections",),
+    "geomem.worlds.facts.reader": ("facts_from", "read_facts"),
+    "geomem.worlds.facts.table": ("FactTable",),
+    "geomem.worlds.graphs.families": ("cycle", "grid", "path_star", "tree_star"),
+    "geomem.worlds.graphs.graph": ("Graph",),
     "geomem.worlds.in_context": ("InContextPathFinding",),
     "geomem.worlds.path_finding": ("PathFinding",),
-    "geomem.worlds.readers": (
-        "graph_from",
-        "read_graph",
-    ),
-    "geomem.worlds.tasks": (
-        "EdgeMemorization",
-        "Examples",
-        "edge_examples",
-    ),
+    "geomem.worlds.graphs.readers": ("graph_from", "read_graph"),
+    "geomem.worlds.tasks": ("EdgeMemorization", "Examples", "edge_examples"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -17,8 +17,8 @@ from geomem.claims.claim import (
 from geomem.claims.evidence import Evidence, curve_table, final, imagine_fleets
 from geomem.models.configuration import Associative, Model, Node2Vec
 from geomem.training.configuration import Training
-from geomem.worlds.families import cycle
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import cycle
+from geomem.worlds.graphs.graph import Graph
 
 RING = cycle(nodes=6)
 STEPS = 60

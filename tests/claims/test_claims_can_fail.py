@@ -13,15 +13,7 @@ import numpy as np
 import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
-from geomem.claims.claim import (
-    PAPER,
-    RECALL_PAPER,
-    Claim,
-    FleetRequest,
-    Scale,
-    Source,
-    reach_verdict,
-)
+from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, FleetRequest, Scale, Source, reach_verdict
 from geomem.claims.evidence import (
     Memory,
     alignment,
@@ -35,7 +27,7 @@ from geomem.claims.evidence import (
 from geomem.claims.experiment import experiment_path
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
-from geomem.worlds.families import cycle, grid, irregular, path_star
+from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
 
 ROOT = Path(__file__).parents[2]
 QUICK, FULL = Scale("quick", (0, 1, 2)), Scale("full", (0, 1, 2))
@@ -239,7 +231,7 @@ def test_imagined_memories_are_what_they_are_called(world, model):
 
 def test_imagined_fleets_have_the_shapes_of_trained_ones(tmp_path):
     from geomem.claims.evidence import read_evidence
-    from geomem.memorize import memorize
+    from geomem.runs.edges import memorize
 
     for model in (Transformer(width=8), Bilinear(width=8), Node2Vec(width=8, tied=False)):
         request = FleetRequest("x", cycle(6), model, Training(steps=12, snapshots=4), (3, 4))

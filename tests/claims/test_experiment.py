@@ -25,7 +25,7 @@ from geomem.claims.experiment import (
 )
 from geomem.claims.reproduce import reproduce
 from geomem.errors import InputError
-from geomem.store import DONE, MANIFEST, fingerprint, write_json
+from geomem.runs.store import DONE, MANIFEST, fingerprint, write_json
 
 HERE = Path(__file__).parent
 
@@ -34,10 +34,7 @@ def check(claims, directory, **options):
     """Verdicts by id, and the events on the way."""
     events = []
     verdicts = reproduce(
-        claims=claims,
-        directory=directory,
-        on_event=events.append,
-        **{"processes": 1, "seeds": 2} | options,
+        claims=claims, directory=directory, on_event=events.append, **{"processes": 1, "seeds": 2} | options
     )
     return {verdict.claim.id: verdict for verdict in verdicts}, events
 

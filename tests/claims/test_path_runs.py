@@ -23,7 +23,7 @@ from geomem.claims.path_runs import (
     request_paths,
 )
 from geomem.models.configuration import Mamba, Transformer
-from geomem.path_presets import PATH_PRESETS
+from geomem.runs.presets import PATH_PRESETS
 from geomem.training.path_configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
@@ -65,9 +65,9 @@ def test_an_experiment_is_the_curves_of_its_fleet(setting, tmp_path):
 
 
 def test_runs_of_an_experiment_are_those_of_find_paths(tmp_path):
-    from geomem.path_finding import find_paths
-    from geomem.store import fleet_metrics
-    from geomem.worlds.families import path_star
+    from geomem.runs.paths import find_paths
+    from geomem.runs.store import fleet_metrics
+    from geomem.worlds.graphs.families import path_star
 
     evidence = measured(TINY, tmp_path / "experiments")
     assert isinstance(TINY.task, PathFinding)
@@ -117,8 +117,8 @@ def test_what_differs_is_another_experiment():
 
 
 def test_every_setting_of_the_groups_can_be_trained(tmp_path):
-    from geomem.path_plan import plan_paths
-    from geomem.worlds.families import path_star, tree_star
+    from geomem.runs.path_plan import plan_paths
+    from geomem.worlds.graphs.families import path_star, tree_star
 
     groups = (paths.SETTINGS, paths_controls.SETTINGS, in_context.SETTINGS, in_context.FULL)
     for setting in (setting for group in groups for setting in group.values()):

@@ -23,12 +23,7 @@ from geomem.claims.recall_runs import (
     settings_by_width,
 )
 from geomem.claims.recall_structure import judge_parting, judge_selector, judge_superposition, judge_swap
-from geomem.claims.recall_transfer import (
-    judge_curves,
-    judge_embedding_only,
-    judge_everywhere,
-    judge_transfer,
-)
+from geomem.claims.recall_transfer import judge_curves, judge_embedding_only, judge_everywhere, judge_transfer
 from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining

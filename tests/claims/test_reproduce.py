@@ -399,7 +399,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path, processes):
 
 
 def plan_of(fleet, directory):
-    from geomem.plan import plan_fleet
+    from geomem.runs.plan import plan_fleet
 
     return plan_fleet(
         fleet.world,

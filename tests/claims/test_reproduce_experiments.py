@@ -15,15 +15,12 @@ import small_experiments
 from small_claims import request, small_claim
 from small_experiments import calls, powers, powers_claim
 
-from geomem.checkpoint import locked_run
 from geomem.claims.claim import RECALL_PAPER, reach_verdict
 from geomem.claims.evidence import imagine_arrays
-from geomem.claims.experiment import (
-    Experiment,
-    experiment_path,
-)
+from geomem.claims.experiment import Experiment, experiment_path
 from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
 from geomem.models.configuration import Node2Vec
+from geomem.runs.checkpoint import locked_run
 
 HERE = Path(__file__).parent
 
@@ -32,10 +29,7 @@ def check(claims, directory, **options):
     """Verdicts by id, and the events on the way."""
     events = []
     verdicts = reproduce(
-        claims=claims,
-        directory=directory,
-        on_event=events.append,
-        **{"processes": 1, "seeds": 2} | options,
+        claims=claims, directory=directory, on_event=events.append, **{"processes": 1, "seeds": 2} | options
     )
     return {verdict.claim.id: verdict for verdict in verdicts}, events
 

@@ -21,9 +21,9 @@ from geomem.claims.modes import (
 from geomem.claims.tiny_graphs import GRAPHS
 from geomem.geometry.dynamics import node2vec_gradient_matrix
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.memorize import memorize
-from geomem.worlds.families import cycle, path_star
-from geomem.worlds.graph import adjacency_matrix
+from geomem.runs.edges import memorize
+from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.graphs.graph import adjacency_matrix
 
 SCALE = Scale("quick", (0, 1, 2))
 COMPUTED = [

@@ -13,8 +13,8 @@ from geomem.constructions.additive import (
 )
 from geomem.constructions.answering import answer, recall_every_fact
 from geomem.errors import InputError
-from geomem.worlds.fact_families import disjoint_bijections, many_to_one, partial_facts, random_bijections
-from geomem.worlds.fact_table import FactTable, answers
+from geomem.worlds.facts.families import disjoint_bijections, many_to_one, partial_facts, random_bijections
+from geomem.worlds.facts.table import FactTable, answers
 
 
 @pytest.mark.parametrize("relations", [1, 2, 4, 8])

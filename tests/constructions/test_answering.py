@@ -3,9 +3,9 @@ import pytest
 
 from geomem.constructions import answering
 from geomem.constructions.answering import answer, logit_margins, recall_every_fact, recall_logits
-from geomem.constructions.recall import block_superposition
+from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
-from geomem.worlds.fact_families import random_bijections
+from geomem.worlds.facts.families import random_bijections
 
 TABLE = random_bijections(30, 4)
 WEIGHTS = block_superposition(TABLE).weights

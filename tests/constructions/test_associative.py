@@ -9,9 +9,9 @@ from geomem.constructions.associative import (
     outer_product_memory,
     recall_outer_products,
 )
-from geomem.constructions.recall import block_superposition
+from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
-from geomem.worlds.fact_families import many_to_one, partial_facts, random_bijections
+from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections
 
 TABLE = random_bijections(64, 4)
 

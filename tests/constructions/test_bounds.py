@@ -13,10 +13,10 @@ from geomem.constructions.bounds import (
     single_run_bits,
     trade_off_table,
 )
-from geomem.constructions.recall import block_superposition
+from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
-from geomem.worlds.fact_families import many_to_one, random_bijections
-from geomem.worlds.fact_table import entropy_bits
+from geomem.worlds.facts.families import many_to_one, random_bijections
+from geomem.worlds.facts.table import entropy_bits
 from random_tables import answer_grids, table_of
 
 

@@ -18,7 +18,7 @@ from geomem.constructions.dense import (
     sum_vectors,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_families import many_to_one, random_bijections
+from geomem.worlds.facts.families import many_to_one, random_bijections
 from random_tables import answer_grids, table_of
 
 

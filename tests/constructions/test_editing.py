@@ -7,10 +7,10 @@ from geomem.constructions.answering import answer, recall_every_fact
 from geomem.constructions.associative import key_value_network
 from geomem.constructions.dense import dense_superposition
 from geomem.constructions.editing import edit_subject, forget_fact, relation_map
-from geomem.constructions.recall import block_superposition
+from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_table import answers
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.table import answers
 from random_tables import answer_grids, table_of
 
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from geomem.constructions.answering import answer, recall_every_fact
 from geomem.constructions.moment_curve import exact_logits, moment_curve
 from geomem.errors import InputError
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_table import answers
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.table import answers
 from random_tables import answer_grids, table_of
 
 

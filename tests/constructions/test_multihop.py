@@ -7,8 +7,8 @@ from geomem.constructions import hop_model
 from geomem.constructions.hop_model import answer_hops
 from geomem.constructions.multihop import chain_ends, chain_of_thought, deep, flat, wide
 from geomem.errors import InputError
-from geomem.worlds.fact_families import random_permutations
-from geomem.worlds.hops import chain_answers, follow_chains
+from geomem.worlds.facts.families import random_permutations
+from geomem.worlds.facts.hops import chain_answers, follow_chains
 from random_tables import answer_grids, table_of
 
 ONE_RUN = {

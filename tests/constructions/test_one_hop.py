@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 
 from geomem.constructions.answering import answer, recall_every_fact, recall_logits
 from geomem.constructions.codes import binary_length
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     block_superposition,
     length_for_width,
     rewrite_subjects,
     smallest_width,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_families import many_to_one, partial_facts, random_bijections, zipf_facts
-from geomem.worlds.fact_table import answers
+from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, zipf_facts
+from geomem.worlds.facts.table import answers
 from random_tables import answer_grids, table_of
 
 CODES = ("binary", "signs", "sphere", "gaussian", "circle")

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition, dense_width
+from geomem.constructions.one_hop import block_superposition
 from geomem.constructions.quantization import quantize_subjects
-from geomem.constructions.recall import block_superposition
 from geomem.errors import InputError
-from geomem.worlds.fact_families import random_bijections
+from geomem.worlds.facts.families import random_bijections
 from random_tables import answer_grids, table_of
 
 

@@ -20,7 +20,7 @@ from geomem.geometry.alignment import (
     procrustes_correlation,
 )
 from geomem.geometry.spectrum import distinct_eigenvalues, fiedler_modes, laplacian_spectrum, trivial_modes
-from geomem.worlds.families import complete, cycle, grid, irregular, path_star
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path_star
 from oracles import train_node2vec
 from random_graphs import disjoint_union
 

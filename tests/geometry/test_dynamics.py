@@ -10,8 +10,8 @@ from geomem.geometry.dynamics import (
     node2vec_gradient_matrix,
     target_distribution,
 )
-from geomem.worlds.families import cycle, path_star
-from geomem.worlds.graph import adjacency_matrix
+from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.graphs.graph import adjacency_matrix
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 

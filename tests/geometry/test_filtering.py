@@ -7,7 +7,7 @@ import analytic_spectra as analytic
 from geomem.errors import InputError
 from geomem.geometry.filtering import energy_by_band, fiedler_share
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum, trivial_modes
-from geomem.worlds.families import barabasi_albert, complete, cycle, grid, path, path_star
+from geomem.worlds.graphs.families import barabasi_albert, complete, cycle, grid, path, path_star
 from random_graphs import disjoint_union, edge_lists, graph_of, relabelled
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 import analytic_spectra as analytic
 from geomem.geometry.inertia import count_below
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.worlds.families import complete
+from geomem.worlds.graphs.families import complete
 from random_graphs import edge_lists, graph_of
 
 

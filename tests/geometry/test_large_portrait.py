@@ -7,9 +7,9 @@ from geomem.geometry.lowest_modes import lowest_modes
 from geomem.geometry.measurement import RANDOM_ROWS
 from geomem.geometry.portrait import EXACT_NODES, measure_embeddings
 from geomem.geometry.spectrum import fiedler_modes
-from geomem.measure import measure_snapshots
-from geomem.worlds.families import barabasi_albert, complete, cycle, grid, path_star, random_regular
-from geomem.worlds.graph import Graph
+from geomem.measure.edges import measure_snapshots
+from geomem.worlds.graphs.families import barabasi_albert, complete, cycle, grid, path_star, random_regular
+from geomem.worlds.graphs.graph import Graph
 from random_graphs import disjoint_union
 
 

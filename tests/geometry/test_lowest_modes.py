@@ -20,7 +20,7 @@ from geomem.geometry.spectrum import (
     laplacian_spectrum,
     trivial_modes,
 )
-from geomem.worlds.families import barabasi_albert, complete, cycle, grid, path, path_star
+from geomem.worlds.graphs.families import barabasi_albert, complete, cycle, grid, path, path_star
 from random_graphs import disjoint_union, edge_lists, graph_of
 
 

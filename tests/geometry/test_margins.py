@@ -3,7 +3,7 @@ import pytest
 
 from geomem.errors import InputError
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
-from geomem.worlds.families import complete, cycle
+from geomem.worlds.graphs.families import complete, cycle
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 
 RING = cycle(9)

@@ -4,8 +4,8 @@ import numpy as np
 
 from geomem.geometry.notes import FEW_NODES, find_notes
 from geomem.geometry.portrait import measure_embeddings, measure_vectors
-from geomem.worlds.families import cycle, grid, irregular, path
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import cycle, grid, irregular, path
+from geomem.worlds.graphs.graph import Graph
 from random_graphs import disjoint_union
 
 

@@ -16,7 +16,7 @@ from geomem.geometry.nulls import (
 )
 from geomem.geometry.similarity import effective_rank, geometric_level
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.families import cycle, watts_strogatz
+from geomem.worlds.graphs.families import cycle, watts_strogatz
 
 
 def test_permutations_are_permutations_uniform_and_seeded():

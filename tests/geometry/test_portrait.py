@@ -14,9 +14,9 @@ from geomem.geometry.portrait import PERMUTED, RANDOM, Portrait, measure_embeddi
 from geomem.geometry.reading import READINGS
 from geomem.geometry.similarity import cosine_similarity, distance_shells, geometric_level, leaf_retrieval
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.atlas import europe
-from geomem.worlds.families import complete, cycle, grid, irregular, path, path_star
-from geomem.worlds.graph import Graph, distance_matrix, leaves_and_first_hops
+from geomem.worlds.graphs.atlas import europe
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path, path_star
+from geomem.worlds.graphs.graph import Graph, distance_matrix, leaves_and_first_hops
 from oracles import train_node2vec
 
 
@@ -237,9 +237,9 @@ def test_five_runs_on_fifty_nodes_take_seconds():
 def test_neither_geometry_nor_measure_import_torch():
     script = (
         "import sys, numpy as np\n"
-        "import geomem.measure, geomem.vectors.reading, geomem.geometry.projection\n"
-        "from geomem.worlds.families import cycle\n"
-        "geomem.measure.measure_embeddings(np.eye(9), cycle(9), permutations=9)\n"
+        "import geomem.measure.edges, geomem.measure.vectors.reading, geomem.geometry.projection\n"
+        "from geomem.worlds.graphs.families import cycle\n"
+        "geomem.measure.edges.measure_embeddings(np.eye(9), cycle(9), permutations=9)\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

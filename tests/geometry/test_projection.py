@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from geomem.errors import InputError
 from geomem.geometry.alignment import procrustes_correlation
 from geomem.geometry.projection import column_signs, joint_pca, laplacian_coordinates, pca
-from geomem.worlds.families import cycle, grid, irregular, path
+from geomem.worlds.graphs.families import cycle, grid, irregular, path
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(9, 3), (9, 40), (5, 5)]))

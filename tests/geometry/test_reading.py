@@ -14,9 +14,9 @@ from geomem.geometry.reading import (
 )
 from geomem.geometry.similarity import centre, cosine_similarity, graph_shells, shell_means
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
-from geomem.worlds.classics import karate_club
-from geomem.worlds.families import complete, cycle, grid, irregular, path, path_star, tree_star
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graphs.classics import karate_club
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path, path_star, tree_star
+from geomem.worlds.graphs.graph import Graph, distance_matrix
 from oracles import train_node2vec, two_coloured
 
 GRAPHS = {

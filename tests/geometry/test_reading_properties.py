@@ -15,9 +15,9 @@ from geomem.geometry.portrait import measure_embeddings, measure_vectors
 from geomem.geometry.reading import Reading, falls_strongly, profile_embedding, read_embeddings
 from geomem.geometry.similarity import centre, common_share, graph_shells
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.classics import karate_club
-from geomem.worlds.families import cycle, grid, irregular, path_star
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graphs.classics import karate_club
+from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
+from geomem.worlds.graphs.graph import Graph, distance_matrix
 from random_graphs import relabelled
 
 GRAPHS = {graph.name: graph for graph in (path_star(), grid(), cycle(), irregular(), karate_club())}

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from geomem.geometry.recall import associative_accuracy, cross_entropy, loss_floor, top1_accuracy
-from geomem.worlds.families import cycle, grid, irregular, path_star
+from geomem.geometry.recovery import associative_accuracy, cross_entropy, loss_floor, top1_accuracy
+from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 GRAPHS = {"star": path_star(), "grid": grid(), "cycle": cycle(), "irregular": irregular()}

@@ -18,8 +18,8 @@ from geomem.geometry.signatures import (
     spread_over_runs,
 )
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.families import complete, cycle, irregular, path, path_star
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import complete, cycle, irregular, path, path_star
+from geomem.worlds.graphs.graph import Graph
 
 
 def modes(graph, chosen):

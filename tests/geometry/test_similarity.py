@@ -27,8 +27,8 @@ from geomem.geometry.similarity import (
     shell_means,
     unit_rows,
 )
-from geomem.worlds.families import complete, cycle, grid, irregular, path_star, tree_star
-from geomem.worlds.graph import distance_matrix, leaves_and_first_hops
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path_star, tree_star
+from geomem.worlds.graphs.graph import distance_matrix, leaves_and_first_hops
 from oracles import train_node2vec, two_coloured
 
 MATRICES = arrays(np.float64, (6, 4), elements=st.floats(-100, 100, width=32))

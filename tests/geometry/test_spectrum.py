@@ -16,8 +16,8 @@ from geomem.geometry.spectrum import (
     laplacian_spectrum,
     trivial_modes,
 )
-from geomem.worlds.families import complete, cycle, grid, irregular, path, path_star
-from geomem.worlds.graph import Graph, component_labels
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path, path_star
+from geomem.worlds.graphs.graph import Graph, component_labels
 from random_graphs import disjoint_union, edge_lists, graph_of, relabelled
 
 CLOSED_FORMS = [
@@ -86,11 +86,7 @@ NORMALISED = [
         False,
         [1, 0.888, 0.795, 0.41, 0.33, 0.04, -0.15, -0.315, *3 * [-0.333], -0.565, -0.616, -0.857, -0.972],
     ),
-    (
-        cycle(15),
-        True,
-        [1, 1, 0.827, 0.827, 0.572, 0.572, 0.28, 0.28, 0, 0, -0.219, -0.219, -0.338, -0.338],
-    ),
+    (cycle(15), True, [1, 1, 0.827, 0.827, 0.572, 0.572, 0.28, 0.28, 0, 0, -0.219, -0.219, -0.338, -0.338]),
 ]
 
 

@@ -16,12 +16,7 @@ from geomem.geometry.ridge import (
     split_subjects,
     with_targets,
 )
-from geomem.geometry.superposition import (
-    fit_superposition,
-    relation_codes,
-    standardize_codes,
-    superpose,
-)
+from geomem.geometry.superposition import fit_superposition, relation_codes, standardize_codes, superpose
 
 
 def plain_ridge(X, Y, strength):

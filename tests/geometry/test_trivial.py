@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 import analytic_spectra as analytic
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum, trivial_modes
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
-from geomem.worlds.families import cycle, path, path_star
-from geomem.worlds.graph import component_labels
+from geomem.worlds.graphs.families import cycle, path, path_star
+from geomem.worlds.graphs.graph import component_labels
 from random_graphs import disjoint_union, edge_lists, graph_of
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from geomem.models.bilinear import compute_bilinear_logits, draw_dropout
 from geomem.models.configuration import Associative, Bilinear
 from geomem.models.model import compute_logits, initialize_parameters, node_embeddings, trainable_names
+from geomem.models.networks.bilinear import compute_bilinear_logits, draw_dropout
 
 SIZES = {"vocabulary_size": 11, "context_length": 2, "node_count": 5}
 

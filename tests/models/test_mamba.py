@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from geomem.models.configuration import Mamba
-from geomem.models.mamba import BlockMemory, apply_block, scan_selectively
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
+from geomem.models.networks.mamba import BlockMemory, apply_block, scan_selectively
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import train_fleet
-from geomem.worlds.families import path_star
+from geomem.training.edges import train_fleet
+from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 VOCABULARY = 13

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from geomem.models.configuration import Bilinear, Transformer
 from geomem.models.model import compute_logits, initialize_parameters, make_objective, trainable_names
-from geomem.worlds.families import irregular, path_star
+from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 TASKS = [EdgeMemorization(), EdgeMemorization(directions="forward"), EdgeMemorization(self_edges=True)]

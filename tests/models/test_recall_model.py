@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.constructions.answering import recall_logits
-from geomem.constructions.recall import block_superposition
+from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall import (
+from geomem.models.networks.recall import (
     all_paths,
     compute_recall_logits,
     compute_recall_states,
@@ -27,7 +27,7 @@ from geomem.models.recall_parameters import (
     describe_recall_parameters,
     estimate_recall_cost,
 )
-from geomem.worlds.fact_families import partial_facts, random_bijections
+from geomem.worlds.facts.families import partial_facts, random_bijections
 
 SIZE = RecallSize(subjects=7, relations=3, objects=5)
 BASE = Recall(width=6, mlp_width=10)

@@ -19,12 +19,8 @@ from geomem.geometry.selector import (
     read_out_cosines,
     summarize_jacobians,
 )
-from geomem.models import recall_probes
-from geomem.models.configuration import Recall
-from geomem.models.randomness import generator_for
-from geomem.models.recall import initialize_recall
-from geomem.models.recall_parameters import RecallSize
-from geomem.models.recall_probes import (
+from geomem.measure import probes as recall_probes
+from geomem.measure.probes import (
     judge_vectors,
     load_network,
     measure_gate_rates,
@@ -34,6 +30,10 @@ from geomem.models.recall_probes import (
     states_of,
     summarize_network_jacobians,
 )
+from geomem.models.configuration import Recall
+from geomem.models.networks.recall import initialize_recall
+from geomem.models.randomness import generator_for
+from geomem.models.recall_parameters import RecallSize
 
 
 def random_network(model, *, subjects=12, relations=3, objects=9):
@@ -171,7 +171,7 @@ def test_chunks_change_nothing(monkeypatch):
     whole = summarize_network_jacobians(network, S, known)
     rates, answers = measure_gate_rates(network, S, known), network_answers(network, S)
     judged = judge_vectors(network, S, answers)
-    monkeypatch.setattr("geomem.models.recall_probes.CHUNK_NUMBERS", 3 * 8 * 5)
+    monkeypatch.setattr("geomem.measure.probes.CHUNK_NUMBERS", 3 * 8 * 5)
     parts = summarize_network_jacobians(network, S, known)
     assert np.allclose(parts.means, whole.means)
     assert np.allclose(parts.squares, whole.squares)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geomem.construct import construct_memory
+from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Transformer
-from geomem.path_finding import find_paths
 from geomem.report import write_memory_report, write_report
+from geomem.runs.paths import find_paths
 from geomem.training.path_configuration import PathTraining
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.families import cycle, path_star
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -23,10 +23,7 @@ CHROMIUM = next(
     ),
     None,
 )
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 HERO_DRAWN = "() => document.querySelector('.hero canvas').width > 0"

@@ -14,7 +14,7 @@ from geomem.geometry.signatures import SIGNATURES
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
 from geomem.report.page import format_number, hero_choice, interval_marks, page_title
-from geomem.worlds.families import complete, cycle, irregular, path, path_star
+from geomem.worlds.graphs.families import complete, cycle, irregular, path, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 
@@ -118,7 +118,7 @@ def test_numbers_are_short_and_finite():
     assert script_json({"a": "\u2028</script>"}) == '{"a":"\\u2028\\u003c/script\\u003e"}'
     assert packed(np.array([1, 2]), "<i2") == "AQACAA=="
     assert [format_number(v) for v in (1.0, 0.5312, 14.123, 140.2, 0.0, 2e-7)] == [
-        *("1.00", "0.531", "14.1", "140", "0", "0"),
+        *("1.00", "0.531", "14.1", "140", "0", "0")
     ]
 
 

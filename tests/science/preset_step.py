@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from geomem.models.model import trainable_names
-from geomem.path_presets import find_preset, preset_model
-from geomem.training import path_fleet, path_metrics
+from geomem.runs.presets import find_preset, preset_model
+from geomem.training import path_metrics
+from geomem.training import paths as path_fleet
 from geomem.training.configuration import RunSettings
 from geomem.training.path_batches import path_examples
-from geomem.worlds.families import path_star
+from geomem.worlds.graphs.families import path_star
 
 ASKED = 4
 """Paths and sources of edges that are asked: an evaluation of all costs more than the step."""

@@ -7,7 +7,7 @@ from cells import outcome
 
 from geomem.geometry.dynamics import node2vec_gradient_matrix
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.graph import adjacency_matrix
+from geomem.worlds.graphs.graph import adjacency_matrix
 
 pytestmark = pytest.mark.science
 

@@ -9,7 +9,7 @@ import pytest
 from cells import CELLS, outcome
 
 from geomem.geometry.similarity import cosine_similarity
-from geomem.worlds.graph import adjacency_matrix
+from geomem.worlds.graphs.graph import adjacency_matrix
 
 pytestmark = pytest.mark.science
 

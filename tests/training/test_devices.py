@@ -6,8 +6,8 @@ import torch
 
 from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import train_fleet
-from geomem.worlds.families import irregular
+from geomem.training.edges import train_fleet
+from geomem.worlds.graphs.families import irregular
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 MODELS = [

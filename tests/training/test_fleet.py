@@ -13,10 +13,10 @@ from geomem.errors import InputError
 from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
 from geomem.models.model import initialize_parameters, trainable_names
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.fleet import train_fleet
+from geomem.training.edges import train_fleet
 from geomem.training.loop import FleetState, state_from_arrays, state_to_arrays
 from geomem.training.metrics import METRICS
-from geomem.worlds.families import irregular, path_star
+from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 GRAPH = irregular()

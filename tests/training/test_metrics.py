@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geomem.models.objective import put_examples
 from geomem.training.metrics import associative_accuracy, geometric_level, recalled_facts, top1_accuracy
-from geomem.worlds.families import irregular, path_star
+from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 EXAMPLES = edge_examples(irregular(), EdgeMemorization())

@@ -9,15 +9,15 @@ import torch
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
-from geomem.models.recall import all_paths, compute_recall_logits
+from geomem.models.networks.recall import all_paths, compute_recall_logits
 from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
 from geomem.training.configuration import RunSettings
+from geomem.training.facts import train_recall
 from geomem.training.loop import state_from_arrays, state_to_arrays
 from geomem.training.recall_configuration import RecallRun, RecallTraining
-from geomem.training.recall_fleet import train_recall
-from geomem.worlds.fact_families import random_bijections, random_permutations
-from geomem.worlds.fact_table import answers
-from geomem.worlds.hops import chain_answers
+from geomem.worlds.facts.families import random_bijections, random_permutations
+from geomem.worlds.facts.hops import chain_answers
+from geomem.worlds.facts.table import answers
 
 SHORT = RecallTraining(steps=30, warmup_steps=3, metric_every=10, learning_rate=0.02)
 
@@ -91,7 +91,7 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(batch, monkeypatch):
 
 
 def test_every_epoch_shows_every_subject_once():
-    from geomem.training.recall_fleet import _Batches
+    from geomem.training.facts import _Batches
 
     batches = _Batches(MIXED[:2], 3)
     first = torch.cat([batches.draw(step) for step in range(4)], dim=1)

@@ -6,21 +6,21 @@ from block_superposition import binary_codes, block_superposition, random_answer
 from geomem.errors import InputError
 from geomem.geometry.reinitialization import RULES, choose_rule, measure_transfer
 from geomem.geometry.superposition import fit_superposition
-from geomem.models.configuration import Recall
-from geomem.models.randomness import generator_for
-from geomem.models.recall import initialize_recall, load_recall
-from geomem.models.recall_parameters import RecallSize
-from geomem.models.recall_probes import (
+from geomem.measure.probes import (
     judge_vectors,
     network_answers,
     open_network,
     states_of,
     summarize_network_jacobians,
 )
+from geomem.measure.transfer import SubjectTraining, draw_network, train_subjects
+from geomem.models.configuration import Recall
+from geomem.models.networks.recall import initialize_recall, load_recall
+from geomem.models.randomness import generator_for
+from geomem.models.recall_parameters import RecallSize
 from geomem.training.configuration import RunSettings
+from geomem.training.facts import train_recall
 from geomem.training.recall_configuration import RecallRun, RecallTraining
-from geomem.training.recall_fleet import train_recall
-from geomem.training.transfer import SubjectTraining, draw_network, train_subjects
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.vectors.reading import read_embeddings
-from geomem.worlds.families import path
+from geomem.measure.vectors.reading import read_embeddings
+from geomem.worlds.graphs.families import path
 
 GRAPH = path(3)
 ROWS = np.arange(6.0).reshape(3, 2)
@@ -146,7 +146,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path, name, content, me
 
 
 def test_a_bomb_is_refused_before_it_unfolds(tmp_path, monkeypatch):
-    monkeypatch.setattr("geomem.vectors.array_file.LARGEST_UNPACKED", 1 << 20)
+    monkeypatch.setattr("geomem.measure.vectors.array_file.LARGEST_UNPACKED", 1 << 20)
     np.savez_compressed(tmp_path / "v.npz", vectors=np.zeros((1 << 14, 1 << 10)))
     assert (tmp_path / "v.npz").stat().st_size < 1 << 20
     tracemalloc.start()

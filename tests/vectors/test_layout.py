@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.vectors.layout import find_layout
-from geomem.vectors.lines import read_lines
-from geomem.vectors.text_table import read_text_table
-from geomem.worlds.families import cycle, path
-from geomem.worlds.graph import Graph
+from geomem.measure.vectors.layout import find_layout
+from geomem.measure.vectors.lines import read_lines
+from geomem.measure.vectors.text_table import read_text_table
+from geomem.worlds.graphs.families import cycle, path
+from geomem.worlds.graphs.graph import Graph
 
 NAMED = Graph("words", ("a", "b", "ü <i>"), np.array([[0, 1], [1, 2]]))
 ROWS = [[1.0, 2.0], [3.0, 4.5], [-5.0, 6e-3]]
@@ -140,23 +140,23 @@ def test_what_is_no_table_of_vectors_is_refused_in_one_sentence(tmp_path, conten
 
 
 def test_long_lines_and_large_texts_are_refused_before_they_fill_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("geomem.vectors.lines.BLOCK", 64)
+    monkeypatch.setattr("geomem.measure.vectors.lines.BLOCK", 64)
     file = written(tmp_path, "1 2 3\n" * 40)
     assert len(list(read_lines(file))) == 40
-    monkeypatch.setattr("geomem.vectors.lines.LARGEST_TEXT", 200)
+    monkeypatch.setattr("geomem.measure.vectors.lines.LARGEST_TEXT", 200)
     with pytest.raises(InputError, match="keep only the lines of the graph's nodes"):
         list(read_lines(file))
-    monkeypatch.setattr("geomem.vectors.lines.LARGEST_LINE", 100)
+    monkeypatch.setattr("geomem.measure.vectors.lines.LARGEST_LINE", 100)
     with pytest.raises(InputError, match=r"Line 1 of .* is longer than"):
         list(read_lines(written(tmp_path, "1 " * 90)))
-    monkeypatch.setattr("geomem.vectors.text_table.LARGEST_KEPT", 5)
+    monkeypatch.setattr("geomem.measure.vectors.text_table.LARGEST_KEPT", 5)
     with pytest.raises(InputError, match="at most 5 numbers are kept"):
         read_text_table(written(tmp_path, "1 2\n3 4\n5 6\n"), path(3))
 
 
 def test_a_packed_file_of_endless_blank_lines_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("geomem.vectors.lines.MOST_LINES", 1000)
-    monkeypatch.setattr("geomem.vectors.lines.BLOCK", 512)
+    monkeypatch.setattr("geomem.measure.vectors.lines.MOST_LINES", 1000)
+    monkeypatch.setattr("geomem.measure.vectors.lines.BLOCK", 512)
     file = written(tmp_path, gzip.compress(b"0 1\n1 2\n" + b"\n" * 100_000), "v.txt.gz")
     with pytest.raises(InputError, match="1,000 lines; keep only the lines"):
         read_text_table(file, path(2))
@@ -183,5 +183,5 @@ def test_the_lines_of_a_text_do_not_depend_on_the_size_of_the_blocks(tmp_path, m
     text = "a 1\r\n\n  \nb 2\nü 3"
     expected = [(1, "a 1"), (4, "b 2"), (5, "ü 3")]
     for block in itertools.chain(range(1, 9), [1 << 20]):
-        monkeypatch.setattr("geomem.vectors.lines.BLOCK", block)
+        monkeypatch.setattr("geomem.measure.vectors.lines.BLOCK", block)
         assert list(read_lines(written(tmp_path, text))) == expected

@@ -5,11 +5,11 @@ import pytest
 
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.vectors.order import describe_order, find_better_order, plausible_orders
-from geomem.vectors.reading import read_embeddings
+from geomem.measure.vectors.order import describe_order, find_better_order, plausible_orders
+from geomem.measure.vectors.reading import read_embeddings
 from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
-from geomem.worlds.families import cycle, grid, path_star, shuffled_ids, tree_star
-from geomem.worlds.readers import graph_from
+from geomem.worlds.graphs.families import cycle, grid, path_star, shuffled_ids, tree_star
+from geomem.worlds.graphs.readers import graph_from
 
 
 def ring(nodes, width=2, noise=0.0, seed=0):

@@ -12,9 +12,9 @@ from vector_files import LABEL_FILES, LABELLED, UNLABELLED
 
 from geomem.errors import InputError
 from geomem.geometry.portrait import measure_embeddings
-from geomem.vectors.reading import read_embeddings
-from geomem.worlds.families import cycle, path, path_star
-from geomem.worlds.graph import Graph
+from geomem.measure.vectors.reading import read_embeddings
+from geomem.worlds.graphs.families import cycle, path, path_star
+from geomem.worlds.graphs.graph import Graph
 
 NAMED = Graph("words", ("a", "b", "ü <i>"), np.array([[0, 1], [1, 2]]))
 ROWS = np.array([[1.0, 2.0], [3.0, 4.5], [-5.0, 6e-3]])
@@ -222,7 +222,7 @@ def test_missing_files_directories_and_giants(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is a directory"):
         read_embeddings(tmp_path, NAMED)
     np.save(tmp_path / "v.npy", ROWS)
-    monkeypatch.setattr("geomem.vectors.reading.LARGEST_FILE", 100)
+    monkeypatch.setattr("geomem.measure.vectors.reading.LARGEST_FILE", 100)
     with pytest.raises(InputError, match="keep only the rows"):
         read_embeddings(tmp_path / "v.npy", NAMED)
 

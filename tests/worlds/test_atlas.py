@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from geomem.worlds.atlas import EARTH_RADIUS, europe, project, read_table, united_states
-from geomem.worlds.graph import component_labels, distance_matrix, node_degrees
+from geomem.worlds.graphs.atlas import EARTH_RADIUS, europe, project, read_table, united_states
+from geomem.worlds.graphs.graph import component_labels, distance_matrix, node_degrees
 
 NEIGHBOURS_IN_EUROPE = {
     "Germany": 9,

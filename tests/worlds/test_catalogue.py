@@ -7,7 +7,7 @@ import networkx
 import pytest
 
 from geomem.worlds.catalogue import WORLDS, describe_world
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 
 @pytest.mark.parametrize("name", WORLDS)

@@ -7,11 +7,11 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from geomem.worlds.atlas import europe, read_table
-from geomem.worlds.countries import COUNTRY_RELATIONS, countries, countries_with_borders
-from geomem.worlds.fact_reader import read_facts, write_facts
-from geomem.worlds.fact_table import FactTable, answers, find_answer, is_bijective
-from geomem.worlds.hops import all_chains, chain_answers, composable_relations, describe_chain
+from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries, countries_with_borders
+from geomem.worlds.facts.hops import all_chains, chain_answers, composable_relations, describe_chain
+from geomem.worlds.facts.reader import read_facts, write_facts
+from geomem.worlds.facts.table import FactTable, answers, find_answer, is_bijective
+from geomem.worlds.graphs.atlas import europe, read_table
 
 
 def said(table: FactTable, country: str, relation: str) -> str | None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from geomem.cli import main
 from geomem.errors import InputError
-from geomem.worlds.fact_columns import known_columns
-from geomem.worlds.fact_reader import facts_from, read_facts
+from geomem.worlds.facts.columns import known_columns
+from geomem.worlds.facts.reader import facts_from, read_facts
 
 SHARED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WIDE = "country,capital,currency\nAlda,Albu,ALD\nBruna,Brick,BRN\nCorra,Corv,COR\n"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
-from geomem.worlds.fact_families import (
+from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.facts.families import (
     disjoint_bijections,
     many_to_one,
     partial_facts,
@@ -20,7 +20,7 @@ from geomem.worlds.fact_families import (
     zipf_facts,
     zipf_shares,
 )
-from geomem.worlds.fact_table import FactTable, answers, entropy_bits, frequency_bits, is_bijective
+from geomem.worlds.facts.table import FactTable, answers, entropy_bits, frequency_bits, is_bijective
 
 BIJECTIONS = (random_bijections, disjoint_bijections, random_permutations)
 

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds import fact_table, text_file
-from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
-from geomem.worlds.fact_reader import facts_from, read_facts, write_facts
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.several_answers import numbered_relations
+from geomem.worlds import text_file
+from geomem.worlds.facts import table as fact_table
+from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
+from geomem.worlds.facts.reader import facts_from, read_facts, write_facts
+from geomem.worlds.facts.several_answers import numbered_relations
+from geomem.worlds.facts.table import FactTable
 
 LABELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6).map(
     lambda text: unicodedata.normalize("NFC", text)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds import fact_table
-from geomem.worlds.fact_changes import replace_fact, without_fact
-from geomem.worlds.fact_families import disjoint_bijections, random_bijections
-from geomem.worlds.fact_table import (
+from geomem.worlds.facts import table as fact_table
+from geomem.worlds.facts.changes import replace_fact, without_fact
+from geomem.worlds.facts.families import disjoint_bijections, random_bijections
+from geomem.worlds.facts.table import (
     FactTable,
     answers,
     entropy_bits,

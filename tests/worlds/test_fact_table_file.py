@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_reader import facts_from
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.fact_table_file import facts_from_json, facts_to_json
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.reader import facts_from
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.facts.table_file import facts_from_json, facts_to_json
 
 FIELDS = ["format", "name", "subjects", "relations", "objects", "facts", "notes"]
 JSON = st.recursive(

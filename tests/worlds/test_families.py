@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.families import (
+from geomem.worlds.graphs.families import (
     barabasi_albert,
     complete,
     cycle,
@@ -22,7 +22,7 @@ from geomem.worlds.families import (
     tree_star,
     watts_strogatz,
 )
-from geomem.worlds.graph import Graph, component_labels, distance_matrix, node_degrees
+from geomem.worlds.graphs.graph import Graph, component_labels, distance_matrix, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from geomem.errors import InputError
-from geomem.worlds.countries import countries
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_reader import write_facts
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.facts.countries import countries
+from geomem.worlds.facts.reader import write_facts
 from geomem.worlds.find import find_facts
 
 

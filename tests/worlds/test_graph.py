@@ -7,9 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds import graph as graph_module
-from geomem.worlds.families import cycle, erdos_renyi, path_star, tree_star
-from geomem.worlds.graph import (
+from geomem.worlds.graphs import graph as graph_module
+from geomem.worlds.graphs.families import cycle, erdos_renyi, path_star, tree_star
+from geomem.worlds.graphs.graph import (
     Graph,
     adjacency_matrix,
     component_labels,

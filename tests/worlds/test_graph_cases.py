@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from geomem.errors import InputError
-from geomem.worlds.readers import graph_from, read_graph
+from geomem.worlds.graphs.readers import graph_from, read_graph
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 
 GEXF = """<?xml version="1.0" encoding="UTF-8"?>

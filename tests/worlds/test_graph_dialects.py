@@ -15,7 +15,7 @@ from scipy import io as scipy_io
 from scipy import sparse
 
 from geomem.errors import InputError
-from geomem.worlds.readers import graph_from, read_graph
+from geomem.worlds.graphs.readers import graph_from, read_graph
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from geomem.errors import InputError
 from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.graph import Graph
-from geomem.worlds.graph_file import graph_from_json, graph_to_json
+from geomem.worlds.graphs.file import graph_from_json, graph_to_json
+from geomem.worlds.graphs.graph import Graph
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds import hops as hops_module
-from geomem.worlds.fact_families import partial_facts, random_bijections, random_permutations
-from geomem.worlds.fact_table import FactTable, answers, find_answer
-from geomem.worlds.hops import (
+from geomem.worlds.facts import hops as hops_module
+from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
+from geomem.worlds.facts.hops import (
     HopQueries,
     all_chains,
     chain_answers,
@@ -24,6 +23,7 @@ from geomem.worlds.hops import (
     sample_chains,
     step_subjects,
 )
+from geomem.worlds.facts.table import FactTable, answers, find_answer
 
 FAMILY = FactTable(
     "family",

@@ -7,8 +7,8 @@ import networkx
 import pytest
 
 from geomem.errors import InputError
-from geomem.worlds.fact_reader import read_facts
-from geomem.worlds.readers import read_graph
+from geomem.worlds.facts.reader import read_facts
+from geomem.worlds.graphs.readers import read_graph
 
 PAIRS = [("Rome", "Paris"), ("Paris", "Bonn"), ("Bonn", "Prague"), ("Prague", "Rome"), ("Paris", "Bern")]
 EDGES = sorted(map(sorted, PAIRS))
@@ -89,25 +89,13 @@ REFUSED = {
     "sizes.txt": ("4 3\n0 1\n1 2\n2 3\n", "may give the numbers of nodes and edges (4 3)"),
     "sizes_alone.txt": ("9 3\n0 1\n1 2\n2 3\n", "may give the numbers of nodes and edges (9 3)"),
     "sizes.mtx.txt": ("4 4 3\n1 2 1\n2 3 1\n3 4 1\n", "may give the numbers of nodes and edges (4 4 3)"),
-    "title.csv": (
-        "Roads,2020\nsource,target\n" + lines("{tail},{head}"),
-        "names its columns below",
-    ),
-    "words.txt": (
-        "New Rome Old Paris\nNew Bonn Old Bern\nNew Rome Old Bern\n",
-        "as in --columns 1,3",
-    ),
+    "title.csv": ("Roads,2020\nsource,target\n" + lines("{tail},{head}"), "names its columns below"),
+    "words.txt": ("New Rome Old Paris\nNew Bonn Old Bern\nNew Rome Old Bern\n", "as in --columns 1,3"),
     "glued.txt": (lines("{tail} -> {head} 3"), "(--separator '->') and by blank"),
     "listed.txt": ("a: b, c\nb: c, d\nd: e, a\n", "name it .adjlist"),
     "listed_blanks.txt": ("a: b c\nb: c d e\nd: e a\n", "name it .adjlist"),
-    "star.txt": (
-        "0 1 5\n0 2 3\n0 3 1\n0 4 2\n",
-        "as column 1 holds one number",
-    ),
-    "star_to.txt": (
-        "1 0 5\n2 0 3\n3 0 1\n4 0 2\n",
-        "as column 2 holds one number",
-    ),
+    "star.txt": ("0 1 5\n0 2 3\n0 3 1\n0 4 2\n", "as column 1 holds one number"),
+    "star_to.txt": ("1 0 5\n2 0 3\n3 0 1\n4 0 2\n", "as column 2 holds one number"),
     "times.txt": ("1082 1 2\n1085 2 3\n1090 3 1\n1092 3 4\n", "(say --columns 2,3)"),
     "wide.txt": ("0 1 2 3 4 5\n1 2 3 4 5 0\n", "as in --columns 1,3"),
     "nested.graphml": (

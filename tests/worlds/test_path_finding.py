@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.families import cycle, grid, irregular, path, path_star, tree_star
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import cycle, grid, irregular, path, path_star, tree_star
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.path_finding import (
     PathFinding,
     check_path_finding,

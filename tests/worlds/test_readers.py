@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from geomem.errors import InputError
-from geomem.worlds import graph as graph_module
 from geomem.worlds import text_file
-from geomem.worlds.atlas import europe, read_table
-from geomem.worlds.edge_columns import known_ends
-from geomem.worlds.families import erdos_renyi
-from geomem.worlds.graph import Graph
-from geomem.worlds.readers import graph_from, read_graph
+from geomem.worlds.graphs import graph as graph_module
+from geomem.worlds.graphs.atlas import europe, read_table
+from geomem.worlds.graphs.columns import known_ends
+from geomem.worlds.graphs.families import erdos_renyi
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.graphs.readers import graph_from, read_graph
 
 LABELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6).map(
     lambda text: unicodedata.normalize("NFC", text)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.families import cycle, path, path_star, tree_star
-from geomem.worlds.graph import Graph
-from geomem.worlds.readers import graph_from
-from geomem.worlds.roots import find_root, root_at
+from geomem.worlds.graphs.families import cycle, path, path_star, tree_star
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.graphs.readers import graph_from
+from geomem.worlds.graphs.roots import find_root, root_at
 
 
 @given(st.integers(3, 6), st.integers(2, 5), st.integers(0, 9))

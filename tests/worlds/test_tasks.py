@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.families import cycle, grid, irregular, path_star
+from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 from geomem.worlds.vocabulary import SPECIAL_TOKENS, Vocabulary
 

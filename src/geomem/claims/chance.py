@@ -15,7 +15,7 @@ from geomem.geometry.nulls import draw_permutations, p_value
 from geomem.geometry.reading import SIGNIFICANCE, read_embeddings
 from geomem.geometry.similarity import centre, cosine_similarity, graph_shells, shell_means
 from geomem.geometry.spectrum import Spectrum, laplacian_spectrum
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graphs.graph import Graph, distance_matrix
 
 PERMUTATIONS = 199
 """Enough for the level of 0.05: p goes down to 1/200."""
@@ -26,7 +26,7 @@ def find_structure(embeddings: Float[np.ndarray, "run node width"], graph: Graph
 
     A geometry and a zig-zag both pass.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> noise = np.random.default_rng(0).normal(size=(15, 2))

@@ -4,7 +4,7 @@ A complete claim, as a group's file writes it:
 
 >>> from geomem.claims.evidence import Evidence, final, imagine_fleets
 >>> from geomem.models.configuration import Transformer
->>> from geomem.worlds.families import cycle
+>>> from geomem.worlds.graphs.families import cycle
 >>>
 >>> def fleets(scale: Scale) -> tuple[FleetRequest, ...]:
 ...     return (FleetRequest("cycle", cycle(6), Transformer(), Training(steps=100), scale.seeds),)
@@ -45,7 +45,7 @@ from geomem.claims.experiment import Experiment
 from geomem.geometry.nulls import bootstrap_interval
 from geomem.models.configuration import Model
 from geomem.training.configuration import Training
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization
 
 if TYPE_CHECKING:
@@ -215,10 +215,7 @@ class Verdict:
 
 
 def measure_quantity(
-    name: str,
-    values: Float[np.ndarray, " run"],
-    *,
-    held: Bool[np.ndarray, " run"] | None = None,
+    name: str, values: Float[np.ndarray, " run"], *, held: Bool[np.ndarray, " run"] | None = None
 ) -> Quantity:
     """Mean over seeds with its 95 % bootstrap interval; NaN where a value is, an interval of one value too.
 
@@ -233,10 +230,7 @@ def measure_quantity(
 
 
 def judge_by_means(
-    *quantities: Quantity,
-    holds: bool | None = None,
-    sentence: str,
-    picture: Picture | None = None,
+    *quantities: Quantity, holds: bool | None = None, sentence: str, picture: Picture | None = None
 ) -> Judgement:
     """The judgement of a rule with two outcomes: `holds` or `fails`.
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from geomem.claims.claim import Claim, Expected, Judgement, Picture, Scale, judge_by_means, measure_quantity
 from geomem.claims.evidence import Evidence
 from geomem.claims.tiny_graphs import GRAPHS
-from geomem.worlds.families import cycle, path_star
-from geomem.worlds.graph import Graph, adjacency_matrix
+from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 
 CYCLES = (5, 8, 15, 30, 60, 120)
 EVERYWHERE = "the four tiny graphs"

@@ -19,11 +19,7 @@ from geomem.claims.claim import (
     judge_by_means,
     measure_quantity,
 )
-from geomem.claims.evidence import (
-    Evidence,
-    FleetEvidence,
-    imagine_fleets,
-)
+from geomem.claims.evidence import Evidence, FleetEvidence, imagine_fleets
 from geomem.claims.modes import (
     SURVIVORS,
     eigenvector_residual,
@@ -36,11 +32,7 @@ from geomem.claims.modes import (
 )
 from geomem.claims.node2vec import CONDITIONS, EVERY_GRAPH, request_baseline, request_node2vec
 from geomem.claims.tiny_graphs import judge_deviation, measure_graphs
-from geomem.geometry.dynamics import (
-    gradient_on_modes,
-    mode_projections,
-    node2vec_gradient_matrix,
-)
+from geomem.geometry.dynamics import gradient_on_modes, mode_projections, node2vec_gradient_matrix
 from geomem.geometry.spectrum import laplacian_spectrum
 
 PROJECTIONS = {"star": (6.083,), "grid": (5.37,), "cycle": (6.75,), "irregular": (5.03, 4.04)}

@@ -13,14 +13,14 @@ from jaxtyping import Float, Int
 
 from geomem.claims.claim import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
-from geomem.geometry.recall import loss_floor
+from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
 from geomem.models.configuration import Node2Vec
 from geomem.models.parameters import describe_parameters
-from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
+from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
 from geomem.training.schedule import metric_steps, snapshot_steps
-from geomem.worlds.graph import distance_matrix
+from geomem.worlds.graphs.graph import distance_matrix
 from geomem.worlds.tasks import directed_facts, edge_examples
 
 Memory = Literal["untrained", "associative", "geometric", "zig-zag", "collapsed"]
@@ -105,7 +105,7 @@ def lowest_loss(request: FleetRequest) -> float:
 
     >>> from geomem.models.configuration import Transformer
     >>> from geomem.training.configuration import Training
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> star = FleetRequest("star", path_star(4, 5), Transformer(), Training(), (0,))
     >>> round(lowest_loss(star), 4)
     0.6931

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.store import (
+from geomem.runs.store import (
     DONE,
     FORMAT,
     MANIFEST,
@@ -143,8 +143,8 @@ def run_experiment(
     >>> again["roots"]
     array([2., 3.])
     """
-    from geomem.checkpoint import locked_run, remove_checkpoint
-    from geomem.memorize import describe_environment
+    from geomem.runs.checkpoint import locked_run, remove_checkpoint
+    from geomem.runs.edges import describe_environment
 
     configuration = identify(experiment)
     path = experiment_path(experiment, directory)

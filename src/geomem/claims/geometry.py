@@ -5,22 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from geomem.claims.chance import above_chance, contrast, structured
-from geomem.claims.claim import (
-    Claim,
-    Expected,
-    Judgement,
-    Quantity,
-    judge_by_means,
-    measure_quantity,
-)
-from geomem.claims.evidence import (
-    Evidence,
-    alignment,
-    associative,
-    final,
-    imagine_fleets,
-    memorized,
-)
+from geomem.claims.claim import Claim, Expected, Judgement, Quantity, judge_by_means, measure_quantity
+from geomem.claims.evidence import Evidence, alignment, associative, final, imagine_fleets, memorized
 from geomem.claims.levels import (
     DECAYED,
     EARLY,

@@ -133,10 +133,7 @@ def judge_chance(*arms: int) -> Callable[[Evidence], Judgement]:
             ),
             sentence=f"Trained on the next token the exact match ends at {said}.",
             picture=draw_curves(
-                evidence,
-                {f"{count} arms": f"arms-{count}" for count in arms},
-                EXACT,
-                title="exact match",
+                evidence, {f"{count} arms": f"arms-{count}" for count in arms}, EXACT, title="exact match"
             ),
         )
 

@@ -18,14 +18,7 @@ from geomem.claims.claim import (
     judge_by_means,
     measure_quantity,
 )
-from geomem.claims.evidence import (
-    Evidence,
-    FleetEvidence,
-    alignment,
-    associative,
-    geometric,
-    shells,
-)
+from geomem.claims.evidence import Evidence, FleetEvidence, alignment, associative, geometric, shells
 from geomem.claims.tiny_graphs import GRAPHS, judge_deviation, list_means, mix_evidence, request_fleets
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
 from geomem.worlds.tasks import directed_facts
@@ -145,14 +138,7 @@ def imagine_opposite(requests: tuple[FleetRequest, ...]) -> Evidence:
 
 
 def row_claim(
-    row: str,
-    what: str,
-    *,
-    title: str,
-    statement: str,
-    conditions: str,
-    released: float,
-    zigzag: bool = False,
+    row: str, what: str, *, title: str, statement: str, conditions: str, released: float, zigzag: bool = False
 ) -> Claim:
     """That a row of table B.3.4 is geometric."""
     extra = " and s2 exceeds s1" if zigzag else ""

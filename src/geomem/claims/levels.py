@@ -91,11 +91,7 @@ def judge_before_recall(evidence: Evidence) -> Judgement:
 def judge_decay(evidence: Evidence) -> Judgement:
     """That the level ends low after its peak."""
     quantities = measure_graphs(
-        evidence,
-        "transformer",
-        "final level",
-        level,
-        lambda values: values <= DECAYED,
+        evidence, "transformer", "final level", level, lambda values: values <= DECAYED
     )
     fallen = [
         float((evidence[f"transformer/{graph}"].metrics["geometric_level"].max(axis=0)).mean())

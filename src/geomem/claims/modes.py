@@ -17,7 +17,7 @@ from geomem.geometry.dynamics import (
     target_distribution,
 )
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import edge_examples
 
 SURVIVORS = {"star": 4, "grid": 3, "cycle": 3, "irregular": 4}

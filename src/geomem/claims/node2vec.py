@@ -18,16 +18,8 @@ from geomem.claims.claim import (
     judge_by_means,
     measure_quantity,
 )
-from geomem.claims.evidence import (
-    Evidence,
-    alignment,
-    final,
-    imagine_fleets,
-    shells,
-)
-from geomem.claims.modes import (
-    SURVIVORS,
-)
+from geomem.claims.evidence import Evidence, alignment, final, imagine_fleets, shells
+from geomem.claims.modes import SURVIVORS
 from geomem.claims.tiny_graphs import BOTH, GRAPHS, WITH_SELF, measure_graphs, mix_evidence
 from geomem.models.configuration import Node2Vec
 from geomem.training.configuration import Training
@@ -137,8 +129,7 @@ def judge_width(evidence: Evidence) -> Judgement:
         f"{quantity.mean:.3f} ({quantity.name.rpartition(', ')[2]})" for quantity in quantities
     )
     return judge_by_means(
-        *quantities,
-        sentence=f"The leading directions at width 10 and 100 share {listed} of their subspace.",
+        *quantities, sentence=f"The leading directions at width 10 and 100 share {listed} of their subspace."
     )
 
 

@@ -17,7 +17,7 @@ from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 from geomem.models.configuration import Mamba, Transformer
 from geomem.training.path_configuration import PathTraining
-from geomem.worlds.families import path_star, tree_star
+from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
 
@@ -67,7 +67,7 @@ def measure_paths(
 
     The fleet stays in the directory, so that an interrupted one goes on and a staged one shares its start.
     """
-    from geomem.store import fleet_metrics
+    from geomem.runs.store import fleet_metrics
 
     fleet = _train(settings, directory, device, on_progress)
     table = fleet_metrics(fleet).sort("metric", "run", "step")
@@ -79,7 +79,7 @@ def measure_paths(
 
 
 def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress: Callable[[float], None]):
-    from geomem.path_finding import find_paths
+    from geomem.runs.paths import find_paths
     from geomem.training.loop import Progress
 
     start = None

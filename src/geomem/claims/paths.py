@@ -52,9 +52,7 @@ SETTINGS: dict[str, PathSetting] = {
     "base": BASE,
     "mamba": MAMBA,
     "first-hop": replace(
-        BASE,
-        task=replace(BASE.task, target="first-hop"),
-        training=replace(BASE.training, epochs=2 * EPOCHS),
+        BASE, task=replace(BASE.task, target="first-hop"), training=replace(BASE.training, epochs=2 * EPOCHS)
     ),
     "edges-only": replace(BASE, task=EDGES),
     "edges-only-mamba": replace(MAMBA, task=EDGES),
@@ -303,10 +301,7 @@ CLAIMS: tuple[Claim, ...] = (
         experiments=request_paths(SETTINGS, "edges-only", "base"),
         judge=judge_paths_apart,
         wrong=lambda requests: imagine_paths(
-            {
-                "edges-only": {"path_own": 0.4, "path_other": 1.0},
-                "base": {"path_own": 0.3, "path_other": 1.0},
-            }
+            {"edges-only": {"path_own": 0.4, "path_other": 1.0}, "base": {"path_own": 0.3, "path_other": 1.0}}
         ),
     ),
     Claim(

@@ -18,17 +18,7 @@ from geomem.claims.path_runs import (
     rank_correlation,
     request_paths,
 )
-from geomem.claims.paths import (
-    ARMS,
-    BASE,
-    CONDITIONS,
-    EDGES,
-    EPOCHS,
-    EXACT,
-    FIRST_HOP,
-    LENGTH,
-    NEAR_CHANCE,
-)
+from geomem.claims.paths import ARMS, BASE, CONDITIONS, EDGES, EPOCHS, EXACT, FIRST_HOP, LENGTH, NEAR_CHANCE
 
 PAUSES = (0, 2, 4, 6, 10)
 TREE_ARMS = 125
@@ -83,10 +73,7 @@ def judge_forward(evidence: Evidence) -> Judgement:
         sentence="With forward edges only the path ends at an exact match of {mean:.2f} ({low:.2f} to "
         f"{{high:.2f}}), the reversed path at {quantities[1].mean:.2f}.",
         picture=draw_curves(
-            evidence,
-            {"path": "forward", "reversed path": "forward-reverse"},
-            EXACT,
-            title="exact match",
+            evidence, {"path": "forward", "reversed path": "forward-reverse"}, EXACT, title="exact match"
         ),
     )
 
@@ -94,11 +81,7 @@ def judge_forward(evidence: Evidence) -> Judgement:
 def judge_backward(evidence: Evidence) -> Judgement:
     """That backward edges alone give the reversed path and not the path."""
     backward = measure_last(
-        evidence,
-        "backward-reverse",
-        EXACT,
-        "exact match, reversed path",
-        holds=lambda shares: shares >= 0.5,
+        evidence, "backward-reverse", EXACT, "exact match, reversed path", holds=lambda shares: shares >= 0.5
     )
     forward = measure_last(
         evidence, "backward", EXACT, "exact match, path", holds=lambda shares: shares <= NEAR_CHANCE
@@ -114,10 +97,7 @@ def judge_backward(evidence: Evidence) -> Judgement:
         sentence="With backward edges only the reversed path ends at an exact match of {mean:.2f} ({low:.2f} "
         f"to {{high:.2f}}), the path at {forward.mean:.2f}.",
         picture=draw_curves(
-            evidence,
-            {"path": "backward", "reversed path": "backward-reverse"},
-            EXACT,
-            title="exact match",
+            evidence, {"path": "backward", "reversed path": "backward-reverse"}, EXACT, title="exact match"
         ),
     )
 
@@ -154,10 +134,7 @@ def judge_pauses(evidence: Evidence) -> Judgement:
         + ", ".join(f"{mean:.2f}" for mean in areas.mean(axis=0))
         + ".",
         picture=draw_curves(
-            evidence,
-            {f"{count} pauses": f"pauses-{count}" for count in PAUSES},
-            EXACT,
-            title="exact match",
+            evidence, {f"{count} pauses": f"pauses-{count}" for count in PAUSES}, EXACT, title="exact match"
         ),
     )
 

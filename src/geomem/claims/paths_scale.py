@@ -14,7 +14,7 @@ from geomem.claims.path_runs import (
     measure_last,
     request_paths,
 )
-from geomem.path_presets import PATH_PRESETS
+from geomem.runs.presets import PATH_PRESETS
 
 EXACT = "held_out.exact_match"
 SMALL, MIDDLE, LARGE = "paper-5000x5", "paper-10000x6", "paper-10000x10"
@@ -59,10 +59,7 @@ def judge_two(kind: str, *, some: float, all_of_them: float) -> Callable[[Eviden
             sentence="The exact match on held-out leaves ends at {mean:.2f} ({low:.2f} to {high:.2f}) on "
             f"{SMALL} and at {quantities[1].mean:.2f} on {MIDDLE}.",
             picture=draw_curves(
-                evidence,
-                {name: f"{name}-{kind}" for name in (SMALL, MIDDLE)},
-                EXACT,
-                title="exact match",
+                evidence, {name: f"{name}-{kind}" for name in (SMALL, MIDDLE)}, EXACT, title="exact match"
             ),
         )
 

@@ -29,7 +29,7 @@ from geomem.claims.recall_runs import fewer_seeds, read_model
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import (
+from geomem.worlds.facts.families import (
     disjoint_bijections,
     many_to_one,
     random_bijections,
@@ -125,9 +125,7 @@ def measure_capacity(
     }
 
 
-def request_capacity(
-    settings: Mapping[str, CapacitySetting],
-) -> Callable[[Scale], tuple[Experiment, ...]]:
+def request_capacity(settings: Mapping[str, CapacitySetting]) -> Callable[[Scale], tuple[Experiment, ...]]:
     """The function a claim's `experiments` is: curves of capacity by their keys."""
 
     def request(scale: Scale) -> tuple[Experiment, ...]:
@@ -174,12 +172,7 @@ PARTS = {
     "shared": CapacitySetting((128,), (4,), sizes=(4, 5, 6, 7, 8), seconds=6.0),
     "no-mlp": CapacitySetting((128,), (4,), sizes=(5, 6, 8, 12, 16), neurons_per_width=0, seconds=4.0),
     "additive": CapacitySetting(
-        (128,),
-        (4,),
-        sizes=(16, 32),
-        neurons_per_width=0,
-        model=Recall(attention="none"),
-        seconds=4.0,
+        (128,), (4,), sizes=(16, 32), neurons_per_width=0, model=Recall(attention="none"), seconds=4.0
     ),
     "disjoint": CapacitySetting(
         (128,),
@@ -315,9 +308,7 @@ def judge_parts(evidence: Evidence) -> Judgement:
         f"facts "
         f"a sum recalls them from {quantities[3].mean:.1f} on.",
         picture=draw_recalls(
-            evidence,
-            {"MLP": "shared", "head alone": "no-mlp", "disjoint, additive": "disjoint"},
-            "width",
+            evidence, {"MLP": "shared", "head alone": "no-mlp", "disjoint, additive": "disjoint"}, "width"
         ),
     )
 
@@ -408,10 +399,7 @@ def _frozen_claim(name: str, settings: Mapping[str, CapacitySetting], **changes:
         experiments=request_capacity(settings),
         judge=judge_frozen,
         wrong=lambda requests: imagine_capacity(
-            {
-                "frozen": {(N, 4): 12.0 for N in sizes},
-                "learned": {(N, 4): 2.0 for N in sizes},
-            }
+            {"frozen": {(N, 4): 12.0 for N in sizes}, "learned": {(N, 4): 2.0 for N in sizes}}
         ),
         **changes,
     )

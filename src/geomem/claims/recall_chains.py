@@ -23,9 +23,9 @@ from geomem.constructions.bounds import trade_off_table
 from geomem.constructions.codes import binary_length
 from geomem.constructions.hop_model import HopModel, answer_hops
 from geomem.constructions.multihop import chain_of_thought, deep, flat, wide
-from geomem.worlds.fact_families import random_permutations
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.hops import sample_chains
+from geomem.worlds.facts.families import random_permutations
+from geomem.worlds.facts.hops import sample_chains
+from geomem.worlds.facts.table import FactTable
 
 ENTITIES, RELATIONS, QUERIES = 256, 4, 500
 DEPTHS = tuple(range(1, 9))

@@ -26,7 +26,7 @@ from geomem.claims.recall import imagine_numbers
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
 from geomem.geometry.crossing import crossing
-from geomem.worlds.fact_families import random_bijections
+from geomem.worlds.facts.families import random_bijections
 
 DENSE_CELLS = ((64, 4), (64, 8), (64, 16), (256, 4), (256, 8), (1024, 4))
 DENSE_FACTORS = (3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 10.0)
@@ -219,10 +219,7 @@ CLAIMS: tuple[Claim, ...] = (
         experiments=request_dense,
         judge=judge_dense,
         wrong=lambda requests: imagine_superpositions(
-            "sum",
-            DENSE_CELLS,
-            np.outer([(R - 1) * np.log(N) for N, R in DENSE_CELLS], DENSE_FACTORS),
-            1.0,
+            "sum", DENSE_CELLS, np.outer([(R - 1) * np.log(N) for N, R in DENSE_CELLS], DENSE_FACTORS), 1.0
         ),
     ),
     Claim(

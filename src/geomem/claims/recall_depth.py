@@ -32,7 +32,7 @@ from geomem.constructions.hop_sizes import HopSize, deep_size, flat_size
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import random_permutations
+from geomem.worlds.facts.families import random_permutations
 
 # With another seed, of .003, .01 and .02 the last recalled most near the threshold at L = 1, 2 and 4.
 QUICK_ENTITIES, QUICK_HOPS, QUICK_RATES = 64, 2, (0.02,)
@@ -57,10 +57,10 @@ def measure_depth(
     Besides `widths` and `weights`, the trained numbers of a run, both [size].
     """
     from geomem.models.recall_parameters import RecallSize, count_trained
-    from geomem.recall import question_answers
+    from geomem.runs.facts import question_answers
     from geomem.training.configuration import RunSettings
+    from geomem.training.facts import train_recall
     from geomem.training.recall_configuration import RecallRun
-    from geomem.training.recall_fleet import train_recall
 
     N, R, k = settings["entities"], settings["relations"], settings["hops"]
     training, size = RecallTraining(**settings["training"]), RecallSize(N, R, N)
@@ -186,9 +186,7 @@ def judge_depth(entities: int, hops: int) -> Callable[[Evidence], Judgement]:
 
 
 def draw_depth(
-    found: Mapping[int, tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]],
-    entities: int,
-    hops: int,
+    found: Mapping[int, tuple[Float[np.ndarray, " run"], Float[np.ndarray, " run"]]], entities: int, hops: int
 ) -> Picture:
     """Trained weights at the threshold over the layers, beside A4's fact numbers and the facts' bits."""
     rows = [

@@ -28,9 +28,9 @@ from geomem.claims.recall_runs import fewer_seeds
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_families import random_bijections, random_permutations
-from geomem.worlds.fact_table import answers
-from geomem.worlds.hops import sample_chains
+from geomem.worlds.facts.families import random_bijections, random_permutations
+from geomem.worlds.facts.hops import sample_chains
+from geomem.worlds.facts.table import answers
 
 CHAIN_WIDTHS = (6, 8)
 
@@ -60,10 +60,10 @@ def measure_hops(
     `independent` facts answer every path of relations by a bijection of its own instead of a composition.
     """
     from geomem.models.recall_parameters import RecallSize
-    from geomem.recall import question_answers
+    from geomem.runs.facts import question_answers
     from geomem.training.configuration import RunSettings
+    from geomem.training.facts import train_recall
     from geomem.training.recall_configuration import RecallRun
-    from geomem.training.recall_fleet import train_recall
 
     N, R, k = settings["entities"], settings["relations"], settings["hops"]
     training = RecallTraining(**settings["training"])
@@ -92,7 +92,7 @@ def measure_written_out(
 
     Every answer is asked about again as a subject; a tie ends the chain.
     """
-    from geomem.recall import learn_facts, memory_answers
+    from geomem.runs.facts import learn_facts, memory_answers
 
     table = random_permutations(settings["entities"], settings["relations"])
     memory = learn_facts(

@@ -44,12 +44,7 @@ ENTROPY = {
 }
 """Facts of less entropy, by key."""
 
-NAMES = {
-    "shared": "bijections",
-    "eight": "8 objects",
-    "thirty-two": "32 objects",
-    "skewed": "skewed (Zipf)",
-}
+NAMES = {"shared": "bijections", "eight": "8 objects", "thirty-two": "32 objects", "skewed": "skewed (Zipf)"}
 
 ARCHITECTURES = {
     "shared": BIJECTIONS,

@@ -106,11 +106,11 @@ def measure_portraits(
 
     The memory stays in the directory, so that an interrupted training goes on.
     """
-    from geomem.memory_measure import draw_portrait
-    from geomem.recall import learn_facts
+    from geomem.measure.facts import draw_portrait
+    from geomem.measure.recall_portrait import portrait_numbers
+    from geomem.runs.facts import learn_facts
     from geomem.training.loop import Progress
-    from geomem.training.recall_portrait import portrait_numbers
-    from geomem.worlds.fact_families import random_bijections
+    from geomem.worlds.facts.families import random_bijections
 
     def tell(event: object) -> None:
         if isinstance(event, Progress):

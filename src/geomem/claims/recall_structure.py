@@ -189,11 +189,7 @@ def judge_swap(evidence: Evidence) -> Judgement:
     best = stack_widths(evidence, "swap_best")
     top = best.max(axis=0)
     rows = [
-        {
-            "success": float(success),
-            "retention": float(retention),
-            "width": f"d = {width}",
-        }
+        {"success": float(success), "retention": float(retention), "width": f"d = {width}"}
         for width in measured_widths(evidence)
         for success, retention in zip(
             evidence.arrays[f"d{width}.successes"].mean(axis=0),

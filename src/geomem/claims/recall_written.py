@@ -16,7 +16,7 @@ from geomem.constructions.bounds import bits_over_bound, single_hop_width
 from geomem.constructions.codes import binary_length
 from geomem.constructions.editing import edit_subject
 from geomem.constructions.moment_curve import moment_curve
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     EXPAND,
     EXPAND_BIAS,
     RELATIONS,
@@ -26,7 +26,7 @@ from geomem.constructions.recall import (
     rewrite_subjects,
 )
 from geomem.geometry.selector import gate_variance_explained
-from geomem.worlds.fact_families import disjoint_bijections, random_bijections
+from geomem.worlds.facts.families import disjoint_bijections, random_bijections
 
 CELLS = ((64, 2), (64, 8), (256, 2), (256, 8), (1024, 2), (1024, 8))
 LARGEST = (4096, 64)

@@ -16,10 +16,10 @@ from geomem.claims.experiment import Experiment, experiment_path, read_experimen
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
 from geomem.models.configuration import Mamba, Node2Vec, Transformer
-from geomem.store import is_finished, read_fleet
+from geomem.runs.store import is_finished, read_fleet
 
 if TYPE_CHECKING:
-    from geomem.plan import FleetPlan
+    from geomem.runs.plan import FleetPlan
 
 CORE_FLOPS = 3e10
 """Multiplications and additions per second on one core of the machine the estimate was made on."""
@@ -114,8 +114,8 @@ def reproduce(
     Traceback (most recent call last):
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
-    from geomem.checkpoint import require_disk
-    from geomem.plan import check_seeds
+    from geomem.runs.checkpoint import require_disk
+    from geomem.runs.plan import check_seeds
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -240,7 +240,7 @@ def _count(works: Iterable[Work]) -> Count:
 
 
 def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
-    from geomem.plan import plan_fleet
+    from geomem.runs.plan import plan_fleet
 
     try:
         for request in job.claim.fleets(scale):

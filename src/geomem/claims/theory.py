@@ -12,7 +12,7 @@ from geomem.claims.evidence import Evidence
 from geomem.claims.tiny_graphs import GRAPHS, judge_deviation
 from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 CIRCULANT = "cycle"

@@ -15,8 +15,8 @@ from geomem.claims.claim import FleetRequest, Judgement, Quantity, Scale, measur
 from geomem.claims.evidence import Evidence, FleetEvidence
 from geomem.models.configuration import Associative, Bilinear, Mamba, Model, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
-from geomem.worlds.families import cycle, grid, irregular, path_star
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization
 
 GRAPHS: dict[str, Graph] = {
@@ -109,8 +109,7 @@ for _graph in GRAPHS:
             replace(default_training(Node2Vec()), learning_rate=0.05),
         ),
         f"associative-fast/{_graph}": Setting(
-            Associative(width=512),
-            Training(steps=10, learning_rate=0.1, schedule="constant", metric_every=1),
+            Associative(width=512), Training(steps=10, learning_rate=0.1, schedule="constant", metric_every=1)
         ),
         f"identity-start/{_graph}": Setting(
             Bilinear(width=512, initialization="identity"), closely_watched(0.001, steps=100)

@@ -16,7 +16,7 @@ from geomem.claims.experiment import Experiment, run_experiment
 from geomem.errors import InputError
 
 if TYPE_CHECKING:
-    from geomem.plan import FleetPlan
+    from geomem.runs.plan import FleetPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,8 @@ def describe_failure(error: Exception) -> str:
 
 
 def _do(work: Work, directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
-    from geomem.checkpoint import RunLocked
-    from geomem.memorize import memorize
+    from geomem.runs.checkpoint import RunLocked
+    from geomem.runs.edges import memorize
 
     task = work.task
     while True:

@@ -20,7 +20,7 @@ from geomem.claims.tiny_graphs import GRAPHS, list_means, measure_graphs, mix_ev
 from geomem.geometry.alignment import bottom_energy
 from geomem.geometry.similarity import cosine_similarity
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.worlds.graph import Graph, adjacency_matrix
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 
 EVERY_GRAPH = tuple(GRAPHS)
 NO_TRIANGLES = ("star", "grid", "cycle")

@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
 
     from geomem.sweep.capacity import capacity_curves
-    from geomem.worlds.fact_families import random_bijections, random_permutations
+    from geomem.worlds.facts.families import random_bijections, random_permutations
 
     subjects = options.subjects + tuple(
         n for n in FULL_SUBJECTS if options.full and n not in options.subjects
@@ -140,7 +140,7 @@ def _number(value: float, digits: int) -> str:
 
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
-    from geomem.store import replace_file
+    from geomem.runs.store import replace_file
 
     tables = {
         "runs.parquet": found.runs.write_parquet,

@@ -17,11 +17,11 @@ from geomem.cli.options import (
     signature_options,
 )
 from geomem.cli.progress import count_of
-from geomem.construct import Code, construct_memory
-from geomem.constructions.recall import NUMBERS_LIMIT
+from geomem.constructions.one_hop import NUMBERS_LIMIT
 from geomem.errors import InputError
-from geomem.memory_store import StoredMemory
-from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
+from geomem.memories.construct import Code, construct_memory
+from geomem.runs.memory_store import StoredMemory
+from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
 from geomem.worlds.find import find_facts
 
 USAGE = """Write a memory of facts down in closed form, and ask it every fact before it is kept.

@@ -7,8 +7,8 @@ from time import monotonic
 
 from geomem.cli.options import parse_options
 from geomem.cli.progress import FleetTable, format_seconds
-from geomem.worlds.atlas import europe
-from geomem.worlds.families import path_star
+from geomem.worlds.graphs.atlas import europe
+from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization
 
 DESCRIPTION = """Store one small graph in five ways and write the report, in under a minute.
@@ -37,8 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     options = parse_options(DemoOptions, arguments, verb="demo", description=DESCRIPTION)
     began = monotonic()
 
-    from geomem.memorize import memorize
     from geomem.report import write_report
+    from geomem.runs.edges import memorize
 
     star, self_edges = path_star(arms=4, length=5), EdgeMemorization(self_edges=True)
     wanted = (

@@ -13,9 +13,9 @@ from time import monotonic
 from rich.console import Console
 from rich.text import Text
 
-from geomem.checkpoint import format_bytes
 from geomem.cli.options import parse_options
 from geomem.cli.progress import format_seconds
+from geomem.runs.checkpoint import format_bytes
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_DISK = 100_000_000
@@ -86,14 +86,14 @@ def check_packages() -> str:
 
 def check_torch() -> str:
     """The build of torch, its threads and devices."""
-    from geomem.memorize import describe_devices
+    from geomem.runs.edges import describe_devices
 
     return describe_devices()
 
 
 def check_memory() -> str:
     """Memory that a training could take."""
-    from geomem.memorize import available_memory
+    from geomem.runs.edges import available_memory
 
     free = available_memory()
     if free < LEAST_FREE_MEMORY:
@@ -119,8 +119,8 @@ def check_training_result() -> str:
 
     On a cycle every node has two neighbours, so no model can do better than a loss of log 2.
     """
-    from geomem.memorize import memorize
-    from geomem.store import fleet_metrics
+    from geomem.runs.edges import memorize
+    from geomem.runs.store import fleet_metrics
     from geomem.training.configuration import Training
 
     began = monotonic()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from geomem.cli.options import FileOptions
 from geomem.cli.progress import count_of
-from geomem.construct import Effect
-from geomem.worlds.fact_columns import FactLayout
+from geomem.memories.construct import Effect
+from geomem.worlds.facts.columns import FactLayout
 
 
 @dataclass(frozen=True)

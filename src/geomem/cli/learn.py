@@ -26,13 +26,13 @@ from geomem.cli.recall_progress import RecallTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.recall_configuration import RecallTraining
-from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
-from geomem.worlds.fact_table import FactTable
+from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.facts.several_answers import numbered_relations
+from geomem.worlds.facts.table import FactTable
 from geomem.worlds.find import find_facts, unknown_facts
-from geomem.worlds.several_answers import numbered_relations
 
 if TYPE_CHECKING:
-    from geomem.memory_store import StoredMemory
+    from geomem.runs.memory_store import StoredMemory
 
 USAGE = """Train models to answer every fact of a table; every option below has a default.
 
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     if not options.memory.quiet:
         print_notes(table)
 
-    from geomem.recall import learn_facts
+    from geomem.runs.facts import learn_facts
 
     with RecallTable(quiet=options.memory.quiet) as progress:
         memory = learn_facts(
@@ -113,7 +113,7 @@ def choose_model(options: Any, table: FactTable) -> Recall:
     >>> choose_model(ModelOptions(width=6), find_facts("countries")).mlp_width
     24
     """
-    from geomem.recall import default_recall_model
+    from geomem.runs.facts import default_recall_model
 
     values = option_values(options)
     width, mlp_width = values.pop("width"), values.pop("mlp_width")
@@ -127,8 +127,8 @@ def describe_learned(memory: "StoredMemory") -> str:
     """How much the runs recall at their last step, and of what size they are, in one line."""
     import polars as pl
 
-    from geomem.memory_store import memory_metrics
-    from geomem.recall import question_answers
+    from geomem.runs.facts import question_answers
+    from geomem.runs.memory_store import memory_metrics
 
     rows = memory_metrics(memory).filter(pl.col("metric") == "recall")
     recall = rows.filter(pl.col("step") == pl.col("step").max())["value"].to_numpy()

@@ -33,14 +33,14 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
-from geomem.measure import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
-from geomem.memory_store import is_memory, read_memory
-from geomem.path_measure import FIRST_PROMPT, stored_path_task
-from geomem.store import read_fleet
-from geomem.vectors.reading import read_embeddings
+from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
+from geomem.measure.paths import FIRST_PROMPT, stored_path_task
+from geomem.measure.vectors.reading import read_embeddings
+from geomem.runs.memory_store import is_memory, read_memory
+from geomem.runs.store import read_fleet
 from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
 from geomem.worlds.find import unknown_world
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
@@ -144,7 +144,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
     memory = read_memory(path)
 
-    from geomem.memory_measure import measure_memory
+    from geomem.measure.facts import measure_memory
 
     rows = measure_memory(memory, seed=options.seed)
     if options.json:

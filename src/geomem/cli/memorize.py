@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     else:
         graph = options.file.read(world)
 
-    from geomem.memorize import memorize
+    from geomem.runs.edges import memorize
 
     with FleetTable(quiet=options.fleet.quiet) as table:
         fleet = memorize(

@@ -15,9 +15,9 @@ import tyro
 
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.columns import FileLayout
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.graph import Graph
-from geomem.worlds.readers import read_graph
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.graphs.readers import read_graph
 from geomem.worlds.text_file import show_label
 
 Options = TypeVar("Options")

@@ -14,7 +14,7 @@ from rich.text import Text
 from geomem.errors import InputError
 
 if TYPE_CHECKING:
-    from geomem.store import StoredFleet
+    from geomem.runs.store import StoredFleet
 
 COLUMNS = {
     "first hop": "held_out.first_hop",

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from geomem.checkpoint import format_bytes
 from geomem.cli.progress import LINE_SECONDS, LiveTable, count_of, format_seconds
+from geomem.runs.checkpoint import format_bytes
 
 if TYPE_CHECKING:
-    from geomem.path_finding import PathAnnouncement, PathEvent
+    from geomem.runs.paths import PathAnnouncement, PathEvent
     from geomem.training.loop import Progress
 
 COLUMNS = {

@@ -27,17 +27,17 @@ from geomem.cli.path_compare import check_figure, print_comparison, read_compari
 from geomem.cli.path_progress import PathTable
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import Mamba
-from geomem.path_presets import LAPTOP_MODELS, PATH_PRESETS, PathModel, find_preset, preset_model
+from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, PathModel, find_preset, preset_model
 from geomem.training.path_configuration import PathTraining
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.graphs.roots import find_root
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
-from geomem.worlds.roots import find_root
 
 if TYPE_CHECKING:
-    from geomem.store import StoredFleet
+    from geomem.runs.store import StoredFleet
 
 IN_CONTEXT = "in-context"
 """The world whose path-stars stand in the prompts and not in the weights."""
@@ -141,7 +141,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _check_jobs(jobs: list[PathJob]) -> None:
     """Raise `InputError` if anything that shows before training is wrong with one of them."""
-    from geomem.path_plan import plan_paths
+    from geomem.runs.path_plan import plan_paths
 
     for job in jobs:
         if job.options.edges_first < 0:
@@ -176,7 +176,7 @@ def _stages(job: PathJob) -> list[PathJob]:
 
 def _train(job: PathJob) -> "list[StoredFleet]":
     """The fleets of the job's stages, one after the other."""
-    from geomem.path_finding import find_paths
+    from geomem.runs.paths import find_paths
 
     fleet, trained = job.start, []
     for stage in _stages(job):
@@ -273,9 +273,9 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
     )
     stored = None
     if start:
-        from geomem.memory_store import is_memory
-        from geomem.path_plan import stored_path_model
-        from geomem.store import read_fleet
+        from geomem.runs.memory_store import is_memory
+        from geomem.runs.path_plan import stored_path_model
+        from geomem.runs.store import read_fleet
 
         if is_memory(start):
             raise InputError(f"{start} holds facts and no graph; start from a run of paths or edges.")

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from geomem.checkpoint import format_bytes
+from geomem.runs.checkpoint import format_bytes
 
 if TYPE_CHECKING:
-    from geomem.memorize import Announcement, Event
+    from geomem.runs.edges import Announcement, Event
     from geomem.training.loop import Progress
 
 LINE_SECONDS = 10.0

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from geomem.checkpoint import format_bytes
 from geomem.cli.facts import shown
 from geomem.cli.progress import LINE_SECONDS, LiveTable, count_of, format_seconds
+from geomem.runs.checkpoint import format_bytes
 
 if TYPE_CHECKING:
-    from geomem.recall import MemoryAnnouncement, MemoryEvent
+    from geomem.runs.facts import MemoryAnnouncement, MemoryEvent
     from geomem.training.loop import Progress
 
 TITLES = ("loss", "recall", "margin")

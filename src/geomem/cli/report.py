@@ -34,9 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     if not options.runs:
         raise InputError("Give one run directory or more, as in `geomem report runs/* --out report.html`.")
 
-    from geomem.memory_store import is_memory, read_memory
     from geomem.report import write_memory_report, write_report
-    from geomem.store import read_fleet
+    from geomem.runs.memory_store import is_memory, read_memory
+    from geomem.runs.store import read_fleet
 
     facts = [path for path in options.runs if is_memory(path)]
     if 0 < len(facts) < len(options.runs):

@@ -12,18 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from geomem.checkpoint import format_bytes
 from geomem.cli.memorize import option_groups
-from geomem.cli.options import (
-    check_no_layout,
-    option_names,
-    parse_options,
-    print_notes,
-    refuse_file_options,
-)
+from geomem.cli.options import check_no_layout, option_names, parse_options, print_notes, refuse_file_options
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS
+from geomem.runs.checkpoint import format_bytes
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.find import find_world, unknown_world
 

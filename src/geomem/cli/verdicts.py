@@ -9,10 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from geomem.checkpoint import format_bytes
 from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
 from geomem.cli.progress import LiveTable, count_of, format_seconds
+from geomem.runs.checkpoint import format_bytes
 
 STYLES: dict[Status, str] = {
     "reproduced": "green",

@@ -6,7 +6,7 @@ from dataclasses import fields
 from geomem.cli.listing import ListingOptions, print_listing
 from geomem.cli.options import parse_options, signature_options
 from geomem.worlds.catalogue import WORLDS, describe_world
-from geomem.worlds.fact_catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
 
 
 def run(arguments: Sequence[str]) -> int:

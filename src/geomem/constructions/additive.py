@@ -6,7 +6,7 @@ The paper treats disjoint attributes in its appendix F, of which only the title 
 import numpy as np
 
 from geomem.constructions.codes import binary_code, binary_length
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     KEY,
     NUMBERS_LIMIT,
     OBJECTS,
@@ -20,7 +20,7 @@ from geomem.constructions.recall import (
     check_numbers,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, answers
+from geomem.worlds.facts.table import FactTable, answers
 
 
 def disjoint_superposition(table: FactTable, *, numbers_limit: int = NUMBERS_LIMIT) -> RecallConstruction:
@@ -33,7 +33,7 @@ def disjoint_superposition(table: FactTable, *, numbers_limit: int = NUMBERS_LIM
     Raises `InputError` if an object answers two relations, or before it allocates more than `numbers_limit`.
 
     >>> from geomem.constructions.answering import recall_every_fact
-    >>> from geomem.worlds.fact_families import disjoint_bijections
+    >>> from geomem.worlds.facts.families import disjoint_bijections
     >>> table = disjoint_bijections(16, 3)
     >>> recall_every_fact(disjoint_superposition(table).weights, table).recall
     1.0
@@ -80,7 +80,7 @@ def additive_superposition(
     Raises `InputError` before it allocates more than `numbers_limit` numbers.
 
     >>> from geomem.constructions.answering import recall_every_fact
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(256, 4)
     >>> round(recall_every_fact(additive_superposition(table).weights, table).recall, 2)
     0.27
@@ -112,7 +112,7 @@ def additive_recall_bound(table: FactTable) -> float:
 
     Raises `InputError` unless every relation is a bijection of all subjects onto all objects.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> round(additive_recall_bound(random_bijections(64, 2)), 3)
     0.977
     """

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     CONTRACT,
     CONTRACT_BIAS,
     EXPAND,
@@ -28,7 +28,7 @@ from geomem.constructions.recall import (
     Weights,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable
+from geomem.worlds.facts.table import FactTable
 
 # Logits of one block of questions: 4 MiB in float64, which stays in a processor's cache.
 _BLOCK_NUMBERS = 2**19
@@ -63,8 +63,8 @@ def recall_logits(
 
     Raises `InputError` if the weights are not those of a one-layer `Recall` model with uniform attention.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> memory = block_superposition(random_bijections(4, 2))
     >>> recall_logits(memory.weights, np.array([0]), np.array([1])).shape
     (1, 4)
@@ -87,8 +87,8 @@ def answer(
 
     Raises `InputError` if an id does not exist, or as `recall_logits` does.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(4, 2)
     >>> said = answer(block_superposition(table).weights, table.facts[:, 0], table.facts[:, 1])
     >>> (said.objects == table.facts[:, 2]).all(), said.leads.min().round(6)
@@ -108,8 +108,8 @@ def recall_every_fact(weights: Weights, table: FactTable) -> Recalled:
 
     Raises `InputError` if the table has other sizes than the weights, or as `recall_logits` does.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(64, 4)
     >>> recall_every_fact(block_superposition(table).weights, table).recall
     1.0
@@ -150,8 +150,8 @@ def compare_answers(
 
     Raises `InputError` if an id does not exist, or as `recall_logits` does.
 
-    >>> from geomem.constructions.recall import SUBJECTS, block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import SUBJECTS, block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> weights = block_superposition(random_bijections(4, 2)).weights
     >>> doubled = {**weights, SUBJECTS: weights[SUBJECTS][[1, 1, 2, 3]]}
     >>> difference = compare_answers(weights, doubled, np.array([0, 2]), np.array([1, 1]))

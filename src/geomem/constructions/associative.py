@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from geomem.constructions.answering import Answers, Recalled, logit_margins, recall_every_fact
 from geomem.constructions.codes import binary_length, random_signs, sphere_code
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     CONTRACT,
     CONTRACT_BIAS,
     EXPAND,
@@ -31,7 +31,7 @@ from geomem.constructions.recall import (
     check_numbers,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable
+from geomem.worlds.facts.table import FactTable
 
 # Enough to keep the normal equations solvable where neurons outnumber facts, too little to cost recall.
 _RIDGE = 1e-6
@@ -60,7 +60,7 @@ def outer_product_memory(
 
     Raises `InputError` for less than one number, or before it allocates more than `numbers_limit`.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(64, 2)
     >>> memory = outer_product_memory(table, 128 * 128)
     >>> recall_outer_products(memory, table).recall
@@ -87,7 +87,7 @@ def answer_outer_products(
 ) -> Answers:
     """The object with the highest logit for every question, and its lead.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> memory = outer_product_memory(random_bijections(4, 2), 1024)
     >>> answer_outer_products(memory, np.array([0, 1]), np.array([1, 1])).objects.shape
     (2,)
@@ -100,7 +100,7 @@ def answer_outer_products(
 def recall_outer_products(memory: OuterProductMemory, table: FactTable) -> Recalled:
     """The answer to every fact and its margin, in blocks.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(64, 2)
     >>> recall_outer_products(outer_product_memory(table, 100), table).recall < 0.5
     True
@@ -133,7 +133,7 @@ def key_value_network(
 
     Raises `InputError` for fewer numbers than the width, or before it allocates more than `numbers_limit`.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(64, 2)
     >>> key_value_network(table, 12 * 128).margin > 0, key_value_network(table, 12 * 16).margin > 0
     (True, False)

@@ -11,16 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geomem.constructions.codes import binary_length
-from geomem.constructions.hop_sizes import (
-    HopSize,
-    chain_of_thought_size,
-    deep_size,
-    flat_size,
-    wide_size,
-)
-from geomem.constructions.recall import RecallSize
+from geomem.constructions.hop_sizes import HopSize, chain_of_thought_size, deep_size, flat_size, wide_size
+from geomem.constructions.one_hop import RecallSize
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, entropy_bits
+from geomem.worlds.facts.table import FactTable, entropy_bits
 
 
 def bijection_bits(subjects: int, relations: int) -> float:
@@ -52,7 +46,7 @@ def single_hop_width(table: FactTable, *, bits_per_number: float = 1.0, other_nu
 
     Raises `InputError` for precision that is not above 0.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(256, 4)
     >>> round(single_hop_width(table), 2), round(single_hop_width(table, bits_per_number=32.0), 2)
     (26.31, 0.82)
@@ -66,8 +60,8 @@ def bits_over_bound(size: RecallSize, table: FactTable) -> float:
 
     1 would be optimal. For binary words about log2 N / (log2 N - 1.44): optimal to leading order.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(256, 4)
     >>> round(bits_over_bound(block_superposition(table).size, table), 2)
     1.22

@@ -1,6 +1,6 @@
 """Further answers to a question, written down: one cell for each, so that the size follows the facts.
 
-The first answer to a question (x, r) stands in block r of x's vector (`geomem.constructions.recall`). Every
+The first answer to a question (x, r) stands in block r of x's vector (`geomem.constructions.one_hop`). Every
 further one is a cell of x: a row of a second block superposition, whose two relations say what it holds.
 
     s_cell = c_r in block "relation",  c_y in block "object"
@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from geomem.constructions.answering import answer
 from geomem.constructions.codes import CodeKind, default_length
 from geomem.constructions.editing import rewrite_block
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     NUMBERS_LIMIT,
     SUBJECTS,
     RecallConstruction,
@@ -34,8 +34,8 @@ from geomem.constructions.recall import (
     block_superposition,
     check_numbers,
 )
-from geomem.worlds.fact_table import FactTable, number_facts, select_facts
-from geomem.worlds.several_answers import is_first_answer
+from geomem.worlds.facts.several_answers import is_first_answer
+from geomem.worlds.facts.table import FactTable, number_facts, select_facts
 
 RELATION, OBJECT = 0, 1
 """The two relations that every cell is asked."""
@@ -100,7 +100,7 @@ def several_superposition(
 
     Raises `InputError` as `block_superposition` does, the limit being that of all numbers together.
 
-    >>> from geomem.worlds.fact_reader import facts_from
+    >>> from geomem.worlds.facts.reader import facts_from
     >>> facts = [("Italy", "borders", "France"), ("Italy", "borders", "Austria")]
     >>> memory = several_superposition(facts_from(facts, several=True))
     >>> read_cells(memory.cells, memory.margin / 2).tolist()
@@ -184,7 +184,7 @@ class RecalledSets:
 def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_lead: float) -> RecalledSets:
     """Ask every question that has an answer, and read every cell: are the answers exactly those of the table?
 
-    >>> from geomem.worlds.fact_reader import facts_from
+    >>> from geomem.worlds.facts.reader import facts_from
     >>> facts = [("Italy", "borders", "France"), ("Italy", "borders", "Austria")]
     >>> table = facts_from(facts, several=True)
     >>> memory = several_superposition(table)
@@ -197,10 +197,7 @@ def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_l
     held, leads = _read(cells, None, least_lead)
     full = held[:, 0] >= 0
     facts = np.concatenate(
-        [
-            np.column_stack([questions, said.objects])[known],
-            np.column_stack([cells.owners, held])[full],
-        ]
+        [np.column_stack([questions, said.objects])[known], np.column_stack([cells.owners, held])[full]]
     )
     right = len(np.intersect1d(number_facts(table, facts), number_facts(table, table.facts)))
     leads = np.concatenate([said.leads[known], leads[full]])

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from geomem.constructions.answering import logit_margins
 from geomem.constructions.codes import sphere_code
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     NUMBERS_LIMIT,
     RecallConstruction,
     RecallSize,
@@ -25,7 +25,7 @@ from geomem.constructions.recall import (
     gate_weights,
 )
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, answers
+from geomem.worlds.facts.table import FactTable, answers
 
 Quality = Literal["sum", "least squares", "optimised"]
 """How the subject vectors are found, in order of cost."""
@@ -64,7 +64,7 @@ def dense_code(relations: int, objects: int, width: int, *, seed: int = 0) -> De
 def sum_vectors(table: FactTable, code: DenseCode) -> Float[np.ndarray, "subject width"]:
     """Plain addition: s_x = sum_r Q_r a_{a(x, r)}; a missing fact adds nothing.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> sum_vectors(random_bijections(4, 2), dense_code(2, 4, 6)).shape
     (4, 6)
     """
@@ -79,7 +79,7 @@ def least_squares_vectors(table: FactTable, code: DenseCode) -> Float[np.ndarray
 
     As the Q_r are rotations this is the mean over those facts, the plain sum up to a factor.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table, code = random_bijections(4, 2), dense_code(2, 4, 6)
     >>> np.allclose(2 * least_squares_vectors(table, code), sum_vectors(table, code))
     True
@@ -96,7 +96,7 @@ def optimised_vectors(table: FactTable, code: DenseCode) -> Float[np.ndarray, "s
     All subjects at once by Adam from the plain sum, then each scaled to norm sqrt(R). Found numerically, so
     the smallest width at which it succeeds is an upper estimate of the true threshold (S4).
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table, code = random_bijections(16, 4), dense_code(4, 16, 20)
     >>> [round(float((dense_margins(vectors, table, code) > 0).mean()), 2)
     ...  for vectors in (sum_vectors(table, code), optimised_vectors(table, code))]
@@ -141,7 +141,7 @@ def dense_margins(
 ) -> Float[np.ndarray, " fact"]:
     """Right logit minus best wrong one for every fact, without the network around it.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table, code = random_bijections(4, 1), dense_code(1, 4, 8)
     >>> bool((dense_margins(sum_vectors(table, code), table, code) > 0).all())
     True
@@ -171,7 +171,7 @@ def dense_superposition(
 
     Raises `InputError` for a width below 1, or before it allocates more than `numbers_limit` numbers.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> memory = dense_superposition(random_bijections(16, 2), 40)
     >>> memory.size.residual_size, memory.size.mlp_width, memory.margin > 0
     (82, 160, True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.constructions.recall import CONTRACT, EXPAND, OBJECTS, RELATIONS, SUBJECTS, Weights
+from geomem.constructions.one_hop import CONTRACT, EXPAND, OBJECTS, RELATIONS, SUBJECTS, Weights
 from geomem.errors import InputError
-from geomem.worlds.fact_changes import replace_fact, without_fact
-from geomem.worlds.fact_table import FactTable, find_answer
+from geomem.worlds.facts.changes import replace_fact, without_fact
+from geomem.worlds.facts.table import FactTable, find_answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,8 @@ def edit_subject(weights: Weights, table: FactTable, subject: int, relation: int
     Raises `InputError` for ids that do not exist or weights of another kind.
 
     >>> from geomem.constructions.answering import answer
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(8, 2)
     >>> edit = edit_subject(block_superposition(table).weights, table, 3, 1, 5)
     >>> answer(edit.weights, np.array([3]), np.array([1])).objects.tolist()
@@ -61,8 +61,8 @@ def forget_fact(weights: Weights, table: FactTable, subject: int, relation: int)
     Raises `InputError` if the table has no such fact or no other one, or for weights of another kind.
 
     >>> from geomem.constructions.answering import answer
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(8, 2)
     >>> edit = forget_fact(block_superposition(table).weights, table, 3, 1)
     >>> answer(edit.weights, np.array([3]), np.array([1])).leads.tolist(), edit.coordinates.tolist()
@@ -80,8 +80,8 @@ def rewrite_block(
 
     `old_object` is the one it holds now. Raises `InputError` for weights of another kind.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(8, 2)
     >>> new = rewrite_block(block_superposition(table).weights, 3, 1, int(table.facts[7, 2]), None)
     >>> new["subject_embedding"][3, 3:6].tolist()
@@ -102,8 +102,8 @@ def relation_map(weights: Weights, relation: int) -> Float[np.ndarray, "width le
 
     Raises `InputError` if the weights have no such gate.
 
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> relation_map(block_superposition(random_bijections(8, 2)).weights, 1).shape
     (11, 3)
     """

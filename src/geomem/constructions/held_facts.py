@@ -13,9 +13,9 @@ from geomem.constructions.answering import answer, compare_answers
 from geomem.constructions.cells import Cells, add_cell, cells_of, first_cell, read_cells, rewrite_cell
 from geomem.constructions.codes import CodeKind
 from geomem.constructions.editing import rewrite_block
-from geomem.constructions.recall import SUBJECTS, Weights
-from geomem.worlds.fact_changes import replace_fact, with_fact, without_fact
-from geomem.worlds.fact_table import FactTable
+from geomem.constructions.one_hop import SUBJECTS, Weights
+from geomem.worlds.facts.changes import replace_fact, with_fact, without_fact
+from geomem.worlds.facts.table import FactTable
 
 Place = int | None
 """Where an answer stands: the number of a cell, or None for the subject's vector."""

@@ -91,7 +91,7 @@ def answer_hops(
     Raises `InputError` for ids that do not exist or chains of another number of hops.
 
     >>> from geomem.constructions.multihop import chain_of_thought
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> model = chain_of_thought(random_permutations(8, 2), hops=3)
     >>> answer_hops(model, np.array([0, 5]), np.array([[0, 1, 1], [1, 0, 0]])).emitted.shape
     (2, 3)

@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from geomem.constructions.recall import (
+from geomem.constructions.one_hop import (
     NUMBERS_LIMIT,
     RecallConstruction,
     check_numbers,
     gate_size,
     gate_weights,
 )
-from geomem.worlds.fact_table import FactTable, answers
+from geomem.worlds.facts.table import FactTable, answers
 
 
 def moment_curve(table: FactTable, *, numbers_limit: int = NUMBERS_LIMIT) -> RecallConstruction:
@@ -35,7 +35,7 @@ def moment_curve(table: FactTable, *, numbers_limit: int = NUMBERS_LIMIT) -> Rec
 
     Raises `InputError` before it allocates more than `numbers_limit` numbers.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> memory = moment_curve(random_bijections(16, 2))
     >>> memory.size.residual_size, memory.code.shape, memory.margin
     (12, (16, 5), 1.0)
@@ -89,7 +89,7 @@ def exact_logits(
 ) -> Shaped[np.ndarray, " object"] | Int[np.ndarray, " object"]:
     """Logits of one question of a moment curve as Python integers, straight from the polynomial.
 
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(16, 2)
     >>> int(exact_logits(moment_curve(table), 3, 1).max())
     0

@@ -19,9 +19,9 @@ from geomem.constructions.hop_sizes import (
     flat_size,
     wide_size,
 )
-from geomem.constructions.recall import NUMBERS_LIMIT, check_numbers
+from geomem.constructions.one_hop import NUMBERS_LIMIT, check_numbers
 from geomem.errors import InputError
-from geomem.worlds.fact_table import FactTable, answers, object_subjects
+from geomem.worlds.facts.table import FactTable, answers, object_subjects
 
 # A few roundings of float64 per lookup.
 _ROUNDING = 1e-15
@@ -37,7 +37,7 @@ def chain_of_thought(table: FactTable, hops: int, *, numbers_limit: int = NUMBER
 
     Raises `InputError` for no hop, or before it allocates more than `numbers_limit` numbers.
 
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> chain_of_thought(random_permutations(256, 4), hops=8).size.residual_size
     81
     """
@@ -65,7 +65,7 @@ def flat(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> 
 
     Raises `InputError` as `chain_of_thought` does.
 
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> flat(random_permutations(16, 2), hops=3).size.mlp_width
     64
     """
@@ -94,7 +94,7 @@ def deep(table: FactTable, hops: int, layers: int, *, numbers_limit: int = NUMBE
     Raises `InputError` as `chain_of_thought` does, for no layer, and for so many lookups that float64 would
     not be exact.
 
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> deep(random_permutations(256, 4), hops=4, layers=2).size.residual_size
     152
     """
@@ -127,7 +127,7 @@ def wide(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> 
 
     Raises `InputError` as `chain_of_thought` does.
 
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> wide(random_permutations(16, 2), hops=3).size.mlp_width
     128
     """
@@ -159,7 +159,7 @@ def chain_ends(table: FactTable, hops: int) -> Int[np.ndarray, "subject tuple"]:
 
     Tuples (r_1, .., r_k) are in lexicographic order.
 
-    >>> from geomem.worlds.fact_families import random_permutations
+    >>> from geomem.worlds.facts.families import random_permutations
     >>> chain_ends(random_permutations(4, 2), 3).shape
     (4, 8)
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.constructions.recall import SUBJECTS, Weights
+from geomem.constructions.one_hop import SUBJECTS, Weights
 from geomem.errors import InputError
 
 
@@ -38,8 +38,8 @@ def quantize_subjects(weights: Weights, bits: int, *, block: int = 32) -> Quanti
     Raises `InputError` for other bits or an empty block.
 
     >>> from geomem.constructions.answering import recall_every_fact
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
     >>> table = random_bijections(64, 4)
     >>> small = quantize_subjects(block_superposition(table).weights, 1)
     >>> recall_every_fact(small.weights, table).recall, small.bits - 64 * 4 * 6

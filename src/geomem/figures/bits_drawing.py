@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from geomem.constructions.one_hop import SUBJECTS, Weights
 from geomem.constructions.quantization import quantize_subjects
-from geomem.constructions.recall import SUBJECTS, Weights
 from geomem.errors import InputError
 from geomem.figures.drawing import STYLE, dressed_axes, new_figure
 from geomem.figures.palette import THEMES, Theme
@@ -37,9 +37,9 @@ def tabulate_bits(
     Raises `InputError` for facts of no bits.
 
     >>> from geomem.constructions.answering import recall_every_fact
-    >>> from geomem.constructions.recall import block_superposition
-    >>> from geomem.worlds.fact_families import random_bijections
-    >>> from geomem.worlds.fact_table import entropy_bits
+    >>> from geomem.constructions.one_hop import block_superposition
+    >>> from geomem.worlds.facts.families import random_bijections
+    >>> from geomem.worlds.facts.table import entropy_bits
     >>> facts = random_bijections(64, 4)
     >>> rows = tabulate_bits(block_superposition(facts).weights, lambda w: recall_every_fact(w, facts).recall,
     ...     memory="block", facts_bits=entropy_bits(facts))

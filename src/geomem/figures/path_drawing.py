@@ -20,13 +20,10 @@ from geomem.figures.path_tables import (
     tabulate_path_places,
     tabulate_paths,
 )
-from geomem.path_measure import path_distances
-from geomem.store import StoredFleet
+from geomem.measure.paths import path_distances
+from geomem.runs.store import StoredFleet
 
-BARS = {
-    "held_out.first_hop": "first hop",
-    "held_out.exact_match": "whole path",
-}
+BARS = {"held_out.first_hop": "first hop", "held_out.exact_match": "whole path"}
 """Bars of the picture of answers, by metric."""
 
 PANELS = {
@@ -302,11 +299,7 @@ def _finish_shares(axes: Axes, title: str, x: str) -> None:
 
 def _paint_legend(axes: Axes, theme: Theme) -> None:
     axes.legend(
-        frameon=False,
-        fontsize=7.5,
-        labelcolor=theme.ink,
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
+        frameon=False, fontsize=7.5, labelcolor=theme.ink, loc="upper left", bbox_to_anchor=(1.0, 1.0)
     )
 
 

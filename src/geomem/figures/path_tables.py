@@ -13,14 +13,8 @@ from jaxtyping import Float, Int
 
 from geomem.errors import InputError
 from geomem.geometry.projection import column_signs
-from geomem.path_measure import (
-    PathDistances,
-    path_chances,
-    path_distances,
-    steps_of_epoch,
-    unasked_metrics,
-)
-from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics
+from geomem.measure.paths import PathDistances, path_chances, path_distances, steps_of_epoch, unasked_metrics
+from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics
 
 COLOURED_PATHS = 8
 """Held-out paths coloured in a picture of the embedding."""
@@ -43,9 +37,7 @@ def tabulate_paths(fleets: Mapping[str, StoredFleet | Sequence[StoredFleet]]) ->
         before = 0.0
         for stage, fleet in enumerate([given] if isinstance(given, StoredFleet) else given, start=1):
             part = _tabulate_stage(fleet).with_columns(
-                pl.lit(setting).alias("setting"),
-                pl.lit(stage).alias("stage"),
-                pl.col("epoch") + before,
+                pl.lit(setting).alias("setting"), pl.lit(stage).alias("stage"), pl.col("epoch") + before
             )
             parts.append(part.select("setting", "stage", pl.exclude("setting", "stage")))
             before = float(np.max(part["epoch"].to_numpy()))

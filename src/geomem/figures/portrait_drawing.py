@@ -1,6 +1,6 @@
 """Pictures of what memories of facts became, over their dimensions to spare: d / (R ln N).
 
-Each takes rows of `geomem.memory_measure.measure_memory`, one per run, of any number of memories. The docs
+Each takes rows of `geomem.measure.facts.measure_memory`, one per run, of any number of memories. The docs
 page "Recall measurements" says what each number is.
 """
 

@@ -20,16 +20,16 @@ from geomem.geometry.lowest_modes import lowest_modes
 from geomem.geometry.projection import joint_pca
 from geomem.geometry.similarity import cosine_similarity
 from geomem.geometry.spectrum import distinct_eigenvalues, laplacian_spectrum
-from geomem.measure import Portrait, measure_fleet, sound_runs, stored_task
-from geomem.path_measure import (
+from geomem.measure.edges import Portrait, measure_fleet, sound_runs, stored_task
+from geomem.measure.paths import (
     FIRST_PROMPT,
     PathDistances,
     path_distances,
     stored_path_task,
     unasked_metrics,
 )
-from geomem.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
-from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_degrees
+from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import edge_examples
 
@@ -247,7 +247,7 @@ def display_order(graph: Graph) -> tuple[Int[np.ndarray, " node"], str]:
     A graph with a root: the root, then branch after branch. Labels that are numbers: as numbered. Otherwise
     along the Fiedler vector of every connected component, which brings neighbours close together.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> graph = path_star(arms=2, length=3)
     >>> [graph.labels[node] for node in display_order(graph)[0]]
     ['root', '1.1', '1.2', '2.1', '2.2']

@@ -25,7 +25,7 @@ def mode_energies(
     Over a full spectrum they sum to ||V||^2. Inside an eigenspace single values depend on the solver's basis.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> mode_energies(np.eye(3), laplacian_spectrum(path(3))).round(6).tolist()
     [1.0, 1.0, 1.0]
     """
@@ -44,7 +44,7 @@ def energy_by_eigenspace(
     on the first few, a zig-zag on the last, a lookup table on all in proportion to their dimensions.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> energy_by_eigenspace(np.eye(6), laplacian_spectrum(cycle(6))).round(3).tolist()
     [0.167, 0.333, 0.333, 0.167]
     """
@@ -59,7 +59,7 @@ def lowest_modes_in_whole_eigenspaces(spectrum: Spectrum, count: int) -> Int[np.
     """The `count` lowest modes that are not trivial, rounded up to whole eigenspaces.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> lowest_modes_in_whole_eigenspaces(laplacian_spectrum(cycle(6)), 3).tolist()
     [1, 2, 3, 4]
     """
@@ -74,7 +74,7 @@ def highest_modes_in_whole_eigenspaces(spectrum: Spectrum, count: int) -> Int[np
     Trivial modes are never among them.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> highest_modes_in_whole_eigenspaces(laplacian_spectrum(cycle(6)), 2).tolist()
     [3, 4, 5]
     """
@@ -101,7 +101,7 @@ def low_energy(
     number of those modes over the number of nodes.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> float(np.round(low_energy(np.eye(6), laplacian_spectrum(cycle(6))), 6))
     0.666667
     """
@@ -119,7 +119,7 @@ def bottom_energy(
     is the mark of a zig-zag.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> signs = np.array([[1.0], [-1.0], [1.0], [-1.0], [1.0], [-1.0]])
     >>> bool(bottom_energy(signs, laplacian_spectrum(path(6)), count=1) > 0.9)
     True
@@ -144,7 +144,7 @@ def fiedler_alignment(
     counts as 0; with singular values equal at the cut U_k is not unique and the solver's choice decides.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> float(np.round(fiedler_alignment(circle, laplacian_spectrum(cycle(15))), 6))

@@ -24,7 +24,7 @@ from geomem.geometry.lowest_modes import (
 )
 from geomem.geometry.spectrum import SMOOTH_NODES, Spectrum, fiedler_modes, laplacian_matrix, trivial_modes
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
-from geomem.worlds.graph import Graph, adjacency_matrix, component_labels
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels
 
 # Distinct eigenvalues asked for at the smooth end; fewer where they lie too close together to be told apart.
 LOW_EIGENSPACES = (12, 3, 1)
@@ -90,7 +90,7 @@ def band_spectrum(graph: Graph) -> BandedSpectrum:
     would fill up (large random graphs) the ends stay unknown: then there are `BLIND_BANDS` of equal width
     from 0 to 4, and dimensions are estimated from the energies of a random embedding.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> spectrum = band_spectrum(path_star(arms=1000, length=4))
     >>> spectrum.values.round(2).tolist(), spectrum.dimensions.tolist()
     ([0.2, 0.5, 2.0, 3.5, 3.8, 17.87], [999, 1, 999, 1, 999, 1])
@@ -227,7 +227,7 @@ def measure_banded(
 ) -> Banded:
     """Energy of an embedding in each band: listed eigenspaces by projection, all else by `energy_by_band`.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> graph = path_star(arms=1000, length=4)
     >>> noise = np.random.default_rng(0).standard_normal((graph.node_count, 40))
     >>> energies = measure_banded(noise, graph, band_spectrum(graph)).energies

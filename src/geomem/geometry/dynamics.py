@@ -14,7 +14,7 @@ from geomem.worlds.tasks import Examples
 def target_distribution(examples: Examples, node_count: int) -> Float[np.ndarray, "node node"]:
     """Row i holds the distribution of the targets asked of node i: D⁻¹A if all edges are; zeros if none is.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> from geomem.worlds.tasks import EdgeMemorization, edge_examples
     >>> target_distribution(edge_examples(path(3), EdgeMemorization()), 3).tolist()
     [[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [0.0, 1.0, 0.0]]

@@ -37,7 +37,7 @@ from geomem.geometry.spectrum import (
     laplacian_spectrum,
 )
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
-from geomem.worlds.graph import Graph, component_labels
+from geomem.worlds.graphs.graph import Graph, component_labels
 
 # A Fiedler eigenspace whose bracket stays open is listed after all if that takes no more modes than this.
 SHORT_LIST = 64
@@ -110,7 +110,7 @@ def energy_by_band(
     columns. Raises `InputError` if the rows do not match the graph, a value is not finite or the edges do not
     ascend.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> constant_and_zigzag = np.array([[1.0, 2.0], [1.0, -2.0]] * 3)
     >>> energy_by_band(constant_and_zigzag, cycle(6), np.array([0.5, 2.0])).energies.round(6).tolist()
     [6.0, 0.0, 24.0]
@@ -143,7 +143,7 @@ def fiedler_share(
     `InputError` as `energy_by_band` does, and if nothing is left once the trivial modes are out. The Fiedler
     modes of several components (`fiedler_modes`) are always listed, and refused where they are too many.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> graph = path_star(arms=300, length=5)
     >>> noise = np.random.default_rng(0).standard_normal((graph.node_count, 8))
     >>> measured = fiedler_share(noise, graph)

@@ -26,8 +26,8 @@ def factorizes_cheaply(adjacency: sparse.csr_array, *, rest: int = 2000, degree:
     that the rest fills up and costs rest³ / 3. True for trees, cycles and maps of any size we meet, false for
     random graphs of more than a few thousand nodes. Takes O(node * degree²) time at most.
 
-    >>> from geomem.worlds.families import path_star, random_regular
-    >>> from geomem.worlds.graph import adjacency_matrix
+    >>> from geomem.worlds.graphs.families import path_star, random_regular
+    >>> from geomem.worlds.graphs.graph import adjacency_matrix
     >>> factorizes_cheaply(adjacency_matrix(path_star(arms=100, length=5)), rest=0)
     True
     >>> factorizes_cheaply(adjacency_matrix(random_regular(1000, 4)), rest=200)
@@ -68,7 +68,7 @@ def count_below(laplacian: sparse.csr_array, low: float, high: float) -> int:
     `ArithmeticError` if none serves: then the gap is too narrow, or no gap at all.
 
     >>> from geomem.geometry.spectrum import laplacian_matrix
-    >>> from geomem.worlds.families import complete
+    >>> from geomem.worlds.graphs.families import complete
     >>> count_below(laplacian_matrix(complete(50), "combinatorial"), 0.0, 50.0)
     1
     """

@@ -62,7 +62,7 @@ from geomem.geometry.sampling import (
 )
 from geomem.geometry.similarity import Shells, centre, effective_rank, mean_cosine, unit_rows
 from geomem.geometry.spectrum import fiedler_modes
-from geomem.worlds.graph import Graph, leaves_and_first_hops
+from geomem.worlds.graphs.graph import Graph, leaves_and_first_hops
 
 LEAVES = 2048
 """Most leaves that are asked for their first hop; all of the first hops compete."""
@@ -83,7 +83,7 @@ def measure_large(
 
     Spectrum and leaves are measured on `seen`, the rows less their mean, where it is given.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(2000) / 2000
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)[None]
     >>> portrait = measure_large(circle, cycle(2000), permutations=99, seed=0)
@@ -303,9 +303,7 @@ def _spectral_measurements(
 
 
 def _spread_measurements(
-    V: Float[np.ndarray, "run node width"],
-    permutations: int,
-    seed: int,
+    V: Float[np.ndarray, "run node width"], permutations: int, seed: int
 ) -> list[Measurement]:
     """Whether the nodes are spread at all, against the distributions that random embeddings have."""
     runs, nodes, width = V.shape

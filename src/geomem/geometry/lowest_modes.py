@@ -29,7 +29,7 @@ from geomem.geometry.spectrum import (
     spectral_width,
 )
 from geomem.geometry.trivial import trivial_eigenpairs, trivial_projection
-from geomem.worlds.graph import Graph, component_labels
+from geomem.worlds.graphs.graph import Graph, component_labels
 
 # Largest accepted norm of L v - value v for a listed eigenpair, relative to the width of the spectrum.
 RESIDUAL_TOLERANCE = 1e-9
@@ -68,7 +68,7 @@ def lowest_modes(
     eigenspace at the cut is too large to list; `energy_by_band` then gives its energy without listing it.
     Raises `ArithmeticError` if a residual stays above `RESIDUAL_TOLERANCE`.
 
-    >>> from geomem.worlds.families import grid
+    >>> from geomem.worlds.graphs.families import grid
     >>> lowest_modes(grid(40, 40), 5, "combinatorial").eigenspaces.tolist()
     [0, 1, 1, 2, 3, 3]
     """
@@ -98,7 +98,7 @@ def fiedler_spectrum(
     component is so large.
 
     >>> from geomem.geometry.spectrum import fiedler_modes
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> spectrum = fiedler_spectrum(irregular())
     >>> spectrum.eigenvalues[fiedler_modes(spectrum)].round(3).tolist()
     [0.224, 0.41]
@@ -194,7 +194,7 @@ def distinct_low_eigenvalues(
     No eigenvector is formed. Fewer are returned if the graph has fewer. Raises `InputError` if `count` is
     below 1, or if the eigenvalues lie too close together for `KRYLOV_LIMIT` steps.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> low = distinct_low_eigenvalues(path_star(arms=1000, length=5), 2, "combinatorial")
     >>> low.values.round(6).tolist(), low.dimensions.tolist()
     ([0.120615, 0.585536], [999, 1])
@@ -215,7 +215,7 @@ def distinct_high_eigenvalues(graph: Graph, count: int) -> LowEigenspaces:
     the ends lie in the gaps. Trivial modes are not set aside; there is none up there unless the list reaches
     the bottom of the spectrum.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> high = distinct_high_eigenvalues(path_star(arms=1000, length=5), 2)
     >>> (-high.values).round(3).tolist(), high.dimensions.tolist()
     ([17.875, 3.905], [1, 999])
@@ -234,7 +234,7 @@ def highest_modes(
 
     With the checks of `lowest_modes`, and its errors.
 
-    >>> from geomem.worlds.families import grid
+    >>> from geomem.worlds.graphs.families import grid
     >>> highest_modes(grid(40, 40), 2)[0].round(4).tolist()
     [4.0013, 3.9987, 3.9987]
     """

@@ -14,17 +14,11 @@ from geomem.geometry.alignment import map_coordinates, procrustes_correlation
 from geomem.geometry.notes import find_notes
 from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null
 from geomem.geometry.random_rows import random_common_shares
-from geomem.geometry.reading import (
-    STRONG_CORRELATION,
-    STRONG_SIGNIFICANCE,
-    Profile,
-    Reading,
-    majority_word,
-)
+from geomem.geometry.reading import STRONG_CORRELATION, STRONG_SIGNIFICANCE, Profile, Reading, majority_word
 from geomem.geometry.signatures import Signature, find_in_embeddings
 from geomem.geometry.similarity import Shells, common_share, distance_correlation
 from geomem.geometry.spectrum import Spectrum
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 PERMUTED = "permuted nodes"
 """Null model of what relates embeddings to the graph: their rows are dealt anew to the nodes."""
@@ -224,13 +218,7 @@ def similarity_measurements(
 ) -> tuple[list[Measurement], list[Measurement]]:
     """`shell_measurements` of centred rows and of the rows as they are."""
     return (
-        shell_measurements(
-            centred,
-            shells,
-            seed,
-            named=CENTRED_SHELLS,
-            said="Of rows less their mean.",
-        ),
+        shell_measurements(centred, shells, seed, named=CENTRED_SHELLS, said="Of rows less their mean."),
         shell_measurements(raw, shells, seed, named=RAW_SHELLS, said="Of rows as they are."),
     )
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from geomem.geometry.similarity import common_share
 from geomem.geometry.spectrum import Spectrum, describe_fiedler_modes
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 FEW_NODES = 8
 """Graphs of fewer nodes leave little that chance could not do."""
@@ -26,7 +26,7 @@ def find_notes(
 
     `fiedler` lists the modes that the alignment is measured on, where it is.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> find_notes(np.random.default_rng(0).normal(size=(1, 9, 4)), cycle(9))
     ()
     >>> find_notes(np.zeros((1, 9, 4)), cycle(9))

@@ -51,7 +51,7 @@ from geomem.geometry.similarity import (
     mean_cosine,
 )
 from geomem.geometry.spectrum import Spectrum, distinct_eigenvalues, fiedler_modes, laplacian_spectrum
-from geomem.worlds.graph import Graph, distance_matrix, leaves_and_first_hops
+from geomem.worlds.graphs.graph import Graph, distance_matrix, leaves_and_first_hops
 
 EXACT_NODES = 1500
 """Up to this many nodes all pairs and the full spectrum are taken: 20 s on one core for three runs of width
@@ -78,7 +78,7 @@ def measure_embeddings(
     For embeddings that this library trained, as they are. For vectors from elsewhere see `measure_vectors`.
     Raises `InputError` if the embeddings hold NaN or infinity, or if their rows do not match the graph.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> portrait = measure_embeddings(np.stack([np.cos(angles), np.sin(angles)], axis=1), cycle(15))
     >>> portrait.reading, round(portrait["fiedler_alignment"].mean, 6), portrait["fiedler_alignment"].p_value
@@ -101,7 +101,7 @@ def measure_vectors(
     vectors of most tools share a direction that has nothing to do with the graph, and left in it becomes the
     main direction that the Fiedler alignment looks at, by chance as well.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> portrait = measure_vectors(ring + 20, cycle(15))

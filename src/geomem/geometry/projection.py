@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from geomem.errors import InputError
 from geomem.geometry.lowest_modes import lowest_modes
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def laplacian_coordinates(graph: Graph, *, dimensions: int = 3) -> Float[np.ndar
     of several components the first columns tell the components apart. Columns beyond the number of nodes
     are 0. Raises `InputError` if an eigenspace at the cut is too large to list.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> laplacian_coordinates(path(4), dimensions=1).round(2).ravel().tolist()
     [0.57, 0.41, -0.41, -0.57]
     """

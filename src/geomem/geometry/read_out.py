@@ -9,13 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.geometry.ridge import (
-    STRENGTHS,
-    fit_ridge_path,
-    held_out_scores,
-    predict_ridge,
-    split_subjects,
-)
+from geomem.geometry.ridge import STRENGTHS, fit_ridge_path, held_out_scores, predict_ridge, split_subjects
 from geomem.geometry.superposition import standardize_codes
 
 CHUNK_NUMBERS = 8_000_000

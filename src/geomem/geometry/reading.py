@@ -31,7 +31,7 @@ from geomem.geometry.similarity import (
     shell_means,
     unit_rows,
 )
-from geomem.worlds.graph import Graph, distance_matrix
+from geomem.worlds.graphs.graph import Graph, distance_matrix
 
 SIGNIFICANCE = 0.05
 """Level of the permutation tests."""
@@ -113,7 +113,7 @@ def profile_embedding(
 ) -> Profile:
     """The cosines of an embedding by distance, as it is and with its rows dealt by each permutation.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> shells = graph_shells(distance_matrix(path(3)))
     >>> rows = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> profile_embedding(rows, shells, np.array([[0, 2, 1]])).null_means.tolist()
@@ -130,7 +130,7 @@ def profile_tables(
 ) -> tuple[Profile, ...]:
     """The same of tables of cosines, or of any other likeness of every two nodes, all dealt alike.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> shells = graph_shells(distance_matrix(path(3)))
     >>> [p.means.tolist() for p in profile_tables(np.ones((2, 3, 3)), shells, np.array([[0, 2, 1]]))]
     [[1.0, 1.0], [1.0, 1.0]]
@@ -157,8 +157,8 @@ def structure_statistic(
     zig-zag alike.
 
     >>> from geomem.geometry.similarity import graph_shells
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> float(structure_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3))))).__round__(3)
     0.667
     """
@@ -176,8 +176,8 @@ def decay_statistic(
     count as distance 2. Positive: closer nodes are more alike.
 
     >>> from geomem.geometry.similarity import graph_shells
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> bool(decay_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3)))) > 0)
     True
     """
@@ -198,8 +198,8 @@ def can_tell(shells: Shells, node_count: int, permutations: Int[np.ndarray, "per
 
     >>> from geomem.geometry.nulls import draw_permutations
     >>> from geomem.geometry.similarity import graph_shells
-    >>> from geomem.worlds.families import complete, cycle
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import complete, cycle
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> dealt = draw_permutations(199, 8)
     >>> [can_tell(graph_shells(distance_matrix(graph)), 8, dealt) for graph in (complete(8), cycle(8))]
     [False, True]
@@ -220,7 +220,7 @@ def can_tell_sampled(sample: PairSample, count: int, *, seed: int = 0) -> bool:
     """`can_tell` from sampled pairs, with `count` permutations.
 
     >>> from geomem.geometry.sampling import sample_pairs
-    >>> from geomem.worlds.families import complete, cycle
+    >>> from geomem.worlds.graphs.families import complete, cycle
     >>> [can_tell_sampled(sample_pairs(graph), 199) for graph in (complete(50), cycle(50))]
     [False, True]
     """
@@ -243,7 +243,7 @@ def read_embedding(
 
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
     >>> [read_embedding(circle + shift, shells, dealt).word for shift in (0, 1000)]
     ['geometric', 'geometric']
@@ -253,14 +253,11 @@ def read_embedding(
 
 
 def read_embeddings(
-    embeddings: Float[np.ndarray, "run node width"],
-    graph: Graph,
-    *,
-    permutations: int = READING_PERMUTATIONS,
+    embeddings: Float[np.ndarray, "run node width"], graph: Graph, *, permutations: int = READING_PERMUTATIONS
 ) -> tuple[Reading, ...]:
     """`read_embedding` of every run on a graph, all runs with the same permutations.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> noise = np.random.default_rng(0).normal(size=(2, 15, 8))
     >>> [reading.word for reading in read_embeddings(noise, cycle(15))]
     ['associative', 'associative']
@@ -311,7 +308,7 @@ def strong_candidates(
     Whether by chance is not asked: the costly null is drawn for these alone, by `profile`. `counted` is that
     of `read_profile`.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
     >>> tables = (-distance_matrix(cycle(15)), np.eye(15))
     >>> len(list(strong_candidates(tables, lambda t: profile_tables(t[None], shells, dealt)[0], shells)))
@@ -326,7 +323,7 @@ def strong_candidates(
 def uphold(reading: Reading, others: Iterable[Profile], shells: Shells) -> Reading:
     """The reading of centred cosines; "mixed" for "associative" if another likeness falls strongly.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
     >>> (ring,) = profile_tables(-distance_matrix(cycle(15))[None], shells, dealt)
     >>> [uphold(Reading(word, ""), [ring], shells).word for word in ("associative", "zig-zag")]
@@ -351,7 +348,7 @@ def read_profile(
     `tellable` is the answer of `can_tell`. Where the shells are a sample, `counted` has the sizes of all of
     the graph's, and `overall` is the mean cosine over all pairs; otherwise both follow from the shells.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> shells, nothing = graph_shells(distance_matrix(path(3))), np.zeros(2)
     >>> read_profile(Profile(nothing, nothing, nothing[None], nothing[None]), shells).word
     'collapsed'
@@ -393,7 +390,7 @@ def read_profile(
 def falls_strongly(profile: Profile, shells: Shells) -> bool:
     """Whether cosine and distance correlate below -`STRONG_CORRELATION`, at p < `STRONG_SIGNIFICANCE`.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> shells = graph_shells(distance_matrix(cycle(15)))

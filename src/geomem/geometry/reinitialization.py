@@ -191,11 +191,7 @@ def _is_better(rule: Rule, than: Rule) -> bool:
 
 
 def _weights_by_step(
-    name: str,
-    fit: SuperpositionFit,
-    jacobians: np.ndarray,
-    embeddings: np.ndarray,
-    answers: np.ndarray,
+    name: str, fit: SuperpositionFit, jacobians: np.ndarray, embeddings: np.ndarray, answers: np.ndarray
 ) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
     """The function that gives a rule's intercept and weights at a strength, in steps of the lattice."""
     if name == "ridge":

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.geometry.similarity import Shells, shell_means, unit_rows
-from geomem.worlds.graph import Graph, adjacency_matrix, node_degrees
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, node_degrees
 
 SOURCES = 256
 """Nodes from which distances are searched."""
@@ -53,7 +53,7 @@ def sample_pairs(graph: Graph, *, sources: int = SOURCES, seed: int = 0) -> Pair
 
     Takes O(sources * edges) time and at most about three times `TABLE_NUMBERS` floats of memory.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> sample = sample_pairs(path(4))
     >>> sample.shells.distances.tolist(), sample.pair_counts.tolist()
     ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0])
@@ -112,7 +112,7 @@ def sampled_cosines(
 ) -> Float[np.ndarray, "source column"]:
     """Cosine of every source with every node that takes part.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> sampled_cosines(np.ones((4, 2)), sample_pairs(path(4))).round(6).min()
     np.float64(1.0)
     """
@@ -138,7 +138,7 @@ def permuted_sample_means(
     embeddings have nothing to do with the graph, the deal observed is as likely as any other of the group.
     The same seed deals alike for every table.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> sample = sample_pairs(path(6))
     >>> permuted_sample_means(np.ones((6, 6)), sample, 2)[0].tolist()
     [[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]]

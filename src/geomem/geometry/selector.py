@@ -99,9 +99,7 @@ def participation_ranks(
     return _ratio(sigma.sum(axis=1) ** 2, values.sum(axis=1))
 
 
-def gate_rates(
-    gates: Bool[np.ndarray, "relation subject neuron"],
-) -> Float[np.ndarray, "relation neuron"]:
+def gate_rates(gates: Bool[np.ndarray, "relation subject neuron"]) -> Float[np.ndarray, "relation neuron"]:
     """Share of subjects for which a neuron is on under each relation.
 
     >>> gate_rates(np.array([[[True, False], [True, True]]])).tolist()

@@ -15,7 +15,7 @@ from scipy.special import bdtrc
 from geomem.errors import InputError
 from geomem.geometry.reading import READINGS, SIGNIFICANCE
 from geomem.geometry.similarity import mean_cosine
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 COLLAPSED_COSINE = 0.95
 """From this mean cosine over all pairs on, the nodes count as being in nearly one place."""
@@ -158,7 +158,7 @@ def find_zig_zag(readings: Sequence[str], shells: Float[np.ndarray, "run shell"]
 def adjacent_twins(graph: Graph) -> list[tuple[int, int]]:
     """Pairs of neighbours that share all their other neighbours, as in any clique that hangs on by one node.
 
-    >>> from geomem.worlds.families import complete, cycle
+    >>> from geomem.worlds.graphs.families import complete, cycle
     >>> adjacent_twins(complete(3)), adjacent_twins(cycle(5))
     ([(0, 1), (0, 2), (1, 2)], [])
     """

@@ -190,8 +190,8 @@ class Shells:
 def graph_shells(distances: Float[np.ndarray, "node node"]) -> Shells:
     """The unordered pairs of different nodes grouped by their graph distance.
 
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> shells = graph_shells(distance_matrix(path(4)))
     >>> shells.distances.tolist(), shells.sizes.tolist()
     ([1.0, 2.0, 3.0], [3, 2, 1])
@@ -220,8 +220,8 @@ def permuted_shell_means(
     `tables` has a number for every two nodes, such as their cosine; several tables are dealt alike. Permuting
     gathers numbers instead of computing them again: node² per permutation, taken in chunks.
 
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> cosines = cosine_similarity(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
     >>> shells = graph_shells(distance_matrix(path(3)))
     >>> permuted_shell_means(cosines, shells, np.array([[0, 1, 2], [0, 2, 1]])).tolist()
@@ -250,8 +250,8 @@ def distance_shells(
     Falling with distance: a global geometry. Second above first: a zig-zag, neighbours on opposite sides.
     Flat: the similarity knows nothing of the graph (section D of the paper file).
 
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> line = np.array([[2.0, 0.0], [2.0, 1.0], [1.0, 2.0], [0.0, 2.0]])
     >>> shell_distances, means = distance_shells(line, distance_matrix(path(4)))
     >>> shell_distances.tolist(), means.round(2).tolist()
@@ -272,8 +272,8 @@ def distance_correlation(
     step with distance; 0: it does not fall, or falls and rises again as in a zig-zag. NaN if all cosines or
     all distances are equal.
 
-    >>> from geomem.worlds.families import path
-    >>> from geomem.worlds.graph import distance_matrix
+    >>> from geomem.worlds.graphs.families import path
+    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> means = np.array([0.5, 0.0, -0.5])
     >>> float(np.round(distance_correlation(means, means**2, graph_shells(distance_matrix(path(4)))), 6))
     -1.0

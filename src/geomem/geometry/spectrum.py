@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from geomem.errors import InputError
-from geomem.worlds.graph import Graph, adjacency_matrix, component_labels
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels
 
 LaplacianKind = Literal["random-walk", "combinatorial", "normalized"]
 
@@ -64,7 +64,7 @@ def laplacian_matrix(
     The formulas stand at the head of this module; with `self_edges` A has a diagonal of ones and every degree
     is one higher. Raises `InputError` if a node has no edge, since its row cannot be divided by its degree.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> laplacian_matrix(path(3), "combinatorial").toarray().tolist()
     [[1.0, -1.0, 0.0], [-1.0, 2.0, -1.0], [0.0, -1.0, 1.0]]
     >>> laplacian_matrix(path(3)).toarray().tolist()
@@ -98,7 +98,7 @@ def laplacian_spectrum(
     Takes O(node³) time and node² floats. Raises `InputError` above `DENSE_NODE_LIMIT` nodes: there
     `lowest_modes` lists the bottom of the spectrum and `energy_by_band` needs no list.
 
-    >>> from geomem.worlds.families import complete
+    >>> from geomem.worlds.graphs.families import complete
     >>> spectrum = laplacian_spectrum(complete(4), "combinatorial")
     >>> spectrum.eigenvalues.round(6).tolist(), spectrum.eigenspaces.tolist()
     ([0.0, 4.0, 4.0, 4.0], [0, 1, 1, 1])
@@ -177,7 +177,7 @@ def distinct_eigenvalues(
 ) -> tuple[Float[np.ndarray, " eigenspace"], Int[np.ndarray, " eigenspace"]]:
     """Each distinct eigenvalue in ascending order, and how many modes it has.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> values, multiplicities = distinct_eigenvalues(laplacian_spectrum(cycle(6), "combinatorial"))
     >>> values.round(6).tolist(), multiplicities.tolist()
     ([0.0, 1.0, 3.0, 4.0], [1, 2, 2, 1])
@@ -193,7 +193,7 @@ def trivial_modes(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
     It has one sign on its component (Perron, Frobenius). Combinatorial: exactly constant, eigenvalue 0.
     Random-walk on a graph that is not regular: only nearly constant, eigenvalue slightly below 0.
 
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> trivial_modes(laplacian_spectrum(irregular())).tolist()
     [0, 1]
     """
@@ -211,7 +211,7 @@ def fiedler_modes(spectrum: Spectrum) -> Int[np.ndarray, " mode"]:
 
     Raises `InputError` if the spectrum lists no mode beyond the trivial ones.
 
-    >>> from geomem.worlds.families import irregular, path_star
+    >>> from geomem.worlds.graphs.families import irregular, path_star
     >>> fiedler_modes(laplacian_spectrum(path_star(arms=4, length=5))).tolist()
     [1, 2, 3]
     >>> fiedler_modes(laplacian_spectrum(irregular())).tolist()
@@ -237,7 +237,7 @@ def fiedler_modes(spectrum: Spectrum) -> Int[np.ndarray, " mode"]:
 def open_places(spectrum: Spectrum) -> int:
     """How many Fiedler modes are to be chosen among the next slowest: one at least in all.
 
-    >>> from geomem.worlds.families import complete, irregular, path
+    >>> from geomem.worlds.graphs.families import complete, irregular, path
     >>> [open_places(laplacian_spectrum(graph)) for graph in (path(9), irregular(), complete(5))]
     [0, 1, 1]
     """
@@ -257,7 +257,7 @@ def _smooth_slowest(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
 def component_sizes(spectrum: Spectrum) -> Int[np.ndarray, " component"]:
     """Number of nodes of every component that has a mode in the list.
 
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> component_sizes(laplacian_spectrum(irregular())).tolist()
     [12, 4]
     """
@@ -270,7 +270,7 @@ def describe_fiedler_modes(spectrum: Spectrum) -> str:
 
     Empty if it is connected, or if no mode is listed beyond the trivial ones.
 
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> describe_fiedler_modes(laplacian_spectrum(irregular()))
     'Fiedler modes of 2 components: 2 on one of 12 nodes (eigenvalues 0.224, 0.410).'
     """
@@ -295,7 +295,7 @@ def component_spectra(spectrum: Spectrum) -> tuple[Spectrum, ...]:
 
     The eigenspaces of each part are numbered from 0 again.
 
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> [len(part.eigenvalues) for part in component_spectra(laplacian_spectrum(irregular()))]
     [12, 4]
     """

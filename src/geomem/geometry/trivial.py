@@ -8,7 +8,7 @@ from scipy import sparse
 
 from geomem.geometry.inertia import factorize
 from geomem.geometry.spectrum import LaplacianKind, laplacian_matrix
-from geomem.worlds.graph import Graph, component_labels, node_degrees
+from geomem.worlds.graphs.graph import Graph, component_labels, node_degrees
 
 
 def trivial_eigenpairs(
@@ -23,7 +23,7 @@ def trivial_eigenpairs(
     always is. It stops when the norm of L x - value x, relative to the width of the spectrum, is below
     `accuracy` or down to rounding. Raises `ArithmeticError` if it does not converge.
 
-    >>> from geomem.worlds.families import irregular
+    >>> from geomem.worlds.graphs.families import irregular
     >>> (-trivial_eigenpairs(irregular())[0]).round(3).tolist()
     [0.024, -0.0]
     """

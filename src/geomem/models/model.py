@@ -183,4 +183,5 @@ def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
 
 
 # At the end, so that importing this module alone makes every architecture known to the functions above.
-from geomem.models import bilinear, node2vec, objective, sequences  # noqa: E402, F401
+from geomem.models import objective, sequences  # noqa: E402, F401
+from geomem.models.networks import bilinear, node2vec  # noqa: E402, F401

@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.errors import InputError
-from geomem.models import mamba, transformer
 from geomem.models.configuration import Mamba, Transformer
 from geomem.models.layers import look_up, read_out
 from geomem.models.model import Parameters, compute_logits, count_shared
+from geomem.models.networks import mamba, transformer
 
 Memory = transformer.AttentionMemory | mamba.BlockMemory | None
 """What one block keeps of the tokens before; nothing without attention."""

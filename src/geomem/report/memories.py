@@ -15,14 +15,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from geomem.asking import model_table
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.palette import THEMES
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
-from geomem.memory_store import StoredMemory, memory_weights
+from geomem.memories.ask import model_table
 from geomem.report.page import (
     COUNT_WORDS,
     check_page_place,
@@ -33,7 +32,8 @@ from geomem.report.page import (
     read_resource,
     write_page,
 )
-from geomem.worlds.fact_table import entropy_bits
+from geomem.runs.memory_store import StoredMemory, memory_weights
+from geomem.worlds.facts.table import entropy_bits
 
 CAPTIONS = {
     "superposition": "Subject vectors fitted as sums of one map per relation of their attributes' codes, and "
@@ -78,8 +78,8 @@ class MemoryView:
 
 def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
     """Measure every run of a memory, about a minute each at 1,000 subjects, and take the first one apart."""
-    from geomem.memory_measure import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
-    from geomem.recall import question_answers
+    from geomem.measure.facts import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
+    from geomem.runs.facts import question_answers
 
     runs = range(len(memory.seeds))
     portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]

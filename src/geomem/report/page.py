@@ -22,9 +22,9 @@ from geomem.figures.palette import READING_COLOURS, THEMES
 from geomem.figures.path_drawing import save_path_figures
 from geomem.figures.views import FleetView
 from geomem.geometry.reading import READINGS
-from geomem.measure import Measurement
+from geomem.measure.edges import Measurement
 from geomem.report.content import curve_sets, page_data, script_json
-from geomem.store import StoredFleet
+from geomem.runs.store import StoredFleet
 
 COMPARED = (
     "held_out_first_hop",

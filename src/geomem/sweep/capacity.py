@@ -15,25 +15,19 @@ from pathlib import Path
 import polars as pl
 
 from geomem.errors import InputError
-from geomem.memorize import limit_threads
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall_parameters import RecallSize, count_trained, estimate_recall_cost
-from geomem.plan import check_seeds
-from geomem.store import run_path
+from geomem.runs.edges import limit_threads
+from geomem.runs.plan import check_seeds
+from geomem.runs.store import run_path
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
-from geomem.sweep.thresholds import (
-    ThresholdFit,
-    Varied,
-    fit_thresholds,
-    tabulate_recall,
-    tabulate_thresholds,
-)
+from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RunSettings
+from geomem.training.facts import train_recall
 from geomem.training.recall_configuration import RecallRun, RecallTraining, check_recall_training
-from geomem.training.recall_fleet import train_recall
-from geomem.worlds.fact_families import random_bijections
-from geomem.worlds.fact_table import FactTable, answers, entropy_bits
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.facts.table import FactTable, answers, entropy_bits
 
 TYPICAL_BITS = 1.38
 """Bits that a weight holds at the threshold, on average over 18 cells (our notes on arXiv 2605.12426, C1)."""

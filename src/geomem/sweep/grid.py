@@ -14,7 +14,7 @@ from geomem.geometry.spectrum import laplacian_matrix
 from geomem.models.configuration import Model
 from geomem.training.configuration import RunSettings, Training
 from geomem.worlds.find import find_world
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization
 
 FLEET_RUNS = 64

@@ -5,13 +5,13 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.geometry.reading import read_embeddings
-from geomem.geometry.recall import loss_floor
-from geomem.measure import measure_snapshots
-from geomem.memorize import directed_pairs, limit_threads
+from geomem.geometry.recovery import loss_floor
+from geomem.measure.edges import measure_snapshots
 from geomem.models.configuration import Node2Vec
+from geomem.runs.edges import directed_pairs, limit_threads
 from geomem.sweep.grid import Fleet
-from geomem.training.fleet import train_fleet
-from geomem.worlds.graph import Graph
+from geomem.training.edges import train_fleet
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import edge_examples
 
 MEASUREMENTS = {
@@ -66,7 +66,7 @@ def train_and_measure(fleet: Fleet) -> pl.DataFrame:
 def read_runs(embeddings: Float[np.ndarray, "run node width"], graph: Graph) -> list[str | None]:
     """The word of `READINGS` for every run's embedding; None where a number is NaN or infinite.
 
-    >>> from geomem.worlds.families import cycle
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> read_runs(np.stack([circle, circle * np.nan]), cycle(15))

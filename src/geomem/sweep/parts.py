@@ -19,10 +19,10 @@ import polars as pl
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from geomem.checkpoint import format_bytes, locked_run
 from geomem.errors import InputError
-from geomem.memorize import available_memory, describe_environment
-from geomem.store import FORMAT, MANIFEST, configuration_hash, damaged, replace_file, write_json
+from geomem.runs.checkpoint import format_bytes, locked_run
+from geomem.runs.edges import available_memory, describe_environment
+from geomem.runs.store import FORMAT, MANIFEST, configuration_hash, damaged, replace_file, write_json
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
@@ -184,11 +184,7 @@ def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame | None:
 
 
 def _write_part(
-    path: Path,
-    number: int,
-    fleet: Any,
-    measure: Callable[[Any], pl.DataFrame],
-    schema: Mapping[str, Any],
+    path: Path, number: int, fleet: Any, measure: Callable[[Any], pl.DataFrame], schema: Mapping[str, Any]
 ) -> int:
     kinds: Any = dict(schema)
     table = measure(fleet).cast(kinds)

@@ -17,13 +17,13 @@ import polars as pl
 
 from geomem.models.configuration import MODELS, Model, check_model
 from geomem.models.parameters import Cost, estimate_cost
-from geomem.plan import check_seeds, find_model, in_types
-from geomem.store import run_path, safe_name
+from geomem.runs.plan import check_seeds, find_model, in_types
+from geomem.runs.store import run_path, safe_name
 from geomem.sweep.grid import Fleet, Value, check_axes, find_worlds, plan_fleets
 from geomem.sweep.measured import MEASUREMENTS, is_memorized, train_and_measure
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.training.configuration import Training, check_training, default_training
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 

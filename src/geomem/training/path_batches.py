@@ -16,7 +16,7 @@ from torch import Tensor
 from geomem.errors import InputError
 from geomem.models.randomness import generator_for
 from geomem.training.path_configuration import PathTraining
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows, in_context_vocabulary
 from geomem.worlds.path_finding import EdgeRows, PathFinding, PathRows, edge_rows, path_rows, split_paths
 from geomem.worlds.vocabulary import Vocabulary
@@ -43,7 +43,7 @@ def path_examples(graph: Graph, task: PathFinding) -> PathExamples:
 
     Raises `InputError` as `split_paths` does.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> examples = path_examples(path_star(arms=8, length=3), PathFinding())
     >>> len(examples.train.inputs), len(examples.held_out.inputs), len(examples.first_hops)
     (6, 2, 8)
@@ -64,7 +64,7 @@ def path_examples(graph: Graph, task: PathFinding) -> PathExamples:
 def context_length(examples: PathExamples | InContextPathFinding) -> int:
     """Positions of the longest input.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> context_length(path_examples(path_star(arms=8, length=3), PathFinding(pauses=1)))
     5
     """

@@ -42,7 +42,7 @@ class RecallRun:
     model: Recall
     size: RecallSize
     answers: Int[np.ndarray, "subject path"]
-    """The object after every subject and path (`geomem.models.recall.all_paths`); -1 where there is none."""
+    """The object after every subject and path (`models.networks.recall.all_paths`), or -1."""
     settings: RunSettings
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from geomem.worlds.atlas import europe, united_states
-from geomem.worlds.classics import florentine_families, karate_club, les_miserables
-from geomem.worlds.families import (
+from geomem.worlds.graphs.atlas import europe, united_states
+from geomem.worlds.graphs.classics import florentine_families, karate_club, les_miserables
+from geomem.worlds.graphs.families import (
     barabasi_albert,
     complete,
     cycle,
@@ -17,7 +17,7 @@ from geomem.worlds.families import (
     tree_star,
     watts_strogatz,
 )
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 
 WORLDS: dict[str, Callable[..., Graph]] = {
     function.__name__.replace("_", "-"): function

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.fact_catalogue import FACT_WORLDS
-from geomem.worlds.fact_columns import FactLayout
-from geomem.worlds.fact_reader import facts_from, read_fact_file
-from geomem.worlds.fact_table import FactTable
-from geomem.worlds.graph import Graph
-from geomem.worlds.readers import graph_from, read_graph
+from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.facts.columns import FactLayout
+from geomem.worlds.facts.reader import facts_from, read_fact_file
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.graphs.readers import graph_from, read_graph
 
 
 def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:

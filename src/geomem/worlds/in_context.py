@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.errors import InputError
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.path_finding import PathRows, Target, answer_rows
 from geomem.worlds.vocabulary import Vocabulary
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.graph import Graph, adjacency_matrix, component_labels, node_degrees
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -106,7 +106,7 @@ def root_paths(graph: Graph) -> Int[np.ndarray, "path seq"]:
     Raises `InputError` where path finding is ill-posed: a cycle, no root, nodes that the root does
     not reach, or leaves at different distances from it (answers would differ in length).
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> root_paths(path_star(arms=2, length=3, world_seed=None)).tolist()
     [[0, 1, 2], [0, 3, 4]]
     """
@@ -152,7 +152,7 @@ def split_paths(
 
     Raises `InputError` as `root_paths` and `check_path_finding` do, and if there is only one to split.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> train, held_out = split_paths(path_star(arms=100, length=4), PathFinding())
     >>> train.shape, held_out.shape
     ((75, 4), (25, 4))
@@ -177,7 +177,7 @@ def path_rows(graph: Graph, task: PathFinding, paths: Int[np.ndarray, "path seq"
 
     Raises `InputError` as `check_path_finding` does.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> world = path_star(arms=2, length=3, world_seed=None)
     >>> rows = path_rows(world, PathFinding(pauses=1), root_paths(world))
     >>> rows.inputs.tolist(), rows.targets.tolist(), rows.first_read
@@ -225,7 +225,7 @@ def edge_rows(graph: Graph, task: PathFinding, *, slots: int = 32) -> EdgeRows:
 
     Raises `InputError` as `check_path_finding` does.
 
-    >>> from geomem.worlds.families import path_star
+    >>> from geomem.worlds.graphs.families import path_star
     >>> rows = edge_rows(path_star(arms=3, length=2, world_seed=None), PathFinding(), slots=2)
     >>> rows.prefixes[:, 1].tolist(), rows.targets.tolist()
     ([0, 0, 1, 2, 3], [[1, 2], [3, 0], [0, 0], [0, 0], [0, 0]])

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.graph import Graph
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.vocabulary import Vocabulary
 
 
@@ -61,7 +61,7 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
 
     Raises `InputError` for an unknown word as `directions`.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> directed_facts(path(2), EdgeMemorization(self_edges=True)).tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
@@ -89,7 +89,7 @@ def edge_examples(graph: Graph, task: EdgeMemorization) -> Examples:
     A self-edge weighs `self_edge_weight` times as much as an edge. Raises `InputError` if that is not a
     positive number.
 
-    >>> from geomem.worlds.families import path
+    >>> from geomem.worlds.graphs.families import path
     >>> examples = edge_examples(path(3), EdgeMemorization())
     >>> examples.prefixes.tolist(), examples.fact_targets.tolist()
     ([[10, 0], [10, 1], [10, 2]], [1, 0, 2, 1])

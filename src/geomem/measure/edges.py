@@ -1,0 +1,319 @@
+"""Measurements of finished fleets: their portrait, their curves over training, and tables of both.
+
+The measurements of embeddings alone are in `geomem.geometry.portrait` and named here again.
+Axis names: `run`, `node`, `width`, `snapshot`.
+"""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+from jaxtyping import Float
+
+from geomem.geometry.alignment import fiedler_alignment
+from geomem.geometry.bands import band_spectrum
+from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
+from geomem.geometry.nulls import PERMUTATIONS
+from geomem.geometry.portrait import EXACT_NODES, in_order_of_labels, make_measurement
+from geomem.geometry.portrait import Measurement as Measurement
+from geomem.geometry.portrait import Portrait as Portrait
+from geomem.geometry.portrait import measure_embeddings as measure_embeddings
+from geomem.geometry.portrait import measure_vectors as measure_vectors
+from geomem.geometry.reading import READINGS as READINGS
+from geomem.geometry.recovery import loss_floor
+from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
+from geomem.geometry.signatures import (
+    Signature,
+    find_divergence,
+    find_in_embeddings,
+    find_unfinished_memorization,
+    spread_over_runs,
+)
+from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
+from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
+from geomem.measure.paths import find_first_token_guessed, last_values, measure_answers, stored_path_task
+from geomem.runs.store import (
+    SNAPSHOTS,
+    StoredFleet,
+    damaged,
+    fleet_embeddings,
+    fleet_metrics,
+    fleet_recalled,
+    fleet_snapshots,
+    fleet_weights,
+    select_runs,
+)
+from geomem.worlds.graphs.graph import Graph, distance_matrix, induced_subgraph, node_degrees
+from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+
+
+def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Portrait:
+    """Measure a finished fleet: its final embeddings, and what it recalls of its facts.
+
+    Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
+    lowest possible loss; for a fleet that finds paths what `geomem.measure.paths` has of its answers;
+    and, for bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
+    margins with W as it is and with W skewed. Runs whose loss or embeddings hold NaN or infinity are left out
+    of everything but the signatures, unless no run is sound; then it raises `InputError`.
+    """
+    task = stored_task(fleet)
+    everything, fleet = fleet, sound_runs(fleet)
+    # First of all, because it refuses what holds no numbers.
+    portrait = measure_embeddings(*_measured_part(fleet), permutations=permutations, seed=seed)
+    finds_paths = stored_path_task(fleet) is not None
+    recall = measure_answers(fleet, seed=seed) if finds_paths else _recall_measurements(fleet, task, seed)
+    is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
+    # Where every node is every other's neighbour there is nothing to lead over; the logits of every node for
+    # every other are one matrix.
+    is_small = fleet.graph.node_count <= DENSE_NODE_LIMIT
+    if is_bilinear and is_small and node_degrees(fleet.graph).min() < fleet.graph.node_count - 1:
+        recall += _margin_measurements(fleet, task, seed)
+    portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
+    return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
+
+
+def _measured_part(fleet: StoredFleet) -> tuple[Float[np.ndarray, "run node width"], Graph]:
+    """Embeddings and graph; where every prompt has its own star, those of the first test prompt's."""
+    embeddings, graph = fleet_embeddings(fleet), fleet.graph
+    if not isinstance(stored_path_task(fleet), InContextPathFinding):
+        return embeddings, graph
+    nodes = np.unique(graph.edges)
+    return embeddings[:, nodes], induced_subgraph(graph, nodes)
+
+
+def sound_runs(fleet: StoredFleet) -> StoredFleet:
+    """The runs whose last loss and embeddings are finite numbers; all runs if there is none."""
+    sound = np.isfinite(fleet_embeddings(fleet)).all(axis=(1, 2)) & np.isfinite(_metric(fleet, "loss")[-1])
+    return fleet if sound.all() or not sound.any() else select_runs(fleet, np.flatnonzero(sound).tolist())
+
+
+def _metric(fleet: StoredFleet, name: str) -> np.ndarray:
+    """The curve of a metric, [row, run]."""
+    rows = fleet_metrics(fleet).filter(pl.col("metric") == name).sort("step", "run")
+    return rows["value"].to_numpy().reshape(-1, len(fleet.seeds))
+
+
+def _fleet_signatures(
+    everything: StoredFleet, sound: StoredFleet, portrait: Portrait, task: EdgeMemorization
+) -> tuple[Signature, ...]:
+    """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
+    measured = np.isin(everything.seeds, sound.seeds)
+    facts = directed_facts(everything.graph, task)
+    if stored_path_task(everything) is None:
+        accuracies = _metric(everything, "associative_accuracy")[-1]
+    else:
+        # The same number, of a sample of the nodes if there are many; none in context.
+        accuracies = last_values(everything).get("edge_recall", np.full(len(everything.seeds), np.nan))
+    recalled = fleet_recalled(everything)
+    if recalled is not None and recalled.shape[1] != len(facts):
+        raise damaged(
+            everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
+        )
+    in_embeddings = find_in_embeddings(
+        *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
+    )
+    return (
+        find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
+        find_unfinished_memorization(
+            np.where(measured, accuracies, np.nan), recalled, facts, everything.graph.labels
+        ),
+        *(spread_over_runs(signature, measured) for signature in in_embeddings),
+        *find_first_token_guessed(everything),
+    )
+
+
+def stored_task(fleet: StoredFleet) -> EdgeMemorization:
+    """The task a fleet was trained on, as its manifest says."""
+    settings = fleet.manifest["configuration"]["task"]
+    return EdgeMemorization(
+        **{field.name: settings[field.name] for field in fields(EdgeMemorization) if field.name in settings}
+    )
+
+
+def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
+    metrics = fleet_metrics(fleet)
+    last = metrics.filter(pl.col("step") == metrics["step"].max()).sort("run")
+    examples = edge_examples(fleet.graph, task)
+    weights = examples.fact_weights
+    if fleet.manifest["configuration"]["model"]["kind"] == "node2vec":
+        # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
+        # 1).
+        totals = np.bincount(examples.fact_examples, weights=weights)
+        weights = weights / (totals[examples.fact_examples] * examples.example_count)
+    floor = loss_floor(examples.fact_examples, weights)
+    # One fact of each example can be the single best answer; facts are sorted by example.
+    starts = np.unique(examples.fact_examples, return_index=True)[1]
+    highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
+
+    def final(metric: str) -> np.ndarray:
+        return last.filter(pl.col("metric") == metric)["value"].to_numpy()
+
+    made = [
+        (
+            "associative_accuracy",
+            "Associative accuracy",
+            "Share of each node's d neighbours among its d best answers: 1 every fact is memorised.",
+            final("associative_accuracy"),
+        ),
+        (
+            "top1_accuracy",
+            "Top-1 accuracy",
+            f"Share of facts that are the single best answer; no model of these facts exceeds {highest:.4f}.",
+            final("top1_accuracy"),
+        ),
+    ]
+    made += [
+        ("loss", "Loss", "Cross-entropy of the facts in nats.", final("loss")),
+        (
+            "excess_loss",
+            "Loss above its floor",
+            f"Loss minus the entropy of the targets, {floor:.4f} nats, which no model can beat.",
+            final("loss") - floor,
+        ),
+    ]
+    return [
+        make_measurement(name, title, explanation, values, seed=seed)
+        for name, title, explanation, values in made
+        if len(values)
+    ]
+
+
+def _margin_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
+    parameters = fleet_weights(fleet)
+    facts = directed_facts(fleet.graph, task)
+    E = fleet_embeddings(fleet)
+    W, b = parameters["weight"].astype(np.float64), parameters["bias"].astype(np.float64)
+    whole = measure_margins(bilinear_logits(E, W, b), facts)
+    skewed = measure_margins(bilinear_logits(E, skewed_weight(E, W), b), facts)
+    return [
+        make_measurement(name, title, explanation, np.asarray(values), seed=seed)
+        for name, title, explanation, values in (
+            (
+                "margin",
+                "Margin",
+                "Mean lead of the best true neighbour's logit over any other node's: positive if recalled.",
+                whole.margin,
+            ),
+            (
+                "skewed_margin",
+                "Skewed margin",
+                "The same if W may only stretch the embedding's own directions: positive in a geometry, "
+                "near or below 0 in a lookup table.",
+                skewed.margin,
+            ),
+            (
+                "skewed_accuracy",
+                "Skewed accuracy",
+                "Share of nodes whose best other node is a true neighbour when W may only stretch.",
+                skewed.accuracy,
+            ),
+        )
+    ]
+
+
+def measure_snapshots(
+    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
+) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    """How the geometry came about: measurements of every snapshot of every run, by name.
+
+    `geometric_level`, `second_neighbour_cosine` (if any two nodes are two steps apart), `fiedler_alignment`
+    and `effective_rank`, as in `measure_embeddings` but without nulls. A snapshot with NaN or infinity (a
+    diverged run) gives NaN. Above `EXACT_NODES` nodes the cosine at distance 2 is that of sampled pairs, and
+    there is no alignment where the Fiedler eigenspace has too many dimensions to be listed.
+
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> curves = measure_snapshots(np.random.default_rng(0).normal(size=(3, 2, 6, 4)), cycle(6))
+    >>> curves["fiedler_alignment"].shape
+    (3, 2)
+    """
+    if graph.node_count > EXACT_NODES:
+        return _measure_large_snapshots(snapshots, graph)
+    shells = graph_shells(distance_matrix(graph))
+    spectrum = laplacian_spectrum(graph)
+    names = ["geometric_level", "effective_rank"]
+    has_second = 2.0 in shells.distances
+    names += ["second_neighbour_cosine"] if has_second else []
+    has_fiedler = len(spectrum.eigenvalues) > len(np.unique(spectrum.components))
+    names += ["fiedler_alignment"] if has_fiedler else []
+    curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
+    for at, snapshot in enumerate(snapshots):
+        sound = np.isfinite(snapshot).all(axis=(1, 2))
+        V = snapshot[sound].astype(np.float64)
+        if not len(V):
+            continue
+        means = shell_means(cosine_similarity(V)[:, shells.first, shells.second], shells)
+        curves["geometric_level"][at, sound] = means[:, 0]
+        curves["effective_rank"][at, sound] = effective_rank(V)
+        if has_second:
+            curves["second_neighbour_cosine"][at, sound] = means[:, 1]
+        if has_fiedler:
+            curves["fiedler_alignment"][at, sound] = fiedler_alignment(V, spectrum)
+    return curves
+
+
+def _measure_large_snapshots(
+    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
+) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    snapshots, graph = in_order_of_labels(snapshots, graph)
+    sample = sample_pairs(graph)
+    second = np.repeat(sample.shells.distances, sample.shells.sizes) == 2
+    neighbours = np.stack(
+        [sample.nodes[sample.shells.first[second]], sample.nodes[sample.shells.second[second]]], axis=1
+    )
+    spectrum = band_spectrum(graph)
+    names = ["geometric_level", "effective_rank"]
+    names += ["second_neighbour_cosine"] if len(neighbours) else []
+    names += ["fiedler_alignment"] if spectrum.fiedler is not None else []
+    curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
+    for place in np.ndindex(snapshots.shape[:2]):
+        V = snapshots[place].astype(np.float64)
+        if not np.isfinite(V).all():
+            continue
+        curves["geometric_level"][place] = edge_cosines_mean(V, graph.edges)
+        curves["effective_rank"][place] = effective_rank(V)
+        if len(neighbours):
+            curves["second_neighbour_cosine"][place] = edge_cosines_mean(V, neighbours)
+        if spectrum.fiedler is not None:
+            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.fiedler)
+    return curves
+
+
+def measure_curves(fleet: StoredFleet) -> pl.DataFrame:
+    """`measure_snapshots` of a finished fleet, long as `fleet_metrics` is: run, step, metric, value."""
+    steps, snapshots = fleet_snapshots(fleet)
+    curves = measure_snapshots(snapshots, fleet.graph)
+    runs = snapshots.shape[1]
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "run": np.tile(np.arange(runs, dtype=np.int32), len(steps)),
+                "step": np.repeat(np.asarray(steps, dtype=np.int64), runs),
+                "metric": [name] * values.size,
+                "value": values.ravel(),
+            }
+        )
+        for name, values in curves.items()
+    )
+
+
+def portrait_table(portrait: Portrait) -> pl.DataFrame:
+    """One row per measurement: name, title, mean, interval, null, p-value, values per run, how to read it.
+
+    Numbers that do not exist (an interval of one run, a p-value without a null model) are null.
+
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> portrait = measure_embeddings(np.eye(6), cycle(6))
+    >>> portrait_table(portrait).columns[:6]
+    ['name', 'title', 'mean', 'low', 'high', 'null']
+    """
+    numbers = ("mean", "low", "high", "null", "null_mean", "null_low", "null_high", "p_value")
+    columns = ("name", "title", *numbers)
+    table = pl.DataFrame(
+        {column: [getattr(measured, column) for measured in portrait.measurements] for column in columns}
+    )
+    return table.with_columns(
+        pl.Series("values", [measurement.values.tolist() for measurement in portrait.measurements]),
+        pl.Series("explanation", [measurement.explanation for measurement in portrait.measurements]),
+    ).with_columns(cs.float().fill_nan(None))

@@ -1,0 +1,75 @@
+"""Measuring memories of facts on disk, trained or written down: one row of numbers per run."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from geomem.measure.probes import judge_vectors, load_network
+from geomem.measure.recall_portrait import RecallPortrait, measure_recall_memory, portrait_numbers
+from geomem.memories.ask import model_table
+from geomem.models.networks.recall import all_paths
+from geomem.runs.facts import question_answers
+from geomem.runs.memory_store import StoredMemory, memory_weights
+
+
+def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> pl.DataFrame:
+    """Everything measured of each run of a memory, one row per run; the columns of `portrait_numbers`.
+
+    The docs page "Recall measurements" defines them; further answers in cells are left out. `seed` decides
+    which subjects are held out, which new facts are tried and which attributes exchanged; `training_steps`
+    are those of embedding-only training.
+    About a minute per run at 1,024 subjects, 2 relations and width 128 on one core.
+
+    >>> import tempfile
+    >>> from geomem.runs.facts import learn_facts
+    >>> from geomem.training.recall_configuration import RecallTraining
+    >>> from geomem.worlds.facts.families import random_bijections
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     memory = learn_facts(random_bijections(8, 2), training=RecallTraining(steps=30), seeds=[0],
+    ...         directory=directory)
+    ...     measure_memory(memory, training_steps=9).select("run", "seed", "relations").rows()
+    [(0, 0, 2)]
+    """
+    portraits = [
+        draw_portrait(memory, run, training_steps=training_steps, seed=seed)
+        for run in range(len(memory.seeds))
+    ]
+    return tabulate_portrait_numbers(memory, portraits)
+
+
+def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPortrait]) -> pl.DataFrame:
+    """The rows of `measure_memory` from the portraits of all runs, for those who need both."""
+    rows = [
+        {"run": run, "seed": seed} | portrait_numbers(portrait)
+        for run, (seed, portrait) in enumerate(zip(memory.seeds, portraits, strict=True))
+    ]
+    whole = ("subjects", "relations", "width", "well_posed")
+    return pl.DataFrame(rows).with_columns(pl.col(whole).cast(pl.Int64))
+
+
+def recall_with(memory: StoredMemory, weights: Mapping[str, np.ndarray]) -> float:
+    """Share of the facts of the model that one run's weights, changed or not, answer; ties are wrong."""
+    known = question_answers(model_table(memory), memory.model.hops)
+    return judge_vectors(load_network(memory.model, weights), weights["subject_embedding"], known)[0]
+
+
+def question_names(memory: StoredMemory) -> list[str]:
+    """The relation of every question by its label; with several hops the path, as in `father, sister`."""
+    labels = memory.table.relations
+    paths = all_paths(len(labels), memory.model.hops).tolist()
+    return [", ".join(labels[relation] for relation in path) for path in paths]
+
+
+def draw_portrait(
+    memory: StoredMemory, run: int = 0, *, training_steps: int = 250, seed: int = 0
+) -> RecallPortrait:
+    """The whole portrait of one run of a memory: curves over gains, maps of relations, rates of gates."""
+    arrays = {name: values[run] for name, values in memory_weights(memory).items()}
+    return measure_recall_memory(
+        load_network(memory.model, arrays),
+        arrays["subject_embedding"],
+        question_answers(model_table(memory), memory.model.hops),
+        training_steps=training_steps,
+        seed=seed,
+    )

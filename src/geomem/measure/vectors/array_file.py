@@ -1,0 +1,270 @@
+"""Arrays of numbers and labels from `.npy`, `.npz` and `.safetensors`; sizes are checked before reading.
+
+Axis names: `run`, `node` (a row), `width`.
+"""
+
+import io
+import json
+import math
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from geomem.errors import InputError
+from geomem.measure.vectors.matching import names_labels
+from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS
+
+LARGEST_UNPACKED = 2 << 30
+"""Bytes that one packed array may unfold to: 1.7 million rows of width 300 in float32."""
+
+NPY_HEADER, SAFETENSORS_HEADER = 1 << 16, 16 << 20
+"""Bytes accepted of the description in front of the numbers."""
+
+TENSOR_KINDS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "U8": "|u1",
+}
+"""Kinds of safetensors that are read, as NumPy calls them; a bfloat16 is read as the two bytes it is."""
+
+VECTOR_ARRAYS = frozenset(["vectors", "vector", "embeddings", "embedding", "emb", "weights", "weight"])
+"""Last words of an array's name, in lower case, that say that it holds the vectors."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """Where an array lies in a file, and of which kind it is."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran: bool = False
+    offset: int = 0
+    """Where its numbers begin, in the file or in the file's part of this name."""
+    is_bfloat16: bool = False
+
+
+def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """The vectors of an array file, not yet checked for their axes, and their labels if the file holds any.
+
+    `.npy` holds one array. Of `.npz` and `.safetensors` the vectors are the array called `wanted`, else the
+    only one with two or three axes, else the only one of these with a name of `VECTOR_ARRAYS`; labels are
+    the array with one axis and a name such as `labels` or `words`, or the only one of text, or of whole
+    numbers that differ. Numbers in a plain file are mapped, not loaded. Raises `InputError` for a file that
+    is damaged, holds objects, or where the vectors cannot be told.
+    """
+    kind = path.suffix.lower()
+    if kind == ".npy":
+        with path.open("rb") as file:
+            stored = _npy_header(path, file, path.stat().st_size, path.name)
+        if wanted is not None:
+            raise InputError(f"The file {_said(path)} holds one array without a name; leave out --array.")
+        return _mapped(path, stored), None
+    if kind == ".npz":
+        return _read_npz(path, wanted)
+    stored = _safetensors_header(path)
+    return _mapped(path, _vectors_among(path, stored, wanted)), None
+
+
+def read_label_array(path: Path) -> tuple[str, ...]:
+    """Labels from a `.npy` file with one axis of text or numbers.
+
+    Raises `InputError` if it is damaged or holds anything else.
+    """
+    with path.open("rb") as file:
+        stored = _npy_header(path, file, path.stat().st_size, path.name)
+    return _as_labels(path, stored, _mapped(path, stored))
+
+
+def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            stored = {}
+            for part in archive.infolist():
+                if not part.filename.endswith(".npy"):
+                    continue
+                with archive.open(part) as file:
+                    name = part.filename.removesuffix(".npy")
+                    stored[name] = _npy_header(path, file, part.file_size, name)
+            vectors = _vectors_among(path, stored, wanted)
+            labels = _labels_among(path, stored, vectors)
+            read = {
+                array.name: _unpacked(path, archive, array)
+                for array in (vectors, labels)
+                if array is not None
+            }
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise _damaged(path, "numpy.savez(path, labels=labels, vectors=vectors)") from error
+    if labels is None:
+        return read[vectors.name], None
+    found = _as_labels(path, labels, read[labels.name])
+    # Whole numbers without a name are ids only if they tell the rows apart.
+    is_named = names_labels(labels.name) or labels.dtype.kind in "US"
+    return read[vectors.name], found if is_named or len(set(found)) == len(found) else None
+
+
+def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name: str) -> StoredArray:
+    """What a .npy header promises; raises `InputError` unless exactly that many bytes follow it."""
+    # The header says how long it is, and numpy would read that much of a packed file.
+    head = io.BytesIO(file.read(NPY_HEADER))
+    try:
+        version = np.lib.format.read_magic(head)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(head)
+    except Exception as error:  # a header is a Python literal, and what its parser trips over comes through
+        raise _damaged(path, "numpy.save(path, array)") from error
+    if dtype.hasobject:
+        raise InputError(
+            f"The array {name!r} in {_said(path)} holds Python objects, which are never unpickled; "
+            "convert it first, with array.astype(float) or labels.astype(str)."
+        )
+    if dtype.itemsize == 0 or any(type(length) is not int or length < 0 for length in shape):
+        raise _damaged(path, "numpy.save(path, array)")
+    return _checked(path, StoredArray(name, dtype, shape, fortran, head.tell()), size - head.tell())
+
+
+def _safetensors_header(path: Path) -> dict[str, StoredArray]:
+    """Every tensor of a safetensors file by its name, from the JSON in front of them."""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(SAFETENSORS_HEADER, size - 8):
+                raise ValueError("no header of that length")
+            header = json.loads(file.read(length))
+        stored = {}
+        for name, entry in header.items():
+            if name == "__metadata__" or entry["dtype"] not in TENSOR_KINDS:
+                continue
+            shape, (start, end) = entry["shape"], entry["data_offsets"]
+            if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
+                raise ValueError("no sizes")
+            array = StoredArray(
+                name,
+                np.dtype(TENSOR_KINDS[entry["dtype"]]),
+                tuple(shape),
+                offset=8 + length + start,
+                is_bfloat16=entry["dtype"] == "BF16",
+            )
+            if end > size - 8 - length:
+                raise ValueError("it ends before its numbers")
+            stored[name] = array, end - start
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, "safetensors.numpy.save_file(arrays, path)") from error
+    return {name: _checked(path, array, length) for name, (array, length) in stored.items()}
+
+
+def _checked(path: Path, array: StoredArray, size: int) -> StoredArray:
+    needed = math.prod(array.shape) * array.dtype.itemsize
+    if needed != size:
+        raise InputError(
+            f"The array {array.name!r} in {_said(path)} promises {needed:,} bytes and has {size:,}; "
+            "the file is damaged: write it anew."
+        )
+    return array
+
+
+def _vectors_among(path: Path, stored: Mapping[str, StoredArray], wanted: str | None) -> StoredArray:
+    if wanted is not None and wanted in stored:
+        return stored[wanted]
+    tables = [array for array in stored.values() if array.dtype.kind in "fiu" and len(array.shape) in (2, 3)]
+    named = [array for array in tables if re.split("[_.]", array.name.lower())[-1] in VECTOR_ARRAYS]
+    for choice in (tables, named) if wanted is None else ():
+        if len(choice) == 1:
+            return choice[0]
+    if not stored:
+        raise InputError(f"The file {_said(path)} holds no array; save the vectors as [node, width].")
+    listed = ", ".join(f"{array.name!r} {list(array.shape)}" for array in list(stored.values())[:8])
+    listed += f" and {len(stored) - 8} more" if len(stored) > 8 else ""
+    wrong = "more than one or none has two axes" if wanted is None else f"none is called {wanted!r}"
+    raise InputError(
+        f"The file {_said(path)} holds the arrays {listed}, of which {wrong}; "
+        "name the one that holds the vectors with --array."
+    )
+
+
+def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: StoredArray) -> StoredArray | None:
+    lines = [array for array in stored.values() if len(array.shape) == 1 and array is not vectors]
+    named = [array for array in lines if names_labels(array.name)]
+    texts = [array for array in lines if array.dtype.kind in "US"]
+    counts = [array for array in lines if array.dtype.kind in "iu" and array.shape[0] == vectors.shape[-2]]
+    for choice in (named, texts, counts if not texts else []):
+        if len(choice) == 1:
+            return choice[0]
+    if len(named) > 1 or len(texts) > 1:
+        names = " and ".join(repr(array.name) for array in (named or texts)[:3])
+        raise InputError(
+            f"The file {_said(path)} has the arrays {names}, which both could be labels; keep one of them."
+        )
+    return None
+
+
+def _as_labels(path: Path, stored: StoredArray, array: np.ndarray) -> tuple[str, ...]:
+    if array.ndim != 1 or array.dtype.kind not in "USiuf":
+        raise InputError(
+            f"The array {stored.name!r} in {_said(path)} is no list of labels; give text, one label per row."
+        )
+    if array.dtype.itemsize > 4 * MAXIMUM_LABEL_CHARACTERS:
+        raise InputError(
+            f"The labels {stored.name!r} in {_said(path)} are longer than {MAXIMUM_LABEL_CHARACTERS:,} "
+            "characters; give shorter ones."
+        )
+    if array.dtype.kind == "S":
+        return tuple(label.decode("utf-8", "replace") for label in array.tolist())
+    return tuple(map(str, array.tolist()))
+
+
+def _mapped(path: Path, array: StoredArray) -> np.ndarray:
+    _refuse_empty(path, array)
+    order = "F" if array.fortran else "C"
+    numbers = np.memmap(path, array.dtype, "r", array.offset, array.shape, order)
+    if not array.is_bfloat16:
+        return numbers
+    # A bfloat16 is the upper half of a float32.
+    return (numbers.astype(np.uint32) << 16).view(np.float32)
+
+
+def _unpacked(path: Path, archive: zipfile.ZipFile, array: StoredArray) -> np.ndarray:
+    _refuse_empty(path, array)
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > LARGEST_UNPACKED:
+        raise InputError(
+            f"The array {array.name!r} in {_said(path)} unfolds to {size / 2**30:.1f} GiB and at most "
+            f"{LARGEST_UNPACKED >> 30} are read; keep only the rows of the graph's nodes, or save it as .npy."
+        )
+    with archive.open(array.name + ".npy") as file:
+        file.read(array.offset)
+        numbers = np.frombuffer(file.read(size), array.dtype)
+    return numbers.reshape(array.shape, order="F" if array.fortran else "C")
+
+
+def _refuse_empty(path: Path, array: StoredArray) -> None:
+    if 0 in array.shape:
+        raise InputError(
+            f"The array {array.name!r} in {_said(path)} has shape {list(array.shape)} and holds no number; "
+            "give at least one row and one column."
+        )
+
+
+def _damaged(path: Path, way: str) -> InputError:
+    return InputError(
+        f"The file {_said(path)} is not a complete {path.suffix.lower()} file of numbers; write it with "
+        f"{way}."
+    )
+
+
+def _said(path: str | os.PathLike[str]) -> str:
+    return repr(str(path))

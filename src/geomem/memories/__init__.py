@@ -1,0 +1,1 @@
+"""Facts written down as a memory: constructed, asked, edited, forgotten."""

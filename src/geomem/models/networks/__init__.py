@@ -1,0 +1,1 @@
+"""The architectures as tensor programs; these files import torch."""

@@ -1,0 +1,1 @@
+"""Fleets on disk: planned, trained, read again."""

@@ -1,0 +1,212 @@
+"""Training a fleet on edges and paths: one program along the `run` axis, whatever the recipe.
+
+The loss of a batch is one mean over everything asked in it, an edge or a token of a path, each with its
+task's weight: edges and paths in every batch are the paper's mixed recipe, edges alone and then paths alone
+its staged one. Logits exist for a few rows at a time (`geomem.models.chunked_loss`), so memory does not grow
+with batch times vocabulary, and `micro_batches` cuts down what the network itself keeps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from geomem.errors import InputError
+from geomem.models.chunked_loss import chunked_cross_entropy
+from geomem.models.configuration import Mamba, Model, Transformer
+from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
+from geomem.models.sequences import read_out_table, read_states
+from geomem.training.configuration import RunSettings
+from geomem.training.loop import (
+    FleetState,
+    Problem,
+    Progress,
+    Row,
+    copy_to_host,
+    join_parameters,
+    train_problem,
+)
+from geomem.training.path_batches import Part, PathExamples, context_length, count_vocabulary, make_batches
+from geomem.training.path_configuration import PathTraining, check_path_training, loop_training
+from geomem.training.path_metrics import make_measure
+from geomem.worlds.in_context import InContextPathFinding
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPaths:
+    """What a finished fleet leaves: final parameters (on the CPU), curves and embeddings over time."""
+
+    parameters: Parameters
+    metrics: dict[str, Float[np.ndarray, "row run"]]
+    metric_steps: Int[np.ndarray, " row"]
+    snapshots: Float[np.ndarray, "snapshot run node width"]
+    snapshot_steps: Int[np.ndarray, " snapshot"]
+
+
+def train_paths(
+    model: Model,
+    examples: PathExamples | InContextPathFinding,
+    runs: Sequence[RunSettings],
+    training: PathTraining,
+    *,
+    start: Mapping[str, Float[np.ndarray, "run ..."]] | None = None,
+    state: FleetState | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_checkpoint: Callable[[FleetState], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    device: str = "cpu",
+) -> TrainedPaths:
+    """Train every run on edges and paths of one graph, or on fresh prompts.
+
+    `start` gives the weights to begin with, of every run (staged training); else they are drawn from the
+    seeds. Learning rate and weight decay are those of `runs`. The rest is as in
+    `geomem.training.loop.train_problem`, and the metrics are those of `geomem.training.path_metrics`; with
+    `stop_at` the training ends when they say so (`is_enough`).
+
+    Raises `InputError` for settings that cannot be meant, and for a model that reads no sequences.
+    """
+    check_path_training(training)
+    if not isinstance(model, Transformer | Mamba):
+        raise InputError(
+            f"The model is {type(model).__name__}, which answers with one token; "
+            "find paths with a transformer or mamba."
+        )
+    if not runs:
+        raise InputError("The fleet has no run; give at least one seed.")
+    vocabulary_size, node_count = count_vocabulary(examples)
+    parameters = initialize_parameters(
+        model,
+        vocabulary_size=vocabulary_size,
+        context_length=context_length(examples),
+        node_count=node_count,
+        seeds=[run.seed for run in runs],
+        scales=[run.scale for run in runs],
+        device=device,
+    )
+    if start is not None:
+        parameters = start_from(parameters, start)
+    flat, parameters = join_parameters(parameters, trainable_names(model), state)
+    problem, kept = make_path_problem(
+        model, examples, flat, parameters, training, seeds=[run.seed for run in runs], node_count=node_count
+    )
+    curves = train_problem(
+        problem,
+        runs,
+        loop_training(training),
+        state=state,
+        on_progress=on_progress,
+        on_checkpoint=on_checkpoint,
+        should_stop=should_stop,
+        enough=lambda row: is_enough(row, examples, training),
+    )
+    return TrainedPaths(parameters=copy_to_host(kept), **curves.as_fields())
+
+
+def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "run ..."]]) -> Parameters:
+    """The weights to start from, in place of those drawn; positions that a longer input adds stay as drawn.
+
+    Raises `InputError` if they are not those of the same model, vocabulary and number of runs.
+    """
+    if start.keys() != parameters.keys():
+        raise InputError(
+            "The run to start from has other parameters than this model; give one of the same architecture."
+        )
+    joined = {}
+    for name, drawn in parameters.items():
+        given = torch.tensor(start[name], dtype=drawn.dtype, device=drawn.device)
+        rows = min(given.shape[1], drawn.shape[1]) if name == "position_embedding" else drawn.shape[1]
+        if given[:, :rows].shape != drawn[:, :rows].shape:
+            raise InputError(
+                f"The run to start from has {name} of shape {tuple(given.shape)} and this one of "
+                f"{tuple(drawn.shape)} (runs first); give one of the same world, model and number of seeds."
+            )
+        joined[name] = drawn.clone()
+        joined[name][:, :rows] = given[:, :rows]
+    return joined
+
+
+def make_path_problem(
+    model: Transformer | Mamba,
+    examples: PathExamples | InContextPathFinding,
+    flat: Float[Tensor, "run parameter"],
+    parameters: Parameters,
+    training: PathTraining,
+    *,
+    seeds: Sequence[int],
+    node_count: int,
+) -> tuple[Problem, Parameters]:
+    """The mixed loss as a problem for the training loop, and the parameters that are measured and kept.
+
+    `parameters` are views of `flat` where trained. What is kept is they, or with `averaging` their mean.
+    """
+    device, names = flat.device, trainable_names(model)
+    average, kept = (
+        join_parameters({name: tensor.clone() for name, tensor in parameters.items()}, names)
+        if training.averaging
+        else (None, parameters)
+    )
+    gradient, gradients = join_parameters({name: torch.zeros_like(parameters[name]) for name in names}, names)
+    leaves = {name: parameters[name].detach().requires_grad_() for name in names}
+    live = parameters | leaves
+    draw = make_batches(examples, training, seeds, device=device, dtype=flat.dtype)
+    measure = make_measure(model, kept, examples)
+
+    def lose(micro_batch: list[Part]) -> Float[Tensor, " run"]:
+        losses = torch.zeros(len(seeds), device=device, dtype=flat.dtype)
+        for part in micro_batch:
+            with mixed_precision(training.precision, device):
+                states = read_states(
+                    model, live, part.tokens, first_read=part.first_read, shared=part.shared
+                ).flatten(1, 2)
+            if training.precision == "bfloat16":
+                # The products with the vocabulary are most of the work.
+                states = states.bfloat16()
+            table = read_out_table(model, live)
+            losses = losses + chunked_cross_entropy(states, table, part.targets, part.weights)
+        return losses
+
+    def differentiate(step: int) -> None:
+        gradient.zero_()
+        for micro_batch in draw(step):
+            # Runs share no parameter, so the gradient of the sum is every run's own gradient.
+            found = torch.autograd.grad(lose(micro_batch).sum(), list(leaves.values()))
+            for name, part in zip(leaves, found, strict=True):
+                gradients[name].add_(part)
+
+    problem = Problem(
+        flat=flat,
+        gradient=gradient,
+        differentiate=differentiate,
+        measure=lambda step, found: measure(),
+        snapshot=lambda: node_embeddings(model, kept, node_count),
+        average=average,
+        averaging=training.averaging,
+    )
+    return problem, kept
+
+
+def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Where torch computes matrix products in the given type and the rest in float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def is_enough(row: Row, examples: PathExamples | InContextPathFinding, training: PathTraining) -> bool:
+    """Whether every run answers as well as `stop_at` asks.
+
+    That is its share of right first hops on held-out paths, and where whole paths are asked also of whole
+    paths, of which a share of 0.9 is enough; edges alone are known by `edge_recall`.
+    """
+    if not training.stop_at:
+        return False
+    if isinstance(examples, PathExamples) and not examples.task.path_weight:
+        return bool((row["edge_recall"] >= training.stop_at).all())
+    return bool(
+        (row["held_out.first_hop"] >= training.stop_at).all()
+        and (row["held_out.exact_match"] >= min(training.stop_at, 0.9)).all()
+    )

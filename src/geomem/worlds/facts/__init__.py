@@ -1,0 +1,1 @@
+"""Tables of facts: built in, read from files, generated."""

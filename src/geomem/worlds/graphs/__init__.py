@@ -1,0 +1,1 @@
+"""Graphs: built in, read from files, generated."""

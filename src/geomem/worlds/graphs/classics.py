@@ -1,0 +1,45 @@
+"""Small real graphs that everybody knows, as networkx carries them."""
+
+import numpy as np
+
+from geomem.worlds.graphs.graph import Graph, simple_graph
+
+
+def karate_club() -> Graph:
+    """Friendships of the 34 members of a karate club (Zachary 1977), numbered from 0 as in networkx.
+
+    >>> karate_club().edge_count
+    78
+    """
+    import networkx
+
+    return _classic("karate-club", networkx.karate_club_graph())
+
+
+def les_miserables() -> Graph:
+    """Characters of Les Misérables who appear in the same chapter (Knuth 1993): 77 characters.
+
+    >>> les_miserables().edge_count
+    254
+    """
+    import networkx
+
+    return _classic("les-miserables", networkx.les_miserables_graph())
+
+
+def florentine_families() -> Graph:
+    """Marriages between 15 families of Renaissance Florence (Padgett; Breiger and Pattison 1986).
+
+    >>> florentine_families().edge_count
+    20
+    """
+    import networkx
+
+    return _classic("florentine-families", networkx.florentine_families_graph())
+
+
+def _classic(name: str, graph) -> Graph:
+    """A networkx graph in networkx's order of nodes; forward is from the earlier node to the later."""
+    node = {label: number for number, label in enumerate(graph.nodes)}
+    pairs = sorted(sorted((node[one], node[other])) for one, other in graph.edges)
+    return simple_graph(name, [str(label) for label in node], np.array(pairs, dtype=np.int64))
