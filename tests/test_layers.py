@@ -19,16 +19,18 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure",),
-    ("memories", "runs"),
+    ("memories",),
+    ("runs",),
     ("training",),
     ("models",),
     ("constructions",),
     ("geometry",),
     ("worlds",),
+    ("fields",),
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "runs", "measure"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
@@ -36,8 +38,10 @@ NEVER_TORCH = {
     "models/recall_parameters.py",
     "training/__init__.py",
     "training/configuration.py",
-    "training/recall_configuration.py",
-    "training/path_configuration.py",
+    "memories/__init__.py",
+    "memories/ask.py",
+    "memories/construct.py",
+    "memories/writing.py",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
