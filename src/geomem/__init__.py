@@ -39,18 +39,11 @@ if TYPE_CHECKING:
         Transformer,
     )
     from geomem.report import write_report
-    from geomem.runs.edges import Announcement, memorize
+    from geomem.runs.edges import memorize
     from geomem.runs.facts import learn_facts
-    from geomem.runs.memory_store import StoredMemory, read_memory
     from geomem.runs.paths import find_paths
-    from geomem.runs.store import (
-        StoredFleet,
-        fleet_embeddings,
-        fleet_metrics,
-        fleet_snapshots,
-        fleet_weights,
-        read_fleet,
-    )
+    from geomem.runs.run import Run, read_run
+    from geomem.runs.train import Announcement
     from geomem.sweep import Sweep, sweep
     from geomem.training.configuration import (
         PathTraining,
@@ -94,9 +87,8 @@ __all__ = [
     "Portrait",
     "Recall",
     "RecallTraining",
+    "Run",
     "RunSettings",
-    "StoredFleet",
-    "StoredMemory",
     "Sweep",
     "Training",
     "Transformer",
@@ -111,10 +103,6 @@ __all__ = [
     "europe",
     "facts_from",
     "find_paths",
-    "fleet_embeddings",
-    "fleet_metrics",
-    "fleet_snapshots",
-    "fleet_weights",
     "forget_fact",
     "graph_from",
     "grid",
@@ -130,9 +118,8 @@ __all__ = [
     "random_bijections",
     "read_embeddings",
     "read_facts",
-    "read_fleet",
     "read_graph",
-    "read_memory",
+    "read_run",
     "reproduce",
     "sweep",
     "train_fleet",
@@ -155,9 +142,10 @@ _HOMES = {
         "measure_vectors",
         "portrait_table",
     ),
-    "geomem.runs.edges": ("Announcement", "memorize"),
+    "geomem.runs.edges": ("memorize",),
+    "geomem.runs.train": ("Announcement",),
+    "geomem.runs.run": ("Run", "read_run"),
     "geomem.measure.facts": ("measure_memory",),
-    "geomem.runs.memory_store": ("StoredMemory", "read_memory"),
     "geomem.models.configuration": (
         "MODELS",
         "Associative",
@@ -170,14 +158,6 @@ _HOMES = {
     "geomem.runs.paths": ("find_paths",),
     "geomem.runs.facts": ("learn_facts",),
     "geomem.report": ("write_report",),
-    "geomem.runs.store": (
-        "StoredFleet",
-        "fleet_embeddings",
-        "fleet_metrics",
-        "fleet_snapshots",
-        "fleet_weights",
-        "read_fleet",
-    ),
     "geomem.sweep": ("Sweep", "sweep"),
     "geomem.training.configuration": (
         "PathTraining",

@@ -66,7 +66,6 @@ def test_an_experiment_is_the_curves_of_its_fleet(setting, tmp_path):
 
 def test_runs_of_an_experiment_are_those_of_find_paths(tmp_path):
     from geomem.runs.paths import find_paths
-    from geomem.runs.store import fleet_metrics
     from geomem.worlds.graphs.families import path_star
 
     evidence = measured(TINY, tmp_path / "experiments")
@@ -79,10 +78,8 @@ def test_runs_of_an_experiment_are_those_of_find_paths(tmp_path):
         seeds=SEEDS,
         directory=tmp_path / "runs",
     )
-    table = fleet_metrics(fleet)
     for run, place in ((0, 0), (1, 2)):
-        rows = table.filter((table["metric"] == "loss") & (table["run"] == run)).sort("step")
-        assert curve(evidence, "tiny", "loss")[run, place] == rows["value"][place]
+        assert curve(evidence, "tiny", "loss")[run, place] == fleet.curves()["loss"][place, run]
 
 
 def test_a_staged_training_starts_where_the_first_one_ended(tmp_path):
@@ -117,14 +114,14 @@ def test_what_differs_is_another_experiment():
 
 
 def test_every_setting_of_the_groups_can_be_trained(tmp_path):
-    from geomem.runs.path_plan import plan_paths
+    from geomem.runs.paths import path_job
     from geomem.worlds.graphs.families import path_star, tree_star
 
     groups = (paths.SETTINGS, paths_controls.SETTINGS, in_context.SETTINGS, in_context.FULL)
     for setting in (setting for group in groups for setting in group.values()):
         task, family = setting.task, {"path-star": path_star, "tree-star": tree_star}[setting.family]
         world = family(arms=setting.arms, length=setting.length) if isinstance(task, PathFinding) else task
-        plan_paths(
+        path_job(
             world,
             model=setting.model,
             task=task if isinstance(task, PathFinding) else None,

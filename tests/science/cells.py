@@ -17,7 +17,7 @@ from geomem.geometry.similarity import distance_shells
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.models.configuration import Associative, Bilinear, Model, Node2Vec, Transformer
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.edges import TrainedFleet, train_fleet
+from geomem.training.edges import Trained, train_fleet
 from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
 from geomem.worlds.graphs.graph import Graph, distance_matrix
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
@@ -124,7 +124,7 @@ class Outcome:
 
     cell: Cell
     graph: Graph
-    fleet: TrainedFleet
+    fleet: Trained
     embeddings: np.ndarray  # [run, node, width], float64
     loss_floor: float
 

@@ -16,10 +16,11 @@ from geomem.claims.experiment import Experiment, experiment_path, read_experimen
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
 from geomem.models.configuration import Mamba, Node2Vec, Transformer
-from geomem.runs.store import is_finished, read_fleet
+from geomem.runs.directory import is_finished
+from geomem.runs.run import read_run
 
 if TYPE_CHECKING:
-    from geomem.runs.plan import FleetPlan
+    from geomem.runs.job import Job
 
 CORE_FLOPS = 3e10
 """Multiplications and additions per second on one core of the machine the estimate was made on."""
@@ -114,8 +115,8 @@ def reproduce(
     Traceback (most recent call last):
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
-    from geomem.runs.checkpoint import require_disk
-    from geomem.runs.plan import check_seeds
+    from geomem.runs.directory import require_disk
+    from geomem.runs.job import check_seeds
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -200,7 +201,7 @@ def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
     return chosen
 
 
-def estimate_seconds(plan: "FleetPlan") -> float:
+def estimate_seconds(plan: "Job") -> float:
     """Time that training a fleet takes on one core: every step costs calls, then arithmetic.
 
     The calls were timed for fleets of three runs: 1.6 ms per step for one layer of a Transformer, 2.3 for
@@ -215,10 +216,10 @@ def estimate_seconds(plan: "FleetPlan") -> float:
             calls = 5e-4 + 1.8e-3 * layers
         case _:
             calls = 4e-4
-    return plan.training.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
+    return plan.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
 
 
-def _disk_bytes(plans: "Collection[FleetPlan]", processes: int) -> int:
+def _disk_bytes(plans: "Collection[Job]", processes: int) -> int:
     """What all fleets keep, and the checkpoints of as many as train at once."""
     checkpoints = sorted((plan.disk_bytes - plan.kept_bytes for plan in plans), reverse=True)
     return sum(plan.kept_bytes for plan in plans) + sum(checkpoints[:processes])
@@ -240,23 +241,21 @@ def _count(works: Iterable[Work]) -> Count:
 
 
 def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
-    from geomem.runs.plan import plan_fleet
+    from geomem.runs.edges import edge_job
 
     try:
         for request in job.claim.fleets(scale):
             if request.key in job.works:
                 raise ValueError(f"two fleets have the key {request.key}")
-            plan = plan_fleet(
+            plan = edge_job(
                 request.world,
                 model=request.model,
                 task=request.task,
                 training=request.training,
                 seeds=request.seeds,
-                directory=directory,
-                device=device,
             )
             job.requests[request.key] = request
-            job.works[request.key] = Work(plan.path, plan, estimate_seconds(plan))
+            job.works[request.key] = Work(plan.path(directory), plan, estimate_seconds(plan))
         for experiment in job.claim.experiments(scale):
             if experiment.key in job.works:
                 raise ValueError(f"an experiment has the key {experiment.key}, which is taken")
@@ -274,7 +273,7 @@ def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> 
         return Verdict(job.claim, "not run", job.error, None)
     try:
         fleets = {
-            key: read_evidence(request, read_fleet(job.works[key].path))
+            key: read_evidence(request, read_run(job.works[key].path))
             for key, request in job.requests.items()
         }
         measured = {

@@ -17,7 +17,7 @@ from geomem.cli.options import check_no_layout, option_names, parse_options, pri
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS
-from geomem.runs.checkpoint import format_bytes
+from geomem.runs.directory import format_bytes
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.find import find_world, unknown_world
 

@@ -12,7 +12,7 @@ from geomem.figures.drawing import save_figure
 from geomem.figures.palette import LIGHT
 from geomem.figures.phases import COLOURS, phase_diagram, tabulate_phases
 from geomem.report.page import format_number
-from geomem.runs.store import replace_file
+from geomem.runs.directory import replace_file
 
 PAGE = """<!doctype html>
 <html lang="en">

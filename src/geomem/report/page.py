@@ -24,7 +24,7 @@ from geomem.figures.views import FleetView
 from geomem.geometry.reading import READINGS
 from geomem.measure.edges import Measurement
 from geomem.report.content import curve_sets, page_data, script_json
-from geomem.runs.store import StoredFleet
+from geomem.runs.run import Run
 
 COMPARED = (
     "held_out_first_hop",
@@ -61,7 +61,7 @@ SCRIPTS = ("scene.js", "charts.js", "page.js")
 
 
 def write_report(
-    fleets: Sequence[StoredFleet], out: str | os.PathLike[str], figures: str | os.PathLike[str] | None = None
+    fleets: Sequence[Run], out: str | os.PathLike[str], figures: str | os.PathLike[str] | None = None
 ) -> Path:
     """Write one self-contained HTML page about finished fleets; the path written.
 

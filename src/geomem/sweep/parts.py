@@ -20,9 +20,17 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from geomem.errors import InputError
-from geomem.runs.checkpoint import format_bytes, locked_run
-from geomem.runs.edges import available_memory, describe_environment
-from geomem.runs.store import FORMAT, MANIFEST, configuration_hash, damaged, replace_file, write_json
+from geomem.runs.directory import (
+    FORMAT,
+    MANIFEST,
+    configuration_hash,
+    damaged,
+    format_bytes,
+    locked_run,
+    replace_file,
+    write_json,
+)
+from geomem.runs.environment import available_memory, describe_environment
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""

@@ -7,17 +7,15 @@ and AdamW's passes over 14 thousand parameters and their moments (11 us). Measur
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.models.configuration import Model, Node2Vec
 from geomem.models.model import (
     Evaluation,
-    Parameters,
     initialize_parameters,
     make_objective,
     node_embeddings,
@@ -30,25 +28,13 @@ from geomem.training.loop import (
     Problem,
     Progress,
     Row,
+    Trained,
     copy_to_host,
     join_parameters,
     train_problem,
 )
 from geomem.training.metrics import METRICS, measure_fleet_step, recalled_facts
 from geomem.worlds.tasks import Examples
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedFleet:
-    """What a finished fleet leaves: final parameters (on the CPU), curves and embeddings over time."""
-
-    parameters: Parameters
-    metrics: dict[str, Float[np.ndarray, "row run"]]
-    metric_steps: Int[np.ndarray, " row"]
-    snapshots: Float[np.ndarray, "snapshot run node width"]
-    snapshot_steps: Int[np.ndarray, " snapshot"]
-    recalled: Bool[np.ndarray, "run fact"]
-    """Which facts of the examples are among their prefix's best answers after the last step."""
 
 
 def train_fleet(
@@ -64,7 +50,7 @@ def train_fleet(
     on_checkpoint: Callable[[FleetState], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
-) -> TrainedFleet:
+) -> Trained:
     """Train every run full-batch on the examples, in float32.
 
     `graph_edges` are the directed facts without self-edges, over which the geometric level is the mean
@@ -117,7 +103,7 @@ def train_fleet(
         on_checkpoint=on_checkpoint,
         should_stop=should_stop,
     )
-    return TrainedFleet(
+    return Trained(
         parameters=copy_to_host(parameters),
         recalled=recalled_facts(objective.evaluate().logits, data).cpu().numpy(),
         **curves.as_fields(),
