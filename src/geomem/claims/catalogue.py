@@ -15,20 +15,14 @@ from geomem.claims import (
     paths_controls,
     paths_scale,
     race,
-    recall,
-    recall_capacity,
     recall_chains,
-    recall_dense,
-    recall_depth,
-    recall_hops,
     recall_open,
-    recall_structure,
-    recall_transfer,
     theory,
     trajectory,
     zigzag,
 )
 from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
 from geomem.claims.memorize_geometrically import geometry
 from geomem.errors import unknown_name
 
@@ -49,13 +43,13 @@ MODULES = (
     paths_scale,
     in_context,
     recall,
-    recall_dense,
+    dense,
     recall_chains,
-    recall_capacity,
-    recall_structure,
-    recall_transfer,
-    recall_hops,
-    recall_depth,
+    capacity,
+    structure,
+    transfer,
+    hops,
+    depth,
     recall_open,
 )
 """The files of claims, in the order of the papers."""
