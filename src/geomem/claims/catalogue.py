@@ -9,7 +9,6 @@ from geomem.claims import (
     in_context,
     knobs,
     mamba,
-    memorization,
     node2vec,
     paths,
     paths_controls,
@@ -29,7 +28,7 @@ from geomem.claims import (
     zigzag,
 )
 from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.memorize_geometrically import geometry
+from geomem.claims.memorize_geometrically import geometry, memorization
 from geomem.errors import unknown_name
 
 MODULES = (
