@@ -70,9 +70,7 @@ def circle(nodes: int) -> Float[np.ndarray, "node 2"]:
     1.43
     """
     if nodes < 4:
-        raise InputError(
-            f"A circle was asked for {nodes} nodes; a margin needs second neighbours, so give at least 4."
-        )
+        raise InputError(f"A circle of {nodes} nodes has no second neighbours; give at least 4 nodes.")
     angles = 2 * np.pi * np.arange(nodes) / nodes
     radius = 1 / np.sqrt(np.cos(2 * np.pi / nodes) - np.cos(4 * np.pi / nodes))
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
