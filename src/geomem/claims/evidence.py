@@ -3,7 +3,7 @@
 Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from geomem.claims.claim import FleetRequest
+from geomem.claims.need import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
@@ -177,6 +177,25 @@ def imagine_arrays(experiments: Mapping[str, Mapping[str, Any]]) -> Evidence:
         for key, found in experiments.items()
     }
     return Evidence(arrays=name_arrays(arrays))
+
+
+def imagined(
+    memory: Memory, others: Mapping[str, Memory] | None = None, *, memorized_at: int | None = 0
+) -> Callable[[Iterable[FleetRequest]], Evidence]:
+    """The counterexample of models with one memory; with another where the key contains a text.
+
+    `imagined("geometric", {"-self": "associative"})` is a geometry that self-edges destroy.
+    """
+    by_text = others or {}
+
+    def imagine(requests: Iterable[FleetRequest]) -> Evidence:
+        fleets = {}
+        for request in requests:
+            own = [other for text, other in by_text.items() if text in request.key]
+            fleets[request.key] = imagine_fleet(request, [*own, memory][0], memorized_at=memorized_at)
+        return Evidence(fleets)
+
+    return imagine
 
 
 def associative(requests: Iterable[FleetRequest]) -> Evidence:
