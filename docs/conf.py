@@ -9,7 +9,10 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, PAGES, anchor, link_notes
+
 HERE = Path(__file__).parent
+NOTES = re.compile(r"notes on (geometric memory|factual recall), ([A-G](?:\.?\d)*(?:\.\d)*)")
 VERBS = (
     "demo",
     "memorize",
@@ -135,7 +138,22 @@ def mark_up_docstring(_application, _what, _name, _object, _options, lines: list
         else:
             marked.append(mark_up_prose(paragraph))
         formula_before = formula
+    marked = [NOTES.sub(link_section, part) for part in marked]
     lines[:] = [*"\n\n".join(marked).split("\n"), ""]
+
+
+def link_section(cited: re.Match[str]) -> str:
+    """A section of our notes that a docstring cites, as a link in reStructuredText."""
+    paper = next(paper for paper, page in PAGES.items() if page == cited[1].replace(" ", "-"))
+    return f"notes on {cited[1]}, :ref:`{cited[2]} <{anchor(cited[2], paper)}>`"
+
+
+def link_rows_of_claims(_application, document: str, source: list[str]) -> None:
+    """Link what the tables of claims cite of our notes."""
+    if document.startswith("claims/"):
+        paper = FACTUAL_RECALL if document == "claims/recall" else GEOMETRIC_MEMORY
+        lines = source[0].split("\n")
+        source[0] = "\n".join(link_notes(line, paper) if line.startswith("|") else line for line in lines)
 
 
 def visit_inline_math(translator, node) -> None:
@@ -162,3 +180,4 @@ def setup(application) -> None:
     application.connect("autodoc-process-docstring", mark_up_docstring)
     application.connect("config-inited", write_module_pages)
     application.connect("builder-inited", write_command_help)
+    application.connect("source-read", link_rows_of_claims)
