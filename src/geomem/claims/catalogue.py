@@ -4,17 +4,11 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from geomem.claims import (
-    complexity,
-    dynamics,
     in_context,
-    knobs,
-    mamba,
     memorization,
-    node2vec,
     paths,
     paths_controls,
     paths_scale,
-    race,
     recall,
     recall_capacity,
     recall_chains,
@@ -24,12 +18,20 @@ from geomem.claims import (
     recall_open,
     recall_structure,
     recall_transfer,
+)
+from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.memorize_geometrically import (
+    complexity,
+    dynamics,
+    geometry,
+    knobs,
+    mamba,
+    node2vec,
+    race,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.memorize_geometrically import geometry
 from geomem.errors import unknown_name
 
 MODULES = (
