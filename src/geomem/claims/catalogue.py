@@ -4,16 +4,10 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from geomem.claims import (
-    complexity,
-    dynamics,
     in_context,
-    knobs,
-    mamba,
-    node2vec,
     paths,
     paths_controls,
     paths_scale,
-    race,
     recall,
     recall_capacity,
     recall_chains,
@@ -23,12 +17,21 @@ from geomem.claims import (
     recall_open,
     recall_structure,
     recall_transfer,
+)
+from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.memorize_geometrically import (
+    complexity,
+    dynamics,
+    geometry,
+    knobs,
+    mamba,
+    memorization,
+    node2vec,
+    race,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.memorize_geometrically import geometry, memorization
 from geomem.errors import unknown_name
 
 MODULES = (
