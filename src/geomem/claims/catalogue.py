@@ -6,14 +6,10 @@ from fnmatch import fnmatchcase
 from geomem.claims import (
     complexity,
     dynamics,
-    in_context,
     knobs,
     mamba,
     memorization,
     node2vec,
-    paths,
-    paths_controls,
-    paths_scale,
     race,
     recall,
     recall_capacity,
@@ -29,7 +25,7 @@ from geomem.claims import (
     zigzag,
 )
 from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.memorize_geometrically import geometry
+from geomem.claims.memorize_geometrically import geometry, in_context, path_controls, path_scale, paths
 from geomem.errors import unknown_name
 
 MODULES = (
@@ -45,8 +41,8 @@ MODULES = (
     theory,
     complexity,
     paths,
-    paths_controls,
-    paths_scale,
+    path_controls,
+    path_scale,
     in_context,
     recall,
     recall_dense,
