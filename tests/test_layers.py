@@ -25,6 +25,7 @@ LAYERS = (
     ("constructions",),
     ("geometry",),
     ("worlds",),
+    ("fields",),
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
