@@ -3,27 +3,26 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims import (
+from geomem.claims import recall_chains, recall_open
+from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
+from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
+    geometry,
     in_context,
     knobs,
     mamba,
     memorization,
     node2vec,
+    path_controls,
+    path_scale,
     paths,
-    paths_controls,
-    paths_scale,
     race,
-    recall_chains,
-    recall_open,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
-from geomem.claims.memorize_geometrically import geometry
 from geomem.errors import unknown_name
 
 MODULES = (
@@ -39,8 +38,8 @@ MODULES = (
     theory,
     complexity,
     paths,
-    paths_controls,
-    paths_scale,
+    path_controls,
+    path_scale,
     in_context,
     recall,
     dense,

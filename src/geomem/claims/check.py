@@ -217,12 +217,16 @@ def judge_checks(items: Iterable[Check | Picture | str], *, deviates: bool = Fal
         outcome = "holds" if others and all(stated) else "fails"
     else:
         outcome = "holds" if stated and all(stated) else "deviates" if others else "fails"
-    sentences = [_describe_result(base, group) for base, group in _gather(judged)]
+    # What is ours and the paper's alike is said and listed once.
+    said = {(item.quantity.name, item.rule, item.over): item for item in judged}
+    sentences = [_describe_result(base, group) for base, group in _gather(list(said.values()))]
     sentences += [item for item in found if isinstance(item, str)]
     pictures = [item for item in found if isinstance(item, Picture)]
-    # One quantity may have two bounds: the paper's and that of the documented deviation.
-    quantities = tuple({item.quantity.name: item.quantity for item in checks}.values())
-    return Judgement(outcome, " ".join(sentences), quantities, pictures[0] if pictures else None)
+    quantities: dict[str, Quantity] = {}
+    for item in checks:
+        quantities.setdefault(item.quantity.name, item.quantity)
+    picture = pictures[0] if pictures else None
+    return Judgement(outcome, " ".join(sentences), tuple(quantities.values()), picture)
 
 
 def describe_rule(items: Iterable[Check | Picture | str], *, deviates: bool = False) -> str:
@@ -316,7 +320,8 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
         count = (" on average" if group[0].over == "mean" else "") + count
     else:
         flat = np.concatenate([one for one in held if one is not None])
-        noun = "cases" if group[0].over == "everywhere" else "runs"
+        of_seeds = group[0].over != "everywhere" and max(len(item.quantity.values) for item in group) > 1
+        noun = "runs" if of_seeds else "cases"
         count = f" on {int(flat.sum())} of {len(flat)} {noun}"
         if len(flat) == 1:
             count = ": yes" if flat[0] else ": no"
