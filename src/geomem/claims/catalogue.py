@@ -3,9 +3,18 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims import recall_chains, recall_open
 from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
+from geomem.claims.factual_recall import (
+    capacity,
+    chains,
+    dense,
+    depth,
+    hops,
+    open,
+    recall,
+    structure,
+    transfer,
+)
 from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
@@ -43,13 +52,13 @@ MODULES = (
     in_context,
     recall,
     dense,
-    recall_chains,
+    chains,
     capacity,
     structure,
     transfer,
     hops,
     depth,
-    recall_open,
+    open,
 )
 """The files of claims, in the order of the papers."""
 
