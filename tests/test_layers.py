@@ -25,6 +25,7 @@ LAYERS = (
     ("constructions",),
     ("geometry",),
     ("worlds",),
+    ("fields",),
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
@@ -33,7 +34,10 @@ NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
     "models/parameters.py",
-    "models/recall_parameters.py",
+    "models/architecture.py",
+    # Every architecture has two files of one name, one of them without torch.
+    *(f"models/{path.name}" for path in (PACKAGE / "models" / "networks").glob("*.py")),
+    "models/networks/__init__.py",
     "training/__init__.py",
     "training/configuration.py",
     "training/recall_configuration.py",

@@ -18,7 +18,7 @@ from geomem.errors import InputError
 from geomem.measure.facts import measure_memory
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import count_trained
+from geomem.models.recall import count_trained
 from geomem.runs.facts import (
     COMFORTABLE_BITS,
     MemoryAnnouncement,

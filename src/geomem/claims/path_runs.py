@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from geomem.claims.claim import Judgement, Picture, Quantity, Scale, judge_by_means, measure_quantity
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.configuration import MODELS, Model
 from geomem.training.path_configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
@@ -29,7 +29,7 @@ STARS = {"path-star": path_star, "tree-star": tree_star}
 class PathSetting:
     """How one fleet is trained to find paths."""
 
-    model: Transformer | Mamba
+    model: Model
     training: PathTraining
     task: PathFinding | InContextPathFinding
     """In context it is the world as well."""
@@ -44,7 +44,7 @@ class PathSetting:
 
 def describe_setting(setting: PathSetting, seeds: Sequence[int]) -> dict[str, Any]:
     """The settings of `measure_paths`, as JSON can hold them."""
-    kind = "transformer" if isinstance(setting.model, Transformer) else "mamba"
+    kind = setting.model.name
     in_context = isinstance(setting.task, InContextPathFinding)
     world = {"family": setting.family, "arms": setting.arms, "length": setting.length}
     described = {
@@ -95,7 +95,7 @@ def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress
 
     return find_paths(
         InContextPathFinding(**settings["task"]) if in_context else STARS[family](**world),
-        model=Transformer(**model) if kind == "transformer" else Mamba(**model),
+        model=MODELS[kind](**model),
         task=None if in_context else PathFinding(**settings["task"]),
         training=PathTraining(**settings["training"]),
         seeds=settings["seeds"],

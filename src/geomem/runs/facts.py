@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float, Int
 from geomem.errors import InputError
 from geomem.memories.ask import model_table
 from geomem.models.configuration import Recall, check_recall
+from geomem.models.loss import best_objects
 from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
 from geomem.models.parameters import Cost
-from geomem.models.recall_loss import best_objects
-from geomem.models.recall_parameters import count_trained, describe_recall_parameters, estimate_recall_cost
+from geomem.models.recall import count_trained, describe_recall_parameters, estimate_recall_cost
 from geomem.runs.edges import Hooks, train_in_directory
 from geomem.runs.memory_store import (
     StoredMemory,

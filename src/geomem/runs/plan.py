@@ -9,8 +9,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import torch
 
-from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS, Model, Recall, check_model
+from geomem.errors import InputError
+from geomem.models.configuration import Model, Recall, check_model, find_architecture
 from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.runs.store import run_path, safe_name
 from geomem.training.configuration import Training, check_training, default_training
@@ -89,7 +89,7 @@ def plan_fleet(
     seeds = check_seeds(seeds)
     check_device(device)
     examples = edge_examples(graph, task)
-    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
+    kind = model.name
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},
         "task": {"kind": "edge-memorization", **asdict(task)},
@@ -122,13 +122,7 @@ def find_model(model: Model | str) -> Model:
     >>> find_model("node2vec").width
     100
     """
-    if not isinstance(model, str):
-        return model
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
-    return MODELS[model]()
+    return find_architecture(model)() if isinstance(model, str) else model
 
 
 def in_types(configuration: Configuration) -> Configuration:

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Literal
 
 from geomem.errors import InputError
-from geomem.models.configuration import Associative, Bilinear, Model, Node2Vec
+from geomem.models.architecture import Model
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,4 @@ def default_training(model: Model) -> Training:
     >>> default_training(Node2Vec()).optimizer
     'gradient-descent'
     """
-    if isinstance(model, Node2Vec):
-        return Training(steps=10_000, schedule="constant", optimizer="gradient-descent", metric_every=100)
-    if isinstance(model, Associative):
-        return Training(steps=100, learning_rate=0.1, schedule="constant", metric_every=1)
-    if isinstance(model, Bilinear):
-        return Training(steps=500)
-    return Training(steps=500)
+    return Training(**model.published)

@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.recall import RecallSize
 from geomem.training.configuration import RunSettings, Training, check_training
 
 BETAS = (0.9, 0.98)
