@@ -4,16 +4,6 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from geomem.claims import (
-    complexity,
-    dynamics,
-    in_context,
-    knobs,
-    mamba,
-    node2vec,
-    paths,
-    paths_controls,
-    paths_scale,
-    race,
     recall,
     recall_capacity,
     recall_chains,
@@ -23,12 +13,25 @@ from geomem.claims import (
     recall_open,
     recall_structure,
     recall_transfer,
+)
+from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.memorize_geometrically import (
+    complexity,
+    dynamics,
+    geometry,
+    in_context,
+    knobs,
+    mamba,
+    memorization,
+    node2vec,
+    path_controls,
+    path_scale,
+    paths,
+    race,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.memorize_geometrically import geometry, memorization
 from geomem.errors import unknown_name
 
 MODULES = (
@@ -44,8 +47,8 @@ MODULES = (
     theory,
     complexity,
     paths,
-    paths_controls,
-    paths_scale,
+    path_controls,
+    path_scale,
     in_context,
     recall,
     recall_dense,

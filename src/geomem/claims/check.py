@@ -215,11 +215,16 @@ def judge_checks(items: Iterable[Check | Picture | str], *, deviates: bool = Fal
         outcome = "holds" if others and all(stated) else "fails"
     else:
         outcome = "holds" if stated and all(stated) else "deviates" if others else "fails"
-    sentences = [_describe_result(base, group) for base, group in _gather(judged)]
+    # What is ours and the paper's alike is said and listed once.
+    said = {(item.quantity.name, item.rule, item.over): item for item in judged}
+    sentences = [_describe_result(base, group) for base, group in _gather(list(said.values()))]
     sentences += [item for item in found if isinstance(item, str)]
     pictures = [item for item in found if isinstance(item, Picture)]
-    quantities = tuple(item.quantity for item in checks)
-    return Judgement(outcome, " ".join(sentences), quantities, pictures[0] if pictures else None)
+    quantities: dict[str, Quantity] = {}
+    for item in checks:
+        quantities.setdefault(item.quantity.name, item.quantity)
+    picture = pictures[0] if pictures else None
+    return Judgement(outcome, " ".join(sentences), tuple(quantities.values()), picture)
 
 
 def describe_rule(items: Iterable[Check | Picture | str], *, deviates: bool = False) -> str:
@@ -311,7 +316,8 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
         count = (" on average" if group[0].over == "mean" else "") + count
     else:
         flat = np.concatenate([one for one in held if one is not None])
-        noun = "cases" if group[0].over == "everywhere" else "runs"
+        of_seeds = group[0].over != "everywhere" and max(len(item.quantity.values) for item in group) > 1
+        noun = "runs" if of_seeds else "cases"
         count = f" on {int(flat.sum())} of {len(flat)} {noun}"
         if len(flat) == 1:
             count = ": yes" if flat[0] else ": no"

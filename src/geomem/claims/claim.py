@@ -34,7 +34,7 @@ A claim is a decorated generator: its docstring is the title and the statement, 
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from math import isfinite
 from typing import Literal, get_args
@@ -257,19 +257,25 @@ def describe_fleets(requests: Iterable[FleetRequest]) -> str:
     >>> describe_fleets(
     ...     FleetRequest(g.name, g, Transformer(), Training(steps=500), (0,)) for g in (cycle(6), grid(2, 2))
     ... )
-    'Transformer: adamw, lr 0.01, cosine; width 32; 500 steps'
+    'Transformer: adamw, lr 0.01, cosine; width 32; 500 steps; cycle-6, grid-2-2'
     """
-    described: dict[str, tuple[dict[int, None], dict[int, None]]] = {}
+    described: dict[str, tuple[dict[int, None], dict[int, None], dict[str, None]]] = {}
     for request in requests:
         training, task = request.training, request.task
         parts = [f"{training.optimizer}, lr {training.learning_rate:g}, {training.schedule}"]
         parts += [f"{task.directions} edges"] * (task.directions != "both")
         parts += ["self-edges"] * task.self_edges
-        widths, steps = described.setdefault(f"{type(request.model).__name__}: {', '.join(parts)}", ({}, {}))
-        widths[request.model.width] = steps[training.steps] = None
+        parts += [f"weight decay {training.weight_decay:g}"] * (training.weight_decay > 0)
+        for field in fields(request.model):
+            name, value = field.name.replace("_", " "), getattr(request.model, field.name)
+            if value != field.default and field.name != "width":
+                parts.append({True: name, False: f"not {name}"}.get(value, f"{name} {value}"))
+        key = f"{type(request.model).__name__}: {', '.join(parts)}"
+        widths, steps, worlds = described.setdefault(key, ({}, {}, {}))
+        widths[request.model.width] = steps[training.steps] = worlds[request.world.name] = None
     return "; ".join(
-        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps"
-        for name, (widths, steps) in described.items()
+        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps; {', '.join(worlds)}"
+        for name, (widths, steps, worlds) in described.items()
     )
 
 

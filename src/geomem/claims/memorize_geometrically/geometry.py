@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from geomem.claims.chance import above_chance, contrast, structured
 from geomem.claims.check import Picture, check, measured
 from geomem.claims.claim import claim
 from geomem.claims.evidence import (
@@ -17,11 +16,9 @@ from geomem.claims.evidence import (
     imagined,
     shells,
 )
+from geomem.claims.memorize_geometrically.structure import check_share, check_structure
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
 from geomem.geometry.alignment import low_energy
-from geomem.geometry.spectrum import laplacian_spectrum
-
-KNOWS = "differs from permuted nodes (p at most .05, contrast at least .1)"
 
 
 def level(fleet: FleetEvidence) -> np.ndarray:
@@ -56,8 +53,7 @@ def knows_its_graph(what: str, name: str, *aliases: str, place: str, title: str,
     )
     def from_edges(runs):
         for graph in GRAPHS:
-            fleet = runs[f"{name}/{graph}"]
-            yield check(f"contrast, {graph}", contrast(fleet), held=structured(fleet), rule=KNOWS)
+            yield check_structure(f"contrast, {graph}", runs[f"{name}/{graph}"])
 
 
 EVERYWHERE = "Geometry appears in every architecture from edges only (observation 5, point 1)."
@@ -112,12 +108,7 @@ def spectrum(runs):
     """
     for name, title in (("transformer", "low energy"), ("transformer-self", "low energy, self-edges")):
         for graph in GRAPHS:
-            fleet = runs[f"{name}/{graph}"]
-            share = low_energy(fleet.embeddings, laplacian_spectrum(fleet.request.world))
-            exceeds = above_chance(fleet, low_energy)
-            yield check(
-                f"{title}, {graph}", share, held=exceeds, rule="exceeds permuted nodes (p at most .05)"
-            )
+            yield check_share(f"{title}, {graph}", runs[f"{name}/{graph}"], low_energy)
 
 
 @claim(
@@ -138,8 +129,7 @@ def could_be_associative(runs):
         fleet = runs[f"transformer-frozen/{graph}"]
         recovery = final(fleet, "associative_accuracy")
         yield check(f"top-d recovery, {graph}", recovery, at_least=1, over="a third of the seeds")
-        flat = ~structured(fleet)
-        yield check(f"contrast, {graph}", contrast(fleet), held=flat, rule="is that of permuted nodes")
+        yield check_structure(f"contrast, {graph}", fleet, known=False)
 
 
 @claim(
