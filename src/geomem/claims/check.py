@@ -181,6 +181,9 @@ def check(
         tests = [compare(subject, _value(bound)) for _, bound, compare in bounds]
         held = np.logical_and.reduce(tests)
         said = [f"{words} {_name(bound)}" for words, bound, _ in bounds]
+        if at_least is not None and at_most is not None:
+            least, most, *_ = (_name(bound) for _, bound, _ in bounds)
+            said[:2] = [f"between {least} and {most}"]
         rule = rule or " and ".join(said)
     held = np.asarray(held, dtype=bool)
     if held.ndim == 0:
@@ -297,7 +300,12 @@ def _state_rule(checks: Sequence[Check]) -> str:
     said = []
     for (share, members), parts in clauses.items():
         listed = ", ".join(members) if len(members) <= LISTED else f"each of {len(members)}"
-        said.append(" and ".join(parts) + share + (f" ({listed})" if members else ""))
+        plain = len(parts) < 3 and not any(" and " in part or ", " in part for part in parts)
+        joined = (
+            " and ".join(parts) if plain else "; ".join(parts) + ("," if share else "") * (len(parts) > 1)
+        )
+        each = " each" if share and len(parts) > 1 and not plain else ""
+        said.append(f"{joined}{each}{share}" + (f" ({listed})" if members else ""))
     return "; ".join(said)
 
 
