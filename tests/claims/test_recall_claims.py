@@ -24,7 +24,7 @@ from geomem.claims.need import Scale
 from geomem.claims.recall_open import bits_at_threshold
 from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 SEEDS = (0, 1)
 SHORT = RecallTraining(steps=40)
