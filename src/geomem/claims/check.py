@@ -159,6 +159,8 @@ def check(
     (True, 'at least 0.85', [True, True, False])
     >>> check("level, star", [0.91, 0.86, 0.7], at_least=0.85, over="every seed").passed
     False
+    >>> check("recall", [1.0, 0.9], exactly=1).rule, check("bits", [1.2], at_least=1, at_most=2).rule
+    ('exactly 1', 'between 1 and 2')
     """
     numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     bounds = [
