@@ -9,6 +9,7 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+import geomem
 from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, PAGES, anchor, link_notes
 
 HERE = Path(__file__).parent
@@ -96,6 +97,12 @@ def write_module_pages(_application, _config) -> None:
     """Store a reference page for every package, with all its modules in alphabetical order."""
     source, folder = HERE.parent / "src", HERE / "api" / "modules"
     folder.mkdir(parents=True, exist_ok=True)
+    names = [getattr(geomem, name) for name in geomem.__all__]
+    table = [
+        f"   * - :py:obj:`~{each.__module__}.{each.__qualname__}`\n     - {summary(each)}" for each in names
+    ]
+    title = "``geomem``\n==========\n\n.. automodule:: geomem\n   :no-members:\n\n.. list-table::\n\n"
+    (folder / "geomem.rst").write_text(title + "\n".join(table) + "\n")
     for package in sorted(path.parent for path in (source / "geomem").glob("*/__init__.py")):
         title = f"``geomem.{package.name}``"
         parts = [f"{title}\n{'=' * len(title)}\n"]
@@ -104,6 +111,11 @@ def write_module_pages(_application, _config) -> None:
             heading = f"``{name}``"
             parts.append(f"{heading}\n{'-' * len(heading)}\n\n.. automodule:: {name}\n   :members:\n")
         (folder / f"{package.name}.rst").write_text("\n".join(parts))
+
+
+def summary(described: object) -> str:
+    """The first line of a docstring."""
+    return mark_up_prose((described.__doc__ or "").strip().split("\n")[0])
 
 
 def mark_up_prose(text: str) -> str:

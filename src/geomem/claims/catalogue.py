@@ -5,7 +5,6 @@ from fnmatch import fnmatchcase
 
 from geomem.claims import (
     in_context,
-    memorization,
     paths,
     paths_controls,
     paths_scale,
@@ -26,6 +25,7 @@ from geomem.claims.memorize_geometrically import (
     geometry,
     knobs,
     mamba,
+    memorization,
     node2vec,
     race,
     theory,

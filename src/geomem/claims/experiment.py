@@ -67,7 +67,7 @@ def experiment(*, version: int, name: str = "") -> Callable[[AnyMeasure], AnyMea
 
     def declare(measure: AnyMeasure) -> AnyMeasure:
         measure.version = version  # pyright: ignore[reportFunctionMemberAccess]
-        measure.name = name or f"{measure.__module__}.{measure.__qualname__}"  # pyright: ignore[reportFunctionMemberAccess]
+        measure.name = name  # pyright: ignore[reportFunctionMemberAccess]
         return measure
 
     return declare
@@ -108,7 +108,8 @@ def identify(experiment: Experiment) -> dict[str, Any]:
         settings = json.loads(canonical_json(experiment.settings))
     except (TypeError, ValueError) as error:
         raise ValueError(f"experiment {experiment.key}: JSON cannot hold its settings ({error})") from error
-    return {"experiment": measure.name, "version": version, "settings": settings}
+    full = getattr(measure, "name", "") or f"{measure.__module__}.{name}"
+    return {"experiment": full, "version": version, "settings": settings}
 
 
 def experiment_path(experiment: Experiment, directory: str | os.PathLike[str]) -> Path:

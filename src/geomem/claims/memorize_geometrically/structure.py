@@ -46,7 +46,9 @@ def check_structure(
     """The contrast of the final embeddings; passes where cosines by distance show the graph, or do not."""
     rule = "differs from permuted nodes (p at most 0.05, contrast at least 0.1)"
     held = structured(fleet) == known
-    return check(name, contrast(fleet), held=held, rule=rule if known else "is that of permuted nodes", over=over)
+    return check(
+        name, contrast(fleet), held=held, rule=rule if known else "is that of permuted nodes", over=over
+    )
 
 
 def check_share(
