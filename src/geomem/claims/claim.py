@@ -274,7 +274,8 @@ def describe_fleets(requests: Iterable[FleetRequest]) -> str:
         widths, steps, worlds = described.setdefault(key, ({}, {}, {}))
         widths[request.model.width] = steps[training.steps] = worlds[request.world.name] = None
     return "; ".join(
-        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps; {', '.join(worlds)}"
+        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps; "
+        f"{', '.join(worlds)}"
         for name, (widths, steps, worlds) in described.items()
     )
 

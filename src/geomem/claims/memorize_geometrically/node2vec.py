@@ -67,8 +67,8 @@ final_loss_claim(
     "N1",
     "B.3.1",
     "Node2Vec's final losses",
-    "Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the entropy "
-    "of the targets.",
+    "Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the "
+    "entropy of the targets.",
     {"star": 1.301, "grid": 1.8365, "cycle": 1.4349, "irregular": 1.5038},
 )
 
