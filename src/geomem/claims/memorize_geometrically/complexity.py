@@ -118,8 +118,7 @@ def star(arms: int):
     "complexity/norms",
     "prop-3",
     place="Props 1 and 3, App E.2",
-    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by "
-    "incidence, all scaled to margin 1",
+    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence",
     needs=computed(lambda scale: measure_norms()),
     counterexample=lambda requests: Evidence(arrays=measure_norms(stretch=0.5)),
     expected=[

@@ -11,7 +11,7 @@ import polars as pl
 from geomem.claims.check import Picture, check, paper
 from geomem.claims.claim import claim
 from geomem.claims.evidence import FleetEvidence, geometric
-from geomem.claims.memorize_geometrically.node2vec import baseline_claim, node2vec_fleets
+from geomem.claims.memorize_geometrically.node2vec import baseline_claim, count_survivors, node2vec_fleets
 from geomem.claims.memorize_geometrically.theory import targets_of
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
 from geomem.geometry.dynamics import (
@@ -148,8 +148,8 @@ def same_eigenvectors(runs):
     The eigenvectors of P + Pᵀ are nearly those of V Vᵀ, in the same order, at all times.
     """
     for graph, world in GRAPHS.items():
-        survivors = fiedler_modes(laplacian_spectrum(world))[-1] + 1
-        values = eigenvector_residual(runs[f"node2vec/{graph}"].embeddings, targets_of(world), survivors)
+        V, count = runs[f"node2vec/{graph}"].embeddings, count_survivors(world)
+        values = eigenvector_residual(V, targets_of(world), count)
         bound = {"below": STILL} if graph == "cycle" else {"above": 0.1}
         yield check(f"residual, {graph}", values, **bound, over="mean")
         yield paper(check(f"residual, {graph}", values, below=STILL, over="mean"))

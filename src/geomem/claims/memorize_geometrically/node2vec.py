@@ -14,6 +14,7 @@ from geomem.claims.need import FleetRequest, Needs
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.models.configuration import Node2Vec
 from geomem.training.configuration import Training
+from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization
 
 STAR_SHELLS = (0.971, 0.881, 0.756, 0.600, 0.476, 0.353, 0.225, 0.151)
@@ -33,6 +34,11 @@ def node2vec_fleets(
         FleetRequest(f"{prefix}/{graph}", GRAPHS[graph], Node2Vec(width=width), training, scale.seeds, task)
         for graph in graphs
     )
+
+
+def count_survivors(graph: Graph) -> int:
+    """How many modes survive training: all up to the last Fiedler mode, trivial ones included."""
+    return int(fiedler_modes(laplacian_spectrum(graph))[-1]) + 1
 
 
 BASELINE = node2vec_fleets()
@@ -134,8 +140,7 @@ def width(runs):
     Widths below and above the number of nodes end in the same eigenspace.
     """
     for graph in GRAPHS:
-        # The trivial modes survive as well: all up to the last Fiedler mode.
-        count = fiedler_modes(laplacian_spectrum(GRAPHS[graph]))[-1] + 1
+        count = count_survivors(GRAPHS[graph])
         wide, narrow = (
             np.linalg.svd(runs[f"{name}/{graph}"].embeddings)[0][..., :count]
             for name in ("node2vec", "narrow")
