@@ -57,7 +57,7 @@ def train_chains(
 
     `asked` are the answers to every question, per seed.
     """
-    from geomem.models.recall_parameters import RecallSize, count_trained
+    from geomem.models.recall import RecallSize, count_trained
     from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall
 
