@@ -129,7 +129,7 @@ def measured(name: str, values: Numbers) -> Measured:
     >>> check("level", [0.6, 0.7], above=measured("that of Mamba", [0.4, 0.6])).rule
     'above that of Mamba'
     """
-    return Measured(name, float(np.mean(values)))
+    return Measured(name, float(np.asarray(values, dtype=np.float64).mean()))
 
 
 def check(
@@ -140,6 +140,7 @@ def check(
     at_most: Bound | None = None,
     above: Bound | None = None,
     below: Bound | None = None,
+    exactly: Bound | None = None,
     held: Numbers | None = None,
     rule: str = "",
     over: Over = "most seeds",
@@ -167,6 +168,7 @@ def check(
             ("at most", at_most, np.less_equal),
             ("above", above, np.greater),
             ("below", below, np.less),
+            ("exactly", exactly, np.equal),
         )
         if bound is not None
     ]
@@ -304,6 +306,8 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
     members = _members(group)
     if not members:
         numbers = format_number(means[0])
+    elif len(set(means)) == 1 and len(members) > 3:
+        numbers = f"{format_number(means[0])} in each of {len(members)} settings"
     elif len(members) <= LISTED:
         numbers = ", ".join(
             f"{format_number(mean)} ({member})" for mean, member in zip(means, members, strict=True)
@@ -325,4 +329,5 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    # A symbol keeps its case: d* is not D*.
+    return (text[:1].upper() if text[1:2].isalpha() else text[:1]) + text[1:] + "."

@@ -5,7 +5,7 @@ Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,6 @@ from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.models.configuration import Node2Vec
 from geomem.models.parameters import describe_parameters
 from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
 from geomem.training.schedule import metric_steps, snapshot_steps
@@ -30,6 +29,21 @@ near where the graph is near; neighbours opposite and second neighbours alike; a
 HEAT = 4.0
 """How long heat spreads along the edges to make an imagined geometry: the mean cosine of neighbours is then
 .5 to .9 on the tiny graphs."""
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """Curves of trainings, of a fleet or of an experiment: checks ask both in one way."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, " row"]:
+        """What the training counts, at every row; row 0 is before any update."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Float[np.ndarray, "row run"]]:
+        """Metrics by name."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +103,7 @@ def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str
 # What judges ask of a fleet.
 
 
-def final(fleet: FleetEvidence, metric: str) -> Float[np.ndarray, " run"]:
+def final(fleet: Trained, metric: str) -> Float[np.ndarray, " run"]:
     """A metric after the last step."""
     return fleet.metrics[metric][-1]
 
@@ -117,7 +131,7 @@ def lowest_loss(request: FleetRequest) -> float:
     """
     examples = edge_examples(request.world, request.task)
     weights = examples.fact_weights
-    if isinstance(request.model, Node2Vec):  # its objective weighs nodes, not facts, equally (equation 1)
+    if request.model.scores == "nodes":  # its objective weighs nodes, not facts, equally (equation 1)
         totals = np.bincount(examples.fact_examples, weights=weights)
         weights = weights / (totals[examples.fact_examples] * examples.example_count)
     return loss_floor(examples.fact_examples, weights)
@@ -138,7 +152,7 @@ def alignment(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
     return np.atleast_1d(fiedler_alignment(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
 
 
-def curve_table(fleets: Mapping[str, FleetEvidence], metric: str, *, title: str) -> pl.DataFrame:
+def curve_table(fleets: Mapping[str, Trained], metric: str, *, title: str) -> pl.DataFrame:
     """Mean, lowest and highest value over seeds at every recorded step, for a `Picture`.
 
     Columns: step, `title`, low, high, graph (the mapping's keys).
@@ -238,7 +252,7 @@ def imagine_fleet(request: FleetRequest, memory: Memory, *, memorized_at: int | 
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
     degree = examples.fact_count / examples.example_count
-    tokens = graph.node_count if isinstance(request.model, Node2Vec) else examples.vocabulary_size
+    tokens = graph.node_count if request.model.scores == "nodes" else examples.vocabulary_size
     metrics = {
         "loss": np.where(done, lowest_loss(request), np.log(tokens)),
         "associative_accuracy": np.where(done, 1.0, degree / tokens),

@@ -33,6 +33,7 @@ from geomem.geometry.signatures import (
 from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
 from geomem.measure.paths import find_first_token_guessed, last_values, measure_answers, stored_path_task
+from geomem.models.configuration import MODELS
 from geomem.runs.store import (
     SNAPSHOTS,
     StoredFleet,
@@ -137,7 +138,8 @@ def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     last = metrics.filter(pl.col("step") == metrics["step"].max()).sort("run")
     examples = edge_examples(fleet.graph, task)
     weights = examples.fact_weights
-    if fleet.manifest["configuration"]["model"]["kind"] == "node2vec":
+    kind = fleet.manifest["configuration"]["model"]["kind"]
+    if kind in MODELS and MODELS[kind].scores == "nodes":
         # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
         # 1).
         totals = np.bincount(examples.fact_examples, weights=weights)

@@ -31,7 +31,7 @@ from geomem.measure.probes import (
     summarize_network_jacobians,
 )
 from geomem.measure.transfer import SubjectTraining, draw_network, train_subjects
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.recall import RecallSize
 
 SUBJECTS_SWAPPED = 512
 """Attribute swaps scored at each gain."""
