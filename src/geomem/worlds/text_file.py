@@ -142,6 +142,15 @@ def show_label(label: str, longest: int = 60) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "edge"), counted(2000, "edge")
+    ('1 edge', '2,000 edges')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell is a number, with a point or a comma before its decimals.
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.facts.table import FactTable, check_single_answers, object_subjects
+from geomem.worlds.facts.table import FactTable, check_ids, check_single_answers, object_subjects
 
 MAXIMUM_CHAINS = 10_000_000
 """Largest number of chains that are listed or drawn at once."""
@@ -96,15 +96,8 @@ def follow_chains(
     [[0, 1], [1, -1]]
     """
     check_single_answers(table)
-    for kind, ids, count in (
-        ("subject", subjects, table.subject_count),
-        ("relation", relations, table.relation_count),
-    ):
-        if ((ids < 0) | (ids >= count)).any():
-            raise InputError(
-                f"A chain names {kind} {ids[(ids < 0) | (ids >= count)][0]} of the table {table.name!r}; "
-                f"use ids from 0 to {count - 1}."
-            )
+    check_ids("A chain", "subject", subjects, table.subject_count)
+    check_ids("A chain", "relation", relations, table.relation_count)
     questions = table.facts[:, 0] * table.relation_count + table.facts[:, 1]
     goes_on = object_subjects(table)
     current = subjects

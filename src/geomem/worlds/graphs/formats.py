@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.worlds.facts.triple_files import STATEMENT, unescape
+from geomem.worlds.facts.triple_files import statements, unescape
 from geomem.worlds.graphs.columns import known_triple
 from geomem.worlds.graphs.graph import MAXIMUM_NODES
 from geomem.worlds.separators import BLANK, MARKS, TAB, MisplacedQuoteError, Separator, split_line
@@ -285,23 +285,10 @@ def parse_n_triples(path: Path, text: str) -> ParsedGraph:
     >>> parse_n_triples(Path("a.nt"), "<http://x.org/Alda> <http://x.org/by> <http://x.org/Bruna> .").heads
     ['Bruna']
     """
-    tails, heads, relations, texts = [], [], [], 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = STATEMENT.fullmatch(line) if len(line) < 100_000 else None
-        if not match:
-            raise InputError(
-                f"Line {number} of {path} is not a statement of N-Triples ({show_label(line.strip(), 40)}); "
-                "write <subject> <predicate> <object> with a full stop after it."
-            )
-        if match[3].startswith('"'):
-            texts += 1
-            continue
-        terms = [unescape(term.strip("<>")) for term in match.groups()[:3]]
-        tails.append(terms[0])
-        relations.append(terms[1])
-        heads.append(terms[2])
+    whole = [terms for _, terms, _ in statements(path, text)]
+    edges = [[unescape(term.strip("<>")) for term in terms] for terms in whole if terms[2][0] != '"']
+    tails, relations, heads = zip(*edges, strict=True) if edges else ((), (), ())
+    texts = len(whole) - len(edges)
     if not tails:
         raise InputError(f"{path} has no statement whose object is a node; give edges between IRIs.")
     notes = [f"{texts:,} statements about a text or number were left out."] if texts else []
