@@ -334,8 +334,8 @@ def _uneven(
         usual, odd = widths[odd], widths.index(usual)
     found = f"{counted(widths[odd], 'column')} and most lines have {usual} (separator {separator.name})"
     return InputError(
-        f"Line {numbers[odd]} of {path} has {found}; give {content}, a label that holds the separator in double "
-        "quotes, or name another --separator."
+        f"Line {numbers[odd]} of {path} has {found}; give {content}, a label that holds the separator in "
+        "double quotes, or name another --separator."
     )
 
 
