@@ -249,7 +249,8 @@ def find_separator(lines: Sequence[str], *, least: int = 2) -> tuple[Separator, 
             plain = blank is None or len(blank) == 3
         else:
             plain = blank is None
-        return (arrows[0],) if plain else (arrows[0], BLANK)
+        unsplit = any(_width(line, BLANK) == 0 for line in lines)  # by a quote out of place
+        return (arrows[0],) if plain or unsplit else (arrows[0], BLANK)
     return (BLANK,) if not _are_tabbed(lines) and try_separator(lines, BLANK, least=least) else ()
 
 

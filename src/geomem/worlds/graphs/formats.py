@@ -57,9 +57,8 @@ def parse_sif(path: Path, text: str) -> ParsedGraph:
     lines = text.split("\n")
     split = line_splitter([line for line in lines if "\t" in line] or lines)
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not (row := [cell for cell in split(line) if cell]):
             continue
-        row = [cell for cell in split(line) if cell]
         if not alone and len(row) == 3 and known_triple(row):
             notes = (f"Line {number} names the columns.",)
             continue
