@@ -13,16 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 from geomem.errors import InputError
-from geomem.worlds.line_frames import without_frame
-from geomem.worlds.separators import (
-    MisplacedQuoteError,
-    Separator,
-    find_separator,
-    likely_separator,
-    name_separator,
-    split_line,
-    try_separator,
-)
+from geomem.worlds.line_frames import split_columns, without_frame
+from geomem.worlds.separators import MisplacedQuoteError, Separator, split_line
 from geomem.worlds.text_file import COMMENT_MARKS, are_numbers, counted, is_number, show_label
 
 MISSING = frozenset({"", "NA", "N/A", "na", "nan", "NaN", "null", "NULL", "None", "-", "?", "\\N"})
@@ -141,16 +133,10 @@ def read_columns(
             f"give {content}, or say --comment none if these lines are data."
         )
     framed = without_frame([lines[n - 1] for n in numbers], numbers)
-    plain, numbers = framed.texts, framed.numbers
-    layout = replace(
-        layout,
-        separator=framed.separator if layout.separator is None else layout.separator,
-        header=framed.header if layout.header is None else layout.header,
-    )
-    separator = _choose_separator(path, numbers, plain, layout, content, least)
-    columns = try_separator(plain, separator, least=1)
-    if columns is None or len(columns) < least:
-        raise _uneven(path, numbers, plain, separator, [], content, least)
+    numbers = framed.numbers
+    if layout.header is None:
+        layout = replace(layout, header=framed.header)
+    separator, columns = split_columns(path, framed, layout.separator, content=content, least=least)
     data: dict[int, tuple[str, ...]] = {}
     if marked and mark is None:
         data = _data_among_comments(path, marked, lines, separator, columns, numbers[0])
@@ -274,69 +260,6 @@ def describe_columns(columns: Columns, positions: Sequence[int]) -> str:
     if columns.marked:
         parts.append(f"lines like {show_label(columns.marked, 40)} read as data (--comment leaves them out)")
     return ", ".join(parts)
-
-
-def _choose_separator(
-    path: Path, numbers: Sequence[int], lines: Sequence[str], layout: FileLayout, content: str, least: int
-) -> Separator:
-    if layout.separator is not None:
-        return name_separator(layout.separator)
-    found = find_separator(lines, least=least)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ways = [
-            f"by {one.name} line {numbers[0]} is {' | '.join(map(show_label, split_line(lines[0], one)))} "
-            f"(--separator {one.name if one.name.isalnum() else repr(one.name)})"
-            for one in found[:2]
-        ]
-        raise InputError(
-            f"{path} can be read in two ways: {' and '.join(ways)}; name the separator that is meant."
-        )
-    likely = likely_separator(lines)
-    if likely is None:
-        raise InputError(
-            f"Line {numbers[0]} of {path} has 1 column ('{show_label(lines[0])}'); "
-            f"give {content}, or name what stands between the columns with --separator."
-        )
-    raise _uneven(path, numbers, lines, *likely, content, least)
-
-
-def _uneven(
-    path: Path,
-    numbers: Sequence[int],
-    lines: Sequence[str],
-    separator: Separator,
-    found: Sequence[int],
-    content: str,
-    least: int,
-) -> InputError:
-    """The error for lines that a separator does not split alike: the first of another width than most."""
-    widths = list(found)
-    for line in lines if not widths else ():
-        try:
-            widths.append(len(split_line(line, separator)))
-        except MisplacedQuoteError:
-            widths.append(0)
-    if 0 in widths:
-        return InputError(
-            f"Line {numbers[widths.index(0)]} of {path} has a double quote out of place; "
-            "put a label with quotes or separators in double quotes on one line, and double those inside."
-        )
-    usual = max(set(widths), key=lambda width: (widths.count(width), -widths.index(width)))
-    odd = next((place for place, width in enumerate(widths) if width != usual), None)
-    if odd is None:
-        return InputError(
-            f"Line {numbers[0]} of {path} has {counted(usual, 'column')} (separator {separator.name}); "
-            f"give {content}, or name another --separator."
-        )
-    if usual < least <= widths[odd]:
-        usual, odd = widths[odd], widths.index(usual)
-    found = f"{counted(widths[odd], 'column')} and most lines have {usual} (separator {separator.name})"
-    return InputError(
-        f"Line {numbers[odd]} of {path} has {found}; give {content}, a label that holds the separator in "
-        "double quotes, or name another --separator."
-    )
 
 
 def _data_among_comments(
