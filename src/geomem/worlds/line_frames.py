@@ -125,16 +125,18 @@ def split_columns(
             for one in found[:2]
         ]
         raise InputError(f"{path} can be read in two ways: {' and '.join(ways)}; say which is meant.")
-    columns = try_separator(lines.texts, found[0], least=1) if found else None
-    if columns and len(columns) >= least:
-        return found[0], columns
-    likely = likely_separator(lines.texts) if not found else None
-    if not found and likely is None:
+    separator = next(iter(found), None)
+    columns = try_separator(lines.texts, separator, least=1) if separator else None
+    if separator and columns and len(columns) >= least:
+        return separator, columns
+    likely = (separator, [line_width(line, separator) for line in lines.texts]) if separator else None
+    likely = likely or likely_separator(lines.texts)
+    if likely is None:
         raise InputError(
             f"{first} has 1 column ('{show_label(lines.texts[0])}'); give {content}, or name what stands "
             "between the columns with --separator."
         )
-    separator, widths = likely or (found[0], [line_width(line, found[0]) for line in lines.texts])
+    separator, widths = likely
     if 0 in widths:
         raise InputError(
             f"Line {lines.numbers[widths.index(0)]} of {path} has a double quote out of place; "

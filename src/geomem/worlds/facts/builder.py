@@ -64,7 +64,8 @@ def build_facts(
     for part in range(3):
         order = np.lexsort(facts[:, :part].T[::-1]) if part else np.arange(len(facts))
         labels[part], facts[:, part] = _by_appearance(labels[part], facts[:, part], order)
-    table = FactTable(name, *map(tuple, labels), facts, tuple(notes))
+    subject_labels, relation_labels, object_labels = map(tuple, labels)
+    table = FactTable(name, subject_labels, relation_labels, object_labels, facts, tuple(notes))
     return replace(table, notes=(*notes, describe_several(table))) if table.several else table
 
 

@@ -43,5 +43,5 @@ def facts_from_json(value: Any) -> FactTable:
     facts = stored_rows(value["facts"], 3)
     if facts is None or not len(facts):
         raise damaged(FORMAT, "facts is not a list of triples of whole numbers, with at least one")
-    labels = (tuple(value[field]) for field in lists[:3])
-    return FactTable(value["name"], *labels, facts.astype(np.int64), tuple(value["notes"]))
+    subjects, relations, objects, notes = (tuple(value[field]) for field in lists)
+    return FactTable(value["name"], subjects, relations, objects, facts.astype(np.int64), notes)

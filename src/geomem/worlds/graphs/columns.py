@@ -116,8 +116,9 @@ def known_triple(names: Sequence[str]) -> tuple[int, int, int] | None:
     >>> known_triple(["subject", "predicate", "object"]), known_triple(["node1", "label", "node2"])
     ((0, 1, 2), (0, 1, 2))
     """
-    ends = known_ends(names) or ()
-    for place, name in enumerate(map(plain_name, names) if ends else ()):
+    if not (ends := known_ends(names)):
+        return None
+    for place, name in enumerate(map(plain_name, names)):
         between = len(names) == 3 and place == 1 and ends == (0, 2) and name in ("label", "type", "kind")
         if place not in ends and (name in _RELATION_NAMES or between):
             return ends[0], place, ends[1]

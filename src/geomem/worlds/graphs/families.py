@@ -16,7 +16,8 @@ from geomem.fields import Count, WholeNumber
 from geomem.worlds.graphs.graph import Graph, check_size, simple_graph
 from geomem.worlds.registry import Probability, world
 
-_Two, _Three = Annotated[int, Ge(2)], Annotated[int, Ge(3)]
+_Two = Annotated[int, Ge(2)]
+_Three = Annotated[int, Ge(3)]
 
 
 @world
