@@ -241,9 +241,7 @@ def _check_weights(weights: Weights) -> None:
     if EXPAND in weights:
         needed |= {EXPAND_BIAS, CONTRACT, CONTRACT_BIAS}
     if missing := sorted(needed - set(weights)):
-        raise InputError(
-            f"The weights lack {', '.join(missing)}; give those of a Recall model without run axis."
-        )
+        raise InputError(f"The weights lack {', '.join(missing)}; give those of one run of a Recall model.")
     if any(name.startswith("block_1.") for name in weights):
         raise InputError("The weights have more than one layer; give those of a one-layer Recall model.")
     if weights[SUBJECTS].ndim != 2:

@@ -173,6 +173,4 @@ def _ridge_map(
 
 def _check_positive(numbers: int) -> None:
     if numbers < 1:
-        raise InputError(
-            "An associative memory was given no number for its facts; give at least one neuron's."
-        )
+        raise InputError("An associative memory got no number for its facts; give at least one neuron's.")

@@ -119,7 +119,7 @@ def read_embeddings(
                 raise _wrong_row_count(table.row_count, graph)
     except OSError as error:
         raise InputError(
-            f"The embeddings {path} cannot be read ({error.strerror or error}); give a file that can."
+            f"The embeddings {path} cannot be read ({error.strerror or error}); give another."
         ) from error
     notes = [f"{path.name}: {said}."]
     if match is None:
@@ -141,9 +141,7 @@ def read_embeddings(
 
 def _refuse_other_files(path: Path, kind: str) -> None:
     if not path.exists():
-        raise InputError(
-            f"There is no file {str(path)!r}; give node vectors as text, .npy, .npz or .safetensors."
-        )
+        raise InputError(f"There is no file {str(path)!r}; give text, .npy, .npz or .safetensors.")
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a directory; give a file of node vectors.")
     if kind in OTHER_FILES:

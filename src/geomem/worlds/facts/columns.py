@@ -129,9 +129,7 @@ def _wide_triples(columns: Columns, layout: FactLayout) -> Triples:
     twice = [name for name, times in Counter(names).items() if times > 1]
     if "" in names or twice:
         wrong = "has no name" if "" in names else f"is named {twice[0]!r} like another"
-        raise InputError(
-            f"A column of {path} {wrong}, and names of columns are relations; name every column once."
-        )
+        raise InputError(f"A column of {path} {wrong}, and names of columns are relations; name each once.")
     whole = [columns.cells[position] for position in positions]
     for number, column in enumerate(whole):
         if short := short_whole_numbers(set(column) - {""}):

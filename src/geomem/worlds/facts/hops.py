@@ -238,9 +238,7 @@ def _chains_per_fact(table: FactTable, hops: int) -> list[Int[np.ndarray, " fact
         # In floating point first: beyond 2^62 the whole numbers would wrap around in silence.
         starting = np.bincount(subject, weights=counts[0], minlength=table.subject_count)
         if starting[onward[onward >= 0]].sum() > 2.0**62:
-            raise InputError(
-                f"The table {table.name!r} has over 2^62 chains of {hops} hops; ask for fewer hops."
-            )
+            raise InputError(f"The table {table.name!r} has over 2^62 chains of {hops} hops; ask for fewer.")
         exact = np.zeros(table.subject_count, dtype=np.int64)
         np.add.at(exact, subject, counts[0])
         counts.insert(0, np.where(onward >= 0, exact[onward], 0))

@@ -74,9 +74,7 @@ class FactTable:
             check_ids(owner, kind, facts[:, column], len(self._labels(kind)))
             check_labels(f"The table {self.name!r}", kind, self._labels(kind))
             if "" in self._labels(kind):
-                raise InputError(
-                    f"The table {self.name!r} has a {kind} with an empty label; name every {kind}."
-                )
+                raise InputError(f"The table {self.name!r} has a {kind} with an empty label; name each one.")
         questions = facts[:, 0] * len(self.relations) + facts[:, 1]
         if (questions[1:] <= questions[:-1]).any():
             order = np.argsort(questions, kind="stable")

@@ -119,9 +119,7 @@ def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
     else:
         whole = _parse(path, text, str(path))
         if not isinstance(whole, list):
-            raise InputError(
-                f"{path} is not a list in JSON; give a list of [subject, relation, object] or of objects."
-            )
+            raise InputError(f"{path} is not a list in JSON; give one of triples or of objects.")
         values = list(enumerate(whole, 1))
     if not values:
         raise InputError(f"{path} has no fact; give at least one.")

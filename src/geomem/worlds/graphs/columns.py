@@ -259,9 +259,7 @@ def _lost(table: Columns, column: int, ends: Ends, relation_option: str) -> Inpu
 def _two_ways(table: Columns, why: str, one: Ends, other: Ends) -> InputError:
     """The error for columns of numbers of which one may be a weight, a time or an index, or an end."""
     ways = [f"columns {ends.tail + 1} and {ends.head + 1} (say {ends.option})" for ends in (one, other)]
-    return InputError(
-        f"The ends of an edge in {table.path} may be {' or '.join(ways)}, as {why}; say which are meant."
-    )
+    return InputError(f"The ends of edges in {table.path} may be {' or '.join(ways)}, as {why}; say which.")
 
 
 def _which_relation(table: Columns) -> InputError:

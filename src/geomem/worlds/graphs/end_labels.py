@@ -24,9 +24,7 @@ def check_ends(
     labels = {*tails, *heads}
     for end, cells in ((ends.tail, tails), (ends.head, heads)):
         if table.is_numeric(end) and (missing := next((cell for cell in cells if cell in MISSING), None)):
-            raise InputError(
-                f"{where(cells.index(missing))} lacks an end ({missing}); name both on every line."
-            )
+            raise InputError(f"{where(cells.index(missing))} lacks an end ({missing}); name both per line.")
         plural = table.header is not None and table.header[end].casefold().endswith("s")
         for cell in dict.fromkeys(filter(_SEVERAL.search, cells)):
             parts = _parts(cell)

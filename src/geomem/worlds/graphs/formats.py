@@ -93,9 +93,7 @@ def parse_tgf(path: Path, text: str) -> ParsedGraph:
         elif not inside:
             names[cells[0]] = " ".join(cells[1:]) or cells[0]
         elif len(cells) < 2 or cells[0] not in names or cells[1] not in names:
-            raise InputError(
-                f"Line {number} of {path} does not name two of the nodes above; mend the TGF file."
-            )
+            raise InputError(f"Line {number} of {path} does not name two of the nodes above; mend it.")
         else:
             edges.append((cells[0], cells[1]))
     if not inside:
@@ -128,9 +126,7 @@ def parse_metis(path: Path, text: str) -> ParsedGraph:
     lines = [line.split() for line in text.rstrip("\n").split("\n") if not line.startswith("%")] or [[]]
     head, rows = lines[0], lines[1:]
     if not all(map(re.compile("[0-9]{1,18}").fullmatch, chain(*lines))) or len(head) < 2:
-        raise InputError(
-            f"{path} is not METIS, which holds whole numbers; name the file .tsv for an edge list."
-        )
+        raise InputError(f"{path} is not METIS, which holds whole numbers; name an edge list .tsv.")
     if len(head) > 2 and head[2].strip("0"):
         raise InputError(f"{path} is METIS with weights, which are not read; write it without them.")
     nodes, edges = int(head[0]), int(head[1])
@@ -201,9 +197,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
             section, row = cells[0].lower(), 0
             if section == "*vertices":
                 if names or len(cells) < 2 or not re.fullmatch("[0-9]{1,9}", cells[1]):
-                    raise InputError(
-                        f"Line {number} of {path} does not say how many vertices there are; mend it."
-                    )
+                    raise InputError(f"Line {number} of {path} does not count the vertices; mend it.")
                 if (size := int(cells[1])) > MAXIMUM_NODES:
                     raise InputError(f"{path} has {size:,} vertices; give at most {MAXIMUM_NODES:,}.")
                 names = {str(place): str(place) for place in range(1, size + 1)}
@@ -215,9 +209,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
         found: Iterable[tuple[str, str]] = ()
         if section == "*vertices" and len(cells) > 1:
             if cells[0] not in names:
-                raise InputError(
-                    f"Line {number} of {path} names a vertex beyond the {size:,}; mend the file."
-                )
+                raise InputError(f"Line {number} of {path} names a vertex beyond the {size:,}; mend it.")
             names[cells[0]] = cells[1].strip('"') or cells[0]
         elif section in ("*arcs", "*edges"):
             found = [(cells[0], cells[1] if len(cells) > 1 else "")]

@@ -75,9 +75,7 @@ class Graph:
                 f"use ids from 0 to {len(self.labels) - 1}."
             )
         if (edges[:, 0] == edges[:, 1]).any():
-            raise InputError(
-                f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges."
-            )
+            raise InputError(f"The graph {self.name!r} lists a self-edge; ask the task for self-edges.")
         keys = np.sort(np.sort(edges, axis=1) @ np.array([len(self.labels), 1]))
         if (keys[1:] == keys[:-1]).any():
             raise InputError(f"The graph {self.name!r} lists an edge twice; give each undirected edge once.")
@@ -295,16 +293,12 @@ def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[n
     ([2, 4], [1, 3])
     """
     if graph.root is None:
-        raise InputError(
-            f"The graph {graph.name!r} has no root; first hops exist on path-stars and tree-stars."
-        )
+        raise InputError(f"The graph {graph.name!r} has no root; give a path-star or tree-star.")
     from scipy.sparse import csgraph
 
     order, parents = csgraph.breadth_first_order(adjacency_matrix(graph), graph.root, directed=False)
     if len(order) < graph.node_count or graph.edge_count != graph.node_count - 1:
-        raise InputError(
-            f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars."
-        )
+        raise InputError(f"The graph {graph.name!r} is not a tree; give a path-star or tree-star.")
     hops, parents = list(range(graph.node_count)), parents.tolist()
     # Breadth-first order puts parents before children: one pass hands every node its ancestor below the root.
     for node in order[1:].tolist():

@@ -85,9 +85,7 @@ def json_lines(path: Path, text: str) -> Columns:
         except InputError:
             value = None
         if not isinstance(value, dict):
-            raise InputError(
-                f"Line {number} of {path} is not one JSON object with source and target; mend it."
-            )
+            raise InputError(f"Line {number} of {path} is not a JSON object with source and target; mend it.")
         numbers.append(number)
         values.append(value)
     return _table_of_objects(path, values, numbers)

@@ -132,7 +132,7 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
     kind = "" if layout.separator else _format_of(path, text)
     if kind in NOT_READ:
         raise InputError(
-            f"{path} is {NOT_READ[kind]}, which is not read; write it as GraphML, or as one edge per line."
+            f"{path} is {NOT_READ[kind]}, which is not read; write GraphML, or one edge per line."
         )
     if kind in (".jsonl", ".ndjson"):
         return _from_table(path, json_lines(path, text), layout, relation)
@@ -334,9 +334,7 @@ def _from_adjacency(name: str, matrix: Any) -> Graph:
     check_size(name, matrix.shape[0], (matrix.nnz + 1) // 2)
     coordinates = matrix.tocsr().tocoo()  # entries given in parts are summed on the way
     if np.isnan(coordinates.data).any():
-        raise InputError(
-            "The adjacency matrix has an entry that is not a number; give zero where there is no edge."
-        )
+        raise InputError("The adjacency matrix has a NaN; give zero where there is no edge.")
     kept = coordinates.data != 0
     pairs = np.stack([coordinates.row[kept], coordinates.col[kept]], axis=1).astype(np.int64)
     labels = [str(row) for row in range(coordinates.shape[0])]
@@ -361,13 +359,9 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
 
     # Entities of one kilobyte can unfold to gigabytes; graph files have no use for them.
     if kind != ".gml" and re.search(r"<!\s*(doctype|entity)", text, re.IGNORECASE):
-        raise InputError(
-            f"{path} has a document type or entities, which are not read; write plain {_NETWORKX[kind]}."
-        )
+        raise InputError(f"{path} has a document type or entities, which are not read; leave them out.")
     if kind != ".gml" and len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
-        raise InputError(
-            f"{path} holds several graphs, beside or within one another; write one graph without groups."
-        )
+        raise InputError(f"{path} holds several graphs or groups; write one graph without groups.")
     try:
         if kind == ".gml":
             graph = networkx.parse_gml(_as_multigraph(text), label="id")
