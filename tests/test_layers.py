@@ -19,7 +19,8 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure",),
-    ("memories", "runs"),
+    ("memories",),
+    ("runs",),
     ("training",),
     ("models",),
     ("constructions",),
@@ -29,7 +30,7 @@ LAYERS = (
     ("errors",),
 )
 RANK = {name: -rank for rank, names in enumerate(LAYERS) for name in names}
-IMPORT_TORCH = {"models", "training", "runs", "measure"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure"}
 NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
@@ -40,8 +41,10 @@ NEVER_TORCH = {
     "models/networks/__init__.py",
     "training/__init__.py",
     "training/configuration.py",
-    "training/recall_configuration.py",
-    "training/path_configuration.py",
+    "memories/__init__.py",
+    "memories/ask.py",
+    "memories/construct.py",
+    "memories/writing.py",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

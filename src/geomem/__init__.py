@@ -53,10 +53,14 @@ if TYPE_CHECKING:
         read_fleet,
     )
     from geomem.sweep import Sweep, sweep
-    from geomem.training.configuration import RunSettings, Training, default_training
+    from geomem.training.configuration import (
+        PathTraining,
+        RecallTraining,
+        RunSettings,
+        Training,
+        default_training,
+    )
     from geomem.training.edges import train_fleet
-    from geomem.training.path_configuration import PathTraining
-    from geomem.training.recall_configuration import RecallTraining
     from geomem.worlds.catalogue import WORLDS
     from geomem.worlds.facts.countries import countries, countries_with_borders
     from geomem.worlds.facts.families import random_bijections
@@ -178,10 +182,14 @@ _HOMES = {
         "read_fleet",
     ),
     "geomem.sweep": ("Sweep", "sweep"),
-    "geomem.training.configuration": ("RunSettings", "Training", "default_training"),
+    "geomem.training.configuration": (
+        "PathTraining",
+        "RecallTraining",
+        "RunSettings",
+        "Training",
+        "default_training",
+    ),
     "geomem.training.edges": ("train_fleet",),
-    "geomem.training.path_configuration": ("PathTraining",),
-    "geomem.training.recall_configuration": ("RecallTraining",),
     "geomem.measure.vectors.reading": ("read_embeddings",),
     "geomem.worlds.graphs.atlas": ("europe", "united_states"),
     "geomem.worlds.catalogue": ("WORLDS",),

@@ -24,7 +24,7 @@ from geomem.claims.path_runs import (
 )
 from geomem.models.configuration import Mamba, Transformer
 from geomem.runs.presets import PATH_PRESETS
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
 

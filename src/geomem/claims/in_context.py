@@ -18,7 +18,7 @@ from geomem.claims.path_runs import (
     request_paths,
 )
 from geomem.models.configuration import Transformer
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import Target
 

@@ -16,7 +16,7 @@ from geomem.claims.claim import Judgement, Picture, Quantity, Scale, judge_by_me
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 from geomem.models.configuration import MODELS, Model
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding

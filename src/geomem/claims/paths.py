@@ -17,7 +17,7 @@ from geomem.claims.path_runs import (
     request_paths,
 )
 from geomem.models.configuration import Mamba, Transformer
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.path_finding import PathFinding
 
 ARMS, LENGTH, EPOCHS = 250, 4, 64
