@@ -1,0 +1,143 @@
+"""Fields of settings: the bound stands at the field, and check, error sentence and options follow from it.
+
+A bound is one of `annotated-types`, a choice a `Literal`; the command line ignores the former, and
+`hypothesis.strategies.from_type` draws valid settings from both. `doc(...)` at a field replaces the words of
+its error.
+"""
+
+from collections.abc import Collection
+from dataclasses import asdict, fields
+from math import inf, isfinite
+from operator import index
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from annotated_types import DocInfo, Ge, Gt, Interval, Le, Lt, Predicate, doc
+
+from geomem.errors import InputError
+
+Count = Annotated[int, Ge(1)]
+"""A whole number of at least 1."""
+WholeNumber = Annotated[int, Ge(0)]
+"""A whole number of at least 0."""
+NonNegative = Annotated[float, Ge(0), Predicate(isfinite)]
+"""A finite number of at least 0."""
+Deviation = Annotated[NonNegative, doc("a finite standard deviation of at least 0")]
+"""A standard deviation."""
+ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
+"""A share of at least 0 and below 1."""
+
+Settings = TypeVar("Settings")
+
+
+def check_fields(settings: Any) -> None:
+    r"""Raise `InputError` for the first field of a dataclass that its type, choices or bounds do not allow.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Bath:
+    ...     taps: Count = 2
+    ...     heat: Annotated[float, Interval(ge=0, le=1), doc("a share from 0 (cold) to 1")] = 0.5
+    ...     side: Literal["left", "right"] = "left"
+    >>> check_fields(Bath())
+    >>> for wrong in (Bath(taps=0), Bath(heat=2.0), Bath(side="top")):
+    ...     try:
+    ...         check_fields(wrong)
+    ...     except InputError as error:
+    ...         print(error)
+    taps is 0; give a whole number of at least 1.
+    heat is 2.0; give a share from 0 (cold) to 1.
+    side is 'top'; give one of 'left', 'right'.
+    """
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if not _is_allowed(value, hints[field.name]):
+            raise InputError(f"{field.name} is {value!r}; give {_wanted(hints[field.name])}.")
+
+
+def coerce_fields(settings: Settings) -> Settings:
+    """Convert fields to their annotated types, so that 1 and 1.0 hash alike.
+
+    Raises `InputError` for what is not a number where one is needed.
+
+    >>> from geomem.training.configuration import Training
+    >>> coerce_fields(Training(learning_rate=1)).learning_rate
+    1.0
+    """
+    types = get_type_hints(type(settings))
+    convert = {float: float, int: index}
+    values = {}
+    for name, value in asdict(settings).items():  # pyright: ignore[reportArgumentType]
+        try:
+            values[name] = convert[types[name]](value) if types[name] in convert else value
+        except (TypeError, ValueError) as error:
+            noun = "whole number" if types[name] is int else "number"
+            raise InputError(f"{name} is {value!r}; give a {noun}.") from error
+    return type(settings)(**values)
+
+
+def _is_allowed(value: Any, hint: Any) -> bool:
+    kind, bounds = _take_apart(hint)
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, Collection) and all(_is_allowed(entry, get_args(kind)[0]) for entry in value)
+    if kind not in (int, float):
+        return True
+    try:
+        number = index(value) if kind is int else float(value)
+    except (TypeError, ValueError):
+        return False
+    return all(_holds(number, bound) for bound in bounds)
+
+
+def _holds(number: int | float, bound: Any) -> bool:
+    match bound:
+        case Ge(least):
+            return number >= least  # pyright: ignore[reportOperatorIssue]
+        case Gt(below):
+            return number > below  # pyright: ignore[reportOperatorIssue]
+        case Le(most):
+            return number <= most  # pyright: ignore[reportOperatorIssue]
+        case Lt(above):
+            return number < above  # pyright: ignore[reportOperatorIssue]
+        case Predicate():
+            return bool(bound.func(number))
+    return True
+
+
+def _wanted(hint: Any) -> str:
+    """What a field takes, in the words of an error.
+
+    >>> _wanted(Count), _wanted(ShareBelowOne), _wanted(Annotated[int, Interval(ge=1, le=8)])
+    ('a whole number of at least 1', 'a share of at least 0 and below 1', 'a whole number from 1 to 8')
+    >>> _wanted(NonNegative), _wanted(Annotated[float, Gt(0), Le(1)]), _wanted(tuple[Literal["a", "b"], ...])
+    ('a finite number of at least 0', 'a share above 0 and at most 1', "some of 'a', 'b'")
+    """
+    kind, bounds = _take_apart(hint)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    if get_origin(kind) is tuple:
+        return _wanted(get_args(kind)[0]).replace("one of", "some of", 1)
+    words = {type(bound): bound for bound in bounds}
+    if DocInfo in words:
+        return words[DocInfo].documentation
+    least, above = words.get(Ge), words.get(Gt)
+    most, below = words.get(Le), words.get(Lt)
+    top = most.le if most else below.lt if below else inf
+    noun = "whole number" if kind is int else "share" if top == 1 else "number"
+    if Predicate in words:
+        noun = f"finite {noun}"
+    if least and most:
+        return f"a {noun} from {least.ge} to {most.le}"
+    low = f"of at least {least.ge}" if least else f"above {above.gt}" if above else ""
+    high = f"at most {most.le}" if most else f"below {below.lt}" if below else ""
+    return " ".join([f"a {noun}", " and ".join(side for side in (low, high) if side)]).strip()
+
+
+def _take_apart(hint: Any) -> tuple[Any, list[Any]]:
+    """A field's plain type and its bounds, one relation each."""
+    if get_origin(hint) is not Annotated:
+        return hint, []
+    kind, *metadata = get_args(hint)
+    return kind, [part for entry in metadata for part in (entry if isinstance(entry, Interval) else [entry])]
