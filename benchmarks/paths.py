@@ -26,10 +26,10 @@ from benchmarks.row import Row
 from geomem.models.configuration import Transformer
 from geomem.models.model import Parameters, initialize_parameters, trainable_names
 from geomem.runs.presets import PATH_PRESETS, PathModel
+from geomem.training.configuration import PathTraining
 from geomem.training.loop import Problem, join_parameters
 from geomem.training.optimizer import AdamState, Rates, adamw_update
 from geomem.training.path_batches import PathExamples, context_length, make_batches, path_examples
-from geomem.training.path_configuration import PathTraining
 from geomem.training.paths import make_path_problem
 from geomem.worlds.graphs.families import path_star
 

@@ -17,9 +17,8 @@ from geomem.runs.path_plan import check_memory, estimate_path_cost, estimate_sec
 from geomem.runs.paths import PathAnnouncement, find_paths
 from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, find_preset
 from geomem.runs.store import fleet_metrics, fleet_weights, read_fleet
-from geomem.training.configuration import Training
+from geomem.training.configuration import PathTraining, Training, check_training
 from geomem.training.loop import Progress
-from geomem.training.path_configuration import PathTraining, check_path_training
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.graphs.graph import Graph
@@ -190,7 +189,7 @@ def test_without_a_preset_the_options_are_those_of_the_headline():
 @pytest.mark.parametrize("name", PATH_PRESETS)
 def test_presets_are_runs_that_can_be_planned(name):
     preset = find_preset(name)
-    check_path_training(preset.training)
+    check_training(preset.training)
     world = path_star(preset.arms, preset.length)
     for kind, model in preset.models.items():
         plan = plan_paths(world, model=model, task=preset.task, training=preset.training, seeds=1)

@@ -26,7 +26,7 @@ from geomem.claims.recall_structure import judge_parting, judge_selector, judge_
 from geomem.claims.recall_transfer import judge_curves, judge_embedding_only, judge_everywhere, judge_transfer
 from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 SEEDS = (0, 1)
 SHORT = RecallTraining(steps=40)

@@ -11,10 +11,9 @@ from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
 from geomem.training import loop as loop_module
-from geomem.training.configuration import RunSettings
+from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import join_parameters, state_from_arrays, state_to_arrays
 from geomem.training.path_batches import context_length, count_vocabulary, make_batches, path_examples
-from geomem.training.path_configuration import PathTraining
 from geomem.training.paths import make_path_problem, start_from, train_paths
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows

@@ -28,7 +28,7 @@ from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.recall_runs import fewer_seeds, read_model
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import (
     disjoint_bijections,
     many_to_one,

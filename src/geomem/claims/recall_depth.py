@@ -31,7 +31,7 @@ from geomem.constructions.codes import binary_length
 from geomem.constructions.hop_sizes import HopSize, deep_size, flat_size
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import random_permutations
 
 # With another seed, of .003, .01 and .02 the last recalled most near the threshold at L = 1, 2 and 4.
@@ -58,9 +58,8 @@ def measure_depth(
     """
     from geomem.models.recall_parameters import RecallSize, count_trained
     from geomem.runs.facts import question_answers
-    from geomem.training.configuration import RunSettings
+    from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall
-    from geomem.training.recall_configuration import RecallRun
 
     N, R, k = settings["entities"], settings["relations"], settings["hops"]
     training, size = RecallTraining(**settings["training"]), RecallSize(N, R, N)

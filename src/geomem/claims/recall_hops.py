@@ -27,7 +27,7 @@ from geomem.claims.recall_chains import DEPTHS, ENTITIES
 from geomem.claims.recall_runs import fewer_seeds
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.hops import sample_chains
 from geomem.worlds.facts.table import answers
@@ -61,9 +61,8 @@ def measure_hops(
     """
     from geomem.models.recall_parameters import RecallSize
     from geomem.runs.facts import question_answers
-    from geomem.training.configuration import RunSettings
+    from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall
-    from geomem.training.recall_configuration import RecallRun
 
     N, R, k = settings["entities"], settings["relations"], settings["hops"]
     training = RecallTraining(**settings["training"])
@@ -92,7 +91,8 @@ def measure_written_out(
 
     Every answer is asked about again as a subject; a tie ends the chain.
     """
-    from geomem.runs.facts import learn_facts, memory_answers
+    from geomem.memories.answers import memory_answers
+    from geomem.runs.facts import learn_facts
 
     table = random_permutations(settings["entities"], settings["relations"])
     memory = learn_facts(

@@ -15,7 +15,7 @@ from geomem.claims.claim import Picture, Quantity, Scale, measure_quantity
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 SUBJECTS, RELATIONS = 1024, 2
 WIDTHS = (16, 64, 128, 256)

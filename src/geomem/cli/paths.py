@@ -28,7 +28,7 @@ from geomem.cli.path_progress import PathTable
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import Mamba
 from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, PathModel, find_preset, preset_model
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
 from geomem.worlds.graphs.graph import Graph

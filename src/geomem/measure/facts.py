@@ -28,7 +28,7 @@ def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int
 
     >>> import tempfile
     >>> from geomem.runs.facts import learn_facts
-    >>> from geomem.training.recall_configuration import RecallTraining
+    >>> from geomem.training.configuration import RecallTraining
     >>> from geomem.worlds.facts.families import random_bijections
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     memory = learn_facts(random_bijections(8, 2), training=RecallTraining(steps=30), seeds=[0],

@@ -17,9 +17,8 @@ from geomem.models.networks.recall import initialize_recall
 from geomem.models.randomness import generator_for
 from geomem.models.recall_loss import Questions, differentiate_recall
 from geomem.models.recall_parameters import RecallSize
-from geomem.training.configuration import RunSettings, Training
+from geomem.training.configuration import RECALL_BETAS, RunSettings, Training
 from geomem.training.loop import Problem, train_problem
-from geomem.training.recall_configuration import BETAS
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +101,7 @@ def train_subjects(
         [RunSettings(seed, learning_rate)],
         Training(steps=steps, learning_rate=learning_rate, schedule="constant", metric_every=1, snapshots=2),
         enough=lambda row: bool(row["recall"][0] >= 1),
-        betas=BETAS,
+        betas=RECALL_BETAS,
     )
     return SubjectTraining(curves.metrics["recall"][:, 0])
 

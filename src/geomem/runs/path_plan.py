@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from geomem.errors import InputError
+from geomem.fields import coerce_fields
 from geomem.models.configuration import Mamba, Transformer, check_model
 from geomem.models.parameters import Cost, describe_parameters
 from geomem.runs.checkpoint import format_bytes
-from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds, in_types
+from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds
 from geomem.runs.presets import LAPTOP_MODELS
 from geomem.runs.store import StoredFleet, configuration_hash, read_fleet, run_path, safe_name, select_runs
-from geomem.training.path_configuration import PathTraining, check_path_training
+from geomem.training.configuration import PathTraining, check_training
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph, check_size
 from geomem.worlds.graphs.roots import find_root
@@ -122,8 +123,8 @@ def plan_paths(
     stored = start if start is None or isinstance(start, StoredFleet) else read_fleet(start)
     model = _find_path_model(model, stored)
     check_model(model)
-    training = in_types(training or PathTraining())
-    check_path_training(training)
+    training = coerce_fields(training or PathTraining())
+    check_training(training)
     seeds = check_seeds(seeds if seeds is not None else (stored.seeds if stored else 3))
     check_device(device)
     if training.precision == "bfloat16" and torch.device(device).type == "cpu":
@@ -134,11 +135,11 @@ def plan_paths(
     if isinstance(world, InContextPathFinding):
         if task is not None:
             raise InputError("The task is given twice; in context the world says what is asked for.")
-        asked = in_types(world)
+        asked = coerce_fields(world)
         sizes = _prompt_sizes(asked, training)
         graph = in_context_graph(asked)
     else:
-        asked = in_types(task or PathFinding())
+        asked = coerce_fields(task or PathFinding())
         graph = find_root(find_world(world))
         sizes = _graph_sizes(graph, asked)
     _check_batches(asked, training, sizes)
@@ -347,7 +348,7 @@ def _find_path_model(
         raise InputError(
             f"{kind} reads one token at a time and cannot find paths; give Transformer or Mamba."
         )
-    return in_types(model)
+    return coerce_fields(model)
 
 
 def stored_path_model(stored: StoredFleet) -> Transformer | Mamba:
@@ -361,7 +362,7 @@ def stored_path_model(stored: StoredFleet) -> Transformer | Mamba:
             "start from one of a transformer or a mamba."
         )
     try:
-        return in_types(kinds[kind](**described))
+        return coerce_fields(kinds[kind](**described))
     except TypeError as error:
         raise InputError(
             f"The run {stored.path} has a model with other settings than this geomem knows; train it again."

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import Mamba, Transformer
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.path_finding import PathFinding
 
 PathModel = Transformer | Mamba

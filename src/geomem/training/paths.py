@@ -20,7 +20,7 @@ from geomem.models.chunked_loss import chunked_cross_entropy
 from geomem.models.configuration import Mamba, Model, Transformer
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
 from geomem.models.sequences import read_out_table, read_states
-from geomem.training.configuration import RunSettings
+from geomem.training.configuration import PathTraining, RunSettings, check_training, loop_training
 from geomem.training.loop import (
     FleetState,
     Problem,
@@ -31,7 +31,6 @@ from geomem.training.loop import (
     train_problem,
 )
 from geomem.training.path_batches import Part, PathExamples, context_length, count_vocabulary, make_batches
-from geomem.training.path_configuration import PathTraining, check_path_training, loop_training
 from geomem.training.path_metrics import make_measure
 from geomem.worlds.in_context import InContextPathFinding
 
@@ -69,7 +68,7 @@ def train_paths(
 
     Raises `InputError` for settings that cannot be meant, and for a model that reads no sequences.
     """
-    check_path_training(training)
+    check_training(training)
     if not isinstance(model, Transformer | Mamba):
         raise InputError(
             f"The model is {type(model).__name__}, which answers with one token; "

@@ -17,7 +17,7 @@ from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.need import Scale
 from geomem.models.configuration import MODELS, Mamba, Transformer
 from geomem.runs.presets import PATH_PRESETS
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, Target
