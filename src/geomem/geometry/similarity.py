@@ -227,8 +227,8 @@ def permuted_shell_means(
 ) -> Float[np.ndarray, "*table permutation shell"]:
     """Shell means when the embedding of node u is replaced by that of node permutation[u].
 
-    `tables` has a number for every two nodes, such as their cosine; several tables are dealt alike. Permuting
-    gathers numbers instead of computing them again: node² per permutation, taken in chunks.
+    `tables` has a number for every two nodes, such as their cosine; all tables have the same permutations.
+    Permuting gathers numbers instead of computing them again: node² per permutation, taken in chunks.
 
     >>> from geomem.worlds.graphs.families import path
     >>> from geomem.worlds.graphs.graph import distance_matrix
