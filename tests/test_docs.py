@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import initializations
+
 ROOT = Path(__file__).parents[1]
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.svg"))
 
