@@ -22,7 +22,7 @@ THEIR_RUNS = 3
 OURS = """
 import json, sys
 from geomem.sweep.capacity import capacity_curves
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 subjects, relations, steps, widths, seeds, directory = json.loads(sys.argv[1])
 found = capacity_curves([subjects], [relations], sizes=widths, seeds=seeds, directory=directory,

@@ -13,7 +13,7 @@ import geomem
 from geomem.figures.path_tables import tabulate_paths
 from geomem.measure.paths import path_distances
 from geomem.runs.paths import find_paths
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.path_finding import PathFinding
 
 fleet = find_paths(

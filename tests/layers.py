@@ -15,12 +15,14 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("measure",),
-    ("memories", "runs"),
+    ("memories",),
+    ("runs",),
     ("training",),
     ("models",),
     ("constructions",),
     ("geometry",),
     ("worlds",),
+    ("fields",),
     ("errors",),
 )
 """An import may point to the same layer or to a lower one."""

@@ -16,7 +16,7 @@ from geomem.sweep import capacity
 from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import many_to_one, random_permutations
 from geomem.worlds.facts.table import entropy_bits
 

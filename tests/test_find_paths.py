@@ -11,7 +11,7 @@ from geomem.runs.checkpoint import CHECKPOINT
 from geomem.runs.paths import PathAnnouncement, find_paths
 from geomem.runs.store import configuration_hash, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
 from geomem.training import loop as loop_module
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import grid, path_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding

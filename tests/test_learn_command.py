@@ -16,19 +16,14 @@ from geomem.cli.options import option_names
 from geomem.cli.recall_progress import TITLES, RecallTable
 from geomem.errors import InputError
 from geomem.measure.facts import measure_memory
+from geomem.memories.answers import recalled_facts
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import count_trained
-from geomem.runs.facts import (
-    COMFORTABLE_BITS,
-    MemoryAnnouncement,
-    default_recall_model,
-    learn_facts,
-    recalled_facts,
-)
+from geomem.models.recall import count_trained
+from geomem.runs.facts import COMFORTABLE_BITS, MemoryAnnouncement, default_recall_model, learn_facts
 from geomem.runs.memory_store import memory_size, memory_weights, read_memory
+from geomem.training.configuration import RecallTraining
 from geomem.training.loop import Progress
-from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.table import entropy_bits

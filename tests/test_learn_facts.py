@@ -7,20 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-import geomem.runs.facts as recall_module
+import geomem.memories.answers as answers_module
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
+from geomem.memories.answers import memory_answers, recalled_facts
 from geomem.models.configuration import Recall
-from geomem.runs.facts import (
-    MemoryAnnouncement,
-    learn_facts,
-    memory_answers,
-    plan_memory,
-    question_answers,
-    recalled_facts,
-)
+from geomem.runs.facts import MemoryAnnouncement, learn_facts, plan_memory, question_answers
 from geomem.runs.memory_store import memory_weights
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.reader import write_facts
 from geomem.worlds.facts.table import answers
@@ -51,7 +45,7 @@ def test_a_table_is_learned_once(tmp_path):
 def test_answers_in_pieces_are_the_same(tmp_path, monkeypatch):
     memory = learn_facts(TABLE, training=dataclasses.replace(SHORT, steps=5), directory=tmp_path)
     whole = memory_answers(memory)
-    monkeypatch.setattr(recall_module, "EVALUATED", 1)
+    monkeypatch.setattr(answers_module, "EVALUATED", 1)
     pieces = memory_answers(memory)
     np.testing.assert_array_equal(whole.objects, pieces.objects)
 

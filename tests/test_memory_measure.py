@@ -7,7 +7,7 @@ from geomem.measure.probes import load_network
 from geomem.measure.recall_portrait import measure_recall_memory, portrait_numbers
 from geomem.models.configuration import Recall
 from geomem.runs.facts import learn_facts
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
 
 SETTINGS = {"transfer_subjects": 64, "training_steps": 60, "training_subjects": 32}

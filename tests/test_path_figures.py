@@ -41,7 +41,7 @@ from geomem.measure.paths import (
 from geomem.models.configuration import Transformer
 from geomem.runs.paths import find_paths
 from geomem.runs.store import fleet_embeddings, fleet_metrics
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding

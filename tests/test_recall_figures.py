@@ -21,7 +21,7 @@ from geomem.models.configuration import Recall
 from geomem.report import write_memory_report
 from geomem.runs.facts import learn_facts
 from geomem.runs.memory_store import memory_weights, read_memory
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.table import FactTable, entropy_bits
 from geomem.worlds.graphs.families import path_star

@@ -14,9 +14,10 @@ from geomem.constructions.cells import cells_size, recall_answer_sets, several_s
 from geomem.constructions.codes import binary_length
 from geomem.constructions.one_hop import SUBJECTS, block_size, block_superposition
 from geomem.errors import InputError
+from geomem.memories.answers import recalled_facts
 from geomem.memories.ask import ask, held_in_cells, model_table, open_memory
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
-from geomem.runs.facts import learn_facts, recalled_facts
+from geomem.runs.facts import learn_facts
 from geomem.runs.memory_store import FILES, cell_weights, memory_weights, read_memory, write_memory
 from geomem.runs.store import DONE, configuration_hash
 from geomem.worlds.facts.families import random_bijections

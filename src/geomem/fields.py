@@ -60,9 +60,12 @@ def coerce_fields(settings: Settings) -> Settings:
 
     Raises `InputError` for what is not a number where one is needed.
 
-    >>> from geomem.training.configuration import Training
-    >>> coerce_fields(Training(learning_rate=1)).learning_rate
-    1.0
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Bath:
+    ...     heat: NonNegative = 0.5
+    >>> coerce_fields(Bath(heat=1))
+    Bath(heat=1.0)
     """
     types = get_type_hints(type(settings))
     convert = {float: float, int: index}

@@ -33,7 +33,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
 from geomem.claims.memorize_geometrically.paths import plans
 from geomem.models.configuration import Mamba, Transformer
 from geomem.runs.presets import PATH_PRESETS
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
 

@@ -24,7 +24,7 @@ from geomem.claims.factual_recall.settings import (
 from geomem.claims.factual_recall.written import compute_additive, compute_gates, compute_sizes
 from geomem.claims.need import Scale
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 SEEDS = (0, 1)
 SHORT = RecallTraining(steps=40)

@@ -11,7 +11,7 @@ from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Transformer
 from geomem.report import write_memory_report, write_report
 from geomem.runs.paths import find_paths
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from geomem.errors import InputError
-from geomem.training.configuration import check_training
-from geomem.training.path_configuration import PathTraining, check_path_training, loop_training
+from geomem.training.configuration import PathTraining, check_training, loop_training
 
 
 @pytest.mark.parametrize(
@@ -36,12 +35,12 @@ def test_trainings_that_cannot_be_meant(change, complaint):
     for name, value in change.items():
         object.__setattr__(training, name, value)  # past the tests' type checks, as users are
     with pytest.raises(InputError, match=complaint):
-        check_path_training(training)
+        check_training(training)
 
 
 def test_a_training_that_can_be_meant_is_one_for_the_loop():
     training = replace(PathTraining(), epochs=7, batches=3, warmup_steps=20, metric_every=2)
-    check_path_training(training)
+    check_training(training)
     counted = loop_training(training)
     check_training(counted)
     assert (counted.steps, counted.metric_every, counted.warmup_steps) == (21, 6, 20)

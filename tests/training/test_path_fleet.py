@@ -11,10 +11,9 @@ from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
 from geomem.training import loop as loop_module
-from geomem.training.configuration import RunSettings
+from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import join_parameters, state_from_arrays, state_to_arrays
 from geomem.training.path_batches import context_length, count_vocabulary, make_batches, path_examples
-from geomem.training.path_configuration import PathTraining
 from geomem.training.paths import make_path_problem, start_from, train_paths
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows
@@ -405,7 +404,7 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(model):
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(InputError, match="no run"):
         train_paths(SMALL, EXAMPLES, [], SHORT)
-    with pytest.raises(InputError, match=r"Bilinear, which answers with one token; find paths with"):
+    with pytest.raises(InputError, match=r"Bilinear reads one token at a time and cannot find paths; give"):
         train_paths(Bilinear(), EXAMPLES, RUNS, SHORT)
     with pytest.raises(InputError, match=r"stop_at is 2\.0"):
         train_paths(SMALL, EXAMPLES, RUNS, PathTraining(stop_at=2.0))

@@ -10,11 +10,10 @@ import geomem.training.loop as loop_module
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits
-from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
-from geomem.training.configuration import RunSettings
+from geomem.models.recall import RecallSize, describe_recall_parameters
+from geomem.training.configuration import RecallRun, RecallTraining, RunSettings
 from geomem.training.facts import train_recall
 from geomem.training.loop import state_from_arrays, state_to_arrays
-from geomem.training.recall_configuration import RecallRun, RecallTraining
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.hops import chain_answers
 from geomem.worlds.facts.table import answers

@@ -13,7 +13,7 @@ from geomem.cli.options import option_names, parse_options
 from geomem.cli.sweep import SweepTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 if TYPE_CHECKING:
     from geomem.sweep.capacity import Capacity

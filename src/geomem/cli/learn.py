@@ -25,7 +25,7 @@ from geomem.cli.progress import count_of
 from geomem.cli.recall_progress import RecallTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable

@@ -6,7 +6,12 @@ import numpy as np
 import polars as pl
 
 from geomem.measure.probes import judge_vectors, load_network
-from geomem.measure.recall_portrait import RecallPortrait, measure_recall_memory, portrait_numbers
+from geomem.measure.recall_portrait import (
+    MEMORY_MEASUREMENTS,
+    RecallPortrait,
+    measure_recall_memory,
+    portrait_numbers,
+)
 from geomem.memories.ask import model_table
 from geomem.models.networks.recall import all_paths
 from geomem.runs.facts import question_answers
@@ -23,7 +28,7 @@ def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int
 
     >>> import tempfile
     >>> from geomem.runs.facts import learn_facts
-    >>> from geomem.training.recall_configuration import RecallTraining
+    >>> from geomem.training.configuration import RecallTraining
     >>> from geomem.worlds.facts.families import random_bijections
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     memory = learn_facts(random_bijections(8, 2), training=RecallTraining(steps=30), seeds=[0],
@@ -44,7 +49,7 @@ def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPo
         {"run": run, "seed": seed} | portrait_numbers(portrait)
         for run, (seed, portrait) in enumerate(zip(memory.seeds, portraits, strict=True))
     ]
-    whole = ("subjects", "relations", "width", "well_posed")
+    whole = [name for name, entry in MEMORY_MEASUREMENTS.items() if entry.whole]
     return pl.DataFrame(rows).with_columns(pl.col(whole).cast(pl.Int64))
 
 

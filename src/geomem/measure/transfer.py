@@ -13,13 +13,12 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.measure.probes import RecallNetwork, open_network, states_of
 from geomem.models.configuration import Recall
+from geomem.models.loss import Questions, differentiate_recall
 from geomem.models.networks.recall import initialize_recall
 from geomem.models.randomness import generator_for
-from geomem.models.recall_loss import Questions, differentiate_recall
-from geomem.models.recall_parameters import RecallSize
-from geomem.training.configuration import RunSettings, Training
+from geomem.models.recall import RecallSize
+from geomem.training.configuration import RECALL_BETAS, RunSettings, Training
 from geomem.training.loop import Problem, train_problem
-from geomem.training.recall_configuration import BETAS
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class SubjectTraining:
 
 def train_subjects(
     network: RecallNetwork,
-    answers: Int[np.ndarray, "subject path"],
+    answers: Int[np.ndarray, "subject chain"],
     *,
     steps: int = 250,
     learning_rate: float = 0.05,
@@ -102,7 +101,7 @@ def train_subjects(
         [RunSettings(seed, learning_rate)],
         Training(steps=steps, learning_rate=learning_rate, schedule="constant", metric_every=1, snapshots=2),
         enough=lambda row: bool(row["recall"][0] >= 1),
-        betas=BETAS,
+        betas=RECALL_BETAS,
     )
     return SubjectTraining(curves.metrics["recall"][:, 0])
 

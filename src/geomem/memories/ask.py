@@ -215,7 +215,7 @@ def _say(
         said = answer(opened.weights, subjects, paths[:, 0])
         return said, said.leads > opened.least_lead
     # Not at the top: what was written down is asked without waiting for torch.
-    from geomem.runs.facts import memory_answers
+    from geomem.memories.answers import memory_answers
 
     rows, row = np.unique(subjects, return_inverse=True)
     columns, column = np.unique(paths, axis=0, return_inverse=True)

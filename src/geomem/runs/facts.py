@@ -11,30 +11,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from geomem.errors import InputError
-from geomem.memories.ask import model_table
+from geomem.fields import coerce_fields
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
+from geomem.models.networks.recall import all_paths
 from geomem.models.parameters import Cost
-from geomem.models.recall_loss import best_objects
-from geomem.models.recall_parameters import count_trained, describe_recall_parameters, estimate_recall_cost
+from geomem.models.recall import count_trained, describe_recall_parameters, estimate_recall_cost
 from geomem.runs.edges import Hooks, train_in_directory
-from geomem.runs.memory_store import (
-    StoredMemory,
-    describe_memory,
-    memory_size,
-    memory_weights,
-    read_memory,
-    write_memory,
-)
-from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds, in_types
+from geomem.runs.memory_store import StoredMemory, describe_memory, memory_size, read_memory, write_memory
+from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds
 from geomem.runs.store import FORMAT, run_path, safe_name
-from geomem.training.configuration import RunSettings
-from geomem.training.facts import EVALUATED, TrainedRecall, train_recall
+from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
+from geomem.training.facts import TrainedRecall, train_recall
 from geomem.training.loop import Progress
-from geomem.training.recall_configuration import RecallRun, RecallTraining, check_recall_training
 from geomem.worlds.facts.hops import chain_answers, has_chains
 from geomem.worlds.facts.table import FactTable, answers, check_single_answers, entropy_bits
 from geomem.worlds.find import find_facts
@@ -114,8 +105,8 @@ def learn_facts(
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     memory = learn_facts(random_bijections(8, 2), training=RecallTraining(steps=300),
     ...         directory=directory)
-    ...     recalled_facts(memory).all().item(), memory.seeds
-    (True, (0, 1, 2))
+    ...     memory.seeds, memory_metrics(memory)["value"][-1] > 0
+    ((0, 1, 2), True)
     """
     plan = plan_memory(facts, model=model, training=training, seeds=seeds, directory=directory, device=device)
     table = plan.table
@@ -202,10 +193,10 @@ subject_scale=1.0, hops=1)
     """
     table = find_facts(facts)
     check_single_answers(table)
-    model = in_types(model or default_recall_model(table))
-    training = in_types(training or RecallTraining())
+    model = coerce_fields(model or default_recall_model(table))
+    training = coerce_fields(training or RecallTraining())
     check_recall(model)
-    check_recall_training(training, subjects=table.subject_count)
+    check_training(training, subjects=table.subject_count)
     seeds = check_seeds(seeds)
     check_device(device)
     if model.tied and table.objects != table.subjects:
@@ -291,47 +282,3 @@ def question_answers(table: FactTable, hops: int) -> Int[np.ndarray, "subject pa
     subjects = np.arange(table.subject_count).repeat(len(paths))
     found = chain_answers(table, subjects, np.tile(paths, (table.subject_count, 1)))
     return found.reshape(table.subject_count, len(paths))
-
-
-@dataclass(frozen=True, eq=False)
-class MemoryAnswers:
-    """What a memory answers: the object that scores highest, and its lead over the second (0: a tie)."""
-
-    objects: Int[np.ndarray, "run subject path"]
-    leads: Float[np.ndarray, "run subject path"]
-
-
-def memory_answers(
-    memory: StoredMemory,
-    *,
-    subjects: Int[np.ndarray, " subject"] | None = None,
-    paths: Int[np.ndarray, "path hop"] | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> MemoryAnswers:
-    """What every run answers to some subjects and paths of relations, all of them unless given.
-
-    Computed some subjects at a time, so that no number of questions fills the memory.
-    """
-    model = memory.model
-    weights = {name: torch.tensor(array).to(dtype) for name, array in memory_weights(memory).items()}
-    asked = all_paths(memory.table.relation_count, model.hops) if paths is None else torch.tensor(paths)
-    chosen = torch.arange(memory.table.subject_count) if subjects is None else torch.tensor(subjects)
-    runs, parts = len(memory.seeds), []
-    table = recall_output_table(model, weights)
-    per_subject = runs * len(asked) * (model.width + model.mlp_width) * (1 + (model.layers - 1) * model.hops)
-    for rows in chosen.split(max(1, EVALUATED // per_subject)):
-        states = compute_recall_states(model, weights, asked, subjects=rows.expand(runs, -1))
-        objects, leads = best_objects(states.flatten(1, 2), table)
-        parts.append((objects.view(runs, len(rows), -1), leads.view(runs, len(rows), -1)))
-    objects, leads = (torch.cat(part, dim=1).numpy() for part in zip(*parts, strict=True))
-    return MemoryAnswers(objects, leads)
-
-
-def recalled_facts(memory: StoredMemory) -> Bool[np.ndarray, "run fact"]:
-    """Which facts of its model each run of a one-hop memory answers; a tie counts as wrong.
-
-    The facts are those of `geomem.memories.ask.model_table`: its own but for further answers in cells.
-    """
-    found = memory_answers(memory)
-    subject, relation, target = model_table(memory).facts.T
-    return (found.objects[:, subject, relation] == target) & (found.leads[:, subject, relation] > 0)

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.architecture import Model
 from geomem.runs.edges import Announcement, Hooks, available_memory, train_in_directory
 from geomem.runs.path_plan import PathPlan, check_memory, estimate_seconds, plan_paths
 from geomem.runs.store import FORMAT, StoredFleet, fleet_weights, is_finished, read_fleet, write_fleet
-from geomem.training.configuration import RunSettings
+from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import Progress
 from geomem.training.path_batches import path_examples
-from geomem.training.path_configuration import PathTraining
 from geomem.training.paths import TrainedPaths, train_paths
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
@@ -39,7 +38,7 @@ PathEvent = PathAnnouncement | Progress
 def find_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Transformer | Mamba | str | None = None,
+    model: Model | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,

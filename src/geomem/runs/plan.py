@@ -5,38 +5,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import torch
 
-from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS, Model, Recall, check_model
+from geomem.errors import InputError
+from geomem.fields import coerce_fields
+from geomem.models.configuration import Model, check_model, find_architecture
 from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.runs.store import run_path, safe_name
 from geomem.training.configuration import Training, check_training, default_training
-from geomem.training.path_configuration import PathTraining
-from geomem.training.recall_configuration import RecallTraining
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.in_context import InContextPathFinding
-from geomem.worlds.path_finding import PathFinding
 from geomem.worlds.tasks import EdgeMemorization, Examples, edge_examples
 
 SINGLE_THREAD_FLOPS = 1e8
 """Steps with less arithmetic run on one thread: waking others costs more than they do, on a busy machine ten
 times more, and the result does not depend on the number of cores."""
-
-Configuration = TypeVar(
-    "Configuration",
-    bound=Model
-    | Recall
-    | Training
-    | PathTraining
-    | RecallTraining
-    | EdgeMemorization
-    | PathFinding
-    | InContextPathFinding,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +66,15 @@ def plan_fleet(
     'cycle-15-node2vec-'
     """
     graph = find_world(world)
-    model = in_types(find_model(model))
-    task = in_types(task or EdgeMemorization())
-    training = in_types(training or default_training(model))
+    model = coerce_fields(find_model(model))
+    task = coerce_fields(task or EdgeMemorization())
+    training = coerce_fields(training or default_training(model))
     check_model(model)
     check_training(training)
     seeds = check_seeds(seeds)
     check_device(device)
     examples = edge_examples(graph, task)
-    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
+    kind = model.name
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},
         "task": {"kind": "edge-memorization", **asdict(task)},
@@ -122,27 +107,7 @@ def find_model(model: Model | str) -> Model:
     >>> find_model("node2vec").width
     100
     """
-    if not isinstance(model, str):
-        return model
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
-    return MODELS[model]()
-
-
-def in_types(configuration: Configuration) -> Configuration:
-    """The same dataclass with 1.0 where 1 was given for a fraction: equal settings have equal hashes."""
-    types = get_type_hints(type(configuration))
-    convert = {float: float, int: index}
-    values = {}
-    for name, value in asdict(configuration).items():
-        try:
-            values[name] = convert[types[name]](value) if types[name] in convert else value
-        except (TypeError, ValueError) as error:
-            noun = "whole number" if types[name] is int else "number"
-            raise InputError(f"{name} is {value!r}; give a {noun}.") from error
-    return type(configuration)(**values)
+    return find_architecture(model)() if isinstance(model, str) else model
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

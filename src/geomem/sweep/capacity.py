@@ -16,16 +16,15 @@ import polars as pl
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall_parameters import RecallSize, count_trained, estimate_recall_cost
+from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
 from geomem.runs.edges import limit_threads
 from geomem.runs.plan import check_seeds
 from geomem.runs.store import run_path
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
-from geomem.training.configuration import RunSettings
+from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
 from geomem.training.facts import train_recall
-from geomem.training.recall_configuration import RecallRun, RecallTraining, check_recall_training
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.table import FactTable, answers, entropy_bits
 
@@ -143,7 +142,7 @@ def capacity_curves(
         raise InputError("sizes is not given; give the numbers of neurons to try, as in 2, 8, 32, 128.")
     if sizes is not None:
         _check_numbers("sizes", sizes, least=1)
-    check_recall_training(training, subjects=min(subjects))
+    check_training(training, subjects=min(subjects))
 
     def resize(size: int) -> Recall:
         if varied == "mlp_width":

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.models.configuration import Recall
+from geomem.models.loss import Questions, differentiate_recall, measure_recall
 from geomem.models.model import Parameters
 from geomem.models.networks.recall import (
     all_paths,
@@ -22,8 +23,14 @@ from geomem.models.networks.recall import (
     recall_output_table,
 )
 from geomem.models.randomness import generator_for
-from geomem.models.recall_loss import Questions, differentiate_recall, measure_recall
-from geomem.models.recall_parameters import describe_recall_parameters, pad_models, pad_sizes
+from geomem.models.recall import describe_recall_parameters, pad_models, pad_sizes
+from geomem.training.configuration import (
+    RECALL_BETAS,
+    RecallRun,
+    RecallTraining,
+    check_training,
+    loop_training,
+)
 from geomem.training.loop import (
     FleetState,
     Problem,
@@ -32,13 +39,6 @@ from geomem.training.loop import (
     copy_to_host,
     join_parameters,
     train_problem,
-)
-from geomem.training.recall_configuration import (
-    BETAS,
-    RecallRun,
-    RecallTraining,
-    check_recall_training,
-    loop_training,
 )
 
 METRICS = ("loss", "recall", "margin")
@@ -76,7 +76,7 @@ def train_recall(
 
     Raises `InputError` for settings that cannot be meant, `ValueError` for runs that do not fit one fleet.
     """
-    check_recall_training(training, subjects=min(run.size.subjects for run in runs))
+    check_training(training, subjects=min(run.size.subjects for run in runs))
     models, sizes = [run.model for run in runs], [run.size for run in runs]
     model, size = pad_models(models), pad_sizes(sizes)
     fresh = initialize_recall(
@@ -130,7 +130,7 @@ def train_recall(
         on_checkpoint=on_checkpoint,
         should_stop=should_stop,
         enough=enough,
-        betas=BETAS,
+        betas=RECALL_BETAS,
     )
     return TrainedRecall(copy_to_host(parameters), curves.metrics, curves.metric_steps)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from geomem.errors import InputError
 from geomem.models.randomness import generator_for
-from geomem.training.path_configuration import PathTraining
+from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows, in_context_vocabulary
 from geomem.worlds.path_finding import EdgeRows, PathFinding, PathRows, edge_rows, path_rows, split_paths

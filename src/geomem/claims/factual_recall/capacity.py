@@ -21,7 +21,7 @@ from geomem.claims.factual_recall.settings import OWN, Request, fewer_seeds, rea
 from geomem.claims.need import Scale
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import (
     disjoint_bijections,
     many_to_one,

@@ -19,7 +19,7 @@ from geomem.claims.factual_recall.chains import ENTITIES
 from geomem.claims.factual_recall.settings import OWN, Request, band, request
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.hops import sample_chains
 from geomem.worlds.facts.table import answers
@@ -57,10 +57,9 @@ def train_chains(
 
     `asked` are the answers to every question, per seed.
     """
-    from geomem.models.recall_parameters import RecallSize, count_trained
-    from geomem.training.configuration import RunSettings
+    from geomem.models.recall import RecallSize, count_trained
+    from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall
-    from geomem.training.recall_configuration import RecallRun
 
     training = RecallTraining(**settings["training"])
     size = RecallSize(settings["entities"], settings["relations"], settings["entities"])
@@ -111,7 +110,8 @@ def measure_written_out(
 
     Every answer is the next subject asked about; a tie ends the chain.
     """
-    from geomem.runs.facts import learn_facts, memory_answers
+    from geomem.memories.answers import memory_answers
+    from geomem.runs.facts import learn_facts
 
     table = random_permutations(settings["entities"], settings["relations"])
     memory = learn_facts(

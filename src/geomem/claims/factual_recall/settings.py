@@ -18,7 +18,7 @@ from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, Measure, experiment
 from geomem.claims.need import Scale
 from geomem.models.configuration import Recall
-from geomem.training.recall_configuration import RecallTraining
+from geomem.training.configuration import RecallTraining
 
 SUBJECTS, RELATIONS = 1024, 2
 WIDTHS = (16, 64, 128, 256)
