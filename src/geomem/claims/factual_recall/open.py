@@ -123,10 +123,12 @@ def change(key: str, more: str = "") -> dict[str, Any]:
     }
 
 
-def check_change(runs: Evidence, key: str, name: str, **most: float) -> Iterator[Check | Picture]:
+def check_change(
+    runs: Evidence, key: str, name: str, *, at_most: float | None = None
+) -> Iterator[Check | Picture]:
     """The check that another model holds at least two thirds of the plain one's bits per weight."""
     ratio = bits_at_threshold(runs, key) / bits_at_threshold(runs, "shared")
-    yield check("bits per weight over the plain model's", ratio, at_least=2 / 3, **most)
+    yield check("bits per weight over the plain model's", ratio, at_least=2 / 3, at_most=at_most)
     yield from report_thresholds(runs, {"shared": "plain", key: name})
 
 
