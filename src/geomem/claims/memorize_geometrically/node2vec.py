@@ -9,7 +9,7 @@ import polars as pl
 from geomem.claims.check import Picture, check
 from geomem.claims.claim import claim
 from geomem.claims.evidence import alignment, associative, final, imagined, shells
-from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF
+from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF, by_graph
 from geomem.claims.need import FleetRequest, Needs
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.models.configuration import Node2Vec
@@ -47,7 +47,7 @@ baseline_claim = partial(claim, needs=BASELINE, counterexample=associative)
 
 
 def final_loss_claim(
-    what: str, alias: str, table: str, title: str, statement: str, losses: dict, **task
+    what: str, alias: str, table: str, title: str, statement: str, losses: tuple, **task
 ) -> None:
     """Register the claim that Node2Vec ends at the losses which the release prints."""
 
@@ -59,10 +59,10 @@ def final_loss_claim(
         place=f"release notebooks, {table}; {alias}",
         needs=node2vec_fleets(what, **task),
         counterexample=associative,
-        expected=[(value, "release", table, "", f"final loss, {graph}") for graph, value in losses.items()],
+        expected=by_graph("final loss", losses, "release", table),
     )
     def checks(runs):
-        for graph, value in losses.items():
+        for graph, value in zip(GRAPHS, losses, strict=True):
             loss = final(runs[f"{what}/{graph}"], "loss")
             close = np.abs(loss - value) <= 0.002
             yield check(f"final loss, {graph}", loss, held=close, rule="within 0.002 of the release's")
@@ -75,7 +75,7 @@ final_loss_claim(
     "Node2Vec's final losses",
     "Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the "
     "entropy of the targets.",
-    {"star": 1.301, "grid": 1.8365, "cycle": 1.4349, "irregular": 1.5038},
+    (1.301, 1.8365, 1.4349, 1.5038),
 )
 
 
@@ -95,8 +95,7 @@ def geometry(runs):
     Node2Vec's geometry is global: the further apart in the graph, the less alike.
     """
     tables, distance, cosine = [], "graph distance", "mean cosine"
-    for graph in GRAPHS:
-        fleet = runs[f"node2vec/{graph}"]
+    for graph, fleet in runs.of("node2vec"):
         yield check(f"geometric level, {graph}", final(fleet, "geometric_level"), at_least=0.92, at_most=0.98)
         curve = shells(fleet)
         mean = curve.mean(axis=0)
@@ -155,6 +154,6 @@ final_loss_claim(
     "B.3.3",
     "Final losses with self-edges",
     "With every node asked for itself, too, Node2Vec ends at the release's losses.",
-    {"star": 1.1591, "grid": 1.6223, "cycle": 1.2245, "irregular": 1.361},
+    (1.1591, 1.6223, 1.2245, 1.361),
     task=WITH_SELF,
 )
