@@ -8,7 +8,7 @@ from functools import wraps
 
 import numpy as np
 
-from geomem.claims.claim import Scale
+from geomem.claims.need import Scale
 from geomem.constructions.additive import (
     additive_recall_bound,
     additive_superposition,
