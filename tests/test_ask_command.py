@@ -19,7 +19,7 @@ from geomem.runs.directory import DONE, MANIFEST
 from geomem.runs.edges import memorize
 from geomem.runs.run import FACTS, METRICS, WEIGHTS, read_run
 from geomem.training.configuration import Training
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries, countries_with_borders
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.table import FactTable

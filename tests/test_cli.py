@@ -27,8 +27,7 @@ from geomem.runs.run import read_run
 from geomem.runs.train import Announcement
 from geomem.training.configuration import Training, default_training
 from geomem.training.loop import Progress
-from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS, WORLDS
 from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import make_fleet
 

@@ -20,13 +20,13 @@ from geomem.measure.facts import measure_memory
 from geomem.memories.answers import recalled_facts
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import count_trained
+from geomem.models.recall import count_trained
 from geomem.runs.facts import COMFORTABLE_BITS, default_recall_model, fact_job, learn_facts
 from geomem.runs.run import memory_size, read_run
 from geomem.runs.train import Announcement
 from geomem.training.configuration import RecallTraining
 from geomem.training.loop import Progress
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.table import entropy_bits
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims import (
+from geomem.claims.claim import Claim, registered_claims
+from geomem.claims.factual_recall import (
+    capacity,
+    chains,
+    dense,
+    depth,
+    hops,
+    open,
+    recall,
+    structure,
+    transfer,
+)
+from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
     geometry,
@@ -12,72 +24,30 @@ from geomem.claims import (
     mamba,
     memorization,
     node2vec,
+    path_controls,
+    path_scale,
     paths,
-    paths_controls,
-    paths_scale,
     race,
-    recall,
-    recall_capacity,
-    recall_chains,
-    recall_dense,
-    recall_depth,
-    recall_hops,
-    recall_open,
-    recall_structure,
-    recall_transfer,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import Claim
 from geomem.errors import unknown_name
-
-GROUPS: tuple[Sequence[Claim], ...] = (
-    memorization.CLAIMS,
-    race.CLAIMS,
-    geometry.CLAIMS,
-    zigzag.CLAIMS,
-    knobs.CLAIMS,
-    mamba.CLAIMS,
-    node2vec.CLAIMS,
-    dynamics.CLAIMS,
-    trajectory.CLAIMS,
-    theory.CLAIMS,
-    complexity.CLAIMS,
-    paths.CLAIMS,
-    paths_controls.CLAIMS,
-    paths_scale.CLAIMS,
-    in_context.CLAIMS,
-    recall.CLAIMS,
-    recall_dense.CLAIMS,
-    recall_chains.CLAIMS,
-    recall_capacity.CLAIMS,
-    recall_structure.CLAIMS,
-    recall_transfer.CLAIMS,
-    recall_hops.CLAIMS,
-    recall_depth.CLAIMS,
-    recall_open.CLAIMS,
-)
-"""The claims of every group's file, in the order of the paper."""
-
 
 SMALL_GRAPHS = "small-graphs"
 """The pattern of all claims about small graphs, which are checked in a minute or two."""
 
-SMALL_GRAPH_GROUPS = (
-    "memorization",
-    "race",
-    "geometry",
-    "zigzag",
-    "knobs",
-    "mamba",
-    "node2vec",
-    "dynamics",
-    "trajectory",
-    "theory",
-    "complexity",
+ON_SMALL_GRAPHS = (memorization, race, geometry, zigzag, knobs, mamba)
+ON_SMALL_GRAPHS += (node2vec, dynamics, trajectory, theory, complexity)
+SMALL_GRAPH_GROUPS = {
+    claim.group for module in ON_SMALL_GRAPHS for claim in registered_claims(module.__name__)
+}
+MODULES = (
+    *ON_SMALL_GRAPHS,
+    *(paths, path_controls, path_scale, in_context),
+    *(recall, dense, chains, capacity, structure, transfer, hops, depth, open),
 )
-"""The groups of the first paper's claims about small graphs: all but path finding."""
+"""The files of claims, in the order of the papers."""
 
 
 def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
@@ -93,7 +63,7 @@ def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
     return claims
 
 
-CLAIMS: dict[str, Claim] = collect_claims(GROUPS)
+CLAIMS: dict[str, Claim] = collect_claims(registered_claims(module.__name__) for module in MODULES)
 """Every claim by its id, in the order of the paper."""
 
 
@@ -101,7 +71,7 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
     """The claims that any pattern matches, all without a pattern; in the order of the paper.
 
     A pattern is an id, a group, the part of an id after its slash, an alias such as T6, `small-graphs` (the
-    groups of `SMALL_GRAPH_GROUPS`), or a glob of these; upper and lower case are one. Raises `InputError` if
+    files of `ON_SMALL_GRAPHS`), or a glob of these; upper and lower case are one. Raises `InputError` if
     a pattern matches nothing.
     """
     known = list(CLAIMS.values() if claims is None else claims)

@@ -3,19 +3,18 @@
 Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from geomem.claims.claim import FleetRequest
+from geomem.claims.need import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.similarity import distance_shells, geometric_level
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.models.configuration import Node2Vec
 from geomem.models.parameters import describe_parameters
 from geomem.runs.run import Run
 from geomem.training.floor import lowest_loss as lowest_possible_loss
@@ -30,6 +29,21 @@ near where the graph is near; neighbours opposite and second neighbours alike; a
 HEAT = 4.0
 """How long heat spreads along the edges to make an imagined geometry: the mean cosine of neighbours is then
 .5 to .9 on the tiny graphs."""
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """Curves of trainings, of a fleet or of an experiment: checks ask both in one way."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, " row"]:
+        """What the training counts, at every row; row 0 is before any update."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Float[np.ndarray, "row run"]]:
+        """Metrics by name."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +76,11 @@ class Evidence:
     def __getitem__(self, key: str) -> FleetEvidence:
         return self.fleets[key]
 
+    def of(self, name: str) -> list[tuple[str, FleetEvidence]]:
+        """The fleets whose keys are "name/..." with the ends of their keys, such as graphs."""
+        parts = [(key.rpartition("/"), fleet) for key, fleet in self.fleets.items()]
+        return [(end, fleet) for (start, _, end), fleet in parts if start == name]
+
 
 def read_evidence(request: FleetRequest, fleet: Run) -> FleetEvidence:
     """A stored fleet's measurements; raises `InputError` if its files are damaged."""
@@ -79,7 +98,7 @@ def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str
 # What judges ask of a fleet.
 
 
-def final(fleet: FleetEvidence, metric: str) -> Float[np.ndarray, " run"]:
+def final(fleet: Trained, metric: str) -> Float[np.ndarray, " run"]:
     """A metric after the last step."""
     return fleet.metrics[metric][-1]
 
@@ -98,13 +117,12 @@ def first_step_memorized(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
 def lowest_loss(request: FleetRequest) -> float:
     """The entropy of the targets in nats, which no model's loss can beat.
 
-        >>> from geomem.models.configuration import Transformer
-        >>> from geomem.training import floor
-    from geomem.training.configuration import Training
-        >>> from geomem.worlds.graphs.families import path_star
-        >>> star = FleetRequest("star", path_star(4, 5), Transformer(), Training(), (0,))
-        >>> round(lowest_loss(star), 4)
-        0.6931
+    >>> from geomem.models.configuration import Transformer
+    >>> from geomem.training.configuration import Training
+    >>> from geomem.worlds.graphs.families import path_star
+    >>> star = FleetRequest("star", path_star(4, 5), Transformer(), Training(), (0,))
+    >>> round(lowest_loss(star), 4)
+    0.6931
     """
     return lowest_possible_loss(request.model, edge_examples(request.world, request.task))
 
@@ -124,7 +142,7 @@ def alignment(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
     return np.atleast_1d(fiedler_alignment(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
 
 
-def curve_table(fleets: Mapping[str, FleetEvidence], metric: str, *, title: str) -> pl.DataFrame:
+def curve_table(fleets: Mapping[str, Trained], metric: str, *, title: str) -> pl.DataFrame:
     """Mean, lowest and highest value over seeds at every recorded step, for a `Picture`.
 
     Columns: step, `title`, low, high, graph (the mapping's keys).
@@ -170,6 +188,25 @@ def imagine_arrays(experiments: Mapping[str, Mapping[str, Any]]) -> Evidence:
     return Evidence(arrays=name_arrays(arrays))
 
 
+def imagined(
+    memory: Memory, others: Mapping[str, Memory] | None = None, *, memorized_at: int | None = 0
+) -> Callable[[Iterable[FleetRequest]], Evidence]:
+    """The counterexample of models with one memory; with another where the key contains a text.
+
+    `imagined("geometric", {"-self": "associative"})` is a geometry that self-edges destroy.
+    """
+    by_text = others or {}
+
+    def imagine(requests: Iterable[FleetRequest]) -> Evidence:
+        fleets = {}
+        for request in requests:
+            own = [other for text, other in by_text.items() if text in request.key]
+            fleets[request.key] = imagine_fleet(request, [*own, memory][0], memorized_at=memorized_at)
+        return Evidence(fleets)
+
+    return imagine
+
+
 def associative(requests: Iterable[FleetRequest]) -> Evidence:
     """Models that recall everything with embeddings as they were drawn."""
     return imagine_fleets(requests, "associative")
@@ -205,7 +242,7 @@ def imagine_fleet(request: FleetRequest, memory: Memory, *, memorized_at: int | 
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
     degree = examples.fact_count / examples.example_count
-    tokens = graph.node_count if isinstance(request.model, Node2Vec) else examples.vocabulary_size
+    tokens = graph.node_count if request.model.scores == "nodes" else examples.vocabulary_size
     metrics = {
         "loss": np.where(done, lowest_loss(request), np.log(tokens)),
         "associative_accuracy": np.where(done, 1.0, degree / tokens),

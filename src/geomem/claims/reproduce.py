@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
-from geomem.claims.claim import Claim, Cost, FleetRequest, Scale, Verdict, reach_verdict
+from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment
+from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
-from geomem.models.configuration import Mamba, Node2Vec, Transformer
 from geomem.runs.directory import is_finished
 from geomem.runs.run import read_run
 
 if TYPE_CHECKING:
     from geomem.runs.job import Job
 
+CALL_SECONDS = 2e-6
 CORE_FLOPS = 3e10
 """Multiplications and additions per second on one core of the machine the estimate was made on."""
 
@@ -82,10 +83,10 @@ class _Job:
     """A claim on its way to a verdict."""
 
     claim: Claim
-    requests: dict[str, FleetRequest] = field(default_factory=dict)
-    experiments: dict[str, Experiment] = field(default_factory=dict)
+    needs: dict[str, FleetRequest | Experiment] = field(default_factory=dict)
+    """By their keys."""
     works: dict[str, Work] = field(default_factory=dict)
-    """By the keys of requests and experiments."""
+    """By the same keys."""
     waiting: set[Path] = field(default_factory=set)
     error: str = ""
 
@@ -204,18 +205,9 @@ def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
 def estimate_seconds(plan: "Job") -> float:
     """Time that training a fleet takes on one core: every step costs calls, then arithmetic.
 
-    The calls were timed for fleets of three runs: 1.6 ms per step for one layer of a Transformer, 2.3 for
-    Mamba, 0.4 for bilinear models, 0.04 for Node2Vec's closed form.
+    A call of torch took 2 microseconds in fleets of three runs; an architecture says how many it makes.
     """
-    match plan.model:
-        case Node2Vec():
-            calls = 4e-5
-        case Transformer(layers=layers):
-            calls = 5e-4 + 1.1e-3 * layers
-        case Mamba(layers=layers):
-            calls = 5e-4 + 1.8e-3 * layers
-        case _:
-            calls = 4e-4
+    calls = CALL_SECONDS * (plan.model.step_calls + plan.model.layers * plan.model.block_calls)
     return plan.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
 
 
@@ -244,26 +236,21 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
     from geomem.runs.edges import edge_job
 
     try:
-        for request in job.claim.fleets(scale):
-            if request.key in job.works:
-                raise ValueError(f"two fleets have the key {request.key}")
-            plan = edge_job(
-                request.world,
-                model=request.model,
-                task=request.task,
-                training=request.training,
-                seeds=request.seeds,
-            )
-            job.requests[request.key] = request
-            job.works[request.key] = Work(plan.path(directory), plan, estimate_seconds(plan))
-        for experiment in job.claim.experiments(scale):
-            if experiment.key in job.works:
-                raise ValueError(f"an experiment has the key {experiment.key}, which is taken")
-            if not experiment.seconds > 0:
-                raise ValueError(f"experiment {experiment.key} says that it takes {experiment.seconds} s")
-            path = experiment_path(experiment, directory)
-            job.experiments[experiment.key] = experiment
-            job.works[experiment.key] = Work(path, experiment, experiment.seconds)
+        for need in job.claim.requests(scale):
+            if isinstance(need, Computed):
+                continue
+            if need.key in job.works:
+                raise ValueError(f"two fleets or experiments have the key {need.key}")
+            if isinstance(need, Experiment):
+                if not need.seconds > 0:
+                    raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
+                work = Work(experiment_path(need, directory), need, need.seconds)
+            else:
+                plan = edge_job(
+                    need.world, model=need.model, task=need.task, training=need.training, seeds=need.seeds
+                )
+                work = Work(plan.path(directory), plan, estimate_seconds(plan))
+            job.works[need.key], job.needs[need.key] = work, need
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
 
@@ -272,15 +259,13 @@ def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> 
     if job.error:
         return Verdict(job.claim, "not run", job.error, None)
     try:
-        fleets = {
-            key: read_evidence(request, read_run(job.works[key].path))
-            for key, request in job.requests.items()
-        }
-        measured = {
-            key: read_experiment(experiment, directory) for key, experiment in job.experiments.items()
-        }
-        computed = job.claim.compute(scale) if job.claim.compute else {}
-        evidence = Evidence(fleets, {**name_arrays(measured), **computed})
+        fleets, measured = {}, {}
+        for key, need in job.needs.items():
+            if isinstance(need, Experiment):
+                measured[key] = read_experiment(need, directory)
+            else:
+                fleets[key] = read_evidence(need, read_run(job.works[key].path))
+        evidence = Evidence(fleets, {**name_arrays(measured), **job.claim.compute(scale)})
         return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise
         return Verdict(job.claim, "not run", describe_failure(error), None)

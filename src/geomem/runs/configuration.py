@@ -61,20 +61,17 @@ def model_kind(model: Model | Recall) -> str:
     >>> model_kind(Recall())
     'recall'
     """
-    return next(name for name, kind in _MODELS.items() if type(model) is kind)
+    return "recall" if isinstance(model, Recall) else model.name
 
 
 def read_model(path: Path, described: Mapping[str, Any]) -> Any:
     """The model that the manifest at `path` describes; raises `InputError` for unknown settings."""
-    return _read(path, "model", _MODELS, described)
+    return _read(path, "model", {**MODELS, "recall": Recall}, described)
 
 
 def read_task(path: Path, described: Mapping[str, Any]) -> Any:
     """The task that the manifest at `path` describes; raises `InputError` for unknown settings."""
     return _read(path, "task", TASKS, described)
-
-
-_MODELS: Mapping[str, type[Any]] = {**MODELS, "recall": Recall}
 
 
 def _read(path: Path, part: str, kinds: Mapping[str, type[Any]], described: Mapping[str, Any]) -> Any:

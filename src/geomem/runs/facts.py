@@ -11,7 +11,7 @@ from jaxtyping import Int
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall_parameters import count_trained, describe_recall_parameters, estimate_recall_cost
+from geomem.models.recall import count_trained, describe_recall_parameters, estimate_recall_cost
 from geomem.runs.configuration import FactRecall
 from geomem.runs.job import Job, check_seeds, count_disk, job_name
 from geomem.runs.run import Run, memory_size

@@ -9,9 +9,10 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS, Model
-from geomem.models.parameters import Cost, ParameterDescription
+from geomem.errors import InputError
+from geomem.models.architecture import ParameterDescription
+from geomem.models.configuration import Model, find_architecture
+from geomem.models.parameters import Cost
 from geomem.runs.configuration import Task, describe_configuration, model_kind
 from geomem.runs.directory import configuration_hash, run_path, safe_name
 from geomem.runs.run import Run
@@ -116,13 +117,7 @@ def find_model(model: Model | str) -> Model:
     >>> find_model("node2vec").width
     100
     """
-    if not isinstance(model, str):
-        return model
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
-    return MODELS[model]()
+    return find_architecture(model)() if isinstance(model, str) else model
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

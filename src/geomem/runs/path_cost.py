@@ -5,24 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, prod
 
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.configuration import Model
+from geomem.models.loss import CHUNK_NUMBERS
 from geomem.models.parameters import Cost, describe_parameters
 from geomem.training.configuration import PathTraining
 from geomem.worlds.path_finding import Target
 
 SLOTS = 32
 """Targets of a row of edges, as `edge_rows` has them unless told otherwise."""
-CHUNK_NUMBERS = 1 << 24
-"""Logits that exist at a time."""
 TRAINING_SHARE = 0.6
 """Share of a large matrix product's rate that training reaches, its evaluations included.
 
 Steps alone reached 0.7 (1,000 arms of length 4) and 0.8 (of length 6) of it on one core.
 """
 
-BLOCK_CALLS = {Transformer: 500, Mamba: 1000}
-"""Calls of torch that a step makes per block, forward and back, counted; a row of the metrics makes 2.5 times
-as many. Small models are as slow as these calls."""
 CALL_COST = 2.0
 """Cost of one such call, in units of adding two small matrices (1.5 to 3 for 1 to 4 layers)."""
 
@@ -52,9 +48,7 @@ def answer_length(target: Target, length: int) -> int:
     return 1 if target == "first-hop" else length
 
 
-def estimate_path_cost(
-    model: Transformer | Mamba, sizes: Sizes, training: PathTraining, *, run_count: int
-) -> Cost:
+def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, run_count: int) -> Cost:
     """Memory and arithmetic of path training, counted from sizes alone.
 
     | memory | numbers |
@@ -70,7 +64,7 @@ def estimate_path_cost(
     computed in chunks.
 
     >>> sizes = Sizes(3010, 3001, 8, 4, 750, 250, 3032)
-    >>> model = LAPTOP_MODELS["transformer"]
+    >>> model = path_models()["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
     (783104, 120, 5.9)
@@ -93,13 +87,7 @@ def estimate_path_cost(
     path_rows, edge_rows = sizes.train_rows / pieces, sizes.edge_rows / pieces
     positions = path_rows * sizes.context_length + edge_rows * 2
     read_rows = path_rows * sizes.read + edge_rows
-    vectors, scan = 16 * model.width, 0
-    if isinstance(model, Mamba):
-        scan = model.expansion * model.width * model.state_size
-        vectors = 16 * model.expansion * model.width + 4 * scan
-    else:
-        # Attention weighs every position against every other, in every head.
-        vectors += 2 * model.heads * sizes.context_length
+    vectors = model.count_activations(sizes.context_length)
     activations = model.layers * positions * vectors + 2 * read_rows * model.width
     logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
     # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
@@ -111,7 +99,7 @@ def estimate_path_cost(
     tables += sizes.edge_rows * SLOTS
     orders = 2 * (sizes.train_rows + sizes.edge_rows)
     flops = training.micro_batches * (
-        6 * positions * (matrices + 4 * model.layers * scan)
+        6 * positions * (matrices + 4 * model.layers * model.count_scan())
         + 8 * read_rows * sizes.vocabulary_size * model.width
     )
     per_run = (
@@ -132,7 +120,7 @@ def estimate_path_cost(
 
 
 def estimate_seconds(
-    model: Transformer | Mamba, training: PathTraining, cost: Cost, *, steps: int, device: str = "cpu"
+    model: Model, training: PathTraining, cost: Cost, *, steps: int, device: str = "cpu"
 ) -> float:
     """About how long all epochs take: the counted arithmetic and calls of torch, at the rates measured now.
 
@@ -146,7 +134,8 @@ def estimate_seconds(
     small = torch.ones(16, 16, device=device)
     call = CALL_COST * _time(lambda: float(sum([small] * 100, small)[0, 0])) / 100
     rows = training.epochs // training.metric_every + 2
-    calls = BLOCK_CALLS[type(model)] * model.layers * training.micro_batches
+    # A row of the metrics makes 2.5 times as many calls as a step.
+    calls = model.block_calls * model.layers * training.micro_batches
     arithmetic = steps * cost.flops_per_step * product / (2 * size**3 * TRAINING_SHARE)
     return arithmetic + (steps + 2.5 * rows) * calls * call
 

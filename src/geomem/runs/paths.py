@@ -9,12 +9,11 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
-from geomem.models.configuration import Mamba, Transformer, check_model
+from geomem.models.configuration import Model, check_model, check_reads_sequences, path_models
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import Task, model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, job_name
 from geomem.runs.path_cost import SLOTS, Sizes, answer_length, estimate_path_cost, estimate_seconds
-from geomem.runs.presets import LAPTOP_MODELS
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run, select_runs
 from geomem.training.configuration import PathTraining, check_training, run_settings, step_count
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 def find_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Transformer | Mamba | str | None = None,
+    model: Model | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -57,6 +56,7 @@ def find_paths(
     configuration.
 
     >>> import tempfile
+    >>> from geomem.models.configuration import Transformer
     >>> from geomem.worlds.graphs.families import path_star
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     short = PathTraining(epochs=4, warmup_steps=2)
@@ -74,7 +74,7 @@ def find_paths(
 def path_job(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Transformer | Mamba | str | None = None,
+    model: Model | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -193,35 +193,31 @@ def check_batches(training: PathTraining, sizes: Sizes) -> None:
             )
 
 
-def _find_path_model(model: Transformer | Mamba | str | None, stored: Run | None) -> Transformer | Mamba:
+def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
     """Resolve a name to the laptop's configuration, and None to that of the runs to start from."""
     if model is None and stored:
         return stored_path_model(stored)
     if model is None:
-        return LAPTOP_MODELS["transformer"]
+        return path_models()["transformer"]
     if isinstance(model, str):
-        if model not in LAPTOP_MODELS:
-            raise InputError(f"{model!r} cannot find paths; give one of {', '.join(LAPTOP_MODELS)}.")
-        return LAPTOP_MODELS[model]
-    if not isinstance(model, Transformer | Mamba):
-        kind = type(model).__name__
-        raise InputError(
-            f"{kind} reads one token at a time and cannot find paths; give Transformer or Mamba."
-        )
+        if model not in path_models():
+            raise InputError(f"{model!r} cannot find paths; give one of {', '.join(path_models())}.")
+        return path_models()[model]
+    check_reads_sequences(model)
     return coerce_fields(model)
 
 
-def stored_path_model(stored: Run) -> Transformer | Mamba:
+def stored_path_model(stored: Run) -> Model:
     """The model of stored runs; raises `InputError` if it cannot find paths."""
-    if isinstance(stored.model, Transformer | Mamba):
+    if stored.model.laptop is not None:
         return stored.model
     raise InputError(
-        f"The run {stored.path} is of a {model_kind(stored.model)}, which cannot find paths; "
-        "start from one of a transformer or a mamba."
+        f"The run {stored.path} is of a {stored.model.name}, which cannot find paths; "
+        f"start from one of {', '.join(path_models())}."
     )
 
 
-def _check_start(stored: Run, graph: Graph, model: Transformer | Mamba, seeds: tuple[int, ...]) -> Run:
+def _check_start(stored: Run, graph: Graph, model: Model, seeds: tuple[int, ...]) -> Run:
     """The runs to start from, one per seed; raises `InputError` if they do not fit."""
     if stored.graph.digest != graph.digest:
         raise InputError(

@@ -33,7 +33,7 @@ from safetensors import safe_open
 from geomem.constructions.cells import cells_size
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
+from geomem.models.recall import RecallSize, describe_recall_parameters
 from geomem.runs.configuration import read_model, read_task
 from geomem.runs.directory import (
     DONE,

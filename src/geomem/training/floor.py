@@ -3,11 +3,11 @@
 import numpy as np
 
 from geomem.geometry.recovery import loss_floor
-from geomem.models.configuration import Node2Vec
+from geomem.models.architecture import Model
 from geomem.worlds.tasks import Examples
 
 
-def lowest_loss(model: object, examples: Examples) -> float:
+def lowest_loss(model: Model, examples: Examples) -> float:
     """The entropy of the targets in nats, which no model's loss can beat.
 
     Node2Vec's objective gives every node the same weight, however many neighbours it has (arXiv 2510.26745,
@@ -20,7 +20,7 @@ def lowest_loss(model: object, examples: Examples) -> float:
     0.6931
     """
     weights = examples.fact_weights
-    if isinstance(model, Node2Vec):
+    if model.scores == "nodes":
         totals = np.bincount(examples.fact_examples, weights=weights)
         weights = weights / (totals[examples.fact_examples] * examples.example_count)
     return loss_floor(examples.fact_examples, weights)
