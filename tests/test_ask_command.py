@@ -253,7 +253,7 @@ def test_a_memory_that_is_missing_or_damaged(refused, towns, tmp_path):
     ask = ["Italy", "capital"]
     assert "does not exist; give the directory of a memory" in refused("ask", tmp_path / "nothing", *ask)
     assert "is a file; give the directory" in refused("ask", towns / WEIGHTS, *ask)
-    assert "holds no memory of facts" in refused("ask", tmp_path, *ask)
+    assert "is not a run directory" in refused("ask", tmp_path, *ask)
     for name in (MANIFEST, FACTS, METRICS, WEIGHTS):
         content = (towns / name).read_bytes()
         (towns / name).write_bytes(content[:-9])

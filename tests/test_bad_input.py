@@ -355,7 +355,7 @@ def test_a_training_that_diverges_is_said(refused, tmp_path, capfd):
     arguments = ["memorize", "cycle", "--model", "node2vec", "--learning-rate", "1e9", "--steps", "20"]
     assert main([*arguments, "--directory", str(tmp_path)]) == 0
     printed = capfd.readouterr()
-    assert "3 of 3 runs diverged (the loss is no number); try a smaller --learning-rate" in printed.err
+    assert "3 of 3 runs diverged (loss is NaN or infinite); try a smaller --learning-rate" in printed.err
     assert "NaN or infinity" in refused("measure", printed.out.strip())
 
 

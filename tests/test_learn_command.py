@@ -155,7 +155,7 @@ def test_settings_of_a_file_give_way_to_the_command_line(tmp_path):
         (["countries", "--device", "gpu"], "device is 'gpu'"),
         (["countries", "--batch-subjects", "900"], "the table has 195 subjects"),
         (["countries", "--width", "4000000"], "TB of memory, "),
-        (["random-bijections", "--subjects", "0"], "subjects was 0"),
+        (["random-bijections", "--subjects", "0"], "subjects is 0"),
         (["TOWNS"], "--several on the command line"),
         (["TOWNS", "--subjects", "3"], "--subjects"),
         (["--config", "SETTINGS"], "The key 'stepz'"),
@@ -242,7 +242,7 @@ def test_without_a_terminal_the_first_and_the_last_row_are_lines():
             table.show(progress_at(step))
     numbers = "loss 1.500, recall 0.750, margin -0.250, 4.0 s"
     assert output.getvalue().splitlines()[1:] == [
-        "0.51 bits of facts per weight, where about 1.4 is the most that fits; 3.0 MB memory, 5.0 kB disk",
+        "0.01 bits of facts per weight, where about 1.4 is the most that fits; 3.0 MB memory, 5.0 kB disk",
         "going on from the checkpoint at step 16",
         f"step 16/80: {numbers}, 36 s left",
         f"step 80/80: {numbers}",

@@ -131,7 +131,7 @@ def test_a_fleet_of_paths_has_a_portrait_with_its_answers(star, tree, prompts):
 def test_answers_right_but_for_the_first_hop_are_said(star, monkeypatch):
     right = {f"held_out.forced_token_{place}": np.ones(2) for place in range(1, 5)}
     right |= {"held_out.first_hop": np.array([0.0, 1.0]), "edge_recall": np.ones(2)}
-    monkeypatch.setattr("geomem.measure.paths.last_values", lambda fleet: right)
+    monkeypatch.setattr("geomem.runs.run.Run.final", lambda run: right)
     from geomem.measure.paths import find_first_token_guessed
 
     (signature,) = find_first_token_guessed(star)

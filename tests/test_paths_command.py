@@ -356,7 +356,10 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         ([*WORLD, "--stepz", "3"], "unrecognized"),
         ([IN_CONTEXT, "--arms", "20"], "has 81 nodes but node_tokens is 50; give node_tokens of at least 81"),
         ([IN_CONTEXT, "--pauses", "3"], "unrecognized"),
-        ([*WORLD, "--precision", "bfloat16"], "precision is 'bfloat16' and device 'cpu', where it is slower"),
+        (
+            [*WORLD, "--batches", "3", "--precision", "bfloat16"],
+            "precision is 'bfloat16' and device 'cpu', where it is slower",
+        ),
         (
             [IN_CONTEXT, "--prompts", "2", "--micro-batches", "3"],
             "a batch has 2 prompts; give fewer micro-batches",

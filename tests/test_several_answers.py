@@ -383,7 +383,8 @@ def test_a_manifest_whose_cells_do_not_fit_is_damaged(tmp_path, towns, change, m
     manifest = json.loads(json.dumps(towns.manifest))
     change(manifest["configuration"]["training"])
     weights = towns.weights() | {f"cells.{name}": array for name, array in towns.cell_weights().items()}
-    with pytest.raises(InputError, match=message):
+
+    def write_and_read():
         write_run(
             tmp_path / "altered",
             manifest=manifest | {"hash": configuration_hash(manifest["configuration"])},
@@ -392,6 +393,10 @@ def test_a_manifest_whose_cells_do_not_fit_is_damaged(tmp_path, towns, change, m
             metric_steps=np.array([0]),
             weights=weights,
         )
+        read_run(tmp_path / "altered")
+
+    with pytest.raises(InputError, match=message):
+        write_and_read()
 
 
 def test_cells_that_are_not_numbers_or_name_no_code_are_damaged(tmp_path, towns):

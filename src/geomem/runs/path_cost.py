@@ -63,6 +63,7 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     computed in chunks.
 
     >>> sizes = Sizes(3010, 3001, 8, 4, 750, 250, 3032)
+    >>> from geomem.models.configuration import path_models
     >>> model = path_models()["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)

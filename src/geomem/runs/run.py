@@ -205,7 +205,8 @@ def write_run(
     graph. Raises `InputError` when the disk is full or refuses.
     """
     described = {"format": str(FORMAT)}
-    files = {MANIFEST: json_file(dict(manifest))}
+    files = {MANIFEST: json_file(dict(manifest)), METRICS: table_file(metrics_table(metrics, metric_steps))}
+    files[WEIGHTS] = array_file(weights, described)
     if isinstance(world, Graph):
         vocabulary = Vocabulary(world.labels)
         tokens = [vocabulary.text(token) for token in range(vocabulary.size)]
@@ -216,8 +217,6 @@ def write_run(
         files[SNAPSHOTS] = array_file(kept, described)
     else:
         files[FACTS] = json_file(facts_to_json(world))
-    files[METRICS] = table_file(metrics_table(metrics, metric_steps))
-    files[WEIGHTS] = array_file(weights, described)
     write_directory(path, files)
     stored = read_json(path / MANIFEST)
     configuration = stored["configuration"]
@@ -281,7 +280,8 @@ def read_run(path: str | os.PathLike[str], *, holding: Literal["graph", "facts"]
     path = Path(path)
     if not path.is_dir():
         what = "is a file" if path.is_file() else "does not exist"
-        raise InputError(f"{path} {what}; give a run directory, as `geomem memorize` or `learn` prints it.")
+        wanted = "the directory of a memory of facts" if holding == "facts" else "a run directory"
+        raise InputError(f"{path} {what}; give {wanted}, as geomem prints it.")
     if not (path / MANIFEST).is_file() and not (path / DONE).is_file():
         raise InputError(f"{path} is not a run directory (no {MANIFEST} in it); give one that geomem wrote.")
     if is_edited(path):
