@@ -15,7 +15,10 @@ NEVER_TORCH = {
     "models/__init__.py",
     "models/configuration.py",
     "models/parameters.py",
-    "models/recall_parameters.py",
+    "models/architecture.py",
+    # Every architecture has two files of one name, one of them without torch.
+    *(f"models/{path.name}" for path in (PACKAGE / "models" / "networks").glob("*.py")),
+    "models/networks/__init__.py",
     "training/__init__.py",
     "training/configuration.py",
     "memories/__init__.py",

@@ -19,7 +19,7 @@ from geomem.measure.facts import measure_memory
 from geomem.memories.answers import recalled_facts
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import count_trained
+from geomem.models.recall import count_trained
 from geomem.runs.facts import COMFORTABLE_BITS, MemoryAnnouncement, default_recall_model, learn_facts
 from geomem.runs.memory_store import memory_size, memory_weights, read_memory
 from geomem.training.configuration import RecallTraining

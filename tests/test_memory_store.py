@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
-from geomem.models.recall_parameters import describe_recall_parameters
+from geomem.models.recall import describe_recall_parameters
 from geomem.runs.memory_store import (
     FILES,
     describe_memory,

@@ -12,10 +12,10 @@ from geomem.cli import main
 from geomem.cli.path_progress import COLUMNS, PathTable
 from geomem.cli.paths import IN_CONTEXT, read_arguments
 from geomem.errors import InputError
-from geomem.models.configuration import Bilinear, Mamba, Transformer
+from geomem.models.configuration import Bilinear, Mamba, Transformer, path_models
 from geomem.runs.path_plan import check_memory, estimate_path_cost, estimate_seconds, plan_paths
 from geomem.runs.paths import PathAnnouncement, find_paths
-from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, find_preset
+from geomem.runs.presets import PATH_PRESETS, find_preset
 from geomem.runs.store import fleet_metrics, fleet_weights, read_fleet
 from geomem.training.configuration import PathTraining, Training, check_training
 from geomem.training.loop import Progress
@@ -266,7 +266,7 @@ def test_sizes_are_those_of_the_rows():
 
 def test_the_estimate_grows_with_what_it_is_made_of():
     sizes = plan_paths(path_star(100, 4)).sizes
-    model, training = LAPTOP_MODELS["transformer"], PathTraining()
+    model, training = path_models()["transformer"], PathTraining()
     cost = estimate_path_cost(model, sizes, training, run_count=1)
     double = estimate_path_cost(model, sizes, training, run_count=2)
     assert double.flops_per_step == pytest.approx(2 * cost.flops_per_step, rel=1e-6)
@@ -278,7 +278,7 @@ def test_the_estimate_grows_with_what_it_is_made_of():
 
 def test_memory_does_not_grow_with_batch_times_vocabulary():
     """A batch of twice the rows takes its own activations, and none of the logits these would have."""
-    model = LAPTOP_MODELS["transformer"]
+    model = path_models()["transformer"]
     sizes = replace(plan_paths(path_star(1000, 4)).sizes, vocabulary_size=50_000, node_count=49_991)
     half, whole = (
         estimate_path_cost(model, sizes, PathTraining(batches=batches), run_count=1).memory_bytes
@@ -548,4 +548,4 @@ def test_runs_that_diverged_are_said_to_have(tmp_path):
 
 def test_presets_of_another_model_class_share_the_laptop_defaults():
     assert isinstance(read_arguments(["path-star", "--model", "mamba"]).model, Mamba)
-    assert read_arguments(["path-star", "--model", "mamba"]).model == LAPTOP_MODELS["mamba"]
+    assert read_arguments(["path-star", "--model", "mamba"]).model == path_models()["mamba"]

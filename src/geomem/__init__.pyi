@@ -13,6 +13,7 @@ from .memories.construct import edit_fact as edit_fact
 from .memories.construct import forget_fact as forget_fact
 from .models.configuration import Associative as Associative
 from .models.configuration import Bilinear as Bilinear
+from .models.configuration import Gru as Gru
 from .models.configuration import Mamba as Mamba
 from .models.configuration import Node2Vec as Node2Vec
 from .models.configuration import Recall as Recall

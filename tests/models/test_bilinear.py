@@ -6,7 +6,8 @@ import torch
 
 from geomem.models.configuration import Associative, Bilinear
 from geomem.models.model import compute_logits, initialize_parameters, node_embeddings, trainable_names
-from geomem.models.networks.bilinear import compute_bilinear_logits, draw_dropout
+from geomem.models.networks.bilinear import compute_logits as compute_bilinear_logits
+from geomem.models.networks.bilinear import draw_dropout
 
 SIZES = {"vocabulary_size": 11, "context_length": 2, "node_count": 5}
 

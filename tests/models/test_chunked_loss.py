@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from geomem.models import chunked_loss
-from geomem.models.chunked_loss import best_tokens, chunked_cross_entropy
+from geomem.models import loss
+from geomem.models.loss import best_tokens, chunked_cross_entropy
 
 
 def draw(runs, rows, vocabulary, width, slots, *, seed=0, dtype=torch.float64):
@@ -184,10 +184,10 @@ def test_no_tensor_is_larger_than_a_chunk_or_the_gradients(runs):
 
 
 def test_a_processors_chunks_have_few_rows():
-    states, table, targets, weights = draw(1, 3 * chunked_loss.CPU_CHUNK_ROWS, 40, 2, 1)
+    states, table, targets, weights = draw(1, 3 * loss.CPU_CHUNK_ROWS, 40, 2, 1)
     with LargestTensor() as record:
         chunked_cross_entropy(states, table, targets, weights)
-    assert record.numbers == chunked_loss.CPU_CHUNK_ROWS * 40
+    assert record.numbers == loss.CPU_CHUNK_ROWS * 40
 
 
 def test_without_gradients_none_are_made():

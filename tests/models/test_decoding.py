@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.models import sequences
 from geomem.models.configuration import Mamba, Transformer
 from geomem.models.decoding import decode_greedily
 from geomem.models.model import compute_logits, initialize_parameters
+from geomem.models.networks import network_of
 
 VOCABULARY, CONTEXT = 17, 9
 MODELS = [
@@ -93,14 +93,15 @@ def test_a_run_in_a_fleet_decodes_as_alone(model):
 @pytest.mark.parametrize("model", [MODELS[0], MODELS[3]], ids=str)
 def test_no_token_is_passed_twice(model, monkeypatch):
     passed = []
-    apply_block = sequences.apply_block
+    network = network_of(model)
+    apply_block = network.apply_block
 
     def record(model, parameters, name, inputs, memory, *, first):
         if name == "block_0":
             passed.append(tuple(inputs.shape[1:3]))
         return apply_block(model, parameters, name, inputs, memory, first=first)
 
-    monkeypatch.setattr(sequences, "apply_block", record)
+    monkeypatch.setattr(network, "apply_block", record)
     decode_greedily(model, draw_parameters(model, 2), draw_prefixes(1, 3, 4), 4)
     # The shared token once, the rest of the prefix, then every new token that another one follows.
     assert passed == [(1, 1), (3, 3), (3, 1), (3, 1), (3, 1)]

@@ -8,7 +8,7 @@ import torch
 
 from geomem.models.configuration import Mamba
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
-from geomem.models.networks.mamba import BlockMemory, apply_block, scan_selectively
+from geomem.models.networks.mamba import ScanCache, apply_block, scan_selectively
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.edges import train_fleet
 from geomem.worlds.graphs.families import path_star
@@ -146,7 +146,7 @@ def test_a_sequence_in_pieces_gives_what_it_gives_as_a_whole():
     for piece in inputs.split([1, 2, 5, 3], dim=2):
         outputs, memory = apply_block(BASE, parameters, "block_0", piece, memory)
         pieces.append(outputs)
-    assert isinstance(memory, BlockMemory)
+    assert isinstance(memory, ScanCache)
     torch.testing.assert_close(torch.cat(pieces, dim=2), whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(memory.state, end.state, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(memory.signal, end.signal, rtol=1e-12, atol=1e-12)

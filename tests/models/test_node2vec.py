@@ -7,7 +7,8 @@ from scipy.special import log_softmax
 
 from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
 from geomem.models.configuration import Node2Vec
-from geomem.models.model import initialize_parameters, make_objective, trainable_names
+from geomem.models.model import initialize_parameters, trainable_names
+from geomem.models.objective import make_objective
 from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from geomem.models.configuration import Bilinear, Transformer
-from geomem.models.model import compute_logits, initialize_parameters, make_objective, trainable_names
+from geomem.models.model import compute_logits, initialize_parameters, trainable_names
+from geomem.models.objective import make_objective
 from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
 

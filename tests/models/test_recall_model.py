@@ -12,6 +12,7 @@ from geomem.constructions.answering import recall_logits
 from geomem.constructions.one_hop import block_superposition
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
+from geomem.models.loss import Questions, differentiate_recall, measure_recall
 from geomem.models.networks.recall import (
     all_paths,
     compute_recall_logits,
@@ -20,13 +21,7 @@ from geomem.models.networks.recall import (
     load_recall,
     recall_output_table,
 )
-from geomem.models.recall_loss import Questions, differentiate_recall, measure_recall
-from geomem.models.recall_parameters import (
-    RecallSize,
-    count_trained,
-    describe_recall_parameters,
-    estimate_recall_cost,
-)
+from geomem.models.recall import RecallSize, count_trained, describe_recall_parameters, estimate_recall_cost
 from geomem.worlds.facts.families import partial_facts, random_bijections
 
 SIZE = RecallSize(subjects=7, relations=3, objects=5)
@@ -218,7 +213,7 @@ def test_pieces_give_what_the_whole_gives(seed, piece):
     expected = (losses.view(3, 4) * weights).sum(dim=1)
     gradients = torch.autograd.grad(expected.sum(), [states, table])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("geomem.models.recall_loss.PIECE", piece)
+        patch.setattr("geomem.models.loss.GRID_NUMBERS", piece)
         questions = Questions(targets, weights)
         found = measure_recall(states.detach(), table.detach(), questions)
         torch.testing.assert_close(differentiate_recall(states, table, questions), gradients)
@@ -318,7 +313,7 @@ def test_sizes_and_starts():
     [
         ({"width": 0}, "at least 1"),
         ({"mlp_width": -1}, "at least 0"),
-        ({"attention": "hard"}, "'content', 'uniform' or 'none'"),
+        ({"attention": "hard"}, "one of 'content', 'uniform', 'none'"),
         ({"frozen": ("facts",)}, "'subjects', 'relations', 'objects'"),
         ({"tied": True, "frozen": ("objects",)}, "no table of objects"),
         ({"hops": 2, "attention": "none"}, "order of relations"),

@@ -33,7 +33,7 @@ from geomem.measure.probes import (
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import initialize_recall
 from geomem.models.randomness import generator_for
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.recall import RecallSize
 
 
 def random_network(model, *, subjects=12, relations=3, objects=9):

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from geomem.models.configuration import Transformer
-from geomem.models.model import compute_logits, count_shared, initialize_parameters, trainable_names
+from geomem.models.model import compute_logits, initialize_parameters, trainable_names
+from geomem.models.sequences import count_shared
 
 VOCABULARY, CONTEXT = 13, 4
 SIZES = {"vocabulary_size": VOCABULARY, "context_length": CONTEXT, "node_count": 4}

@@ -10,7 +10,7 @@ import geomem.training.loop as loop_module
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits
-from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
+from geomem.models.recall import RecallSize, describe_recall_parameters
 from geomem.training.configuration import RecallRun, RecallTraining, RunSettings
 from geomem.training.facts import train_recall
 from geomem.training.loop import state_from_arrays, state_to_arrays

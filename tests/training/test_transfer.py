@@ -17,7 +17,7 @@ from geomem.measure.transfer import SubjectTraining, draw_network, train_subject
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import initialize_recall, load_recall
 from geomem.models.randomness import generator_for
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.recall import RecallSize
 from geomem.training.configuration import RecallRun, RecallTraining, RunSettings
 from geomem.training.facts import train_recall
 

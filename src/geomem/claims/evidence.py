@@ -16,7 +16,6 @@ from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
-from geomem.models.configuration import Node2Vec
 from geomem.models.parameters import describe_parameters
 from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
 from geomem.training.schedule import metric_steps, snapshot_steps
@@ -127,7 +126,7 @@ def lowest_loss(request: FleetRequest) -> float:
     """
     examples = edge_examples(request.world, request.task)
     weights = examples.fact_weights
-    if isinstance(request.model, Node2Vec):  # its objective weighs nodes, not facts, equally (equation 1)
+    if request.model.scores == "nodes":  # its objective weighs nodes, not facts, equally (equation 1)
         totals = np.bincount(examples.fact_examples, weights=weights)
         weights = weights / (totals[examples.fact_examples] * examples.example_count)
     return loss_floor(examples.fact_examples, weights)
@@ -248,7 +247,7 @@ def imagine_fleet(request: FleetRequest, memory: Memory, *, memorized_at: int | 
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
     degree = examples.fact_count / examples.example_count
-    tokens = graph.node_count if isinstance(request.model, Node2Vec) else examples.vocabulary_size
+    tokens = graph.node_count if request.model.scores == "nodes" else examples.vocabulary_size
     metrics = {
         "loss": np.where(done, lowest_loss(request), np.log(tokens)),
         "associative_accuracy": np.where(done, 1.0, degree / tokens),

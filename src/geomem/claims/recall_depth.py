@@ -56,7 +56,7 @@ def measure_depth(
 
     Besides `widths` and `weights`, the trained numbers of a run, both [size].
     """
-    from geomem.models.recall_parameters import RecallSize, count_trained
+    from geomem.models.recall import RecallSize, count_trained
     from geomem.runs.facts import question_answers
     from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall

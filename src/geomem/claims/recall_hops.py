@@ -59,7 +59,7 @@ def measure_hops(
 
     `independent` facts answer every path of relations by a bijection of its own instead of a composition.
     """
-    from geomem.models.recall_parameters import RecallSize
+    from geomem.models.recall import RecallSize
     from geomem.runs.facts import question_answers
     from geomem.training.configuration import RecallRun, RunSettings
     from geomem.training.facts import train_recall

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,10 +18,11 @@ from geomem.cli.options import (
     refuse_file_options,
     signature_options,
     value_of,
+    with_choice,
 )
 from geomem.cli.progress import FleetTable
-from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS
+from geomem.errors import InputError
+from geomem.models.configuration import MODELS, find_architecture
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
@@ -37,7 +38,7 @@ options) or a file of edges. --model chooses which model's options and published
 class FleetOptions:
     """How many runs, where they go, and what is said on the way."""
 
-    model: Literal["transformer", "mamba", "bilinear", "associative", "node2vec"] = "transformer"
+    model: str = "transformer"
     """The architecture; `geomem models` describes them."""
     seeds: int = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
@@ -99,10 +100,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     if world and world not in WORLDS and not Path(world).exists():
         raise unknown_world(world)
     model = str(value_of("--model", arguments) or configuration.get("model", FleetOptions.model))
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
+    find_architecture(model)
     groups = option_groups(world if world in WORLDS else None, model)
     known = option_names(*[kind for _, kind, _, _ in groups])
     if world in WORLDS:
@@ -123,9 +121,9 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
 
 def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, str]]:
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
-    configuration = MODELS[model]()
+    configuration, fleet = MODELS[model](), with_choice(FleetOptions, "model", MODELS)
     groups: list[tuple[str, type, Any, str]] = [
-        ("fleet", FleetOptions, FleetOptions(), "What is trained, and where it goes."),
+        ("fleet", fleet, fleet(), "What is trained, and where it goes."),
         ("model", MODELS[model], configuration, first_line(MODELS[model])),
         ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),
         (

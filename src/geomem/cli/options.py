@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -182,6 +182,17 @@ def signature_options(function: Callable[..., Any]) -> type:
         )
     title = "".join(part.capitalize() for part in function.__name__.split("_"))
     return make_dataclass(f"{title}Options", entries, frozen=True, kw_only=True)
+
+
+def with_choice(options: type, name: str, words: Iterable[str]) -> type:
+    """The same options, of which one is a choice among the words known by now.
+
+    >>> fields(with_choice(FileOptions, "comment", ["#", "%"]))[-1].type
+    typing.Literal['#', '%']
+    """
+    default = next(entry.default for entry in fields(options) if entry.name == name)
+    choice = (name, Literal[tuple(words)], field(default=default))
+    return make_dataclass(options.__name__, [choice], bases=(options,), frozen=True)
 
 
 def option_names(*groups: type) -> dict[str, str]:

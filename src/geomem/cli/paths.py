@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -22,12 +22,13 @@ from geomem.cli.options import (
     refuse_file_options,
     signature_options,
     value_of,
+    with_choice,
 )
 from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
 from geomem.cli.path_progress import PathTable
 from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import Mamba
-from geomem.runs.presets import LAPTOP_MODELS, PATH_PRESETS, PathModel, find_preset, preset_model
+from geomem.models.configuration import Model, path_models
+from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
 from geomem.training.configuration import PathTraining
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
@@ -54,7 +55,7 @@ left out with --preset or --start. `geomem paths WORLD --help` shows a world's o
 class PathOptions:
     """How many runs, where they start from and go to, and what is said on the way."""
 
-    model: Literal["transformer", "mamba"] = "transformer"
+    model: str = "transformer"
     """The architecture; `geomem models` describes them."""
     preset: str = ""
     """Take world, model, task and training from a preset; other options given change it."""
@@ -86,7 +87,7 @@ class PathJob:
 
     world: Graph | InContextPathFinding
     task: PathFinding | None
-    model: PathModel
+    model: Model
     training: PathTraining
     options: PathOptions
     start: "StoredFleet | None"
@@ -105,8 +106,8 @@ class _Defaults:
     """A built-in world, `in-context`, a file, or nothing: then the stored run's."""
     values: dict[str, Any]
     """Options of the world."""
-    kind: Literal["transformer", "mamba"]
-    model: PathModel
+    kind: str
+    model: Model
     task: PathFinding
     training: PathTraining
     start: "StoredFleet | None"
@@ -251,12 +252,12 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
 
 def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defaults:
     """The defaults that the world, --preset, --start and --model give."""
-    if model and model not in LAPTOP_MODELS:
+    if model and model not in path_models():
         raise unknown_name(
             f"{model!r} cannot find paths",
             model,
-            LAPTOP_MODELS,
-            otherwise=f"give {' or '.join(LAPTOP_MODELS)}",
+            path_models(),
+            otherwise=f"give {' or '.join(path_models())}",
         )
     if world and world not in (*WORLDS, IN_CONTEXT) and not Path(world).exists():
         raise unknown_world(world)
@@ -265,8 +266,8 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
             f"The preset {preset!r} is one of path-star and not of {world}; leave the world out."
         )
     settings = find_preset(preset or "headline")
-    kind: Literal["transformer", "mamba"] = "mamba" if model == "mamba" else "transformer"
-    configuration = preset_model(preset, kind) if preset else settings.models.get(kind, LAPTOP_MODELS[kind])
+    kind = model or PathOptions.model
+    configuration = preset_model(preset, kind) if preset else settings.models.get(kind, path_models()[kind])
     world = "path-star" if preset else world
     values: dict[str, Any] = (
         {"arms": settings.arms, "length": settings.length} if world == "path-star" else {}
@@ -284,7 +285,7 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
         task = stored.manifest["configuration"]["task"]
         if world in ("", IN_CONTEXT) and task.get("kind") == "in-context-path-finding":
             world, values = IN_CONTEXT, {name: value for name, value in task.items() if name != "kind"}
-        kind = "mamba" if isinstance(configuration, Mamba) else "transformer"
+        kind = configuration.name
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
     return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)
@@ -293,8 +294,9 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
 def _option_groups(defaults: _Defaults) -> list[tuple[str, type, Any, str]]:
     """Name, dataclass, defaults and title of every group of options that apply."""
     model, world = defaults.model, defaults.world
+    options = with_choice(PathOptions, "model", path_models())
     groups: list[tuple[str, type, Any, str]] = [
-        ("fleet", PathOptions, PathOptions(model=defaults.kind), "What is trained, and where it goes."),
+        ("fleet", options, options(model=defaults.kind), "What is trained, and where it goes."),
         ("model", type(model), model, first_line(type(model))),
         ("task", PathFinding, defaults.task, first_line(PathFinding)),
         ("training", PathTraining, defaults.training, first_line(PathTraining)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
@@ -13,10 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from geomem.cli.memorize import option_groups
-from geomem.cli.options import check_no_layout, option_names, parse_options, print_notes, refuse_file_options
+from geomem.cli.options import (
+    check_no_layout,
+    option_names,
+    parse_options,
+    print_notes,
+    refuse_file_options,
+    with_choice,
+)
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
-from geomem.models.configuration import MODELS
+from geomem.models.configuration import MODELS, find_architecture
 from geomem.runs.checkpoint import format_bytes
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.find import find_world, unknown_world
@@ -41,7 +48,7 @@ class SweepOptions:
 
     over: tuple[str, ...] = ()
     """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
-    model: Literal["transformer", "mamba", "bilinear", "associative", "node2vec"] = "transformer"
+    model: str = "transformer"
     """The architecture; `geomem models` describes them."""
     seeds: int = 1
     """Runs per cell, with the seeds 0, 1, 2, ..."""
@@ -69,13 +76,11 @@ def run(arguments: Sequence[str]) -> int:
         worlds.append(arguments.pop(0))
     model = next((value for option, value in pairwise(arguments) if option == "--model"), "transformer")
     model = next((a.partition("=")[2] for a in arguments if a.startswith("--model=")), model)
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
+    find_architecture(model)
     only_world = worlds[0] if len(worlds) == 1 and worlds[0] in WORLDS else None
+    kind = with_choice(SweepOptions, "model", MODELS)
     groups = [
-        ("sweep", SweepOptions, SweepOptions(), "What is varied, and where it goes."),
+        ("sweep", kind, kind(), "What is varied, and where it goes."),
         *[group for group in option_groups(only_world, model) if group[0] != "fleet"],
     ]
     known = option_names(*[kind for _, kind, _, _ in groups])

@@ -28,6 +28,7 @@ from geomem.measure.paths import (
     stored_path_task,
     unasked_metrics,
 )
+from geomem.models.configuration import MODELS
 from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
@@ -196,29 +197,13 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
     >>> describe_model({"kind": "mamba", "width": 64}, task)
     'Mamba, width 64, first hops, paths alone'
     """
-    names = {
-        "node2vec": "Node2Vec",
-        "transformer": "Transformer",
-        "mamba": "Mamba",
-        "bilinear": "Bilinear",
-        "associative": "Associative",
-    }
-    words = [names.get(model["kind"], str(model["kind"]))]
+    kind = MODELS.get(model["kind"])
+    words = [kind.title if kind else str(model["kind"])]
     if "layers" in model:
         words.append(f"{model['layers']} layer{'s' if model['layers'] != 1 else ''}")
     words.append(f"width {model.get('width', '?')}")
-    plain = {
-        "tied": (False, "untied"),
-        "attention": (False, "no attention"),
-        "residual": (False, "no residual"),
-    }
-    plain |= {"layer_norm": (False, "no LayerNorm"), "frozen_embeddings": (True, "frozen embeddings")}
-    if model["kind"] == "mamba":
-        # Plain is the release's: no residual, no final norm, all linear weights from one distribution.
-        plain |= {"residual": (True, "residual"), "initialization": ("mamba", "Mamba's own start")}
-    words += [text for name, (value, text) in plain.items() if model.get(name) == value and name in model]
-    if model["kind"] != "mamba" and model.get("initialization", "gpt2") != "gpt2":
-        words.append(f"{model['initialization']} start")
+    remarks = kind.remarks if kind else {}
+    words += [said[model[name]] for name, said in remarks.items() if model.get(name) in said]
     if task.get("directions", "both") != "both":
         words.append(f"{task['directions']} edges only")
     if task.get("self_edges"):

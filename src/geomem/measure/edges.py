@@ -30,6 +30,7 @@ from geomem.geometry.signatures import (
 )
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT
 from geomem.measure.paths import find_first_token_guessed, last_values, measure_answers, stored_path_task
+from geomem.models.configuration import MODELS
 from geomem.runs.store import (
     SNAPSHOTS,
     StoredFleet,
@@ -152,7 +153,8 @@ def stored_task(fleet: StoredFleet) -> EdgeMemorization:
 def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
     examples = edge_examples(fleet.graph, task)
     weights = examples.fact_weights
-    if fleet.manifest["configuration"]["model"]["kind"] == "node2vec":
+    kind = fleet.manifest["configuration"]["model"]["kind"]
+    if kind in MODELS and MODELS[kind].scores == "nodes":
         # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
         # 1).
         totals = np.bincount(examples.fact_examples, weights=weights)

@@ -54,7 +54,7 @@ def open_network(
     """The network of one run of a fleet whose runs are of equal size; `load_network` takes arrays.
 
     >>> from geomem.models.networks.recall import initialize_recall
-    >>> from geomem.models.recall_parameters import RecallSize
+    >>> from geomem.models.recall import RecallSize
     >>> model = Recall(width=4, mlp_width=8)
     >>> network = open_network(model, initialize_recall([model], [RecallSize(5, 3, 6)], seeds=[0]))
     >>> network_answers(network, np.zeros((2, 4))).shape, network.unembedding.shape

@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.measure.probes import RecallNetwork, open_network, states_of
 from geomem.models.configuration import Recall
+from geomem.models.loss import Questions, differentiate_recall
 from geomem.models.networks.recall import initialize_recall
 from geomem.models.randomness import generator_for
-from geomem.models.recall_loss import Questions, differentiate_recall
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.recall import RecallSize
 from geomem.training.configuration import RECALL_BETAS, RunSettings, Training
 from geomem.training.loop import Problem, train_problem
 

@@ -5,18 +5,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from geomem.errors import InputError
-from geomem.models.chunked_loss import best_tokens
-from geomem.models.configuration import Mamba, Transformer
-from geomem.models.model import Parameters, count_shared
-from geomem.models.sequences import advance_sequence, begin_sequence, read_out_table
+from geomem.models.architecture import Model
+from geomem.models.layers import Parameters
+from geomem.models.loss import best_tokens
+from geomem.models.sequences import advance_sequence, begin_sequence, count_shared, read_out_table
 
-# Rows of all runs together: beyond some thousand, memory grows and speed does not.
+# Rows of all runs together: beyond some thousand, cache grows and speed does not.
 ROWS_PER_PIECE = 2048
 
 
 @torch.no_grad()
 def decode_greedily(
-    model: Transformer | Mamba,
+    model: Model,
     parameters: Parameters,
     prefixes: Int[Tensor, "run_or_1 example seq"],
     length: int,
@@ -25,10 +25,11 @@ def decode_greedily(
 ) -> Int[Tensor, "run example length"]:
     """The `length` tokens that each run finds most likely, one after another, after every prefix.
 
-    `rows_per_piece` examples times runs are decoded together, and what a token leaves in the memory of every
+    `rows_per_piece` examples times runs are decoded together, and what a token leaves in the cache of every
     block is never computed again. The prefix and all but the last of the new tokens must fit into the model's
     positions.
 
+    >>> from geomem.models.configuration import Transformer
     >>> from geomem.models.model import initialize_parameters
     >>> sizes = dict(vocabulary_size=11, context_length=5, node_count=2)
     >>> model = Transformer(width=8)
@@ -43,10 +44,10 @@ def decode_greedily(
     examples_at_once = max(1, rows_per_piece // len(table))
     pieces = []
     for piece in prefixes.split(examples_at_once, dim=1):
-        states, memory = begin_sequence(model, parameters, piece, shared=shared)
+        states, cache = begin_sequence(model, parameters, piece, shared=shared)
         found = [best_tokens(states, table)]
         while len(found) < length:
-            states, memory = advance_sequence(model, parameters, found[-1][:, :, None], memory)
+            states, cache = advance_sequence(model, parameters, found[-1][:, :, None], cache)
             found.append(best_tokens(states[:, :, 0], table))
         pieces.append(torch.stack(found, dim=2))
     return torch.cat(pieces, dim=1)

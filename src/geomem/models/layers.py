@@ -95,18 +95,18 @@ class _OwnRows(torch.autograd.Function):
         return gradient.unflatten(0, (runs, ctx.rows)), None
 
 
-def look_up(
+def embed(
     table: Float[Tensor, "run vocab width"], tokens: Int[Tensor, " row"] | Int[Tensor, "run row"]
 ) -> Float[Tensor, "run row width"]:
     """Rows of every run's embedding table, by the same tokens or by each run's own.
 
-    >>> look_up(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([[0, 0], [1, 0]])).tolist()
+    >>> embed(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([[0, 0], [1, 0]])).tolist()
     [[[1.0], [1.0]], [[4.0], [3.0]]]
     """
     return table.index_select(1, tokens) if tokens.ndim == 1 else _OwnRows.apply(table, tokens)
 
 
-def read_out(
+def unembed(
     states: Float[Tensor, "run example width"], table: Float[Tensor, "run vocab width"]
 ) -> Float[Tensor, "run example vocab"]:
     """Scores of every token: the products of its embedding with the state."""

@@ -1,41 +1,21 @@
-"""What every model can be asked: to start, to compute logits and gradients, to show its node embeddings.
+"""What every model can be asked: to start, to compute logits, to show its node embeddings.
 
-A model is its configuration; its parameters are a dictionary of tensors whose first axis is `run`. The
-functions here choose by the configuration's type (functools.singledispatch).
+A model is its configuration; its parameters are a dictionary of tensors whose first axis is `run`. What is
+computed stands in the configuration's network, a module of `geomem.models.networks`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import singledispatch
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.configuration import Model, check_model
+from geomem.models.architecture import Model, ParameterDescription, check_model
 from geomem.models.layers import Parameters as Parameters
-from geomem.models.parameters import ParameterDescription, describe_parameters
+from geomem.models.networks import network_of
+from geomem.models.parameters import describe_parameters
 from geomem.models.randomness import generator_for
-from geomem.worlds.tasks import Examples
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What the parameters do on the examples, without dropout."""
-
-    losses: Float[Tensor, " run"]
-    logits: Float[Tensor, "run example vocab"]
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """A fleet's loss as two functions over parameters that change in place."""
-
-    differentiate: Callable[[int], Evaluation | None]
-    """Write the gradient of every run's loss at this step into the flat buffer; return the evaluation if it
-    falls off on the way."""
-    evaluate: Callable[[], Evaluation]
-    """Losses and logits of the parameters as they are now."""
+from geomem.models.sequences import compute_sequence_logits
 
 
 def initialize_parameters(
@@ -125,7 +105,6 @@ def trainable_names(model: Model) -> tuple[str, ...]:
     return tuple(name for name, parameter in described.items() if parameter.trained)
 
 
-@singledispatch
 def compute_logits(
     model: Model, parameters: Parameters, prefixes: Int[Tensor, "example seq"], *, shared: int | None = None
 ) -> Float[Tensor, "run example vocab"]:
@@ -134,10 +113,11 @@ def compute_logits(
     `shared` is the number of leading tokens that are the same in all prefixes; what they contribute is
     computed once. It is counted if not given. For Node2Vec the vocabulary is the nodes.
     """
-    raise TypeError(f"{type(model).__name__} is not a model; MODELS in models/configuration.py lists them.")
+    if model.laptop is not None:
+        return compute_sequence_logits(model, parameters, prefixes, shared=shared)
+    return network_of(model).compute_logits(model, parameters, prefixes, shared=shared)
 
 
-@singledispatch
 def compute_noisy_logits(
     model: Model,
     parameters: Parameters,
@@ -147,41 +127,10 @@ def compute_noisy_logits(
     step: int,
 ) -> Float[Tensor, "run example vocab"] | None:
     """The logits a training step sees where training adds noise; None where it sees `compute_logits`."""
-    return None
-
-
-@singledispatch
-def make_objective(
-    model: Model,
-    parameters: Parameters,
-    gradient: Float[Tensor, "run parameter"],
-    examples: Examples,
-    *,
-    seeds: Sequence[int],
-) -> Objective:
-    """The objective of a fleet on its examples.
-
-    `gradient` is the flat buffer to write into: the trained tensors in the order of `trainable_names`, each
-    flattened. `parameters` hold the tensors that training changes in place.
-    """
-    raise TypeError(f"{type(model).__name__} is not a model; MODELS in models/configuration.py lists them.")
+    noisy = getattr(network_of(model), "compute_noisy_logits", None)
+    return noisy and noisy(model, parameters, prefixes, seeds=seeds, step=step)
 
 
 def node_embeddings(model: Model, parameters: Parameters, node_count: int) -> Float[Tensor, "run node width"]:
     """The rows of the token embedding that belong to nodes: a view that changes with training, so copy it."""
     return parameters["token_embedding"][:, :node_count].detach()
-
-
-def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
-    """Number of leading tokens, never the last, that all prefixes have in common.
-
-    >>> count_shared(torch.tensor([[9, 1], [9, 2]]))
-    1
-    """
-    differs = (prefixes != prefixes[:1]).any(dim=0)[:-1].tolist()
-    return differs.index(True) if True in differs else len(differs)
-
-
-# At the end, so that importing this module alone makes every architecture known to the functions above.
-from geomem.models import objective, sequences  # noqa: E402, F401
-from geomem.models.networks import bilinear, node2vec  # noqa: E402, F401

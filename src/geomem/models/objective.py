@@ -1,6 +1,6 @@
 """The loss of models over tokens: examples on the device, exact cross-entropy, gradient by autograd."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,18 +8,48 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.configuration import Associative, Bilinear, Mamba, Transformer
-from geomem.models.model import (
-    Evaluation,
-    Objective,
-    Parameters,
-    compute_logits,
-    compute_noisy_logits,
-    count_shared,
-    make_objective,
-    trainable_names,
-)
+from geomem.models.architecture import Model
+from geomem.models.layers import Parameters
+from geomem.models.model import compute_logits, compute_noisy_logits, trainable_names
+from geomem.models.networks import network_of
+from geomem.models.sequences import count_shared
 from geomem.worlds.tasks import Examples
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the parameters do on the examples, without dropout."""
+
+    losses: Float[Tensor, " run"]
+    logits: Float[Tensor, "run example vocab"]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A fleet's loss as two functions over parameters that change in place."""
+
+    differentiate: Callable[[int], Evaluation | None]
+    """Write the gradient of every run's loss at this step into the flat buffer; return the evaluation if it
+    falls off on the way."""
+    evaluate: Callable[[], Evaluation]
+    """Losses and logits of the parameters as they are now."""
+
+
+def make_objective(
+    model: Model,
+    parameters: Parameters,
+    gradient: Float[Tensor, "run parameter"],
+    examples: Examples,
+    *,
+    seeds: Sequence[int],
+) -> Objective:
+    """The objective of a fleet on its examples: its network's own, or exact cross-entropy by autograd.
+
+    `gradient` is the flat buffer to write into: the trained tensors in the order of `trainable_names`, each
+    flattened. `parameters` hold the tensors that training changes in place.
+    """
+    make = getattr(network_of(model), "make_objective", make_token_objective)
+    return make(model, parameters, gradient, examples, seeds=seeds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +111,8 @@ def cross_entropy(
     )
 
 
-@make_objective.register(Transformer)
-@make_objective.register(Mamba)
-@make_objective.register(Bilinear)
-@make_objective.register(Associative)
 def make_token_objective(
-    model: Transformer | Mamba | Bilinear | Associative,
+    model: Model,
     parameters: Parameters,
     gradient: Float[Tensor, "run parameter"],
     examples: Examples,

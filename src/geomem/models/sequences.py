@@ -1,66 +1,36 @@
 """Models over sequences: states at every position read, and decoding that never passes a token twice.
 
-One walk serves the Transformer and Mamba. Each block passes a piece of every sequence and gives what it
-remembers at the piece's end (`AttentionMemory`, `BlockMemory`), which the next piece goes on from. The tokens
-that all sequences share are the first piece, passed once per run. In the last block only the positions read
-are computed.
+One walk serves every architecture. Each block passes a piece of every sequence and gives what it keeps at the
+piece's end (its cache), which the next piece goes on from. The tokens that all sequences share are the first
+piece, passed once per run. In the last block only the positions read are computed.
 """
 
 from dataclasses import dataclass
-from functools import singledispatch
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.errors import InputError
-from geomem.models.configuration import Mamba, Transformer
-from geomem.models.layers import look_up, read_out
-from geomem.models.model import Parameters, compute_logits, count_shared
-from geomem.models.networks import mamba, transformer
+from geomem.models.architecture import Model
+from geomem.models.layers import Parameters, embed, unembed
+from geomem.models.networks import network_of
 
-Memory = transformer.AttentionMemory | mamba.BlockMemory | None
-"""What one block keeps of the tokens before; nothing without attention."""
+BlockCache = Any
+"""What one block keeps of the tokens before, of its network's own type; None before the first token."""
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceMemory:
+class SequenceCache:
     """What a model keeps of the tokens it has passed."""
 
     length: int
     """Number of tokens passed."""
-    blocks: tuple[Memory, ...]
-
-
-@singledispatch
-def apply_block(
-    model: Transformer | Mamba,
-    parameters: Parameters,
-    name: str,
-    inputs: Float[Tensor, "run example seq width"],
-    memory: Memory = None,
-    *,
-    first: int = 0,
-) -> tuple[Float[Tensor, "run example out width"], Memory]:
-    """One block on a piece of every sequence: its outputs from position `first` on, and what it remembers."""
-    raise TypeError(f"{type(model).__name__} passes no sequences; give a Transformer or a Mamba.")
-
-
-@singledispatch
-def normalize_states(
-    model: Transformer | Mamba, parameters: Parameters, states: Float[Tensor, "run row width"]
-) -> Float[Tensor, "run row width"]:
-    """What comes between the last block and the read-out."""
-    raise TypeError(f"{type(model).__name__} passes no sequences; give a Transformer or a Mamba.")
-
-
-apply_block.register(Transformer, transformer.apply_block)
-apply_block.register(Mamba, mamba.apply_block)
-normalize_states.register(Transformer, transformer.normalize_states)
-normalize_states.register(Mamba, mamba.normalize_states)
+    blocks: tuple[BlockCache, ...]
 
 
 def read_states(
-    model: Transformer | Mamba,
+    model: Model,
     parameters: Parameters,
     tokens: Int[Tensor, "run_or_1 example seq"],
     *,
@@ -72,6 +42,7 @@ def read_states(
     The first `shared` tokens must be the same in every example and run; they are computed once per run.
 
     >>> import torch
+    >>> from geomem.models.configuration import Transformer
     >>> from geomem.models.model import initialize_parameters
     >>> sizes = dict(vocabulary_size=11, context_length=4, node_count=2)
     >>> model = Transformer(layers=2, width=8)
@@ -84,86 +55,83 @@ def read_states(
 
 
 def begin_sequence(
-    model: Transformer | Mamba,
-    parameters: Parameters,
-    tokens: Int[Tensor, "run_or_1 example seq"],
-    *,
-    shared: int = 1,
-) -> tuple[Float[Tensor, "run example width"], SequenceMemory]:
-    """The state before the read-out after the last token, and the memory to go on from."""
-    states, memory = _read(model, parameters, tokens, tokens.shape[2] - 1, shared)
-    return states[:, :, 0], memory
+    model: Model, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example seq"], *, shared: int = 1
+) -> tuple[Float[Tensor, "run example width"], SequenceCache]:
+    """The state before the read-out after the last token, and the cache to go on from."""
+    states, cache = _read(model, parameters, tokens, tokens.shape[2] - 1, shared)
+    return states[:, :, 0], cache
 
 
 def advance_sequence(
-    model: Transformer | Mamba,
-    parameters: Parameters,
-    tokens: Int[Tensor, "run_or_1 example piece"],
-    memory: SequenceMemory,
-) -> tuple[Float[Tensor, "run example piece width"], SequenceMemory]:
-    """States before the read-out after each of the next tokens, and the memory after them."""
-    return _pass_piece(model, parameters, tokens, memory, first=0)
+    model: Model, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example piece"], cache: SequenceCache
+) -> tuple[Float[Tensor, "run example piece width"], SequenceCache]:
+    """States before the read-out after each of the next tokens, and the cache after them."""
+    return _pass_piece(model, parameters, tokens, cache, first=0)
 
 
-def read_out_table(model: Transformer | Mamba, parameters: Parameters) -> Float[Tensor, "run vocab width"]:
+def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
+    """Number of leading tokens, never the last, that all prefixes have in common.
+
+    >>> import torch
+    >>> count_shared(torch.tensor([[9, 1], [9, 2]]))
+    1
+    """
+    differs = (prefixes != prefixes[:1]).any(dim=0)[:-1].tolist()
+    return differs.index(True) if True in differs else len(differs)
+
+
+def read_out_table(model: Model, parameters: Parameters) -> Float[Tensor, "run vocab width"]:
     """The table whose products with a state are the logits: the token embedding, if tied."""
     return parameters["token_embedding" if model.tied else "output_embedding"]
 
 
-@compute_logits.register(Transformer)
-@compute_logits.register(Mamba)
 def compute_sequence_logits(
-    model: Transformer | Mamba,
-    parameters: Parameters,
-    prefixes: Int[Tensor, "example seq"],
-    *,
-    shared: int | None = None,
+    model: Model, parameters: Parameters, prefixes: Int[Tensor, "example seq"], *, shared: int | None = None
 ) -> Float[Tensor, "run example vocab"]:
     """Logits after the last token of every prefix."""
     shared = count_shared(prefixes) if shared is None else shared
     states, _ = begin_sequence(model, parameters, prefixes[None], shared=shared)
-    return read_out(states, read_out_table(model, parameters))
+    return unembed(states, read_out_table(model, parameters))
 
 
 def _read(
-    model: Transformer | Mamba,
+    model: Model,
     parameters: Parameters,
     tokens: Int[Tensor, "run_or_1 example seq"],
     first_read: int,
     shared: int,
-) -> tuple[Float[Tensor, "run example read width"], SequenceMemory]:
-    """Whole sequences: the shared tokens first, then the others from their memory."""
-    memory = SequenceMemory(0, (None,) * model.layers)
+) -> tuple[Float[Tensor, "run example read width"], SequenceCache]:
+    """Whole sequences: the shared tokens first, then the others from their cache."""
+    cache = SequenceCache(0, (None,) * model.layers)
     passed = min(shared, first_read)
-    if isinstance(model, Transformer) and not model.attention:
-        # Without attention no token reaches another position.
+    if not model.reads_past:
         passed = first_read
-        memory = SequenceMemory(passed, memory.blocks)
+        cache = SequenceCache(passed, cache.blocks)
     elif passed:
-        _, memory = _pass_piece(model, parameters, tokens[:1, :1, :passed], memory, first=passed)
-    return _pass_piece(model, parameters, tokens[:, :, passed:], memory, first=first_read - passed)
+        _, cache = _pass_piece(model, parameters, tokens[:1, :1, :passed], cache, first=passed)
+    return _pass_piece(model, parameters, tokens[:, :, passed:], cache, first=first_read - passed)
 
 
 def _pass_piece(
-    model: Transformer | Mamba,
+    model: Model,
     parameters: Parameters,
     tokens: Int[Tensor, "run_or_1 example piece"],
-    memory: SequenceMemory,
+    cache: SequenceCache,
     *,
     first: int,
-) -> tuple[Float[Tensor, "run example out width"], SequenceMemory]:
-    states = _embed(parameters, tokens, memory.length)
-    blocks = []
+) -> tuple[Float[Tensor, "run example out width"], SequenceCache]:
+    states = _embed(parameters, tokens, cache.length)
+    network, blocks = network_of(model), []
     for block in range(model.layers):
         # What nobody reads is not computed; in the blocks before, later positions still read it.
         from_here = first if block == model.layers - 1 else 0
-        states, kept = apply_block(
-            model, parameters, f"block_{block}", states, memory.blocks[block], first=from_here
+        states, kept = network.apply_block(
+            model, parameters, f"block_{block}", states, cache.blocks[block], first=from_here
         )
         blocks.append(kept)
     if states.shape[2]:
-        states = normalize_states(model, parameters, states.flatten(1, 2)).view(states.shape)
-    return states, SequenceMemory(memory.length + tokens.shape[2], tuple(blocks))
+        states = network.normalize_states(model, parameters, states.flatten(1, 2)).view(states.shape)
+    return states, SequenceCache(cache.length + tokens.shape[2], tuple(blocks))
 
 
 def _embed(
@@ -172,7 +140,7 @@ def _embed(
     """Token embeddings, plus those of the positions from `start` on if the model has positions."""
     end = start + tokens.shape[2]
     rows = tokens[0].flatten() if len(tokens) == 1 else tokens.flatten(1)
-    states = look_up(parameters["token_embedding"], rows).unflatten(1, tokens.shape[1:])
+    states = embed(parameters["token_embedding"], rows).unflatten(1, tokens.shape[1:])
     positions = parameters.get("position_embedding")
     if positions is None:
         return states

@@ -18,7 +18,7 @@ from geomem.fields import coerce_fields
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.networks.recall import all_paths
 from geomem.models.parameters import Cost
-from geomem.models.recall_parameters import count_trained, describe_recall_parameters, estimate_recall_cost
+from geomem.models.recall import count_trained, describe_recall_parameters, estimate_recall_cost
 from geomem.runs.edges import Hooks, train_in_directory
 from geomem.runs.memory_store import StoredMemory, describe_memory, memory_size, read_memory, write_memory
 from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds

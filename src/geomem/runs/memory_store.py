@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from geomem.constructions.cells import cells_size
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall_parameters import RecallSize, describe_recall_parameters
+from geomem.models.recall import RecallSize, describe_recall_parameters
 from geomem.runs.store import (
     DONE,
     FORMAT,

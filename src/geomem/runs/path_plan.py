@@ -13,11 +13,11 @@ import torch
 
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
-from geomem.models.configuration import Mamba, Transformer, check_model
+from geomem.models.configuration import MODELS, Model, check_model, check_reads_sequences, path_models
+from geomem.models.loss import CHUNK_NUMBERS
 from geomem.models.parameters import Cost, describe_parameters
 from geomem.runs.checkpoint import format_bytes
 from geomem.runs.plan import SINGLE_THREAD_FLOPS, check_device, check_seeds
-from geomem.runs.presets import LAPTOP_MODELS
 from geomem.runs.store import StoredFleet, configuration_hash, read_fleet, run_path, safe_name, select_runs
 from geomem.training.configuration import PathTraining, check_training
 from geomem.worlds.find import find_world
@@ -36,17 +36,12 @@ from geomem.worlds.vocabulary import Vocabulary
 
 SLOTS = 32
 """Targets of a row of edges, as `edge_rows` has them unless told otherwise."""
-CHUNK_NUMBERS = 1 << 24
-"""Logits that exist at a time."""
 TRAINING_SHARE = 0.6
 """Share of a large matrix product's rate that training reaches, its evaluations included.
 
 Steps alone reached 0.7 (1,000 arms of length 4) and 0.8 (of length 6) of it on one core.
 """
 
-BLOCK_CALLS = {Transformer: 500, Mamba: 1000}
-"""Calls of torch that a step makes per block, forward and back, counted; a row of the metrics makes 2.5 times
-as many. Small models are as slow as these calls."""
 CALL_COST = 2.0
 """Seconds of such a call by those of adding two small matrices: measured 1.5 to 3, layers 1 to 4."""
 
@@ -76,7 +71,7 @@ class PathPlan:
     name: str
     graph: Graph
     """The world; in context, that of the first test prompt."""
-    model: Transformer | Mamba
+    model: Model
     kind: str
     """The architecture's name."""
     task: PathFinding | InContextPathFinding
@@ -102,7 +97,7 @@ class PathPlan:
 def plan_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Transformer | Mamba | str | None = None,
+    model: Model | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -143,7 +138,7 @@ def plan_paths(
         graph = find_root(find_world(world))
         sizes = _graph_sizes(graph, asked)
     _check_batches(asked, training, sizes)
-    kind = "transformer" if isinstance(model, Transformer) else "mamba"
+    kind = model.name
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},
         "task": {
@@ -178,9 +173,7 @@ def plan_paths(
     )
 
 
-def estimate_path_cost(
-    model: Transformer | Mamba, sizes: Sizes, training: PathTraining, *, run_count: int
-) -> Cost:
+def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, run_count: int) -> Cost:
     """Memory and arithmetic of path training, counted from sizes alone.
 
     Seven numbers per trained parameter (itself, gradient, AdamW's two moments and its scratch space, and the
@@ -193,7 +186,7 @@ def estimate_path_cost(
     backward pass; the read-out costs a fourth product more, since its logits are computed in chunks.
 
     >>> sizes = Sizes(3010, 3001, 8, 4, 750, 250, 3032)
-    >>> model = LAPTOP_MODELS["transformer"]
+    >>> model = path_models()["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
     (783104, 120, 5.9)
@@ -216,13 +209,7 @@ def estimate_path_cost(
     path_rows, edge_rows = sizes.train_rows / pieces, sizes.edge_rows / pieces
     positions = path_rows * sizes.context_length + edge_rows * 2
     read_rows = path_rows * sizes.read + edge_rows
-    vectors, scan = 16 * model.width, 0
-    if isinstance(model, Mamba):
-        scan = model.expansion * model.width * model.state_size
-        vectors = 16 * model.expansion * model.width + 4 * scan
-    else:
-        # Attention weighs every position against every other, in every head.
-        vectors += 2 * model.heads * sizes.context_length
+    vectors = model.count_activations(sizes.context_length)
     activations = model.layers * positions * vectors + 2 * read_rows * model.width
     logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
     # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
@@ -234,7 +221,7 @@ def estimate_path_cost(
     tables += sizes.edge_rows * SLOTS
     orders = 2 * (sizes.train_rows + sizes.edge_rows)
     flops = training.micro_batches * (
-        6 * positions * (matrices + 4 * model.layers * scan)
+        6 * positions * (matrices + 4 * model.layers * model.count_scan())
         + 8 * read_rows * sizes.vocabulary_size * model.width
     )
     per_run = (
@@ -265,7 +252,8 @@ def estimate_seconds(plan: PathPlan) -> float:
     small = torch.ones(16, 16, device=plan.device)
     call = CALL_COST * _time(lambda: sum([small] * 100, small)) / 100
     rows = plan.training.epochs // plan.training.metric_every + 2
-    calls = BLOCK_CALLS[type(plan.model)] * plan.model.layers * plan.training.micro_batches
+    # A row of the metrics makes 2.5 times as many calls as a step.
+    calls = plan.model.block_calls * plan.model.layers * plan.training.micro_batches
     arithmetic = plan.steps * plan.cost.flops_per_step * product / (2 * size**3 * TRAINING_SHARE)
     return arithmetic + (plan.steps + 2.5 * rows) * calls * call
 
@@ -331,38 +319,31 @@ def _prompt_sizes(task: InContextPathFinding, training: PathTraining) -> Sizes:
     )
 
 
-def _find_path_model(
-    model: Transformer | Mamba | str | None, stored: StoredFleet | None
-) -> Transformer | Mamba:
+def _find_path_model(model: Model | str | None, stored: StoredFleet | None) -> Model:
     """The configuration that is meant: itself, the laptop's of that name, or that of the stored fleet."""
     if model is None and stored:
         return stored_path_model(stored)
     if model is None:
-        return LAPTOP_MODELS["transformer"]
+        return path_models()["transformer"]
     if isinstance(model, str):
-        if model not in LAPTOP_MODELS:
-            raise InputError(f"{model!r} cannot find paths; give one of {', '.join(LAPTOP_MODELS)}.")
-        return LAPTOP_MODELS[model]
-    if not isinstance(model, Transformer | Mamba):
-        kind = type(model).__name__
-        raise InputError(
-            f"{kind} reads one token at a time and cannot find paths; give Transformer or Mamba."
-        )
+        if model not in path_models():
+            raise InputError(f"{model!r} cannot find paths; give one of {', '.join(path_models())}.")
+        return path_models()[model]
+    check_reads_sequences(model)
     return coerce_fields(model)
 
 
-def stored_path_model(stored: StoredFleet) -> Transformer | Mamba:
+def stored_path_model(stored: StoredFleet) -> Model:
     """The model of a stored fleet; raises `InputError` if it is none that can find paths."""
     described = dict(stored.manifest["configuration"]["model"])
-    kinds = {"transformer": Transformer, "mamba": Mamba}
     kind = described.pop("kind", None)
-    if kind not in kinds:
+    if kind not in path_models():
         raise InputError(
             f"The run {stored.path} is of a {kind}, which cannot find paths; "
-            "start from one of a transformer or a mamba."
+            f"start from one of {', '.join(path_models())}."
         )
     try:
-        return coerce_fields(kinds[kind](**described))
+        return coerce_fields(MODELS[kind](**described))
     except TypeError as error:
         raise InputError(
             f"The run {stored.path} has a model with other settings than this geomem knows; train it again."
@@ -391,7 +372,7 @@ def _check_batches(task: PathFinding | InContextPathFinding, training: PathTrain
 
 
 def _check_start(
-    stored: StoredFleet, graph: Graph, model: Transformer | Mamba, kind: str, seeds: tuple[int, ...]
+    stored: StoredFleet, graph: Graph, model: Model, kind: str, seeds: tuple[int, ...]
 ) -> StoredFleet:
     """The runs to start from, one per seed; raises `InputError` if they do not fit."""
     if stored.graph.digest != graph.digest:
@@ -410,7 +391,7 @@ def _check_start(
     differing = [name for name in given if name != "frozen_embeddings" and given[name] != had.get(name, None)]
     if type(former) is not type(model) or differing:
         name = differing[0] if type(former) is type(model) else "kind"
-        there, here = (had[name], given[name]) if name != "kind" else (type(former).__name__.lower(), kind)
+        there, here = (had[name], given[name]) if name != "kind" else (former.name, kind)
         raise InputError(
             f"The run {stored.path} has model {name} {there} and this one {here}; "
             "leave the model's options out to start from it."
@@ -418,9 +399,7 @@ def _check_start(
     return select_runs(stored, [stored.seeds.index(seed) for seed in seeds])
 
 
-def _disk_bytes(
-    model: Transformer | Mamba, graph: Graph, sizes: Sizes, training: PathTraining, run_count: int
-) -> int:
+def _disk_bytes(model: Model, graph: Graph, sizes: Sizes, training: PathTraining, run_count: int) -> int:
     described = describe_parameters(
         model,
         vocabulary_size=sizes.vocabulary_size,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.architecture import Model
 from geomem.runs.edges import Announcement, Hooks, available_memory, train_in_directory
 from geomem.runs.path_plan import PathPlan, check_memory, estimate_seconds, plan_paths
 from geomem.runs.store import FORMAT, StoredFleet, fleet_weights, is_finished, read_fleet, write_fleet
@@ -38,7 +38,7 @@ PathEvent = PathAnnouncement | Progress
 def find_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Transformer | Mamba | str | None = None,
+    model: Model | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,

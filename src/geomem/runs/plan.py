@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from geomem.errors import InputError, unknown_name
+from geomem.errors import InputError
 from geomem.fields import coerce_fields
-from geomem.models.configuration import MODELS, Model, check_model
+from geomem.models.configuration import Model, check_model, find_architecture
 from geomem.models.parameters import Cost, describe_parameters, estimate_cost
 from geomem.runs.store import run_path, safe_name
 from geomem.training.configuration import Training, check_training, default_training
@@ -74,7 +74,7 @@ def plan_fleet(
     seeds = check_seeds(seeds)
     check_device(device)
     examples = edge_examples(graph, task)
-    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
+    kind = model.name
     configuration = {
         "world": {"name": graph.name, "digest": graph.digest},
         "task": {"kind": "edge-memorization", **asdict(task)},
@@ -107,13 +107,7 @@ def find_model(model: Model | str) -> Model:
     >>> find_model("node2vec").width
     100
     """
-    if not isinstance(model, str):
-        return model
-    if model not in MODELS:
-        raise unknown_name(
-            f"{model!r} is not a model", model, MODELS, otherwise=f"give one of {', '.join(MODELS)}"
-        )
-    return MODELS[model]()
+    return find_architecture(model)() if isinstance(model, str) else model
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from geomem.errors import InputError, unknown_name
+from geomem.models.architecture import Model
 from geomem.models.configuration import Mamba, Transformer
 from geomem.training.configuration import PathTraining
 from geomem.worlds.path_finding import PathFinding
-
-PathModel = Transformer | Mamba
 
 
 @dataclass(frozen=True)
@@ -20,13 +19,13 @@ class PathPreset:
     """One line: what it shows, on what machine."""
     arms: int
     length: int
-    models: Mapping[str, PathModel]
+    models: Mapping[str, Model]
     """The architectures the setting is for, by the name the command line uses."""
     task: PathFinding
     training: PathTraining
 
 
-def _both(width: int) -> Mapping[str, PathModel]:
+def _both(width: int) -> Mapping[str, Model]:
     """The paper's large models: 12 layers, 8 heads, sinusoidal positions; Mamba with 16 states (B.0.4)."""
     return MappingProxyType(
         {
@@ -51,14 +50,6 @@ def _published(batches: int) -> PathTraining:
         snapshots=2,
     )
 
-
-LAPTOP_MODELS: Mapping[str, PathModel] = MappingProxyType(
-    {
-        "transformer": Transformer(layers=2, width=128, heads=4, position_scale=0.02),
-        "mamba": Mamba(layers=2, width=128, state_size=16),
-    }
-)
-"""The model of each architecture where neither a model nor a preset is given."""
 
 NARROW = Transformer(layers=2, width=32, heads=4, position_scale=0.02)
 """Found by search: at length 6 it plans where a model of width 128 learns its training paths by rote."""
@@ -132,7 +123,7 @@ def find_preset(name: str) -> PathPreset:
     return PATH_PRESETS[name]
 
 
-def preset_model(name: str, model: str) -> PathModel:
+def preset_model(name: str, model: str) -> Model:
     """The configuration a preset has for an architecture; raises `InputError` if it has none for it.
 
     >>> preset_model("paper-10000x6", "mamba").width

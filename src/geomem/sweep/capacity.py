@@ -16,7 +16,7 @@ import polars as pl
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall_parameters import RecallSize, count_trained, estimate_recall_cost
+from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
 from geomem.runs.edges import limit_threads
 from geomem.runs.plan import check_seeds
 from geomem.runs.store import run_path

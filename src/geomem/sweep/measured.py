@@ -7,7 +7,6 @@ from jaxtyping import Float
 from geomem.geometry.reading import read_embeddings
 from geomem.geometry.recovery import loss_floor
 from geomem.measure.edges import measure_snapshots
-from geomem.models.configuration import Node2Vec
 from geomem.runs.edges import directed_pairs, limit_threads
 from geomem.sweep.grid import Fleet
 from geomem.training.edges import train_fleet
@@ -44,7 +43,7 @@ def train_and_measure(fleet: Fleet) -> pl.DataFrame:
     curves = measure_snapshots(embeddings[None], fleet.graph)
     nothing = np.full(len(fleet.runs), np.nan)
     weights = examples.fact_weights
-    if isinstance(fleet.model, Node2Vec):  # whose loss is a mean over nodes
+    if fleet.model.scores == "nodes":  # whose loss is a mean over nodes
         totals = np.bincount(examples.fact_examples, weights=weights)
         weights = weights / (totals[examples.fact_examples] * examples.example_count)
     loss, level = trained.metrics["loss"][-1], trained.metrics["geometric_level"]

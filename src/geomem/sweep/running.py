@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from geomem.fields import coerce_fields
-from geomem.models.configuration import MODELS, Model, check_model
+from geomem.models.configuration import Model, check_model
 from geomem.models.parameters import Cost, estimate_cost
 from geomem.runs.plan import check_seeds, find_model
 from geomem.runs.store import run_path, safe_name
@@ -80,16 +80,15 @@ def sweep(
     processes = check_processes(
         processes, fleet_bytes=max(cost.memory_bytes for cost in costs), fleet_count=len(fleets)
     )
-    kind = next(name for name, configuration in MODELS.items() if isinstance(model, configuration))
     configuration = {
         "worlds": [{"name": graph.name, "digest": graph.digest} for graph in graphs],
         "task": {"kind": "edge-memorization", **asdict(task)},
-        "model": {"kind": kind, **asdict(model)},
+        "model": {"kind": model.name, **asdict(model)},
         "training": asdict(training),
         "axes": {name: list(values) for name, values in axes.items()},
         "seeds": list(seeds),
     }
-    name = safe_name(f"{graphs[0].name if len(graphs) == 1 else f'{len(graphs)}-worlds'}-{kind}-sweep")
+    name = safe_name(f"{graphs[0].name if len(graphs) == 1 else f'{len(graphs)}-worlds'}-{model.name}-sweep")
     path = run_path(directory, name, configuration)
     parts = Parts(
         fleets,

@@ -9,8 +9,8 @@ from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.fields import Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
-from geomem.models.configuration import Associative, Bilinear, Model, Node2Vec, Recall
-from geomem.models.recall_parameters import RecallSize
+from geomem.models.configuration import Model, Recall
+from geomem.models.recall import RecallSize
 
 RECALL_BETAS = (0.9, 0.98)
 """AdamW's decay rates of the two running means, for recall models."""
@@ -181,10 +181,4 @@ def default_training(model: Model) -> Training:
     >>> default_training(Node2Vec()).optimizer
     'gradient-descent'
     """
-    if isinstance(model, Node2Vec):
-        return Training(steps=10_000, schedule="constant", optimizer="gradient-descent", metric_every=100)
-    if isinstance(model, Associative):
-        return Training(steps=100, learning_rate=0.1, schedule="constant", metric_every=1)
-    if isinstance(model, Bilinear):
-        return Training(steps=500)
-    return Training(steps=500)
+    return Training(**model.published)

@@ -14,16 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
-from geomem.models.configuration import Model, Node2Vec
-from geomem.models.model import (
-    Evaluation,
-    Parameters,
-    initialize_parameters,
-    make_objective,
-    node_embeddings,
-    trainable_names,
-)
-from geomem.models.objective import put_examples
+from geomem.models.architecture import Model
+from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
+from geomem.models.objective import Evaluation, make_objective, put_examples
 from geomem.training.configuration import RunSettings, Training, check_training
 from geomem.training.loop import (
     FleetState,
@@ -93,7 +86,7 @@ def train_fleet(
     flat, parameters = join_parameters(drawn, trainable_names(model), state)
     gradient = torch.zeros_like(flat)
     objective = make_objective(model, parameters, gradient, examples, seeds=[run.seed for run in runs])
-    logit_count = node_count if isinstance(model, Node2Vec) else examples.vocabulary_size
+    logit_count = node_count if model.scores == "nodes" else examples.vocabulary_size
     data = put_examples(examples, logit_count, device=device, dtype=flat.dtype)
     pairs = torch.tensor(graph_edges, device=device)
 

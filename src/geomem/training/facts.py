@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.models.configuration import Recall
+from geomem.models.loss import Questions, differentiate_recall, measure_recall
 from geomem.models.model import Parameters
 from geomem.models.networks.recall import (
     all_paths,
@@ -22,8 +23,7 @@ from geomem.models.networks.recall import (
     recall_output_table,
 )
 from geomem.models.randomness import generator_for
-from geomem.models.recall_loss import Questions, differentiate_recall, measure_recall
-from geomem.models.recall_parameters import describe_recall_parameters, pad_models, pad_sizes
+from geomem.models.recall import describe_recall_parameters, pad_models, pad_sizes
 from geomem.training.configuration import (
     RECALL_BETAS,
     RecallRun,

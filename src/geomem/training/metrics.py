@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from geomem.models.model import Evaluation
-from geomem.models.objective import ExampleTensors, pick_facts
+from geomem.models.objective import Evaluation, ExampleTensors, pick_facts
 
 METRICS = ("loss", "associative_accuracy", "top1_accuracy", "geometric_level")
 

@@ -30,9 +30,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.chunked_loss import best_tokens
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.architecture import Model
 from geomem.models.decoding import decode_greedily
+from geomem.models.loss import best_tokens
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row
@@ -77,7 +77,7 @@ class EdgeQuestions:
 
 
 def make_measure(
-    model: Transformer | Mamba, parameters: Parameters, examples: PathExamples | InContextPathFinding
+    model: Model, parameters: Parameters, examples: PathExamples | InContextPathFinding
 ) -> Callable[[], Row]:
     """The metrics of a fleet as a function of its parameters, which change in place."""
     device = parameters["token_embedding"].device
@@ -174,7 +174,7 @@ def ask_edges(
 
 
 def measure_answers(
-    model: Transformer | Mamba, parameters: Parameters, questions: Questions
+    model: Model, parameters: Parameters, questions: Questions
 ) -> dict[str, Float[Tensor, " run"]]:
     """Shares of right answers, greedy and with the right tokens given, and the loss of the latter."""
     table = read_out_table(model, parameters)
@@ -255,7 +255,7 @@ def _best_arms(
 
 
 def measure_edges(
-    model: Transformer | Mamba, parameters: Parameters, questions: list[EdgeQuestions]
+    model: Model, parameters: Parameters, questions: list[EdgeQuestions]
 ) -> dict[str, Float[Tensor, " run"]]:
     """Mean cross-entropy of an edge, and the mean over sources of the share of their edges they know.
 

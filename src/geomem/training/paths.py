@@ -2,7 +2,7 @@
 
 The loss of a batch is one mean over everything asked in it, an edge or a token of a path, each with its
 task's weight: edges and paths in every batch are the paper's mixed recipe, edges alone and then paths alone
-its staged one. Logits exist for a few rows at a time (`geomem.models.chunked_loss`), so memory does not grow
+its staged one. Logits exist for a few rows at a time (`geomem.models.loss`), so memory does not grow
 with batch times vocabulary, and `micro_batches` cuts down what the network itself keeps.
 """
 
@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.errors import InputError
-from geomem.models.chunked_loss import chunked_cross_entropy
-from geomem.models.configuration import Mamba, Model, Transformer
+from geomem.models.configuration import Model, check_reads_sequences
+from geomem.models.loss import chunked_cross_entropy
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.configuration import PathTraining, RunSettings, check_training, loop_training
@@ -69,11 +69,7 @@ def train_paths(
     Raises `InputError` for settings that cannot be meant, and for a model that reads no sequences.
     """
     check_training(training)
-    if not isinstance(model, Transformer | Mamba):
-        raise InputError(
-            f"The model is {type(model).__name__}, which answers with one token; "
-            "find paths with a transformer or mamba."
-        )
+    check_reads_sequences(model)
     if not runs:
         raise InputError("The fleet has no run; give at least one seed.")
     vocabulary_size, node_count = count_vocabulary(examples)
@@ -129,7 +125,7 @@ def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "ru
 
 
 def make_path_problem(
-    model: Transformer | Mamba,
+    model: Model,
     examples: PathExamples | InContextPathFinding,
     flat: Float[Tensor, "run parameter"],
     parameters: Parameters,

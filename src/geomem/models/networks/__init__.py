@@ -1,1 +1,27 @@
-"""The architectures as tensor programs; these files import torch."""
+"""What the architectures compute, one module each, imported when first needed.
+
+A network is a module with these functions, all along the run axis:
+
+| function | of |
+|---|---|
+| `apply_block(model, parameters, name, inputs, cache=None, *, first=0)` | a model that reads sequences |
+| `normalize_states(model, parameters, states)` | a model that reads sequences |
+| `compute_logits(model, parameters, prefixes, *, shared=None)` | any other |
+| `compute_noisy_logits(model, parameters, prefixes, *, seeds, step)` | one whose training adds noise |
+| `make_objective(model, parameters, gradient, examples, *, seeds)` | one with a loss of its own |
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+from geomem.models.architecture import Model
+
+
+def network_of(model: Model) -> ModuleType:
+    """The module that computes a model.
+
+    >>> from geomem.models.configuration import Node2Vec
+    >>> network_of(Node2Vec()).__name__
+    'geomem.models.networks.node2vec'
+    """
+    return import_module(model.network)

@@ -6,15 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.configuration import Associative, Bilinear
-from geomem.models.layers import apply_linear, look_up, read_out
-from geomem.models.model import Parameters, compute_logits, compute_noisy_logits
+from geomem.models.bilinear import Associative, Bilinear
+from geomem.models.layers import Parameters, apply_linear, embed, unembed
 from geomem.models.randomness import generator_for
 
 
-@compute_logits.register(Bilinear)
-@compute_logits.register(Associative)
-def compute_bilinear_logits(
+def compute_logits(
     model: Bilinear | Associative,
     parameters: Parameters,
     prefixes: Int[Tensor, "example seq"],
@@ -27,13 +24,12 @@ def compute_bilinear_logits(
     `dropout_mask` multiplies W e_u + b; training draws it, evaluation goes without.
     """
     table = parameters["token_embedding"]
-    hidden = apply_linear(look_up(table, prefixes[:, -1]), parameters["weight"], parameters["bias"])
-    return read_out(hidden if dropout_mask is None else hidden * dropout_mask, table)
+    hidden = apply_linear(embed(table, prefixes[:, -1]), parameters["weight"], parameters["bias"])
+    return unembed(hidden if dropout_mask is None else hidden * dropout_mask, table)
 
 
-@compute_noisy_logits.register(Bilinear)
-def compute_dropped_logits(
-    model: Bilinear,
+def compute_noisy_logits(
+    model: Bilinear | Associative,
     parameters: Parameters,
     prefixes: Int[Tensor, "example seq"],
     *,
@@ -41,13 +37,13 @@ def compute_dropped_logits(
     step: int,
 ) -> Float[Tensor, "run example vocab"] | None:
     """Logits with dropout on W e_u + b; None if the model has none."""
-    if not model.dropout:
+    if isinstance(model, Associative) or not model.dropout:
         return None
     bias = parameters["bias"]
     mask = draw_dropout(
         model, (len(prefixes), model.width), seeds, step, device=bias.device, dtype=bias.dtype
     )
-    return compute_bilinear_logits(model, parameters, prefixes, dropout_mask=mask)
+    return compute_logits(model, parameters, prefixes, dropout_mask=mask)
 
 
 def draw_dropout(

@@ -1,7 +1,7 @@
 """Mamba-1 along the run axis: a causal convolution and a selective scan per block, in plain torch.
 
-The scan is a loop over tokens, never over examples or runs, and what a block remembers of the tokens before
-is a value of its own (`BlockMemory`): tokens that all prefixes share are passed once per run and their memory
+The scan is a loop over tokens, never over examples or runs, and what a block keeps of the tokens before
+is a value of its own (`ScanCache`): tokens that all prefixes share are passed once per run and their cache
 goes on to every prefix, and a long sequence may be passed in pieces.
 """
 
@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from geomem.models.configuration import Mamba
 from geomem.models.layers import Parameters, apply_linear, normalize_layer, normalize_root_mean_square
+from geomem.models.mamba import Mamba
 
 
 @dataclass(frozen=True, eq=False)
-class BlockMemory:
+class ScanCache:
     """What one block keeps of the tokens it has passed; its example axis may be 1, the same for all."""
 
     signal: Float[Tensor, "run _ past channel"]
@@ -31,17 +31,17 @@ def apply_block(
     parameters: Parameters,
     name: str,
     inputs: Float[Tensor, "run example seq width"],
-    memory: BlockMemory | None = None,
+    cache: ScanCache | None = None,
     *,
     first: int = 0,
-) -> tuple[Float[Tensor, "run example out width"], BlockMemory]:
-    """One block on a piece of every sequence, and what it remembers at the piece's end.
+) -> tuple[Float[Tensor, "run example out width"], ScanCache]:
+    """One block on a piece of every sequence, and what it keeps at the piece's end.
 
         (u, z) = W_in LN(x),    u = SiLU(conv(u)),    (δ, B, C) = W_select u,
         Δ = softplus(W_step δ + b_step),    A = -exp(log_decay),
         y = scan(u, Δ, A, B, C) + D u,    out = W_out (y · SiLU(z))
 
-    (Gu and Dao 2023, section 3.4 and algorithm 2.) Without `memory` the piece is the beginning. Only the
+    (Gu and Dao 2023, section 3.4 and algorithm 2.) Without `cache` the piece is the beginning. Only the
     outputs from position `first` of the piece on are computed, none if it is the piece's length. A long
     sequence passed in pieces gives what it gives as a whole.
     """
@@ -59,8 +59,8 @@ def apply_block(
     )
     past = (
         signal.new_zeros(*signal.shape[:2], model.convolution - 1, signal.shape[-1])
-        if memory is None
-        else memory.signal.expand(-1, len(signal[0]), -1, -1)
+        if cache is None
+        else cache.signal.expand(-1, len(signal[0]), -1, -1)
     )
     signal = torch.cat([past, signal], dim=2)
     # [run, example, seq, channel, tap]: a view of the signal, no copy.
@@ -81,16 +81,16 @@ def apply_block(
         -get["log_decay"].exp(),
         B,
         C,
-        None if memory is None else memory.state,
+        None if cache is None else cache.state,
         first=first,
     )
-    memory = BlockMemory(signal[:, :, length:], state)
+    cache = ScanCache(signal[:, :, length:], state)
     kept = inputs[:, :, first:]
     if first == length:
-        return kept, memory
+        return kept, cache
     gated = (scanned + channels[:, :, first:] * get["skip"][:, None, None]) * F.silu(gate[:, :, first:])
     outputs = _linear(parameters, f"{name}.output", gated.flatten(1, 2)).view(kept.shape)
-    return kept + outputs if model.residual else outputs, memory
+    return kept + outputs if model.residual else outputs, cache
 
 
 def normalize_states(

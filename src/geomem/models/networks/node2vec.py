@@ -12,13 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.geometry.dynamics import target_distribution
-from geomem.models.configuration import Node2Vec
-from geomem.models.model import Evaluation, Objective, Parameters, compute_logits, make_objective
+from geomem.models.layers import Parameters
+from geomem.models.node2vec import Node2Vec
+from geomem.models.objective import Evaluation, Objective
 from geomem.worlds.tasks import Examples
 
 
-@compute_logits.register(Node2Vec)
-def compute_node2vec_logits(
+def compute_logits(
     model: Node2Vec,
     parameters: Parameters,
     prefixes: Int[Tensor, "example seq"],
@@ -31,8 +31,7 @@ def compute_node2vec_logits(
     return torch.bmm(nodes.index_select(1, prefixes[:, -1]), contexts.transpose(1, 2))
 
 
-@make_objective.register(Node2Vec)
-def make_node2vec_objective(
+def make_objective(
     model: Node2Vec,
     parameters: Parameters,
     gradient: Float[Tensor, "run parameter"],

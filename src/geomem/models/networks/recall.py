@@ -24,12 +24,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from geomem.errors import InputError
-from geomem.models.configuration import Recall, check_recall
-from geomem.models.layers import apply_linear, read_out
-from geomem.models.model import Parameters
-from geomem.models.parameters import ParameterDescription
+from geomem.models.architecture import ParameterDescription
+from geomem.models.layers import Parameters, apply_linear, unembed
 from geomem.models.randomness import generator_for
-from geomem.models.recall_parameters import RecallSize, describe_recall_parameters, pad_models, pad_sizes
+from geomem.models.recall import (
+    Recall,
+    RecallSize,
+    check_recall,
+    describe_recall_parameters,
+    pad_models,
+    pad_sizes,
+)
 
 
 def initialize_recall(
@@ -178,7 +183,7 @@ def compute_recall_logits(
 ) -> Float[Tensor, "run subject path object"]:
     """The score of every object after every question."""
     states = compute_recall_states(model, parameters, paths, subjects=subjects, widths=widths)
-    logits = read_out(states.flatten(1, 2), recall_output_table(model, parameters))
+    logits = unembed(states.flatten(1, 2), recall_output_table(model, parameters))
     return logits.unflatten(1, states.shape[1:3])
 
 

@@ -1,8 +1,9 @@
 """GPT-2's blocks along the run axis: causal attention and an MLP over a piece of every sequence.
 
-What a block keeps of the tokens before is a value of its own (`AttentionMemory`): tokens that all sequences
-share are passed once per run and their memory goes on to every sequence; causality makes their states the
-same. Only the positions asked for pass what comes after the keys and values.
+What a block keeps of the tokens before is a value of its own (`KeyValueCache`): tokens that all sequences
+share are passed once per run and their cache goes on to every sequence; causality makes their states the
+same. After the keys and values, only
+the positions read are computed.
 """
 
 from dataclasses import dataclass
@@ -12,15 +13,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from geomem.models.configuration import Transformer
 from geomem.models.layers import Parameters, apply_linear, normalize_layer
+from geomem.models.transformer import Transformer
 
 # With one query and a few keys, thousands of matrix products of a single row cost twice the multiplications.
 FEW_KEYS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionMemory:
+class KeyValueCache:
     """What one block keeps of the tokens it has passed; its example axis may be 1, the same for all."""
 
     keys_values: Float[Tensor, "run _ past twice_width"]
@@ -32,32 +33,32 @@ def apply_block(
     parameters: Parameters,
     name: str,
     inputs: Float[Tensor, "run example seq width"],
-    memory: AttentionMemory | None = None,
+    cache: KeyValueCache | None = None,
     *,
     first: int = 0,
-) -> tuple[Float[Tensor, "run example out width"], AttentionMemory | None]:
-    """One block on a piece of every sequence, and what it remembers at the piece's end.
+) -> tuple[Float[Tensor, "run example out width"], KeyValueCache | None]:
+    """One block on a piece of every sequence, and what it keeps at the piece's end.
 
         x = x + Attention(LN x),    x = x + MLP(LN x)
 
-    (Radford et al. 2019: pre-LayerNorm, tanh-GELU.) Without `memory` the piece is the beginning. Only the
+    (Radford et al. 2019: pre-LayerNorm, tanh-GELU.) Without `cache` the piece is the beginning. Only the
     outputs from position `first` of the piece on are computed, none if it is the piece's length. A model
-    without attention remembers nothing.
+    without attention keeps nothing.
     """
     kept = inputs[:, :, first:]
     rows = kept.flatten(1, 2)
     if model.attention:
         normed = _normalize(model, parameters, f"{name}.attention_norm", inputs.flatten(1, 2))
         normed = normed.view(inputs.shape)
-        memory = _remember(parameters, name, normed, memory)
+        cache = _keep(parameters, name, normed, cache)
         if first == inputs.shape[2]:
-            return kept, memory
-        attended = _attend(model, parameters, name, normed[:, :, first:], memory)
+            return kept, cache
+        attended = _attend(model, parameters, name, normed[:, :, first:], cache)
         rows = rows + attended if model.residual else attended
     hidden = _normalize(model, parameters, f"{name}.mlp_norm", rows)
     hidden = F.gelu(_linear(parameters, f"{name}.mlp.expand", hidden), approximate="tanh")
     hidden = _linear(parameters, f"{name}.mlp.contract", hidden)
-    return (rows + hidden if model.residual else hidden).view(kept.shape), memory
+    return (rows + hidden if model.residual else hidden).view(kept.shape), cache
 
 
 def normalize_states(
@@ -67,19 +68,19 @@ def normalize_states(
     return _normalize(model, parameters, "final_norm", states)
 
 
-def _remember(
+def _keep(
     parameters: Parameters,
     name: str,
     normed: Float[Tensor, "run example seq width"],
-    memory: AttentionMemory | None,
-) -> AttentionMemory:
+    cache: KeyValueCache | None,
+) -> KeyValueCache:
     """Keys and values of the piece, after those of the tokens before."""
     keys_values = _linear(parameters, f"{name}.attention.key_value", normed.flatten(1, 2))
     keys_values = keys_values.unflatten(1, normed.shape[1:3])
-    if memory is not None:
-        past = memory.keys_values.expand(-1, normed.shape[1], -1, -1)
+    if cache is not None:
+        past = cache.keys_values.expand(-1, normed.shape[1], -1, -1)
         keys_values = torch.cat([past, keys_values], dim=2)
-    return AttentionMemory(keys_values)
+    return KeyValueCache(keys_values)
 
 
 def _attend(
@@ -87,14 +88,14 @@ def _attend(
     parameters: Parameters,
     name: str,
     asking: Float[Tensor, "run example asked width"],
-    memory: AttentionMemory,
+    cache: KeyValueCache,
 ) -> Float[Tensor, "run row width"]:
-    """Causal attention of the last tokens remembered over all up to themselves: softmax(Q Kᵀ / √d_head) V."""
+    """Causal attention of the last tokens kept over all up to themselves: softmax(Q Kᵀ / √d_head) V."""
     runs, examples, asked, width = asking.shape
-    seen, head_width = memory.keys_values.shape[2], width // model.heads
+    seen, head_width = cache.keys_values.shape[2], width // model.heads
     queries = _linear(parameters, f"{name}.attention.query", asking.flatten(1, 2))
     queries = queries.view(runs * examples, asked, model.heads, head_width)
-    keys, values = memory.keys_values.reshape(runs * examples, seen, 2, model.heads, head_width).unbind(2)
+    keys, values = cache.keys_values.reshape(runs * examples, seen, 2, model.heads, head_width).unbind(2)
     if asked == 1 and seen <= FEW_KEYS:
         scores = (queries * head_width**-0.5 * keys).sum(-1, keepdim=True)
         mixed = (scores.softmax(dim=1) * values).sum(1)

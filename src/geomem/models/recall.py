@@ -1,11 +1,58 @@
-"""Which tensors a recall model has, their shapes, how they start, and what training them takes; no torch."""
+"""The recall model's configuration, its tensors and their start, and what training them takes; no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
-from geomem.models.configuration import Recall
-from geomem.models.parameters import Cost, ParameterDescription
+from geomem.errors import InputError
+from geomem.fields import Count, Deviation, WholeNumber, check_fields
+from geomem.models.architecture import ParameterDescription, describe_norm
+from geomem.models.parameters import Cost
+
+
+@dataclass(frozen=True)
+class Recall:
+    """One block over the tokens (subject, relations), read at the last: the model of factual recall.
+
+    After arXiv 2605.12426, whose details are not public: h = e_r + W_O sum att W_V X,
+    y = h + W_2 relu(W_1 h + b_1) + b_2, logits U y; our own recipe. It answers fact tables, not graphs, so
+    it is none of `MODELS`.
+    """
+
+    width: Count = 32
+    mlp_width: WholeNumber = 128
+    """Neurons of the MLP in every block; 0 leaves the MLP out."""
+    layers: Count = 1
+    attention: Literal["content", "uniform", "none"] = "content"
+    """One softmax head; the plain mean over the tokens seen; or no head, and the tokens' embeddings added."""
+    layer_norm: bool = False
+    """Normalise before the head, before the MLP and before the read-out."""
+    tied: bool = False
+    """Read out with the subjects' embedding; then the objects must be the subjects."""
+    frozen: tuple[Literal["subjects", "relations", "objects"], ...] = ()
+    """Tables that stay as they were drawn."""
+    subject_scale: Deviation = 1.0
+    """Factor on the standard deviation of the subjects' embedding at the start."""
+    hops: Count = 1
+    """Relations in a question; from two on, every position of a relation has a head of its own too."""
+
+
+def check_recall(model: Recall) -> None:
+    """Raise `InputError` if the configuration describes no recall model.
+
+    >>> check_recall(Recall(width=8, mlp_width=0))
+    >>> check_recall(Recall(hops=2, attention="none"))
+    Traceback (most recent call last):
+    geomem.errors.InputError: hops is 2 and attention is 'none'; only a head knows the order of relations.
+    """
+    check_fields(model)
+    if model.tied and "objects" in model.frozen:
+        raise InputError("A tied model has no table of objects to freeze; freeze 'subjects', or untie.")
+    if model.hops > 1 and model.attention == "none":
+        raise InputError(
+            f"hops is {model.hops} and attention is 'none'; only a head knows the order of relations."
+        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +93,9 @@ def describe_recall_parameters(model: Recall, size: RecallSize) -> dict[str, Par
         deviation = scale * width**-0.5
         return ParameterDescription((rows, width), "normal", deviation, trained=name not in model.frozen)
 
+    def norm(name: str) -> dict[str, ParameterDescription]:
+        return describe_norm(name, width) if model.layer_norm else {}
+
     described = {
         "subject_embedding": table(size.subjects, "subjects", model.subject_scale),
         "relation_embedding": table(size.relations, "relations"),
@@ -54,7 +104,7 @@ def describe_recall_parameters(model: Recall, size: RecallSize) -> dict[str, Par
     for block in range(model.layers):
         attention, mlp = f"block_{block}.attention", f"block_{block}.mlp"
         if model.attention != "none":
-            described |= _norm(model, f"{attention}_norm")
+            described |= norm(f"{attention}_norm")
             for name in ("query", "key"):
                 content = model.attention == "content"
                 described[f"{attention}.{name}.weight"] = matrix(width, width) if content else untrained
@@ -62,24 +112,15 @@ def describe_recall_parameters(model: Recall, size: RecallSize) -> dict[str, Par
             for hop in range(1, model.hops + 1) if model.hops > 1 else ():
                 described[f"{attention}.position_{hop}.weight"] = matrix(width, width)
         if neurons:
-            described |= _norm(model, f"{mlp}_norm")
+            described |= norm(f"{mlp}_norm")
             described |= {
                 f"{mlp}.expand.weight": matrix(neurons, width),
                 f"{mlp}.expand.bias": ParameterDescription((neurons,), "zeros"),
                 f"{mlp}.contract.weight": matrix(width, neurons),
                 f"{mlp}.contract.bias": ParameterDescription((width,), "zeros"),
             }
-    described |= _norm(model, "final_norm")
+    described |= norm("final_norm")
     return described | ({} if model.tied else {"output_embedding": table(size.objects, "objects")})
-
-
-def _norm(model: Recall, name: str) -> dict[str, ParameterDescription]:
-    if not model.layer_norm:
-        return {}
-    return {
-        f"{name}.weight": ParameterDescription((model.width,), "ones"),
-        f"{name}.bias": ParameterDescription((model.width,), "zeros"),
-    }
 
 
 def count_trained(model: Recall, size: RecallSize) -> int:
@@ -98,7 +139,7 @@ def estimate_recall_cost(models: Sequence[Recall], sizes: Sequence[RecallSize], 
     All runs are padded to the largest of each size. Every question (subject, relations) passes the blocks;
     `subjects` in a batch, 0 for all. Five numbers per parameter (itself, gradient, AdamW's two moments and
     scratch), and per question the states and neurons that live until the backward pass; logits are made and
-    used up in pieces of `geomem.models.recall_loss.PIECE` numbers.
+    used up in pieces of `geomem.models.loss.GRID_NUMBERS` numbers.
 
     >>> size = RecallSize(subjects=256, relations=4, objects=256)
     >>> estimate_recall_cost([Recall(width=9, mlp_width=36)], [size]).trained_parameters
