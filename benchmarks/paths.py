@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.row import Row
-from geomem.models.configuration import Transformer
+from geomem.models.configuration import Model, Transformer
 from geomem.models.model import Parameters, initialize_parameters, trainable_names
-from geomem.runs.presets import PATH_PRESETS, PathModel
+from geomem.runs.presets import PATH_PRESETS
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import Problem, join_parameters
 from geomem.training.optimizer import AdamState, Rates, adamw_update
@@ -164,7 +164,7 @@ class Ours:
     take_step: Callable[[int], None]
 
 
-def prepare(model: PathModel, examples: PathExamples, training: PathTraining) -> Ours:
+def prepare(model: Model, examples: PathExamples, training: PathTraining) -> Ours:
     """The library's own problem and optimizer, without the metrics that a run writes down."""
     names = trainable_names(model)
     flat, parameters = join_parameters(

@@ -27,7 +27,7 @@ LAYERS = (
 )
 """An import may point to the same layer or to a lower one."""
 
-IMPORT_TORCH = {"models", "training", "runs", "measure"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure"}
 """Layers of which some modules import torch."""
 
 

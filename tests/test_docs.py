@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import initializations
+
 ROOT = Path(__file__).parents[1]
 PICTURES = sorted((ROOT / "docs" / "images").glob("*.svg"))
 
@@ -29,3 +31,7 @@ def test_both_pictures_of_the_readme_exist_in_light_and_dark():
     assert {picture.name for picture in PICTURES} >= {
         f"{name}-{shade}.svg" for name in ("two-memories", "europe") for shade in ("light", "dark")
     }
+
+
+def test_the_table_of_initialisations_is_that_of_the_models():
+    assert initializations.section() in initializations.PAGE.read_text(encoding="utf-8")

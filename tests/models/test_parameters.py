@@ -4,49 +4,11 @@ import pytest
 import torch
 
 from geomem.errors import InputError
-from geomem.models.configuration import (
-    MODELS,
-    Associative,
-    Bilinear,
-    Mamba,
-    Node2Vec,
-    Transformer,
-    check_model,
-)
-from geomem.models.model import compute_logits, initialize_parameters, trainable_names
-from geomem.models.parameters import describe_parameters, estimate_cost
+from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer, check_model
+from geomem.models.model import initialize_parameters
 from geomem.models.randomness import generator_for
 
 SIZES = {"vocabulary_size": 40, "context_length": 3, "node_count": 31}
-ALL = [
-    Transformer(layers=2, width=64, heads=4),
-    Transformer(width=64, tied=False, positions="sinusoidal"),
-    Mamba(layers=2, width=64),
-    Mamba(width=64, tied=False, initialization="mamba", residual=True, final_norm=True),
-    Bilinear(width=64),
-    Associative(width=64),
-    Node2Vec(width=64),
-    Node2Vec(width=64, tied=False),
-]
-
-
-@pytest.mark.parametrize("model", ALL, ids=str)
-def test_every_tensor_starts_as_the_table_says(model):
-    parameters = initialize_parameters(model, **SIZES, seeds=[0, 1, 2])
-    described = describe_parameters(model, **SIZES)
-    assert list(parameters) == list(described)
-    for name, tensor in parameters.items():
-        start = described[name]
-        assert tensor.shape == (3, *start.shape)
-        if start.start == "normal":
-            assert tensor.std().item() == pytest.approx(start.deviation, rel=0.1)
-            assert abs(tensor.mean().item()) < 0.1 * start.deviation
-            assert not torch.equal(tensor[0], tensor[1])
-        elif start.start == "uniform":
-            assert tensor.std().item() == pytest.approx(start.deviation, rel=0.1)
-            assert tensor.abs().max().item() <= 3**0.5 * start.deviation * (1 + 1e-6)
-        elif start.start in ("zeros", "ones"):
-            assert (tensor == (start.start == "ones")).all()
 
 
 def test_initializations_of_the_release():
@@ -76,13 +38,6 @@ def test_sinusoids_by_hand():
     torch.testing.assert_close(positions[2], expected)
 
 
-@pytest.mark.parametrize("model", ALL, ids=str)
-def test_a_run_starts_the_same_alone_and_in_a_fleet(model):
-    fleet = initialize_parameters(model, **SIZES, seeds=[5, 9, 2])
-    alone = initialize_parameters(model, **SIZES, seeds=[9])
-    assert all(torch.equal(fleet[name][1:2], alone[name]) for name in fleet)
-
-
 def test_scales_multiply_the_deviations_only():
     model = Transformer(width=64)
     plain = initialize_parameters(model, **SIZES, seeds=[1, 1])
@@ -101,16 +56,6 @@ def test_streams_depend_on_seed_and_name():
         len({tuple(draw(*key)) for key in [(0, "a"), (1, "a"), (0, "b"), (11, "a"), (1, "1/a"), (-1, "a")]})
         == 6
     )
-
-
-@pytest.mark.parametrize("model", ALL, ids=str)
-def test_the_announced_number_of_parameters_is_the_real_one(model):
-    parameters = initialize_parameters(model, **SIZES, seeds=[0])
-    cost = estimate_cost(model, **SIZES, example_count=31, run_count=3)
-    assert cost.trained_parameters == sum(parameters[name].numel() for name in trainable_names(model))
-    assert cost.memory_bytes > 4 * 4 * 3 * cost.trained_parameters
-    assert cost.flops_per_step > 0
-    assert estimate_cost(model, **SIZES, example_count=31, run_count=6).memory_bytes == 2 * cost.memory_bytes
 
 
 @pytest.mark.parametrize(
@@ -139,10 +84,3 @@ def test_unknown_words_are_refused():
     object.__setattr__(model, "initialization", "random")  # past the tests' own type checks
     with pytest.raises(InputError, match="initialization is 'random'; give one of 'gpt2', 'unit-normal'"):
         check_model(model)
-
-
-def test_every_listed_model_is_possible_and_has_logits():
-    for kind in MODELS.values():
-        check_model(kind())
-        parameters = initialize_parameters(kind(), **SIZES, seeds=[0])
-        assert compute_logits(kind(), parameters, torch.tensor([[38, 1], [38, 2]])).shape[:2] == (1, 2)

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
-from geomem.models.configuration import Associative, Bilinear, Mamba, Node2Vec, Transformer
-from geomem.models.model import initialize_parameters, trainable_names
+from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.edges import train_fleet
-from geomem.training.loop import FleetState, state_from_arrays, state_to_arrays
+from geomem.training.loop import state_from_arrays, state_to_arrays
 from geomem.training.metrics import METRICS
 from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
@@ -23,15 +22,11 @@ GRAPH = irregular()
 EXAMPLES = edge_examples(GRAPH, EdgeMemorization())
 PAIRS = directed_facts(GRAPH, EdgeMemorization())
 SHORT = Training(steps=12, metric_every=5, snapshots=4, warmup_steps=2)
+# What tests/battery does not draw from the fields: noise, and two deviations at once.
 MODELS = [
-    Transformer(width=8, heads=2, layers=2),
     Transformer(width=8, frozen_embeddings=True, tied=False),
-    Bilinear(width=8),
     Bilinear(width=8, dropout=0.3),
-    Associative(width=8),
-    Node2Vec(width=8),
     Node2Vec(width=8, tied=False),
-    Mamba(width=8, layers=2, residual=True, final_norm=True, initialization="mamba"),
 ]
 RUNS = [
     RunSettings(seed=4, learning_rate=0.01),
@@ -57,18 +52,6 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "gradient-descent"])
-@pytest.mark.parametrize("model", MODELS, ids=str)
-def test_every_model_trains_with_every_optimizer(model, optimizer):
-    rate = 0.01 if isinstance(model, Node2Vec) or optimizer == "adamw" else 2.0
-    runs = [RunSettings(seed=seed, learning_rate=rate) for seed in range(3)]
-    fleet = train(model, runs, Training(steps=60, optimizer=optimizer, snapshots=3))
-    assert (fleet.metrics["loss"][-1] < fleet.metrics["loss"][0]).all()
-    assert fleet.snapshots.shape == (3, 3, 16, 8)
-    assert fleet.snapshots.dtype == np.float32
-    assert {name: rows.shape for name, rows in fleet.metrics.items()} == dict.fromkeys(METRICS, (13, 3))
-
-
 @settings(max_examples=10, deadline=None)
 @given(st.sampled_from(MODELS), st.lists(st.sampled_from(RUNS), min_size=2, max_size=5), st.integers(0, 4))
 def test_a_run_in_a_fleet_equals_the_run_alone(model, runs, place):
@@ -81,13 +64,11 @@ def test_a_run_in_a_fleet_equals_the_run_alone(model, runs, place):
         )
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "gradient-descent"])
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, monkeypatch):
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
-    training = dataclasses.replace(SHORT, optimizer=optimizer)
-    whole = train(model, training=training)
-    for last in (1, 5, 7, training.steps):
+    whole = train(model)
+    for last in (1, 5, 7, SHORT.steps):
         saved = {}
 
         def checkpoint(state, saved=saved, last=last):
@@ -96,43 +77,9 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, mon
                 raise Killed
 
         with pytest.raises(Killed):
-            train(model, training=training, on_checkpoint=checkpoint)
+            train(model, on_checkpoint=checkpoint)
         assert saved["step"] == last
-        same_bits(whole, train(model, training=training, state=state_from_arrays(saved)))
-
-
-@pytest.mark.parametrize("model", MODELS[:1] + MODELS[2:3] + MODELS[5:6] + MODELS[7:8], ids=str)
-def test_renaming_the_nodes_permutes_the_results(model):
-    permutation = np.random.default_rng(0).permutation(GRAPH.node_count)
-    renamed = dataclasses.replace(
-        GRAPH, labels=tuple(np.array(GRAPH.labels)[np.argsort(permutation)]), edges=permutation[GRAPH.edges]
-    )
-    fresh = initialize_parameters(
-        model,
-        vocabulary_size=EXAMPLES.vocabulary_size,
-        context_length=2,
-        node_count=GRAPH.node_count,
-        seeds=[run.seed for run in RUNS],
-        scales=[run.scale for run in RUNS],
-    )
-    fresh["token_embedding"][:, permutation] = fresh["token_embedding"][:, : GRAPH.node_count].clone()
-    flat = torch.cat([fresh[name].flatten(1) for name in trainable_names(model)], dim=1).numpy()
-    start = FleetState(
-        step=0,
-        parameters=flat,
-        optimizer_state={name: np.zeros_like(flat) for name in ("first_moment", "second_moment")},
-        metrics={name: np.zeros((0, 3)) for name in METRICS},
-        metric_steps=np.zeros(0, dtype=np.int64),
-        snapshots=np.zeros((0, 3, GRAPH.node_count, 8), dtype=np.float32),
-        snapshot_steps=np.zeros(0, dtype=np.int64),
-    )
-    task = EdgeMemorization()
-    other = train_fleet(
-        model, edge_examples(renamed, task), directed_facts(renamed, task), 16, RUNS, SHORT, state=start
-    )
-    fleet = train(model)
-    np.testing.assert_allclose(other.snapshots[:, :, permutation], fleet.snapshots, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(other.metrics["loss"], fleet.metrics["loss"], rtol=1e-4)
+        same_bits(whole, train(model, state=state_from_arrays(saved)))
 
 
 def test_snapshots_are_copies_and_belong_to_their_steps():

@@ -404,7 +404,7 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(model):
 def test_what_cannot_be_trained_is_refused():
     with pytest.raises(InputError, match="no run"):
         train_paths(SMALL, EXAMPLES, [], SHORT)
-    with pytest.raises(InputError, match=r"Bilinear, which answers with one token; find paths with"):
+    with pytest.raises(InputError, match=r"Bilinear reads one token at a time and cannot find paths; give"):
         train_paths(Bilinear(), EXAMPLES, RUNS, SHORT)
     with pytest.raises(InputError, match=r"stop_at is 2\.0"):
         train_paths(SMALL, EXAMPLES, RUNS, PathTraining(stop_at=2.0))

@@ -13,8 +13,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from geomem.claims.claim import PAPERS, Cost, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.claim import PAPERS, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
+from geomem.claims.need import Cost
 from geomem.claims.places import cite
 from geomem.errors import InputError
 from geomem.figures.palette import THEMES

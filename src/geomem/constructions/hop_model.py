@@ -15,6 +15,7 @@ from scipy import sparse
 from geomem.constructions.answering import logit_margins
 from geomem.constructions.hop_sizes import HopSize
 from geomem.errors import InputError
+from geomem.worlds.facts.table import check_ids
 
 # exp(-1000) is 0 in float64 and float32, so a softmax over scores this far apart is exactly one-hot.
 SHARPNESS = 1000.0
@@ -60,9 +61,9 @@ class HopModel:
     objects: sparse.csr_array
     """Read-out [object, width]."""
     entities: Int[np.ndarray, " object"]
-    """The subject that an emitted object is read as, -1 if it is none."""
+    """The subject that an emitted object is read as, -1 if it is not a subject."""
     unknown: Float[np.ndarray, " width"]
-    """The token of an object that is no subject."""
+    """The token of an object that is not a subject."""
     layers: tuple[Layer, ...]
     margin: float
 
@@ -85,8 +86,8 @@ def answer_hops(
 ) -> HopAnswers:
     """The last object of every chain x -r_1-> y_1 -r_2-> ... -r_k-> y_k, in blocks of questions.
 
-    An answer whose lead is below half the guaranteed margin is none, -1: a fact of the chain is missing, or
-    one of its objects is no subject.
+    A lead below half the guaranteed margin counts as no answer, -1: a fact of the chain is missing, or
+    one of its objects is not a subject.
 
     Raises `InputError` for ids that do not exist or chains of another number of hops.
 
@@ -161,12 +162,5 @@ def _check_questions(
             f"{len(subjects):,} subjects came with relations of shape {relations.shape}; the model answers "
             f"chains of {model.hops}, so give shape ({len(subjects)}, {model.hops})."
         )
-    for kind, ids, count in (
-        ("subject", subjects, len(model.subjects)),
-        ("relation", relations, len(model.relations)),
-    ):
-        if ids.size and not 0 <= ids.min() <= ids.max() < count:
-            raise InputError(
-                f"A question names the {kind} {ids.max() if ids.min() >= 0 else ids.min()}; "
-                f"give ids from 0 to {count - 1}."
-            )
+    check_ids("A question", "subject", subjects, len(model.subjects))
+    check_ids("A question", "relation", relations, len(model.relations))

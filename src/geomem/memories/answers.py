@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from geomem.memories.ask import model_table
-from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
 from geomem.models.loss import best_objects
+from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
 from geomem.runs.memory_store import StoredMemory, memory_weights
 from geomem.training.facts import EVALUATED
 

@@ -15,6 +15,9 @@ from geomem.models.architecture import (
     describe_norm,
 )
 
+# Of heads that an error proposes, whatever was given.
+MOST_HEADS = 1024
+
 
 @architecture("transformer", network="geomem.models.networks.transformer")
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Transformer(Model):
     def check(self) -> None:
         """Raise `InputError` unless the heads divide the width and sinusoids fit into it."""
         if self.width % self.heads:
-            best = max(heads for heads in range(1, self.heads) if self.width % heads == 0)
+            most = min(self.heads, self.width, MOST_HEADS)
+            best = next(heads for heads in range(most, 0, -1) if self.width % heads == 0)
             raise InputError(
                 f"width is {self.width} and heads is {self.heads}; heads must divide width, "
                 f"for example heads {best}."

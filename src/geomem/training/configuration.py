@@ -9,8 +9,8 @@ from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.fields import Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
-from geomem.models.configuration import Model, Recall
-from geomem.models.recall import RecallSize
+from geomem.models.architecture import Model
+from geomem.models.recall import Recall, RecallSize
 
 RECALL_BETAS = (0.9, 0.98)
 """AdamW's decay rates of the two running means, for recall models."""
