@@ -9,7 +9,11 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+import geomem
+from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, PAGES, anchor, link_notes
+
 HERE = Path(__file__).parent
+NOTES = re.compile(r"notes on (geometric memory|factual recall), ([A-G](?:\.?\d)*(?:\.\d)*)")
 VERBS = (
     "demo",
     "memorize",
@@ -93,6 +97,12 @@ def write_module_pages(_application, _config) -> None:
     """Store a reference page for every package, with all its modules in alphabetical order."""
     source, folder = HERE.parent / "src", HERE / "api" / "modules"
     folder.mkdir(parents=True, exist_ok=True)
+    names = [getattr(geomem, name) for name in geomem.__all__]
+    table = [
+        f"   * - :py:obj:`~{each.__module__}.{each.__qualname__}`\n     - {summary(each)}" for each in names
+    ]
+    title = "``geomem``\n==========\n\n.. automodule:: geomem\n   :no-members:\n\n.. list-table::\n\n"
+    (folder / "geomem.rst").write_text(title + "\n".join(table) + "\n")
     for package in sorted(path.parent for path in (source / "geomem").glob("*/__init__.py")):
         title = f"``geomem.{package.name}``"
         parts = [f"{title}\n{'=' * len(title)}\n"]
@@ -101,6 +111,11 @@ def write_module_pages(_application, _config) -> None:
             heading = f"``{name}``"
             parts.append(f"{heading}\n{'-' * len(heading)}\n\n.. automodule:: {name}\n   :members:\n")
         (folder / f"{package.name}.rst").write_text("\n".join(parts))
+
+
+def summary(described: object) -> str:
+    """The first line of a docstring."""
+    return mark_up_prose((described.__doc__ or "").strip().split("\n")[0])
 
 
 def mark_up_prose(text: str) -> str:
@@ -135,7 +150,22 @@ def mark_up_docstring(_application, _what, _name, _object, _options, lines: list
         else:
             marked.append(mark_up_prose(paragraph))
         formula_before = formula
+    marked = [NOTES.sub(link_section, part) for part in marked]
     lines[:] = [*"\n\n".join(marked).split("\n"), ""]
+
+
+def link_section(cited: re.Match[str]) -> str:
+    """A section of our notes that a docstring cites, as a link in reStructuredText."""
+    paper = next(paper for paper, page in PAGES.items() if page == cited[1].replace(" ", "-"))
+    return f"notes on {cited[1]}, :ref:`{cited[2]} <{anchor(cited[2], paper)}>`"
+
+
+def link_rows_of_claims(_application, document: str, source: list[str]) -> None:
+    """Link what the tables of claims cite of our notes."""
+    if document.startswith("claims/"):
+        paper = FACTUAL_RECALL if document == "claims/recall" else GEOMETRIC_MEMORY
+        lines = source[0].split("\n")
+        source[0] = "\n".join(link_notes(line, paper) if line.startswith("|") else line for line in lines)
 
 
 def visit_inline_math(translator, node) -> None:
@@ -162,3 +192,4 @@ def setup(application) -> None:
     application.connect("autodoc-process-docstring", mark_up_docstring)
     application.connect("config-inited", write_module_pages)
     application.connect("builder-inited", write_command_help)
+    application.connect("source-read", link_rows_of_claims)

@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 import geomem
-from geomem.claims.in_context import SETTINGS
+from geomem.claims.memorize_geometrically.path_settings import PROMPTS
 from geomem.figures.drawing import STYLE
 from geomem.figures.path_drawing import draw_answers, draw_path_distances, draw_path_places, draw_path_run
 from geomem.figures.path_tables import tabulate_path_distances, tabulate_path_places, tabulate_paths
@@ -47,7 +47,7 @@ def train_preset(name: str):
 
 def train_in_context(name: str):
     """Three seeds of a training of the claims in context: no other run directory than theirs."""
-    setting = SETTINGS[name]
+    setting = PROMPTS[name]
     return geomem.find_paths(
         setting.task, model=setting.model, training=setting.training, seeds=3, directory="runs"
     )

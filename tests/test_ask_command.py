@@ -19,7 +19,7 @@ from geomem.runs.edges import memorize
 from geomem.runs.memory_store import FACTS, read_memory
 from geomem.runs.store import DONE, MANIFEST, METRICS, WEIGHTS
 from geomem.training.configuration import Training
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries, countries_with_borders
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.table import FactTable

@@ -25,8 +25,7 @@ from geomem.runs.edges import Announcement, memorize
 from geomem.runs.store import read_fleet
 from geomem.training.configuration import Training, default_training
 from geomem.training.loop import Progress
-from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS, WORLDS
 from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import make_fleet
 

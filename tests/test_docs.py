@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import geomem
 import initializations
 
 ROOT = Path(__file__).parents[1]
@@ -17,13 +16,7 @@ def test_every_package_has_a_reference_page():
         re.findall(r"^modules/(\w+)$", (ROOT / "docs" / "api" / "index.md").read_text(), re.MULTILINE)
     )
     packages = {path.parent.name for path in (ROOT / "src" / "geomem").glob("*/__init__.py")}
-    assert listed == packages - {"cli"}
-
-
-def test_every_public_name_stands_on_the_package_page():
-    page = (ROOT / "docs" / "api" / "package.rst").read_text()
-    shown = {target.rsplit(".", 1)[1] for target in re.findall(r":py:\w+:`~([\w.]+)`", page)}
-    assert shown == set(geomem.__all__)
+    assert listed == packages - {"cli"} | {"geomem"}
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)

@@ -24,7 +24,7 @@ from geomem.runs.facts import COMFORTABLE_BITS, MemoryAnnouncement, default_reca
 from geomem.runs.memory_store import memory_size, memory_weights, read_memory
 from geomem.training.configuration import RecallTraining
 from geomem.training.loop import Progress
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.table import entropy_bits
 

@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 
-from geomem.claims.chance import (
-    above_chance,
-    alignment_curve,
-    contrast,
-    find_structure,
-    first_step_structured,
-    structured,
-)
+from geomem.claims.chance import above_chance, alignment_curve, contrast, first_step_structured, structured
 from geomem.claims.claim import FleetRequest
 from geomem.claims.evidence import imagine_fleet
 from geomem.claims.tiny_graphs import FULL, GRAPHS, SETTINGS
 from geomem.geometry.alignment import bottom_energy, low_energy
+from geomem.geometry.structure import find_structure
 from geomem.models.configuration import Bilinear, check_model
 from geomem.training.configuration import Training, check_training
 

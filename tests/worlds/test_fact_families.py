@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.facts.families import (
     disjoint_bijections,
     many_to_one,
@@ -34,8 +34,8 @@ def test_every_fact_world_builds_and_describes_itself(name):
     assert isinstance(table, FactTable)
     assert table.name.startswith(name)
     assert FACT_WORLDS[name]().digest == table.digest
-    assert 20 < len(describe_fact_world(name)) <= 110
-    assert describe_fact_world(name).endswith(".")
+    assert 20 < len(describe_world(name)) <= 110
+    assert describe_world(name).endswith(".")
 
 
 @given(st.sampled_from(BIJECTIONS), st.integers(1, 9), st.integers(1, 5), st.integers(0, 3))
@@ -106,20 +106,20 @@ def test_partial_facts_are_facts(subjects, relations, share, seed):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: random_bijections(0), "subjects was 0; give 1 or more"),
-        (lambda: random_bijections(4, 0), "relations was 0"),
-        (lambda: random_bijections(4, world_seed=-1), "world_seed was -1"),
-        (lambda: random_permutations(4, -2), "relations was -2"),
+        (lambda: random_bijections(0), "subjects is 0; give a whole number of at least 1"),
+        (lambda: random_bijections(4, 0), "relations is 0"),
+        (lambda: random_bijections(4, world_seed=-1), "world_seed is -1"),
+        (lambda: random_permutations(4, -2), "relations is -2"),
         (lambda: random_bijections(10**7), "10,000,000 subjects"),
         (lambda: random_bijections(10**6, 11), "11,000,000 facts"),
         (lambda: disjoint_bijections(10**5, 11), "1,100,000 objects"),
-        (lambda: many_to_one(4, 2, 0), "objects was 0"),
-        (lambda: zipf_facts(exponent=-1.0), "exponent was -1.0"),
-        (lambda: zipf_facts(exponent=math.nan), "exponent was nan"),
-        (lambda: zipf_facts(exponent=math.inf), "exponent was inf"),
-        (lambda: partial_facts(random_bijections(4), 0.0), "share was 0.0"),
-        (lambda: partial_facts(random_bijections(4), 1.5), "share was 1.5"),
-        (lambda: partial_facts(random_bijections(4), 0.5, world_seed=-1), "world_seed was -1"),
+        (lambda: many_to_one(4, 2, 0), "objects is 0"),
+        (lambda: zipf_facts(exponent=-1.0), "exponent is -1.0"),
+        (lambda: zipf_facts(exponent=math.nan), "exponent is nan"),
+        (lambda: zipf_facts(exponent=math.inf), "exponent is inf"),
+        (lambda: partial_facts(random_bijections(4), 0.0), "share is 0.0"),
+        (lambda: partial_facts(random_bijections(4), 1.5), "share is 1.5"),
+        (lambda: partial_facts(random_bijections(4), 0.5, world_seed=-1), "world_seed is -1"),
     ],
 )
 def test_refused_sizes(build, message):

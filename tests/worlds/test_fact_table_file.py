@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.reader import facts_from
 from geomem.worlds.facts.table import FactTable

@@ -3,7 +3,7 @@
 import pytest
 
 from geomem.errors import InputError
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.countries import countries
 from geomem.worlds.facts.reader import write_facts
 from geomem.worlds.find import find_facts

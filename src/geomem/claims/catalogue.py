@@ -4,18 +4,6 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from geomem.claims import (
-    complexity,
-    dynamics,
-    geometry,
-    in_context,
-    knobs,
-    mamba,
-    memorization,
-    node2vec,
-    paths,
-    paths_controls,
-    paths_scale,
-    race,
     recall,
     recall_capacity,
     recall_chains,
@@ -25,40 +13,59 @@ from geomem.claims import (
     recall_open,
     recall_structure,
     recall_transfer,
+)
+from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.memorize_geometrically import (
+    complexity,
+    dynamics,
+    geometry,
+    in_context,
+    knobs,
+    mamba,
+    memorization,
+    node2vec,
+    path_controls,
+    path_scale,
+    paths,
+    race,
     theory,
     trajectory,
     zigzag,
 )
-from geomem.claims.claim import Claim
 from geomem.errors import unknown_name
 
-GROUPS: tuple[Sequence[Claim], ...] = (
-    memorization.CLAIMS,
-    race.CLAIMS,
-    geometry.CLAIMS,
-    zigzag.CLAIMS,
-    knobs.CLAIMS,
-    mamba.CLAIMS,
-    node2vec.CLAIMS,
-    dynamics.CLAIMS,
-    trajectory.CLAIMS,
-    theory.CLAIMS,
-    complexity.CLAIMS,
-    paths.CLAIMS,
-    paths_controls.CLAIMS,
-    paths_scale.CLAIMS,
-    in_context.CLAIMS,
-    recall.CLAIMS,
-    recall_dense.CLAIMS,
-    recall_chains.CLAIMS,
-    recall_capacity.CLAIMS,
-    recall_structure.CLAIMS,
-    recall_transfer.CLAIMS,
-    recall_hops.CLAIMS,
-    recall_depth.CLAIMS,
-    recall_open.CLAIMS,
+MODULES = (
+    memorization,
+    race,
+    geometry,
+    zigzag,
+    knobs,
+    mamba,
+    node2vec,
+    dynamics,
+    trajectory,
+    theory,
+    complexity,
+    paths,
+    path_controls,
+    path_scale,
+    in_context,
+    recall,
+    recall_dense,
+    recall_chains,
+    recall_capacity,
+    recall_structure,
+    recall_transfer,
+    recall_hops,
+    recall_depth,
+    recall_open,
 )
-"""The claims of every group's file, in the order of the paper."""
+"""The files of claims, in the order of the papers."""
+
+GROUPS: tuple[Sequence[AnyClaim], ...] = tuple(
+    getattr(module, "CLAIMS", None) or registered_claims(module.__name__)  # pyright: ignore
+    for module in MODULES
+)
 
 
 SMALL_GRAPHS = "small-graphs"
@@ -80,9 +87,9 @@ SMALL_GRAPH_GROUPS = (
 """The groups of the first paper's claims about small graphs: all but path finding."""
 
 
-def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
+def collect_claims(groups: Iterable[Sequence[AnyClaim]]) -> dict[str, AnyClaim]:
     """Claims by id; raises `ValueError` if two have an id or an alias in common."""
-    claims: dict[str, Claim] = {}
+    claims: dict[str, AnyClaim] = {}
     names: set[str] = set()
     for claim in (claim for group in groups for claim in group):
         taken = names & {claim.id, *claim.aliases}
@@ -93,11 +100,11 @@ def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
     return claims
 
 
-CLAIMS: dict[str, Claim] = collect_claims(GROUPS)
+CLAIMS: dict[str, AnyClaim] = collect_claims(GROUPS)
 """Every claim by its id, in the order of the paper."""
 
 
-def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) -> tuple[Claim, ...]:
+def find_claims(patterns: Sequence[str], claims: Iterable[AnyClaim] | None = None) -> tuple[AnyClaim, ...]:
     """The claims that any pattern matches, all without a pattern; in the order of the paper.
 
     A pattern is an id, a group, the part of an id after its slash, an alias such as T6, `small-graphs` (the
@@ -122,7 +129,7 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
     return tuple(claim for claim in known if claim.id in matched)
 
 
-def _matches(claim: Claim, pattern: str) -> bool:
+def _matches(claim: AnyClaim, pattern: str) -> bool:
     names = [claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases]
     names += [SMALL_GRAPHS] if claim.group in SMALL_GRAPH_GROUPS else []
     return any(fnmatchcase(name.lower(), pattern.lower()) for name in names)

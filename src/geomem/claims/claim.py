@@ -1,64 +1,56 @@
-"""What a claim is: a statement of a paper, the fleets and experiments it needs, a rule that judges them.
+"""What a claim is: a statement of a paper, what it needs, and the checks that say whether it holds.
 
-A complete claim, as a group's file writes it:
+A claim is a decorated generator: its docstring is the title and the statement, its yields are the checks.
 
->>> from geomem.claims.evidence import Evidence, final, imagine_fleets
+>>> from geomem.claims.check import check
+>>> from geomem.claims.evidence import associative, final, imagine_fleets
 >>> from geomem.models.configuration import Transformer
+>>> from geomem.training.configuration import Training
 >>> from geomem.worlds.graphs.families import cycle
 >>>
->>> def fleets(scale: Scale) -> tuple[FleetRequest, ...]:
+>>> def ring(scale):
 ...     return (FleetRequest("cycle", cycle(6), Transformer(), Training(steps=100), scale.seeds),)
 >>>
->>> def judge(evidence: Evidence) -> Judgement:
-...     level = measure_quantity("final level, cycle", values := final(evidence["cycle"], "geometric_level"),
-...                              held=values > 0.4)
-...     return judge_by_means(level, sentence="Neighbours end with a mean cosine of {mean:.2f}.")
->>>
->>> claim = Claim(
-...     id="geometry/cycle-level",
-...     aliases=("T0",),
-...     title="Neighbours become alike",
-...     statement="Training on single edges brings the embeddings of neighbours together.",
-...     place="Fig 12",
-...     conditions="ring of 6, 1-layer Transformer of width 32, AdamW, learning rate 0.01, 100 steps",
-...     rule="The mean final geometric level exceeds 0.4.",
-...     expected=(Expected(0.5, "replication", "E.2, T6", "at least 0.4", quantity="final level, cycle"),),
-...     fleets=fleets,
-...     judge=judge,
-...     wrong=lambda requests: imagine_fleets(requests, "associative"),
+>>> @claim(
+...     "geometry/cycle-level", "T0", place="Fig 12", needs=ring, counterexample=associative,
+...     conditions="ring of 6, Transformer of width 32, AdamW, learning rate 0.01, 100 steps",
+...     expected=[(0.5, "replication", "E.2, T6", "", "final level, cycle")],
 ... )
->>> requests = claim.fleets(Scale("quick", seeds=(0, 1, 2)))
->>> claim.judge(imagine_fleets(requests, "geometric")).outcome, claim.judge(claim.wrong(requests)).outcome
-('holds', 'fails')
+... def cycle_level(runs):
+...     '''Neighbours become alike.
+...
+...     Training on single edges brings the embeddings of neighbours together.
+...     '''
+...     yield check("final level, cycle", final(runs["cycle"], "geometric_level"), above=0.4)
+>>> cycle_level.title, cycle_level.rule
+('Neighbours become alike', 'Final level, cycle above 0.4 on most seeds.')
+>>> requests = cycle_level.fleets(Scale("quick", seeds=(0, 1, 2)))
+>>> judgement = cycle_level.judge(imagine_fleets(requests, "geometric"))
+>>> judgement.outcome, judgement.sentence
+('holds', 'Final level, cycle: 0.5; above 0.4 on 3 of 3 runs.')
+>>> cycle_level.judge(cycle_level.wrong(requests)).outcome
+'fails'
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import polars as pl
-from jaxtyping import Bool, Float
 
+from geomem.claims.check import Check, Judgement, Picture, Quantity, describe_rule, judge_checks
+from geomem.claims.check import measure_quantity as measure_quantity
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment
-from geomem.geometry.nulls import bootstrap_interval
-from geomem.models.configuration import Model
-from geomem.training.configuration import Training
-from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.tasks import EdgeMemorization
-
-if TYPE_CHECKING:
-    from geomem.claims.evidence import Evidence
+from geomem.claims.need import Computed, Cost, FleetRequest, Need, Needs, Scale
 
 Source = Literal["paper", "release", "replication", "derived", "own measurement"]
 """Who says what is expected: the paper, the authors' code or its saved outputs, the independent replication,
 a derivation of ours, or our own earlier measurement."""
 
-Cost = Literal["quick", "full"]
-"""`quick` claims run on two cores in minutes; `full` ones want a GPU and only run when asked for."""
-
-Outcome = Literal["holds", "fails", "deviates"]
 Status = Literal["reproduced", "deviates as documented", "not reproduced", "not run"]
 
 PAPER = "arXiv 2510.26745"
@@ -68,30 +60,6 @@ PAPERS = {
     RECALL_PAPER: "Geometric Factual Recall in Transformers",
 }
 """Titles of the papers whose claims are here."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large the experiments may be, and their seeds."""
-
-    name: Cost
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class FleetRequest:
-    """A fleet that a claim needs, by the key its judge looks it up with.
-
-    Two claims that ask for the same world, task, model, training and seeds share one run directory, whatever
-    their keys; so take seeds from the scale and settings from constants of the group.
-    """
-
-    key: str
-    world: Graph
-    model: Model
-    training: Training
-    seeds: tuple[int, ...]
-    task: EdgeMemorization = field(default_factory=EdgeMemorization)
 
 
 @dataclass(frozen=True)
@@ -106,54 +74,6 @@ class Expected:
     """Which measured values agree with it, in words."""
     quantity: str = ""
     """Name of the quantity it stands beside; the claim as a whole if empty."""
-
-
-@dataclass(frozen=True, eq=False)
-class Quantity:
-    """One measured number: a value per seed, their mean and its 95 % interval."""
-
-    name: str
-    values: Float[np.ndarray, " run"]
-    held: Bool[np.ndarray, " run"] | None
-    """Whether the rule holds for each seed alone; None where the rule is not about single seeds."""
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def held_share(self) -> float:
-        """Share of seeds for which the rule holds."""
-        return float("nan") if self.held is None else float(np.mean(self.held))
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A table and which of its columns are drawn; names of columns are the titles of the axes.
-
-    With columns `low` and `high` a band is drawn about a line, a whisker at a point. `series` names a column
-    whose values tell several lines or groups of points apart.
-    """
-
-    table: pl.DataFrame
-    x: str
-    y: str
-    series: str = ""
-    kind: Literal["line", "points"] = "line"
-    log_x: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Judgement:
-    """What a claim's measurements say."""
-
-    outcome: Outcome
-    """`deviates` means: as the claim's documented deviation says, and only that."""
-    sentence: str
-    """One sentence that explains the outcome, with its numbers."""
-    quantities: tuple[Quantity, ...]
-    """The first is the one a table has room for."""
-    picture: Picture | None = None
-    """The claim's figure; without one its quantities are drawn beside what was expected."""
 
 
 @dataclass(frozen=True)
@@ -197,11 +117,176 @@ class Claim:
         return self.id.partition("/")[0]
 
 
+Checks = Iterator[Check | Picture | str]
+"""What a claim's generator yields: checks, at most one picture, and sentences that say more."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredClaim:
+    """One statement of a paper as an executable check; made by `claim`."""
+
+    id: str
+    """`group/what-it-says`, in kebab-case."""
+    title: str
+    statement: str
+    """What the paper says, in our words."""
+    place: str
+    """Where in the paper, and the table of the paper file if it has one."""
+    checks: Callable[[Evidence], Checks]
+    """A pure function of its evidence."""
+    needs: tuple[Needs, ...]
+    counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence]
+    """Measurements of a model of which the statement is false, made up without training: the checks must
+    then come to another outcome."""
+    expected: tuple[Expected, ...]
+    stated_conditions: str = ""
+    cost: Cost = "quick"
+    deviation: str = ""
+    """Where the paper says too much: what comes out instead, in words; the expected outcome is then
+    `deviates`."""
+    aliases: tuple[str, ...] = ()
+    """Other names patterns may use, such as the number of its table, T6."""
+    paper: str = PAPER
+
+    @property
+    def group(self) -> str:
+        """The part of the id before the slash."""
+        return self.id.partition("/")[0]
+
+    def requests(self, scale: Scale) -> tuple[Need, ...]:
+        """All that it needs at a scale."""
+        return tuple(need for needs in self.needs for need in needs(scale))
+
+    def fleets(self, scale: Scale) -> tuple[FleetRequest, ...]:
+        """The fleets it needs."""
+        return tuple(need for need in self.requests(scale) if isinstance(need, FleetRequest))
+
+    def experiments(self, scale: Scale) -> tuple[Experiment, ...]:
+        """The experiments it needs: trainings that are no fleets of `memorize`, and whatever takes long."""
+        return tuple(need for need in self.requests(scale) if isinstance(need, Experiment))
+
+    def compute(self, scale: Scale) -> dict[str, np.ndarray]:
+        """The arrays it needs that no training makes."""
+        computed = [need.compute() for need in self.requests(scale) if isinstance(need, Computed)]
+        return {name: array for arrays in computed for name, array in arrays.items()}
+
+    def judge(self, evidence: Evidence) -> Judgement:
+        """The outcome of its checks."""
+        return judge_checks(self.checks(evidence), deviates=bool(self.deviation))
+
+    def wrong(self, requests: Sequence[FleetRequest]) -> Evidence:
+        """The counterexample's evidence, for these fleets."""
+        if isinstance(self.counterexample, Evidence):
+            return self.counterexample
+        return self.counterexample(tuple(requests))
+
+    @cached_property
+    def rule(self) -> str:
+        """When it holds, with its bounds: the checks as the counterexample meets them."""
+        requests = self.fleets(Scale(self.cost, (0, 1, 2)))
+        return describe_rule(self.checks(self.wrong(requests)), deviates=bool(self.deviation))
+
+    @cached_property
+    def conditions(self) -> str:
+        """Worlds, models and settings of the check."""
+        return self.stated_conditions or describe_fleets(self.fleets(Scale(self.cost, (0, 1, 2))))
+
+
+_REGISTERED: dict[str, list[MeasuredClaim]] = {}
+
+
+def claim(
+    id: str,
+    *aliases: str,
+    place: str,
+    needs: Needs | Sequence[Needs],
+    counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence],
+    expected: Iterable[tuple | Expected],
+    title: str = "",
+    statement: str = "",
+    conditions: str = "",
+    deviation: str = "",
+    cost: Cost = "quick",
+) -> Callable[[Callable[[Evidence], Checks]], MeasuredClaim]:
+    """Register a generator of checks as a claim of its module's group.
+
+    Its docstring is the title, one line, and the statement; `title` and `statement` replace them where
+    several claims share their checks. `needs` are functions of the scale that give fleets, experiments or
+    arrays. `expected` are tuples (value, source, place[, tolerance[, quantity]]). `conditions` may be left
+    out where the settings of the fleets say it all.
+
+    Raises `ValueError` if title or statement is missing.
+    """
+
+    def register(checks: Callable[[Evidence], Checks]) -> MeasuredClaim:
+        first, _, rest = inspect.cleandoc(checks.__doc__ or "").partition("\n")
+        made = MeasuredClaim(
+            id=id,
+            title=title or first.rstrip("."),
+            statement=statement or " ".join(rest.split()),
+            place=place,
+            checks=checks,
+            needs=(needs,) if callable(needs) else tuple(needs),
+            counterexample=counterexample,
+            expected=tuple(one if isinstance(one, Expected) else Expected(*one) for one in expected),
+            stated_conditions=conditions,
+            cost=cost,
+            deviation=deviation,
+            aliases=aliases,
+            paper=RECALL_PAPER if ".factual_recall" in checks.__module__ else PAPER,
+        )
+        if not made.title or not made.statement:
+            raise ValueError(f"claim {id}: its docstring must be a title and, below it, the statement")
+        _REGISTERED.setdefault(checks.__module__, []).append(made)
+        return made
+
+    return register
+
+
+def registered_claims(module: str) -> tuple[MeasuredClaim, ...]:
+    """The claims that a module has registered, in the order of their definitions."""
+    return tuple(_REGISTERED.get(module, ()))
+
+
+def describe_fleets(requests: Iterable[FleetRequest]) -> str:
+    """The settings of fleets in words, each once.
+
+    >>> from geomem.models.configuration import Transformer
+    >>> from geomem.training.configuration import Training
+    >>> from geomem.worlds.graphs.families import cycle, grid
+    >>> describe_fleets(
+    ...     FleetRequest(g.name, g, Transformer(), Training(steps=500), (0,)) for g in (cycle(6), grid(2, 2))
+    ... )
+    'Transformer: adamw, lr 0.01, cosine; width 32; 500 steps; cycle-6, grid-2-2'
+    """
+    described: dict[str, tuple[dict[int, None], dict[int, None], dict[str, None]]] = {}
+    for request in requests:
+        training, task = request.training, request.task
+        parts = [f"{training.optimizer}, lr {training.learning_rate:g}, {training.schedule}"]
+        parts += [f"{task.directions} edges"] * (task.directions != "both")
+        parts += ["self-edges"] * task.self_edges
+        parts += [f"weight decay {training.weight_decay:g}"] * (training.weight_decay > 0)
+        for field in fields(request.model):
+            name, value = field.name.replace("_", " "), getattr(request.model, field.name)
+            if value != field.default and field.name != "width":
+                parts.append({True: name, False: f"not {name}"}.get(value, f"{name} {value}"))
+        key = f"{type(request.model).__name__}: {', '.join(parts)}"
+        widths, steps, worlds = described.setdefault(key, ({}, {}, {}))
+        widths[request.model.width] = steps[training.steps] = worlds[request.world.name] = None
+    return "; ".join(
+        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps; {', '.join(worlds)}"
+        for name, (widths, steps, worlds) in described.items()
+    )
+
+
+AnyClaim = Claim | MeasuredClaim
+
+
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """What became of a claim."""
 
-    claim: Claim
+    claim: AnyClaim
     status: Status
     sentence: str
     """One sentence that explains the status."""
@@ -212,21 +297,6 @@ class Verdict:
     def as_expected(self) -> bool:
         """Whether this is what the claim said would come out."""
         return self.status in ("reproduced", "deviates as documented")
-
-
-def measure_quantity(
-    name: str, values: Float[np.ndarray, " run"], *, held: Bool[np.ndarray, " run"] | None = None
-) -> Quantity:
-    """Mean over seeds with its 95 % bootstrap interval; NaN where a value is, an interval of one value too.
-
-    >>> quantity = measure_quantity("level", np.array([0.4, 0.5, 0.6]), held=np.array([True, True, False]))
-    >>> round(quantity.mean, 3), round(quantity.held_share, 3)
-    (0.5, 0.667)
-    """
-    values = np.asarray(values, dtype=np.float64)
-    low, high = bootstrap_interval(values)
-    mean = float(values.mean()) if len(values) else float("nan")
-    return Quantity(name, values, held, mean, low, high)
 
 
 def judge_by_means(
@@ -256,7 +326,7 @@ def judge_by_means(
     return Judgement("holds" if holds else "fails", said, quantities, picture)
 
 
-def reach_verdict(claim: Claim, judgement: Judgement) -> Verdict:
+def reach_verdict(claim: AnyClaim, judgement: Judgement) -> Verdict:
     """Compare a judgement with what the claim expects: that it holds, or deviates as documented."""
     finite = all(isfinite(quantity.mean) for quantity in judgement.quantities)
     sentence = judgement.sentence

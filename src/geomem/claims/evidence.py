@@ -3,15 +3,15 @@
 Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from geomem.claims.claim import FleetRequest
+from geomem.claims.need import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
@@ -29,6 +29,21 @@ near where the graph is near; neighbours opposite and second neighbours alike; a
 HEAT = 4.0
 """How long heat spreads along the edges to make an imagined geometry: the mean cosine of neighbours is then
 .5 to .9 on the tiny graphs."""
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """Curves of trainings, of a fleet or of an experiment: checks ask both in one way."""
+
+    @property
+    def steps(self) -> Float[np.ndarray, " row"]:
+        """What the training counts, at every row; row 0 is before any update."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Float[np.ndarray, "row run"]]:
+        """Metrics by name."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +98,7 @@ def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str
 # What judges ask of a fleet.
 
 
-def final(fleet: FleetEvidence, metric: str) -> Float[np.ndarray, " run"]:
+def final(fleet: Trained, metric: str) -> Float[np.ndarray, " run"]:
     """A metric after the last step."""
     return fleet.metrics[metric][-1]
 
@@ -132,7 +147,7 @@ def alignment(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
     return np.atleast_1d(fiedler_alignment(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
 
 
-def curve_table(fleets: Mapping[str, FleetEvidence], metric: str, *, title: str) -> pl.DataFrame:
+def curve_table(fleets: Mapping[str, Trained], metric: str, *, title: str) -> pl.DataFrame:
     """Mean, lowest and highest value over seeds at every recorded step, for a `Picture`.
 
     Columns: step, `title`, low, high, graph (the mapping's keys).
@@ -176,6 +191,25 @@ def imagine_arrays(experiments: Mapping[str, Mapping[str, Any]]) -> Evidence:
         for key, found in experiments.items()
     }
     return Evidence(arrays=name_arrays(arrays))
+
+
+def imagined(
+    memory: Memory, others: Mapping[str, Memory] | None = None, *, memorized_at: int | None = 0
+) -> Callable[[Iterable[FleetRequest]], Evidence]:
+    """The counterexample of models with one memory; with another where the key contains a text.
+
+    `imagined("geometric", {"-self": "associative"})` is a geometry that self-edges destroy.
+    """
+    by_text = others or {}
+
+    def imagine(requests: Iterable[FleetRequest]) -> Evidence:
+        fleets = {}
+        for request in requests:
+            own = [other for text, other in by_text.items() if text in request.key]
+            fleets[request.key] = imagine_fleet(request, [*own, memory][0], memorized_at=memorized_at)
+        return Evidence(fleets)
+
+    return imagine
 
 
 def associative(requests: Iterable[FleetRequest]) -> Evidence:

@@ -52,8 +52,11 @@ go on with them; `on_progress` takes the share of its work that is done. It star
 AnyMeasure = TypeVar("AnyMeasure", bound=Measure)
 
 
-def experiment(*, version: int) -> Callable[[AnyMeasure], AnyMeasure]:
+def experiment(*, version: int, name: str = "") -> Callable[[AnyMeasure], AnyMeasure]:
     """Declare a function's version: raise it when the function would measure something else than before.
+
+    `name` is its full name in its identity, if not the present one: experiments that were kept before a
+    function moved to another module are then found again.
 
     >>> @experiment(version=2)
     ... def measure_squares(settings, *, directory, device, on_progress):
@@ -64,6 +67,7 @@ def experiment(*, version: int) -> Callable[[AnyMeasure], AnyMeasure]:
 
     def declare(measure: AnyMeasure) -> AnyMeasure:
         measure.version = version  # pyright: ignore[reportFunctionMemberAccess]
+        measure.name = name  # pyright: ignore[reportFunctionMemberAccess]
         return measure
 
     return declare
@@ -104,7 +108,8 @@ def identify(experiment: Experiment) -> dict[str, Any]:
         settings = json.loads(canonical_json(experiment.settings))
     except (TypeError, ValueError) as error:
         raise ValueError(f"experiment {experiment.key}: JSON cannot hold its settings ({error})") from error
-    return {"experiment": f"{measure.__module__}.{name}", "version": version, "settings": settings}
+    full = getattr(measure, "name", "") or f"{measure.__module__}.{name}"
+    return {"experiment": full, "version": version, "settings": settings}
 
 
 def experiment_path(experiment: Experiment, directory: str | os.PathLike[str]) -> Path:

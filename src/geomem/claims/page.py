@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from geomem.claims.claim import PAPERS, Cost, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
+from geomem.claims.places import cite
 from geomem.errors import InputError
 from geomem.figures.palette import THEMES
 from geomem.report.page import format_number
@@ -95,6 +96,7 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
             for verdict in verdicts
         },
         shown=SHOWN,
+        cite=cite,
         scale=scale,
         version=version("geomem"),
         themes=THEMES,
@@ -131,7 +133,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
         "id": claim.id,
         "aliases": list(claim.aliases),
         "paper": claim.paper,
-        "place": claim.place,
+        "place": cite(claim.place, claim.paper),
         "title": claim.title,
         "statement": claim.statement,
         "conditions": claim.conditions,
@@ -144,7 +146,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
                 "value": entry.value,
                 "tolerance": entry.tolerance,
                 "source": entry.source,
-                "place": entry.place,
+                "place": cite(entry.place, claim.paper),
             }
             for entry in claim.expected
         ],

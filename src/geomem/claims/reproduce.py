@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
-from geomem.claims.claim import Claim, Cost, FleetRequest, Scale, Verdict, reach_verdict
+from geomem.claims.claim import AnyClaim, Cost, FleetRequest, Scale, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment
 from geomem.claims.workers import Work, describe_failure, do_work
@@ -42,7 +42,7 @@ class Count:
 class Plan:
     """What is about to happen, said before any work."""
 
-    claims: tuple[Claim, ...]
+    claims: tuple[AnyClaim, ...]
     needed: Count
     """Work that the claims need together, each piece counted once."""
     missing: Count
@@ -80,7 +80,7 @@ ReproductionEvent = Plan | WorkDone | Verdict
 class _Job:
     """A claim on its way to a verdict."""
 
-    claim: Claim
+    claim: AnyClaim
     requests: dict[str, FleetRequest] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
@@ -97,7 +97,7 @@ def reproduce(
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     processes: int | None = None,
-    claims: Iterable[Claim] | None = None,
+    claims: Iterable[AnyClaim] | None = None,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Check the claims that any pattern matches (all without one); their verdicts, in the papers' order.
@@ -189,7 +189,7 @@ def reproduce(
     return tuple(verdicts[claim.id] for claim in chosen)
 
 
-def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
+def select_claims(claims: Sequence[AnyClaim], scale: Cost) -> tuple[AnyClaim, ...]:
     """The claims that run at a scale; raises `InputError` if none does."""
     chosen = tuple(claim for claim in claims if scale == "full" or claim.cost == "quick")
     if not chosen:

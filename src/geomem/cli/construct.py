@@ -21,7 +21,7 @@ from geomem.constructions.one_hop import NUMBERS_LIMIT
 from geomem.errors import InputError
 from geomem.memories.construct import Code, construct_memory
 from geomem.runs.memory_store import StoredMemory
-from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.find import find_facts
 
 USAGE = """Write a memory of facts down in closed form, and ask it every fact before it is kept.
@@ -109,6 +109,6 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         make_dataclass("ConstructArguments", entries, frozen=True),
         arguments,
         verb=f"construct {facts or 'FACTS'}",
-        description=describe_fact_world(facts) if facts in FACT_WORLDS else USAGE,
+        description=describe_world(facts) if facts in FACT_WORLDS else USAGE,
     )
     return facts or "", options

@@ -26,7 +26,7 @@ from geomem.cli.recall_progress import RecallTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
-from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.find import find_facts, unknown_facts
@@ -173,7 +173,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         make_dataclass("LearnArguments", entries, frozen=True),
         [*given, *arguments],
         verb=f"learn {facts or 'FACTS'}",
-        description=describe_fact_world(facts) if facts in FACT_WORLDS else USAGE,
+        description=describe_world(facts) if facts in FACT_WORLDS else USAGE,
     )
     return facts or "", options
 

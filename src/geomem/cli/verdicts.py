@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from geomem.claims.claim import Claim, Expected, Quantity, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.claim import AnyClaim, Expected, Quantity, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.runs.checkpoint import format_bytes
@@ -76,7 +76,7 @@ class ClaimTable(LiveTable):
             table.add_row(Text(self._work_line(), style="dim"), "")
         return table
 
-    def _state(self, claim: Claim) -> Text:
+    def _state(self, claim: AnyClaim) -> Text:
         if claim.id in self.verdicts:
             status = self.verdicts[claim.id].status
             return Text(status, style=STYLES[status])

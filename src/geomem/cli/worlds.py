@@ -5,8 +5,7 @@ from dataclasses import fields
 
 from geomem.cli.listing import ListingOptions, print_listing
 from geomem.cli.options import parse_options, signature_options
-from geomem.worlds.catalogue import WORLDS, describe_world
-from geomem.worlds.facts.catalogue import FACT_WORLDS, describe_fact_world
+from geomem.worlds.catalogue import FACT_WORLDS, WORLDS, describe_world
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
         entries.append(
             (
                 name,
-                describe_fact_world(name) if name in FACT_WORLDS else describe_world(name),
+                describe_world(name),
                 {entry.name: getattr(defaults, entry.name) for entry in fields(defaults)},
             )
         )

@@ -1,58 +1,16 @@
-"""Every built-in world by the name the command line uses."""
+"""Every world by the name the command line uses; importing this module registers the built-in ones."""
 
-from collections.abc import Callable
+from geomem.worlds.facts import countries, families
+from geomem.worlds.graphs import atlas, classics
+from geomem.worlds.graphs import families as graph_families
+from geomem.worlds.registry import FACT_WORLDS, NATURAL_ORDER, WORLDS, describe_world
 
-from geomem.worlds.graphs.atlas import europe, united_states
-from geomem.worlds.graphs.classics import florentine_families, karate_club, les_miserables
-from geomem.worlds.graphs.families import (
-    barabasi_albert,
-    complete,
-    cycle,
-    erdos_renyi,
-    grid,
-    irregular,
-    path,
-    path_star,
-    random_regular,
-    tree_star,
-    watts_strogatz,
-)
-from geomem.worlds.graphs.graph import Graph
+__all__ = ["BUILT_IN", "FACT_WORLDS", "NATURAL_ORDER", "WORLDS", "describe_world"]
 
-WORLDS: dict[str, Callable[..., Graph]] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        path_star,
-        tree_star,
-        grid,
-        cycle,
-        path,
-        complete,
-        irregular,
-        erdos_renyi,
-        barabasi_albert,
-        watts_strogatz,
-        random_regular,
-        europe,
-        united_states,
-        karate_club,
-        les_miserables,
-        florentine_families,
-    )
-}
-"""The worlds; each is called with the options of its family, all of which have defaults."""
+BUILT_IN = [module.__name__ for module in (graph_families, atlas, classics, families, countries)]
+"""The modules that register the built-in worlds, in the order of the list."""
 
-NATURAL_ORDER: dict[str, dict[str, None]] = {
-    "path-star": {"world_seed": None},
-    "tree-star": {"world_seed": None},
-}
-"""Options that number the nodes of a world in natural order, where its defaults shuffle them for training."""
-
-
-def describe_world(name: str) -> str:
-    """One line that says what a built-in world is: the first of its docstring.
-
-    >>> describe_world("cycle")
-    'Cycle: every node is joined to the next and the last to the first, which is the forward direction.'
-    """
-    return (WORLDS[name].__doc__ or "").partition("\n")[0]
+for registry in (WORLDS, FACT_WORLDS):  # listed alike, whichever module was imported first
+    names = [name for module in BUILT_IN for name in registry if registry[name].__module__ == module]
+    for name in names + [name for name in registry if name not in names]:
+        registry[name] = registry.pop(name)

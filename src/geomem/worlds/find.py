@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from geomem.errors import InputError, unknown_name
-from geomem.worlds.catalogue import WORLDS
-from geomem.worlds.facts.catalogue import FACT_WORLDS
+from geomem.worlds.catalogue import FACT_WORLDS, WORLDS
 from geomem.worlds.facts.columns import FactLayout
 from geomem.worlds.facts.reader import facts_from, read_fact_file
 from geomem.worlds.facts.table import FactTable

@@ -9,11 +9,13 @@ from geomem.worlds.facts.reader import facts_from
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.atlas import europe, read_table
+from geomem.worlds.registry import table
 
 COUNTRY_RELATIONS = ("capital", "continent", "currency", "main language", "calling code", "internet domain")
 """The relations of `countries`, in the order of the file's columns."""
 
 
+@table
 def countries() -> FactTable:
     """Countries: capital, continent, currency, main language, calling code, internet domain (195 countries).
 
@@ -27,6 +29,7 @@ def countries() -> FactTable:
     return facts_from(_country_facts(), name="countries")
 
 
+@table
 def countries_with_borders() -> FactTable:
     """Countries with borders: `countries`, and who borders whom for the 42 countries of the world `europe`.
 
@@ -41,9 +44,9 @@ def countries_with_borders() -> FactTable:
     graph = europe()
     pairs = [(graph.labels[tail], graph.labels[head]) for tail, head in graph.edges.tolist()]
     borders = [(one, "borders", other) for one, other in sorted(pairs + [pair[::-1] for pair in pairs])]
-    table = facts_from(_country_facts() + borders, name="countries-with-borders", several=True)
-    table = numbered_relations(table)
-    return replace(table, notes=(*table.notes, "Borders are those of the world 'europe' alone."))
+    whole = facts_from(_country_facts() + borders, name="countries-with-borders", several=True)
+    whole = numbered_relations(whole)
+    return replace(whole, notes=(*whole.notes, "Borders are those of the world 'europe' alone."))
 
 
 def _country_facts() -> list[tuple[str, str, str]]:

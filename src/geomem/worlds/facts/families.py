@@ -5,15 +5,21 @@ subjects and objects are the same things (`random_permutations`), `e0`.
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt, Le
 from jaxtyping import Float, Int
 
-from geomem.errors import InputError
+from geomem.fields import Count, NonNegative, WholeNumber
 from geomem.worlds.facts.table import FactTable, check_table_size, select_facts
+from geomem.worlds.registry import checked_arguments, table
 
 
-def random_bijections(subjects: int = 256, relations: int = 4, *, world_seed: int = 0) -> FactTable:
+@table
+def random_bijections(
+    subjects: Count = 256, relations: Count = 4, *, world_seed: WholeNumber = 0
+) -> FactTable:
     """Random bijections: every relation is a uniform random bijection from the subjects to shared objects.
 
     N R facts, R log2 N! bits: the setting of arXiv 2605.12426. The first r relations of a table do not depend
@@ -29,7 +35,10 @@ def random_bijections(subjects: int = 256, relations: int = 4, *, world_seed: in
     return _table(name, _permutations(subjects, relations, world_seed), subjects)
 
 
-def disjoint_bijections(subjects: int = 256, relations: int = 4, *, world_seed: int = 0) -> FactTable:
+@table
+def disjoint_bijections(
+    subjects: Count = 256, relations: Count = 4, *, world_seed: WholeNumber = 0
+) -> FactTable:
     """Disjoint bijections: as `random-bijections`, but every relation has its own set of objects.
 
     N R objects; relation r answers with objects r N to r N + N - 1. An additive model can hold such a table,
@@ -46,7 +55,10 @@ def disjoint_bijections(subjects: int = 256, relations: int = 4, *, world_seed: 
     return _table(name, answers, objects)
 
 
-def random_permutations(entities: int = 256, relations: int = 4, *, world_seed: int = 0) -> FactTable:
+@table
+def random_permutations(
+    entities: Count = 256, relations: Count = 4, *, world_seed: WholeNumber = 0
+) -> FactTable:
     """Random permutations: as `random-bijections`, but objects are the subjects, so relations form chains.
 
     Raises `InputError` as `random_bijections` does.
@@ -60,8 +72,9 @@ def random_permutations(entities: int = 256, relations: int = 4, *, world_seed: 
     return replace(table, subjects=labels, objects=labels)
 
 
+@table
 def many_to_one(
-    subjects: int = 256, relations: int = 4, objects: int = 16, *, world_seed: int = 0
+    subjects: Count = 256, relations: Count = 4, objects: Count = 16, *, world_seed: WholeNumber = 0
 ) -> FactTable:
     """Many to one: every subject draws one of the shared objects, all equally likely, for every relation.
 
@@ -76,8 +89,14 @@ def many_to_one(
     return _table(name, np.stack(draw, axis=1), objects)
 
 
+@table
 def zipf_facts(
-    subjects: int = 256, relations: int = 4, objects: int = 256, *, exponent: float = 1.0, world_seed: int = 0
+    subjects: Count = 256,
+    relations: Count = 4,
+    objects: Count = 256,
+    *,
+    exponent: NonNegative = 1.0,
+    world_seed: WholeNumber = 0,
 ) -> FactTable:
     """Zipf facts: every subject draws an object, the one of rank k with probability in ratio to k^-exponent.
 
@@ -88,8 +107,6 @@ def zipf_facts(
     >>> int(np.bincount(table.facts[:, 2]).max()) > 100
     True
     """
-    if not 0.0 <= exponent < np.inf:
-        raise InputError(f"exponent was {exponent}; give a finite number from 0 on.")
     name = f"zipf-facts-{subjects}-{relations}-{objects}-{exponent:g}"
     name = _checked(name, subjects, relations, objects, world_seed)
     shares = zipf_shares(objects, exponent)
@@ -113,7 +130,10 @@ def zipf_shares(objects: int, exponent: float) -> Float[np.ndarray, " object"]:
     return weights / weights.sum()
 
 
-def partial_facts(table: FactTable, share: float, *, world_seed: int = 0) -> FactTable:
+@checked_arguments
+def partial_facts(
+    table: FactTable, share: Annotated[float, Gt(0), Le(1)], *, world_seed: WholeNumber = 0
+) -> FactTable:
     """The table with a random share of its facts, at least one, rounded to a whole number; labels stay.
 
     Raises `InputError` for a share outside 0 to 1 or a negative seed.
@@ -121,10 +141,8 @@ def partial_facts(table: FactTable, share: float, *, world_seed: int = 0) -> Fac
     >>> partial_facts(random_bijections(8, 2), 0.25).fact_count
     4
     """
-    if not 0.0 < share <= 1.0:
-        raise InputError(f"share was {share}; give a number above 0 and at most 1.")
     kept = np.zeros(table.fact_count, dtype=bool)
-    order = np.random.default_rng(_checked_seed(world_seed)).permutation(table.fact_count)
+    order = np.random.default_rng(world_seed).permutation(table.fact_count)
     kept[order[: max(1, round(share * table.fact_count))]] = True
     return replace(select_facts(table, kept), name=f"{table.name}-share-{share:g}")
 
@@ -153,17 +171,8 @@ def _generator(world_seed: int, relation: int) -> np.random.Generator:
 
 
 def _checked(name: str, subjects: int, relations: int, objects: int, world_seed: int) -> str:
-    """The table's name, after its sizes and seed were looked at."""
-    for parameter, value in (("subjects", subjects), ("relations", relations), ("objects", objects)):
-        if value < 1:
-            raise InputError(f"{parameter} was {value}; give 1 or more.")
+    """The table's name; raises `InputError` for sizes that are too large."""
     check_table_size(
         name, subjects=subjects, relations=relations, objects=objects, facts=subjects * relations
     )
-    return f"{name}-seed{_checked_seed(world_seed)}"
-
-
-def _checked_seed(world_seed: int) -> int:
-    if world_seed < 0:
-        raise InputError(f"world_seed was {world_seed}; give 0 or more.")
-    return world_seed
+    return f"{name}-seed{world_seed}"

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.registry import world
 
 EARTH_RADIUS = 6371.0
 """Mean radius of the Earth in kilometres."""
 
 
+@world
 def europe() -> Graph:
     """Land borders of the 42 countries of mainland Europe, with the places of their capitals (kilometres).
 
@@ -27,6 +29,7 @@ def europe() -> Graph:
     return _atlas("europe", left_out=("Ireland", "United Kingdom"))
 
 
+@world
 def united_states() -> Graph:
     """Land borders of the 48 contiguous United States, with the places of their capitals (kilometres).
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from geomem.worlds.graphs.graph import Graph, simple_graph
+from geomem.worlds.registry import world
 
 
+@world
 def karate_club() -> Graph:
     """Friendships of the 34 members of a karate club (Zachary 1977), numbered from 0 as in networkx.
 
@@ -16,6 +18,7 @@ def karate_club() -> Graph:
     return _classic("karate-club", networkx.karate_club_graph())
 
 
+@world
 def les_miserables() -> Graph:
     """Characters of Les Misérables who appear in the same chapter (Knuth 1993): 77 characters.
 
@@ -27,6 +30,7 @@ def les_miserables() -> Graph:
     return _classic("les-miserables", networkx.les_miserables_graph())
 
 
+@world
 def florentine_families() -> Graph:
     """Marriages between 15 families of Renaissance Florence (Padgett; Breiger and Pattison 1986).
 

@@ -5,14 +5,22 @@ away; `None` keeps the natural ids, and labels travel with their node. Random gr
 The same seed gives the same world on every machine.
 """
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Int
 
 from geomem.errors import InputError
+from geomem.fields import Count, WholeNumber
 from geomem.worlds.graphs.graph import Graph, check_size, simple_graph
+from geomem.worlds.registry import Probability, world
+
+_Two, _Three = Annotated[int, Ge(2)], Annotated[int, Ge(3)]
 
 
-def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> Graph:
+@world
+def path_star(arms: Count = 4, length: _Two = 5, *, world_seed: WholeNumber | None = 0) -> Graph:
     """Path-star: a root with disjoint arms; `length` counts the nodes of an arm, the root included.
 
     n = d (l - 1) + 1 nodes for d arms of length l (arXiv 2510.26745, section B.1). Label "2.1" is arm 2,
@@ -27,8 +35,6 @@ def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> 
     [[0, 1], [1, 2], [0, 3], [3, 4]]
     """
     name = f"path-star-{arms}-{length}"
-    _at_least("arms", arms, 1)
-    _at_least("length", length, 2)
     check_size(name, arms * (length - 1) + 1, arms * (length - 1))
     ids = 1 + np.arange(arms * (length - 1)).reshape(arms, length - 1)
     before = np.concatenate([np.zeros((arms, 1), dtype=np.int64), ids[:, :-1]], axis=1)
@@ -36,7 +42,8 @@ def path_star(arms: int = 4, length: int = 5, *, world_seed: int | None = 0) -> 
     return _permuted(name, labels, np.stack([before.ravel(), ids.ravel()], axis=1), world_seed)
 
 
-def tree_star(arms: int = 3, length: int = 4, *, world_seed: int | None = 0) -> Graph:
+@world
+def tree_star(arms: Count = 3, length: _Two = 4, *, world_seed: WholeNumber | None = 0) -> Graph:
     """Tree-star: a root with binary trees as arms; `length` counts the nodes from root to leaf.
 
     n = 1 + d (2^(l - 1) - 1) nodes, d 2^(l - 2) of them leaves, for d arms of length l (section C.2).
@@ -52,8 +59,6 @@ def tree_star(arms: int = 3, length: int = 4, *, world_seed: int | None = 0) -> 
     [[0, 1], [1, 2], [1, 3]]
     """
     name = f"tree-star-{arms}-{length}"
-    _at_least("arms", arms, 1)
-    _at_least("length", length, 2)
     edge_count = arms * (2 ** min(length - 1, 64) - 1)
     check_size(name, edge_count + 1, edge_count)
     labels = ["root"]
@@ -71,7 +76,8 @@ def tree_star(arms: int = 3, length: int = 4, *, world_seed: int | None = 0) -> 
     return _permuted(name, labels, edges, world_seed)
 
 
-def grid(rows: int = 4, columns: int = 4) -> Graph:
+@world
+def grid(rows: Count = 4, columns: Count = 4) -> Graph:
     """Grid: rows times columns nodes, row by row, each joined to the next in its row and in its column.
 
     2 rc - r - c edges; forward is right or down. Label "2.3" is row 2, column 3.
@@ -82,8 +88,6 @@ def grid(rows: int = 4, columns: int = 4) -> Graph:
     [[0, 1], [0, 2], [1, 3], [2, 3]]
     """
     name = f"grid-{rows}-{columns}"
-    _at_least("rows", rows, 1)
-    _at_least("columns", columns, 1)
     if rows * columns < 2:
         raise InputError("A grid of 1 row and 1 column has no edge; give at least two rows or two columns.")
     check_size(name, rows * columns, 2 * rows * columns - rows - columns)
@@ -95,7 +99,8 @@ def grid(rows: int = 4, columns: int = 4) -> Graph:
     return Graph(name, labels, edges[np.lexsort((edges[:, 1], edges[:, 0]))])
 
 
-def cycle(nodes: int = 15) -> Graph:
+@world
+def cycle(nodes: _Three = 15) -> Graph:
     """Cycle: every node is joined to the next and the last to the first, which is the forward direction.
 
     Raises `InputError` for fewer than 3 nodes or too many.
@@ -103,13 +108,13 @@ def cycle(nodes: int = 15) -> Graph:
     >>> cycle(3).edges.tolist()
     [[0, 1], [1, 2], [2, 0]]
     """
-    _at_least("nodes", nodes, 3)
     check_size(f"cycle-{nodes}", nodes, nodes)
     ids = np.arange(nodes)
     return Graph(f"cycle-{nodes}", _numbers(nodes), np.stack([ids, (ids + 1) % nodes], axis=1))
 
 
-def path(nodes: int = 16) -> Graph:
+@world
+def path(nodes: _Two = 16) -> Graph:
     """Path: every node is joined to the next, which is the forward direction.
 
     Raises `InputError` for fewer than 2 nodes or too many.
@@ -117,13 +122,13 @@ def path(nodes: int = 16) -> Graph:
     >>> path(3).edges.tolist()
     [[0, 1], [1, 2]]
     """
-    _at_least("nodes", nodes, 2)
     check_size(f"path-{nodes}", nodes, nodes - 1)
     ids = np.arange(nodes - 1)
     return Graph(f"path-{nodes}", _numbers(nodes), np.stack([ids, ids + 1], axis=1))
 
 
-def complete(nodes: int = 8) -> Graph:
+@world
+def complete(nodes: _Two = 8) -> Graph:
     """Complete graph: every two nodes are joined; forward is from the smaller id to the larger.
 
     Raises `InputError` for fewer than 2 nodes or too many.
@@ -131,11 +136,11 @@ def complete(nodes: int = 8) -> Graph:
     >>> complete(3).edges.tolist()
     [[0, 1], [0, 2], [1, 2]]
     """
-    _at_least("nodes", nodes, 2)
     check_size(f"complete-{nodes}", nodes, nodes * (nodes - 1) // 2)
     return Graph(f"complete-{nodes}", _numbers(nodes), np.stack(np.triu_indices(nodes, k=1), axis=1))
 
 
+@world
 def irregular() -> Graph:
     """The fixed irregular graph of the paper: a ring of 12 nodes with two chords, and a complete graph of 4.
 
@@ -151,7 +156,8 @@ def irregular() -> Graph:
     return simple_graph("irregular", _numbers(16), np.array(edges))
 
 
-def erdos_renyi(nodes: int = 32, probability: float = 0.15, *, world_seed: int = 0) -> Graph:
+@world
+def erdos_renyi(nodes: _Two = 32, probability: Probability = 0.15, *, world_seed: WholeNumber = 0) -> Graph:
     """Erdős–Rényi graph: every two nodes are joined with the same probability, independently.
 
     Raises `InputError` for fewer than 2 nodes, a probability outside 0 to 1, no edge, or a size too large.
@@ -161,16 +167,19 @@ def erdos_renyi(nodes: int = 32, probability: float = 0.15, *, world_seed: int =
     """
     import networkx
 
-    _at_least("nodes", nodes, 2)
-    _probability("probability", probability)
-    name = f"erdos-renyi-{nodes}-{probability:g}-seed{_checked_seed(world_seed)}"
+    name = f"erdos-renyi-{nodes}-{probability:g}-seed{world_seed}"
     # Four standard deviations above the mean: what a draw of this size has practically never more of.
     mean = probability * nodes * (nodes - 1) / 2
     check_size(name, nodes, int(mean + 4 * mean**0.5))
-    return _from_networkx(name, networkx.fast_gnp_random_graph(nodes, probability, seed=world_seed))
+    # networkx divides by log(1 - p), which is 0 for the smallest numbers.
+    drawn = networkx.fast_gnp_random_graph(
+        nodes, probability if probability > 1e-15 else 0.0, seed=world_seed
+    )
+    return _from_networkx(name, drawn)
 
 
-def barabasi_albert(nodes: int = 32, attachments: int = 2, *, world_seed: int = 0) -> Graph:
+@world
+def barabasi_albert(nodes: _Two = 32, attachments: Count = 2, *, world_seed: WholeNumber = 0) -> Graph:
     """Barabási–Albert graph: nodes come one by one and attach to others, preferably to those of high degree.
 
     m (n - m) edges for m attachments, as networkx draws it.
@@ -181,19 +190,18 @@ def barabasi_albert(nodes: int = 32, attachments: int = 2, *, world_seed: int = 
     """
     import networkx
 
-    _at_least("nodes", nodes, 2)
-    _at_least("attachments", attachments, 1)
     if attachments >= nodes:
         raise InputError(
-            f"attachments was {attachments} for {nodes} nodes; give fewer attachments than nodes."
+            f"attachments is {attachments} for {nodes} nodes; give fewer attachments than nodes."
         )
-    name = f"barabasi-albert-{nodes}-{attachments}-seed{_checked_seed(world_seed)}"
+    name = f"barabasi-albert-{nodes}-{attachments}-seed{world_seed}"
     check_size(name, nodes, attachments * (nodes - attachments))
     return _from_networkx(name, networkx.barabasi_albert_graph(nodes, attachments, seed=world_seed))
 
 
+@world
 def watts_strogatz(
-    nodes: int = 32, neighbours: int = 4, rewiring: float = 0.1, *, world_seed: int = 0
+    nodes: _Three = 32, neighbours: _Two = 4, rewiring: Probability = 0.1, *, world_seed: WholeNumber = 0
 ) -> Graph:
     """Watts–Strogatz small world: a ring of near neighbours whose edges are rewired with a probability.
 
@@ -205,19 +213,18 @@ def watts_strogatz(
     """
     import networkx
 
-    _at_least("nodes", nodes, 3)
-    if neighbours < 2 or neighbours >= nodes or neighbours % 2:
+    if neighbours >= nodes or neighbours % 2:
         raise InputError(
-            f"neighbours was {neighbours} for {nodes} nodes; "
+            f"neighbours is {neighbours} for {nodes} nodes; "
             f"give an even number from 2 to {(nodes - 1) // 2 * 2}."
         )
-    _probability("rewiring", rewiring)
-    name = f"watts-strogatz-{nodes}-{neighbours}-{rewiring:g}-seed{_checked_seed(world_seed)}"
+    name = f"watts-strogatz-{nodes}-{neighbours}-{rewiring:g}-seed{world_seed}"
     check_size(name, nodes, nodes * neighbours // 2)
     return _from_networkx(name, networkx.watts_strogatz_graph(nodes, neighbours, rewiring, seed=world_seed))
 
 
-def random_regular(nodes: int = 32, degree: int = 3, *, world_seed: int = 0) -> Graph:
+@world
+def random_regular(nodes: _Two = 32, degree: Count = 3, *, world_seed: WholeNumber = 0) -> Graph:
     """Random regular graph: every node has the same number of neighbours.
 
     n k / 2 edges for degree k. Raises `InputError` for a degree outside 1 to nodes - 1, an odd product of
@@ -228,15 +235,13 @@ def random_regular(nodes: int = 32, degree: int = 3, *, world_seed: int = 0) -> 
     """
     import networkx
 
-    _at_least("nodes", nodes, 2)
-    _at_least("degree", degree, 1)
     if degree >= nodes:
-        raise InputError(f"degree was {degree} for {nodes} nodes; give a degree below the number of nodes.")
+        raise InputError(f"degree is {degree} for {nodes} nodes; give a degree below the number of nodes.")
     if nodes * degree % 2:
         raise InputError(
             f"No graph has {nodes} nodes of degree {degree}; give an even number of nodes or degree."
         )
-    name = f"random-regular-{nodes}-{degree}-seed{_checked_seed(world_seed)}"
+    name = f"random-regular-{nodes}-{degree}-seed{world_seed}"
     check_size(name, nodes, nodes * degree // 2)
     return _from_networkx(name, networkx.random_regular_graph(degree, nodes, seed=world_seed))
 
@@ -261,7 +266,7 @@ def _permuted(
     """The rooted graph (root 0) with node ids permuted by the seed; edges keep their order."""
     if world_seed is None:
         return Graph(name, tuple(labels), edges, root=0)
-    permutation = shuffled_ids(len(labels), world_seed=_checked_seed(world_seed))
+    permutation = shuffled_ids(len(labels), world_seed=world_seed)
     moved = [""] * len(labels)
     for label, node in zip(labels, permutation.tolist(), strict=True):
         moved[node] = label
@@ -272,19 +277,3 @@ def _from_networkx(name: str, graph) -> Graph:
     """The graph that networkx drew: nodes 0 to n - 1, edges sorted, forward to the larger id."""
     pairs = np.array(sorted((min(pair), max(pair)) for pair in graph.edges), dtype=np.int64).reshape(-1, 2)
     return simple_graph(name, _numbers(graph.number_of_nodes()), pairs)
-
-
-def _at_least(parameter: str, value: int, lowest: int) -> None:
-    if value < lowest:
-        raise InputError(f"{parameter} was {value}; give {lowest} or more.")
-
-
-def _probability(parameter: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise InputError(f"{parameter} was {value}; give a probability from 0 to 1.")
-
-
-def _checked_seed(world_seed: int) -> int:
-    if world_seed < 0:
-        raise InputError(f"world_seed was {world_seed}; give 0 or more.")
-    return world_seed

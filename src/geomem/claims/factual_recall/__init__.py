@@ -1,0 +1,1 @@
+"""Claims of "Geometric Factual Recall in Transformers", arXiv 2605.12426."""

@@ -1,0 +1,198 @@
+"""Claims: what an associative and a geometric memory cost in bits and in norm (propositions 1 to 4, A.4).
+
+Every memory here is written down (`constructions.graph_memories`), not trained, and its margin is checked.
+"""
+
+import numpy as np
+import polars as pl
+
+from geomem.claims.check import Picture, check, paper
+from geomem.claims.claim import claim
+from geomem.claims.evidence import Evidence
+from geomem.claims.memorize_geometrically.theory import EVERYWHERE
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
+from geomem.claims.need import computed
+from geomem.constructions.graph_memories import (
+    adjacency_table,
+    arm_lattice,
+    circle,
+    count_wrong_pairs,
+    diamond,
+    incidence,
+    smallest_margin,
+)
+from geomem.worlds.graphs.families import cycle, path_star
+
+CYCLES = (5, 8, 15, 30, 60, 120)
+
+
+def measure_tables(*, missing: int = 0) -> dict[str, np.ndarray]:
+    """Margin and norm of W = adjacency over one-hot embeddings; the first `missing` edges are left out."""
+    found = {}
+    for name, graph in GRAPHS.items():
+        for title, forward in (("both", False), ("forward", True)):
+            whole = adjacency_table(graph, forward=forward)
+            W = whole.copy()
+            for u, v in graph.edges[:missing]:
+                W[u, v] = W[v, u] = 0
+            found[f"margin, {title}, {name}"] = np.array([smallest_margin(W, whole)])
+            found[f"norm / bound, {title}, {name}"] = np.array([np.linalg.norm(W) / np.sqrt(whole.sum())])
+    return found
+
+
+@claim(
+    "complexity/table-norm",
+    "prop-3-associative",
+    place="Prop 3, App E.2",
+    conditions=f"{EVERYWHERE}, W written down; the bound is √|E| (forward), √(2|E|) (both directions)",
+    needs=computed(lambda scale: measure_tables()),
+    counterexample=lambda requests: Evidence(arrays=measure_tables(missing=1)),
+    expected=[(1.0, "paper", "Prop 3", "norm over its bound")],
+)
+def table_norm(runs):
+    """A table of margin 1 has norm √|E|.
+
+    With one-hot embeddings and W the adjacency matrix, margin 1 costs √|E|, and √2 times that for both
+    directions.
+    """
+    for name, values in runs.arrays.items():
+        bound = {"at_least": 1} if name.startswith("margin") else {"at_most": 1 + 1e-12}
+        yield check(name, values, **bound)
+
+
+def measure_encoders(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
+    """Margin of the incidence embedding and its largest difference from the adjacency off the diagonal.
+
+    `dimensions` keeps only the first ones.
+    """
+    found = {}
+    for name, graph in GRAPHS.items():
+        Phi, A = incidence(graph)[:, :dimensions], adjacency_table(graph)
+        gram = Phi @ Phi.T
+        found[f"margin, {name}"] = np.array([smallest_margin(gram, A)])
+        found[f"error, {name}"] = np.array([np.abs((gram - A)[~np.eye(len(A), dtype=bool)]).max()])
+    return found
+
+
+@claim(
+    "complexity/dual-encoder",
+    "prop-4",
+    place="Prop 4",
+    conditions=f"{EVERYWHERE}, Φ written down; a node's product with itself, its degree, does not count",
+    needs=computed(lambda scale: measure_encoders()),
+    counterexample=lambda requests: Evidence(arrays=measure_encoders(dimensions=8)),
+    expected=[(0.0, "paper", "Prop 4", "exactly")],
+)
+def dual_encoder(runs):
+    """A dual encoder can be associative.
+
+    With |E| dimensions and Φ(u)_i = 1 if u is an end of edge i, Φ(u)·Φ(v) is 1 for edges and 0 otherwise.
+    """
+    for name, values in runs.arrays.items():
+        yield check(name, values, **({"at_least": 1} if name.startswith("margin") else {"at_most": 0}))
+
+
+def measure_norms(*, stretch: float = 1.0) -> dict[str, np.ndarray]:
+    """Margins and norms of geometric memories: of the cycle on a circle and of the incidence embedding.
+
+    `stretch` scales the embeddings.
+    """
+    rings = [cycle(nodes) for nodes in CYCLES]
+    circles = [(stretch * circle(ring.node_count), ring) for ring in rings]
+    encoders = [(stretch * incidence(graph), graph) for graph in [*map(star, (4, 40)), *rings[1:]]]
+    found = {"nodes": np.array(CYCLES, dtype=float)}
+    for name, memories in (("circle", circles), ("incidence", encoders)):
+        margins = [smallest_margin(Phi @ Phi.T, adjacency_table(graph)) for Phi, graph in memories]
+        ratios = [np.linalg.norm(Phi) / np.sqrt(2 * graph.edge_count) for Phi, graph in memories]
+        found |= {f"margin, {name}": np.array(margins), f"{name} / table": np.array(ratios)}
+    bounds = [np.linalg.norm(Phi) / np.sqrt(graph.node_count) for Phi, graph in circles]
+    return found | {"circle / √|V|": np.array(bounds)}
+
+
+def star(arms: int):
+    """The path-star of arms of 5 nodes, root included, in the order of `arm_lattice`."""
+    return path_star(arms, 5, world_seed=None)
+
+
+@claim(
+    "complexity/norms",
+    "prop-3",
+    place="Props 1 and 3, App E.2",
+    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence, "
+    "all scaled to margin 1",
+    needs=computed(lambda scale: measure_norms()),
+    counterexample=lambda requests: Evidence(arrays=measure_norms(stretch=0.5)),
+    expected=[
+        ("1 to 2", "paper", "Prop 1", "at every size", "circle / table"),
+        ("grows with n", "derived", "A.4: r² = 1 / (cos 2π/n - cos 4π/n)"),
+    ],
+    deviation="True with |E| dimensions. In the two dimensions of the cycle's picture the norm grows like "
+    "n^1.5, and the bound √|V| takes for granted that some non-neighbour's product is not negative.",
+)
+def norms(runs):
+    """Geometric and associative norms differ by a constant factor.
+
+    A geometric memory of margin 1 has norm at least √|V|, and the ratio to the table's norm lies in [1, 2]
+    whatever the size.
+    """
+    ratio, bound, equal = (
+        runs.arrays[name] for name in ("circle / table", "circle / √|V|", "incidence / table")
+    )
+    yield check(f"circle / table, {CYCLES[-1]} nodes", ratio[-1], above=2)
+    yield check(f"circle / √|V|, {CYCLES[0]} nodes", bound[0], below=1)
+    yield paper(check("circle / table", ratio, at_most=2, over="everywhere"))
+    yield paper(check("circle / √|V|", bound, at_least=1, over="everywhere"))
+    for shared in (
+        *(
+            check(f"margin, {name}", runs.arrays[f"margin, {name}"], at_least=1 - 1e-9, over="everywhere")
+            for name in ("circle", "incidence")
+        ),
+        check("incidence / table", equal, held=np.isclose(equal, 1), rule="1", over="everywhere"),
+    ):
+        yield from (shared, paper(shared))
+    title = "norm on a circle / norm of the table"
+    table = pl.DataFrame({"nodes of the cycle": runs.arrays["nodes"], title: ratio})
+    yield Picture(table, "nodes of the cycle", title, log_x=True)
+
+
+def measure_bits(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
+    """Bits of both memories over sizes, and the wrong pairs when edges are read off the lattices.
+
+    A pair is an edge where the squared distance is the smallest there is. `dimensions` cuts the path-star's.
+    """
+    wrong, star_bits, cycle_bits = [], [], []
+    for arms in (4, 16, 64):
+        graph = star(arms)
+        wrong.append(count_wrong_pairs(arm_lattice(arms, 5)[:, :dimensions], graph))
+        geometric = graph.node_count * arms * np.log2(5)
+        star_bits.append(geometric / (2 * graph.edge_count * np.log2(graph.node_count)))
+    for nodes in (16, 64, 256):
+        wrong.append(count_wrong_pairs(diamond(nodes), cycle(nodes)))
+        cycle_bits.append(2 * np.log2(nodes / 2 + 1) / np.log2(nodes))
+    return {
+        "wrong pairs": np.array(wrong, dtype=float),
+        "path-star": np.array(star_bits),
+        "cycle": np.array(cycle_bits),
+    }
+
+
+@claim(
+    "complexity/bits",
+    "prop-2",
+    place="Prop 2, App E.2; v2 Refutation 3d",
+    conditions="path-stars of 4, 16, 64 arms with an axis per arm against both directions; cycles of 16, 64, "
+    "256 nodes on a lattice against one; edges read off the codes by distance",
+    needs=computed(lambda scale: measure_bits()),
+    counterexample=lambda requests: Evidence(arrays=measure_bits(dimensions=3)),
+    expected=[("more than 1", "paper", "Prop 2")],
+)
+def bits(runs):
+    """Geometry is not cheaper in bits.
+
+    A table takes |E| log|V| bits (twice for both directions), a geometry |V| m log Δ: at least as much on
+    path-star and cycle.
+    """
+    ratio = "geometric / associative bits"
+    yield check(f"{ratio}, path-star", runs.arrays["path-star"], above=1, over="everywhere")
+    yield check(f"{ratio}, cycle", runs.arrays["cycle"], above=1, below=2, over="everywhere")
+    yield check("wrong pairs", runs.arrays["wrong pairs"], at_most=0, over="everywhere")

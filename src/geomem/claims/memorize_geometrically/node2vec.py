@@ -1,0 +1,155 @@
+"""Claims: where one-hop Node2Vec ends on the tiny graphs (N1, N4, N5, N8)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from geomem.claims.check import Picture, check
+from geomem.claims.claim import claim
+from geomem.claims.evidence import alignment, associative, final, imagined, shells
+from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF
+from geomem.claims.need import FleetRequest, Needs
+from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
+from geomem.models.configuration import Node2Vec
+from geomem.training.configuration import Training
+from geomem.worlds.tasks import EdgeMemorization
+
+STAR_SHELLS = (0.971, 0.881, 0.756, 0.600, 0.476, 0.353, 0.225, 0.151)
+
+
+def node2vec_fleets(
+    prefix: str = "node2vec",
+    *,
+    width: int = 100,
+    task: EdgeMemorization = BOTH,
+    steps: int = 10_000,
+    graphs: Sequence[str] = tuple(GRAPHS),
+) -> Needs:
+    """Tied Node2Vec from N(0, 1) with the release's plain full-batch descent, keys "prefix/graph"."""
+    training = Training(steps=steps, schedule="constant", optimizer="gradient-descent", metric_every=100)
+    return lambda scale: tuple(
+        FleetRequest(f"{prefix}/{graph}", GRAPHS[graph], Node2Vec(width=width), training, scale.seeds, task)
+        for graph in graphs
+    )
+
+
+BASELINE = node2vec_fleets()
+baseline_claim = partial(claim, needs=BASELINE, counterexample=associative)
+"""A claim about the fleets that most of Node2Vec's share."""
+
+
+def final_loss_claim(
+    what: str, alias: str, table: str, title: str, statement: str, losses: dict, **task
+) -> None:
+    """Register the claim that Node2Vec ends at the losses which the release prints."""
+
+    @claim(
+        f"node2vec/{what}",
+        alias,
+        title=title,
+        statement=statement,
+        place=f"release notebooks, {table}; {alias}",
+        needs=node2vec_fleets(what, **task),
+        counterexample=associative,
+        expected=[(value, "release", table, "", f"final loss, {graph}") for graph, value in losses.items()],
+    )
+    def checks(runs):
+        for graph, value in losses.items():
+            loss = final(runs[f"{what}/{graph}"], "loss")
+            close = np.abs(loss - value) <= 0.002
+            yield check(f"final loss, {graph}", loss, held=close, rule="within 0.002 of the release's")
+
+
+final_loss_claim(
+    "final-loss",
+    "N1",
+    "B.3.1",
+    "Node2Vec's final losses",
+    "Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the entropy "
+    "of the targets.",
+    {"star": 1.301, "grid": 1.8365, "cycle": 1.4349, "irregular": 1.5038},
+)
+
+
+@baseline_claim(
+    "node2vec/geometry",
+    "N4",
+    place="Fig 1 right, Obs 5; N4",
+    counterexample=imagined("zig-zag"),
+    expected=[
+        ("0.93 to 0.97", "own measurement", "E.3, N4"),
+        ("0.971, 0.881, 0.756, ...", "own measurement", "E.3, N4", "to .03 (star)"),
+    ],
+)
+def geometry(runs):
+    """Neighbours align and similarity falls with distance.
+
+    Node2Vec's geometry is global: the further apart in the graph, the less alike.
+    """
+    tables, distance, cosine = [], "graph distance", "mean cosine"
+    for graph in GRAPHS:
+        fleet = runs[f"node2vec/{graph}"]
+        yield check(f"geometric level, {graph}", final(fleet, "geometric_level"), at_least=0.92, at_most=0.98)
+        curve = shells(fleet)
+        mean = curve.mean(axis=0)
+        yield check(f"steepest rise of the mean cosine with distance, {graph}", np.diff(mean).max(), below=0)
+        if graph == "star":
+            off = np.abs(mean - STAR_SHELLS).max()
+            yield check("largest distance of the star's cosines from the reference", off, at_most=0.03)
+        columns = {distance: np.arange(1, len(mean) + 1), cosine: mean}
+        columns |= {"low": curve.min(axis=0), "high": curve.max(axis=0), "graph": [graph] * len(mean)}
+        tables.append(pl.DataFrame(columns))
+    yield Picture(pl.concat(tables), distance, cosine, series="graph")
+
+
+@baseline_claim(
+    "node2vec/strongest",
+    "obs-5-4",
+    place="Obs 4 and 5",
+    expected=[("0.98 to 1", "replication", "section D, calibration")],
+)
+def strongest(runs):
+    """Node2Vec's geometry is the Fiedler eigenspace.
+
+    The column space of V spans the Fiedler-like eigenvectors, more clearly than in any deep model.
+    """
+    for graph in GRAPHS:
+        values = alignment(runs[f"node2vec/{graph}"])
+        yield check(f"Fiedler alignment, {graph}", values, at_least=0.975, over="mean")
+
+
+@claim(
+    "node2vec/width",
+    "N5",
+    place="Obs 4; N5",
+    needs=(BASELINE, node2vec_fleets("narrow", width=10)),
+    counterexample=imagined("geometric", {"narrow": "zig-zag"}),
+    expected=[(1.0, "paper", "Obs 4")],
+)
+def width(runs):
+    """No bottleneck is needed.
+
+    Widths below and above the number of nodes end in the same eigenspace.
+    """
+    for graph in GRAPHS:
+        # The trivial modes survive as well: all up to the last Fiedler mode.
+        count = fiedler_modes(laplacian_spectrum(GRAPHS[graph]))[-1] + 1
+        wide, narrow = (
+            np.linalg.svd(runs[f"{name}/{graph}"].embeddings)[0][..., :count]
+            for name in ("node2vec", "narrow")
+        )
+        shared = np.linalg.norm(wide.swapaxes(1, 2) @ narrow, axis=(1, 2)) ** 2 / count
+        yield check(f"shared subspace, {graph}", shared, above=0.95)
+
+
+final_loss_claim(
+    "self-edges",
+    "N8",
+    "B.3.3",
+    "Final losses with self-edges",
+    "With every node asked for itself, too, Node2Vec ends at the release's losses.",
+    {"star": 1.1591, "grid": 1.6223, "cycle": 1.2245, "irregular": 1.361},
+    task=WITH_SELF,
+)

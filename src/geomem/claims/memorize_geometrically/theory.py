@@ -1,0 +1,195 @@
+"""Claims: the lemma, fact and bounds of the paper that need no training (A.5, A.6, N6).
+
+Glossary (arXiv 2510.26745, section 4 and appendix F): V embedding [node, width], T target distribution D⁻¹A,
+P row softmax of V Vᵀ, C = (T - P) + (T - P)ᵀ, L = 2I - T - Tᵀ.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import log_softmax
+
+from geomem.claims.check import check, paper
+from geomem.claims.claim import claim
+from geomem.claims.evidence import Evidence
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
+from geomem.claims.need import Scale, computed
+from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
+from geomem.geometry.spectrum import LaplacianKind, laplacian_matrix, laplacian_spectrum
+from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.tasks import EdgeMemorization, edge_examples
+
+CIRCULANT = "cycle"
+"""The one graph all of whose matrices commute: statements that need a shared eigenbasis are exact on it."""
+
+EVERYWHERE = "the four tiny graphs"
+QUICK = Scale("quick", (0, 1, 2))
+TOPS = {"star": 0.062, "grid": 0.021, "cycle": 0.0, "irregular": 0.024}
+"""Top eigenvalue of -L (B.3.6)."""
+
+
+def targets_of(graph: Graph) -> Float[np.ndarray, "node node"]:
+    """D⁻¹A."""
+    return target_distribution(edge_examples(graph, EdgeMemorization()), graph.node_count)
+
+
+def gradient_errors(scale: Scale, *, sign: float = -1.0) -> dict[str, np.ndarray]:
+    """Largest error of C V against central differences of J, relative to the largest entry, per seed.
+
+    `sign` is that before P in C.
+    """
+    errors = {}
+    for name, graph in GRAPHS.items():
+        T, found = targets_of(graph), []
+        for seed in scale.seeds:
+            V = np.random.default_rng(seed).normal(size=(graph.node_count, 4))
+            C = node2vec_gradient_matrix(V, T)
+            C = 2 * (T + T.T) - C if sign > 0 else C
+            numeric = differentiate_numerically(V, T)
+            found.append(np.abs(C @ V - numeric).max() / np.abs(numeric).max())
+        errors[f"error, {name}"] = np.array(found)
+    return errors
+
+
+def plus_sign_errors(scale: Scale) -> dict[str, np.ndarray]:
+    """`gradient_errors` of C with a plus sign before P."""
+    return gradient_errors(scale, sign=1.0)
+
+
+def differentiate_numerically(
+    V: Float[np.ndarray, "node width"], T: Float[np.ndarray, "node node"]
+) -> Float[np.ndarray, "node width"]:
+    """Central differences of J = sum_ij T_ij log P_ij."""
+    gradient, h = np.empty_like(V), 1e-5
+    for place in np.ndindex(V.shape):
+        step = np.zeros_like(V)
+        step[place] = h
+        above, below = ((T * log_softmax(W @ W.T, axis=1)).sum() for W in (V + step, V - step))
+        gradient[place] = (above - below) / (2 * h)
+    return gradient
+
+
+def start_distances(scale: Scale, *, deviation: float = 1.0, width: int = 100) -> dict[str, np.ndarray]:
+    """‖C(0) + L‖ / ‖L‖ at a start of N(0, deviation²)."""
+    errors = {}
+    for name, graph in GRAPHS.items():
+        L, shape = laplacian_matrix(graph).toarray(), (graph.node_count, width)
+        V = np.stack([deviation * np.random.default_rng(seed).normal(size=shape) for seed in scale.seeds])
+        C = node2vec_gradient_matrix(V, targets_of(graph))
+        errors[f"distance of C(0) from -L, {name}"] = np.linalg.norm(C + L, axis=(1, 2)) / np.linalg.norm(L)
+    return errors
+
+
+def top_eigenvalues(kind: LaplacianKind) -> dict[str, np.ndarray]:
+    """The top eigenvalue of -L."""
+    spectra = {name: laplacian_spectrum(graph, kind) for name, graph in GRAPHS.items()}
+    return {f"top of -L, {name}": -spectrum.eigenvalues[:1] for name, spectrum in spectra.items()}
+
+
+def largest_magnitudes(scale: Scale) -> dict[str, np.ndarray]:
+    """Largest magnitude of an eigenvalue of D⁻¹A + (D⁻¹A)ᵀ."""
+    return {
+        f"largest |eigenvalue|, {name}": np.abs(2 - laplacian_spectrum(graph).eigenvalues).max(keepdims=True)
+        for name, graph in GRAPHS.items()
+    }
+
+
+@claim(
+    "theory/gradient",
+    "N6",
+    "lemma-5",
+    place="Lemma 5 (v2 Lemma 6), N6",
+    conditions=f"{EVERYWHERE}, random embeddings of width 4, central differences in float64",
+    needs=computed(gradient_errors),
+    counterexample=lambda requests: Evidence(arrays=plus_sign_errors(QUICK)),
+    expected=[(0.0, "paper", "Lemma 5")],
+)
+def gradient(runs):
+    """The gradient is C V.
+
+    Full-batch ascent on the tied objective moves the embedding by η C V with C = (D⁻¹A - P) + (D⁻¹A - P)ᵀ.
+    """
+    for name, values in runs.arrays.items():
+        yield check(name, values, below=1e-6)
+
+
+@claim(
+    "theory/plus-sign",
+    "A.6-1",
+    place="App F, proofs of Props 6 and 7",
+    conditions=f"{EVERYWHERE}, random embeddings of width 4, central differences in float64",
+    needs=computed(plus_sign_errors),
+    counterexample=lambda requests: Evidence(arrays=gradient_errors(QUICK)),
+    expected=[(7.3, "replication", "A.6, erratum 1 (absolute)", "far from 0")],
+    deviation="The minus sign of Lemma 5 is right.",
+)
+def plus_sign(runs):
+    """The sign printed in the proof is wrong.
+
+    The proofs of propositions 6 and 7 write C = D⁻¹A + (D⁻¹A)ᵀ + (P + Pᵀ).
+    """
+    for name, values in runs.arrays.items():
+        yield check(name, values, above=0.5, over="every seed")
+        yield paper(check(name, values, below=1e-6, over="every seed"))
+
+
+@claim(
+    "theory/fact-1",
+    place="Assumption 1, Fact 1",
+    conditions=f"{EVERYWHERE}, N(0, 1), width 100",
+    needs=computed(start_distances),
+    counterexample=lambda requests: Evidence(arrays=start_distances(QUICK, deviation=0.1)),
+    expected=[(0.0, "paper", "Fact 1")],
+)
+def fact_1(runs):
+    """C starts at -L.
+
+    With a large initialisation V Vᵀ is nearly a multiple of the identity, so P(0) ≈ I and C(0) ≈ -L.
+    """
+    for name, values in runs.arrays.items():
+        yield check(name, values, below=1e-6)
+
+
+@claim(
+    "theory/remark-2",
+    place="Remark 2 (v2 Remark 5)",
+    conditions=EVERYWHERE,
+    needs=computed(lambda scale: top_eigenvalues("random-walk")),
+    counterexample=lambda requests: Evidence(arrays=top_eigenvalues("normalized")),
+    expected=[
+        (value, "own measurement", "B.3.6", "", f"top of -L, {graph}") for graph, value in TOPS.items()
+    ],
+)
+def remark_2(runs):
+    """The top eigenvalue of -L is slightly above zero.
+
+    The asymmetric normalisation lifts the top eigenvalue of -L above 0 unless the graph is regular, so very
+    long training could collapse.
+    """
+    for graph, top in TOPS.items():
+        name = f"top of -L, {graph}"
+        close = np.abs(runs.arrays[name] - top) <= 0.001
+        yield check(name, runs.arrays[name], held=close, rule="within 0.001 of the expected")
+
+
+@claim(
+    "theory/walk-bounds",
+    "prop-8",
+    place="Prop 8",
+    conditions=EVERYWHERE,
+    needs=computed(largest_magnitudes),
+    counterexample=lambda requests: Evidence(
+        arrays={name: np.minimum(values, 2.0) for name, values in largest_magnitudes(QUICK).items()}
+    ),
+    expected=[("on regular graphs only", "replication", "F.4")],
+    deviation="Exceeded, by 1 to 3 %, wherever degrees differ.",
+)
+def walk_bounds(runs):
+    """Eigenvalues of D⁻¹A + (D⁻¹A)ᵀ lie in [-2, 2].
+
+    Under assumption 2 the eigenvalues of D⁻¹A + (D⁻¹A)ᵀ are roughly in [-2, 2].
+    """
+    exactly = 2 + 1e-9
+    for name, values in runs.arrays.items():
+        bound = {"at_most": exactly} if name.endswith(CIRCULANT) else {"above": exactly, "below": 2.1}
+        yield check(name, values, **bound)
+        yield paper(check(name, values, at_most=exactly))
