@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from geomem.claims.claim import Scale
 from geomem.claims.experiment import read_experiment
-from geomem.claims.recall_runs import SUBJECTS, request_memories, settings_by_width
+from geomem.claims.factual_recall.settings import SUBJECTS, read_model, request_memories, settings_by_width
+from geomem.claims.need import Scale
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
 from geomem.constructions.one_hop import SUBJECTS as SUBJECT_TABLE
@@ -165,7 +165,7 @@ def find_memories(runs: Path) -> dict[str, StoredMemory]:
             found |= {
                 key: memory
                 for key, own in settings.items()
-                if own.model == memory.model and own.training.steps == steps
+                if read_model(own["model"]) == memory.model and own["training"]["steps"] == steps
             }
     if missing := sorted(settings.keys() - found.keys()):
         raise InputError(

@@ -35,7 +35,7 @@ def bounds(name: str) -> dict[str, tuple[type, float, float]]:
             if isinstance(limit, Ge | Interval) and limit.ge is not None:
                 low = limit.ge
             if isinstance(limit, Gt):
-                low = np.nextafter(limit.gt, np.inf)
+                low = np.nextafter(float(limit.gt), np.inf)  # pyright: ignore[reportArgumentType]
             if isinstance(limit, Le | Interval) and limit.le is not None:
                 high = limit.le
         found[parameter] = (kind, low, high)

@@ -5,25 +5,23 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from geomem.claims.claim import Scale
+from geomem.claims.catalogue import CLAIMS
 from geomem.claims.evidence import Evidence, name_arrays
 from geomem.claims.experiment import Experiment, run_experiment
-from geomem.claims.recall_capacity import ALL_TABLES, CapacitySetting, measure_capacity
-from geomem.claims.recall_dense import factors_at, measure_superpositions
-from geomem.claims.recall_depth import judge_depth, measure_depth, own_crossings, written_size
-from geomem.claims.recall_hops import measure_hops, measure_written_out
-from geomem.claims.recall_open import bits_at_threshold
-from geomem.claims.recall_runs import (
+from geomem.claims.factual_recall.capacity import ALL_TABLES, CapacitySetting, measure_capacity
+from geomem.claims.factual_recall.dense import factors_at, measure_superpositions
+from geomem.claims.factual_recall.depth import measure_depth, own_crossings, written_size
+from geomem.claims.factual_recall.hops import measure_hops, measure_written_out
+from geomem.claims.factual_recall.settings import (
     STEPS,
-    describe_memories,
     measure_portraits,
     measured_widths,
-    memory_setting,
+    memory_settings,
     request_memories,
     settings_by_width,
 )
-from geomem.claims.recall_structure import judge_parting, judge_selector, judge_superposition, judge_swap
-from geomem.claims.recall_transfer import judge_curves, judge_embedding_only, judge_everywhere, judge_transfer
+from geomem.claims.need import Scale
+from geomem.claims.recall_open import bits_at_threshold
 from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -38,8 +36,8 @@ def measure(function, settings, directory):
 
 @pytest.fixture(scope="module")
 def portraits(tmp_path_factory):
-    setting = memory_setting(4, subjects=16, steps=30, frozen=("objects",))
-    settings = describe_memories(setting, SEEDS) | {"embedding_only_steps": 3}
+    settings = memory_settings(4, subjects=16, steps=30, frozen=("objects",))
+    settings |= {"embedding_only_steps": 3, "seeds": SEEDS}
     return measure(measure_portraits, settings, tmp_path_factory.mktemp("runs"))
 
 
@@ -51,22 +49,22 @@ def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
 
 
 @pytest.mark.parametrize(
-    "judge",
+    "name",
     [
-        judge_superposition,
-        judge_selector,
-        judge_parting,
-        judge_swap,
-        judge_transfer,
-        judge_curves,
-        judge_everywhere,
-        judge_embedding_only,
+        "recall-structure/superposition",
+        "recall-structure/selector",
+        "recall-structure/maps-part",
+        "recall-structure/swap",
+        "recall-transfer/zero-shot",
+        "recall-transfer/with-the-width",
+        "recall-transfer/at-any-width",
+        "recall-transfer/embedding-only",
     ],
 )
-def test_what_portraits_hold_is_what_judges_look_for(portraits, judge):
+def test_what_portraits_hold_is_what_claims_look_for(portraits, name):
     keys = [own.key for own in request_memories(settings_by_width)(Scale("quick", SEEDS))]
     arrays = name_arrays({key: dict(portraits) for key in keys})
-    judgement = judge(Evidence(arrays=arrays))
+    judgement = CLAIMS[name].judge(Evidence(arrays=arrays))
     assert judgement.outcome in ("fails", "deviates"), "thirty steps at width 4 are no memory"
     assert judgement.picture is not None
     assert len(judgement.picture.table)
@@ -77,14 +75,17 @@ def test_rules_are_judged_where_they_were_measured():
     quick, full = (settings_by_width(Scale(name, (0, 1, 2))) for name in ("quick", "full"))
     assert len(quick) < len(full)
     for settings in (quick, full):
-        assert {own.training.steps for own in settings.values()} == {STEPS} == {2500}
-        assert max(own.ratio for own in settings.values()) >= 15
+        assert {own["training"]["steps"] for own in settings.values()} == {STEPS} == {2500}
+        ratios = [
+            own["model"]["width"] / (own["relations"] * np.log(own["subjects"])) for own in settings.values()
+        ]
+        assert max(ratios) >= 15
     assert [
         len(own.settings["seeds"]) for own in request_memories(settings_by_width)(Scale("full", (0, 1, 2)))
     ] == [3] * len(full)
 
 
-def test_judges_look_at_the_widths_that_were_measured(portraits):
+def test_claims_look_at_the_widths_that_were_measured(portraits):
     evidence = Evidence(arrays=name_arrays({"d64": portraits, "d16": portraits, "other": portraits}))
     assert measured_widths(evidence) == (16, 64)
 
@@ -164,7 +165,7 @@ def test_layers_are_trained_on_chains_at_every_rate(tmp_path):
     )
     evidence = Evidence(arrays=name_arrays({f"layers-{own}": arrays for own, arrays in found.items()}))
     assert (own_crossings(evidence, 1)[0] <= 12).all()
-    judgement = judge_depth(8, 2)(evidence)
+    judgement = CLAIMS["recall-hops/depth"].judge(evidence)
     assert judgement.picture is not None
     assert {row["layers"] for row in judgement.picture.table.iter_rows(named=True)} == {1, 2}
 

@@ -104,9 +104,9 @@ def test_other_weights_are_refused(weights, sentence):
 
 
 def test_questions_that_do_not_exist_are_refused():
-    with pytest.raises(InputError, match="names the subject 30; give ids from 0 to 29"):
+    with pytest.raises(InputError, match="names subject 30; use ids from 0 to 29"):
         answer(WEIGHTS, np.array([30]), np.array([0]))
-    with pytest.raises(InputError, match="names the relation -1; give ids from 0 to 3"):
+    with pytest.raises(InputError, match="names relation -1; use ids from 0 to 3"):
         answer(WEIGHTS, np.array([0]), np.array([-1]))
     with pytest.raises(InputError, match="The weights know 30 subjects"):
         recall_every_fact(WEIGHTS, random_bijections(31, 4))

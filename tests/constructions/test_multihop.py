@@ -153,8 +153,8 @@ def test_chain_ends_follow_the_facts(drawn, hops):
             lambda t: answer_hops(flat(t, 2), np.array([0]), np.array([[0, 0, 0]])),
             r"answers chains of 2, so give shape \(1, 2\)",
         ),
-        (lambda t: answer_hops(flat(t, 1), np.array([9]), np.array([[0]])), "names the subject 9"),
-        (lambda t: answer_hops(flat(t, 1), np.array([0]), np.array([[-2]])), "names the relation -2"),
+        (lambda t: answer_hops(flat(t, 1), np.array([9]), np.array([[0]])), "names subject 9"),
+        (lambda t: answer_hops(flat(t, 1), np.array([0]), np.array([[-2]])), "names relation -2"),
     ],
 )
 def test_bad_input_is_refused(ask, sentence):

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import subspace_angles
 from scipy.spatial import procrustes
 
-from geomem.errors import InputError
 from geomem.geometry.alignment import (
     bottom_energy,
     energy_by_eigenspace,
@@ -16,7 +14,6 @@ from geomem.geometry.alignment import (
     lowest_modes_in_whole_eigenspaces,
     map_coordinates,
     mode_energies,
-    principal_angles,
     procrustes_correlation,
 )
 from geomem.geometry.spectrum import distinct_eigenvalues, fiedler_modes, laplacian_spectrum, trivial_modes
@@ -159,18 +156,6 @@ def test_low_and_bottom_energy_at_their_extremes(name):
     assert low_energy(np.zeros((len(low), 2)), spectrum) == 0
     untied = train_node2vec(GRAPHS[name], tied=False, steps=3000)
     assert bottom_energy(untied, spectrum) > 2 * bottom_energy(train_node2vec(GRAPHS[name]), spectrum)
-
-
-def test_principal_angles_agree_with_scipy_and_see_tiny_ones():
-    generator = np.random.default_rng(4)
-    first, second = generator.normal(size=(9, 3)), generator.normal(size=(9, 5))
-    assert np.allclose(principal_angles(first, second), subspace_angles(first, second)[::-1])
-    assert np.allclose(principal_angles(second, first), subspace_angles(first, second)[::-1])
-    tilted = np.array([[1.0], [1e-11], [0.0]])
-    assert principal_angles(np.eye(3)[:, :1], tilted) == pytest.approx([1e-11], rel=1e-6)
-    assert principal_angles(np.eye(4)[:, :2], np.eye(4)[:, 2:]) == pytest.approx([np.pi / 2] * 2)
-    with pytest.raises(InputError, match="second subspace are linearly dependent"):
-        principal_angles(first, np.ones((9, 2)))
 
 
 def test_procrustes_correlation_agrees_with_scipy():

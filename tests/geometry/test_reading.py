@@ -9,8 +9,8 @@ from geomem.geometry.reading import (
     decay_statistic,
     falls_strongly,
     majority_word,
-    profile_embedding,
-    read_embedding,
+    profile_tables,
+    read_embeddings,
 )
 from geomem.geometry.similarity import centre, cosine_similarity, graph_shells, shell_means
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
@@ -27,10 +27,7 @@ BIPARTITE = [path_star(), grid(), tree_star(), path(20)]
 
 
 def word_of(embedding, graph, *, permutations=399, seed=0):
-    shells = graph_shells(distance_matrix(graph))
-    return read_embedding(
-        embedding, shells, draw_permutations(permutations, graph.node_count, seed=seed)
-    ).word
+    return read_embeddings(embedding[None], graph, permutations=permutations, seed=seed)[0].word
 
 
 def disjoint(*parts):
@@ -67,13 +64,10 @@ def test_two_colours_are_a_zig_zag(graph):
 @pytest.mark.parametrize("graph", [path_star(), cycle(), karate_club()], ids=lambda graph: graph.name)
 @pytest.mark.parametrize("width", [4, 32, 512])
 def test_random_embeddings_are_associative_in_95_percent_of_draws(graph, width):
-    shells = graph_shells(distance_matrix(graph))
     words = []
     for draw in range(200):
         embedding = np.random.default_rng([width, draw]).normal(size=(graph.node_count, width))
-        words.append(
-            read_embedding(embedding, shells, draw_permutations(99, graph.node_count, seed=draw)).word
-        )
+        words.append(word_of(embedding, graph, permutations=99, seed=draw))
     # 190 are expected at least, give or take 3: fewer than 183 would be no accident.
     assert words.count("associative") >= 183
     assert set(words) <= set(READINGS)
@@ -99,8 +93,9 @@ def test_significant_but_negligible_structure_is_associative_unless_it_falls_str
     words = {}
     for strength in (0.5, 1, 12):
         embedding = noise + strength * smooth
-        reading = read_embedding(embedding, shells, dealt)
-        falls = falls_strongly(profile_embedding(centre(embedding), shells, dealt), shells)
+        (reading,) = read_embeddings(embedding[None], graph, permutations=399)
+        (profile,) = profile_tables(cosine_similarity(centre(embedding))[None], shells, dealt)
+        falls = falls_strongly(profile, shells)
         words[strength] = (reading.word, falls, "within 0.1" in reading.reason)
     assert words == {
         0.5: ("associative", False, True),
@@ -115,7 +110,7 @@ def test_graphs_that_cannot_tell_read_mixed():
         dealt = draw_permutations(399, graph.node_count)
         assert not can_tell(shells, graph.node_count, dealt)
         embedding = np.random.default_rng(3).normal(size=(graph.node_count, 6))
-        reading = read_embedding(embedding, shells, dealt)
+        (reading,) = read_embeddings(embedding[None], graph, permutations=399)
         assert reading.word == "mixed"
         assert "too small or too symmetric" in reading.reason
     shells = graph_shells(distance_matrix(path(6)))

@@ -9,11 +9,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from geomem.geometry.measurement import describe_raw_fall, word_of_fleet
 from geomem.geometry.nulls import draw_permutations
-from geomem.geometry.portrait import measure_embeddings, measure_vectors
-from geomem.geometry.reading import Reading, falls_strongly, profile_embedding, read_embeddings
-from geomem.geometry.similarity import centre, common_share, graph_shells
+from geomem.geometry.portrait import describe_raw_fall, measure_embeddings, measure_vectors, word_of_fleet
+from geomem.geometry.reading import Reading, falls_strongly, profile_tables, read_embeddings
+from geomem.geometry.similarity import centre, common_share, cosine_similarity, graph_shells
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.worlds.graphs.classics import karate_club
 from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
@@ -139,7 +138,7 @@ def test_a_faint_fall_in_many_dimensions_is_no_lookup_table(seed, strength):
     smooth = laplacian_spectrum(graph).eigenvectors[:, 1:3] @ generator.normal(size=(2, 2000))
     faint = strength * smooth + generator.normal(size=(16, 2000))
     shells, dealt = graph_shells(distance_matrix(graph)), draw_permutations(PERMUTATIONS, 16)
-    falls = falls_strongly(profile_embedding(centre(faint), shells, dealt), shells)
+    falls = falls_strongly(profile_tables(cosine_similarity(centre(faint))[None], shells, dealt)[0], shells)
     event(f"falls strongly: {falls}")
     assert not falls or word_of(faint, graph) != "associative"
 

@@ -18,11 +18,9 @@ from geomem.geometry.similarity import (
     effective_rank,
     geometric_level,
     graph_shells,
-    leaf_distances,
     leaf_retrieval,
     mean_cosine,
     nearness,
-    path_distances,
     permuted_shell_means,
     shell_means,
     unit_rows,
@@ -63,9 +61,7 @@ def test_every_function_keeps_a_run_axis():
         mean_cosine,
         lambda x: geometric_level(x, graph.edges),
         lambda x: distance_shells(x, distances)[1],
-        lambda x: leaf_distances(x, leaves, hops),
         lambda x: leaf_retrieval(x, leaves, hops),
-        lambda x: path_distances(x, np.arange(9).reshape(3, 3)),
     ):
         together = function(runs)
         assert together.shape[:2] == (3, 2)
@@ -197,19 +193,3 @@ def test_leaves_find_their_first_hop_and_ties_lose():
     wrong = clustered.copy()
     wrong[leaves[0]] = np.roll(clustered[leaves[0]], 1)
     assert leaf_retrieval(wrong, leaves, hops) == pytest.approx(1 - 1 / len(leaves))
-    distances = leaf_distances(clustered, leaves, hops)
-    assert np.allclose(distances, hops[:, None] != hops[None, :])
-
-
-def test_path_distances_are_plain_means_without_a_node_and_itself():
-    paths = np.array([[0, 1, 2], [3, 4, 5]])
-    embedding = np.random.default_rng(6).normal(size=(6, 4))
-    embedding[5] = 0
-    distances = 1 - cosine_similarity(embedding)
-    found = path_distances(embedding, paths)
-    assert found[0, 1] == pytest.approx(distances[:3, 3:].mean())
-    for at, nodes in enumerate(paths):
-        block = distances[np.ix_(nodes, nodes)]
-        assert found[at, at] == pytest.approx(block[~np.eye(3, dtype=bool)].mean())
-    with pytest.raises(InputError, match="at least two"):
-        path_distances(embedding, paths[:, :1])

@@ -1,7 +1,16 @@
 """A table of what the science tests measured, printed after the run: fraction of seeds, mean and range."""
 
+import os
+
 import numpy as np
 import pytest
+
+
+@pytest.fixture(scope="session")
+def runs_directory(tmp_path_factory):
+    """Where fleets are kept for the whole test run, whichever process trains them."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-graph-runs"
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-from cells import GRAPHS as WORLDS
-from cells import outcome
+from cells import SCALE, cell, outcome
 
+from geomem.claims.evidence import final, shells
+from geomem.claims.memorize_geometrically.node2vec import node2vec_fleets
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS as WORLDS
+from geomem.claims.memorize_geometrically.tiny_graphs import WITH_SELF
 from geomem.geometry.dynamics import node2vec_gradient_matrix
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.worlds.graphs.graph import adjacency_matrix
@@ -29,6 +32,12 @@ LARGEST_REST = {"star": 1.5, "grid": 0.8, "cycle": 0.8, "irregular": 0.8}
 STAR_SHELLS = (0.971, 0.881, 0.756, 0.600, 0.476, 0.353, 0.225, 0.151)
 
 
+def trained(graph, directory, **changes):
+    """What Node2Vec did on a graph, with another width or task than the release's."""
+    (request,) = node2vec_fleets(graphs=(graph,), **changes)(SCALE)
+    return outcome(request, directory)
+
+
 def target_matrix(graph) -> np.ndarray:
     """D^-1 A."""
     adjacency = adjacency_matrix(graph).toarray()
@@ -37,24 +46,24 @@ def target_matrix(graph) -> np.ndarray:
 
 def mode_norms(result) -> np.ndarray:
     """Norm of V^T e over the modes, from the lowest Laplacian eigenvalue up, [run, mode]."""
-    vectors = laplacian_spectrum(result.graph).eigenvectors
+    vectors = laplacian_spectrum(result.request.world).eigenvectors
     return np.linalg.norm(np.einsum("nm,rnw->rmw", vectors, result.embeddings), axis=2)
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n1_final_loss(graph, report):
-    result = outcome(f"node2vec/{graph}")
-    final = result.final("loss")
-    report("final loss", final, np.abs(final - FINAL_LOSS[graph]) <= 0.002)
+def test_n1_final_loss(graph, runs_directory, report):
+    result = cell(f"node2vec/{graph}", runs_directory)
+    loss = final(result, "loss")
+    report("final loss", loss, np.abs(loss - FINAL_LOSS[graph]) <= 0.002)
     # At the start log p(i, i) is nearly 0, so the loss is the mean of |v_i|² - v_i · v_j: 100 ± 4 a seed.
-    report("initial loss", result.curve("loss")[0])
-    assert result.curve("loss")[0].mean() == pytest.approx(100, abs=6)
-    assert np.abs(final - FINAL_LOSS[graph]).max() <= 0.002
+    report("initial loss", result.metrics["loss"][0])
+    assert result.metrics["loss"][0].mean() == pytest.approx(100, abs=6)
+    assert np.abs(loss - FINAL_LOSS[graph]).max() <= 0.002
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n2_only_the_top_of_the_spectrum_survives(graph, report):
-    norms = mode_norms(outcome(f"node2vec/{graph}"))
+def test_n2_only_the_top_of_the_spectrum_survives(graph, runs_directory, report):
+    norms = mode_norms(cell(f"node2vec/{graph}", runs_directory))
     kept, lost = norms[:, : SURVIVORS[graph]], norms[:, SURVIVORS[graph] :]
     report("smallest survivor", kept.min(axis=1))
     report("largest of the rest", lost.max(axis=1), lost.max(axis=1) <= 0.8)
@@ -67,10 +76,10 @@ def test_n2_only_the_top_of_the_spectrum_survives(graph, report):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n3_gradient_on_the_fiedler_set_is_small_but_zero_only_on_the_cycle(graph, report):
-    result = outcome(f"node2vec/{graph}")
-    targets = target_matrix(result.graph)
-    vectors = laplacian_spectrum(result.graph).eigenvectors[:, 1 : SURVIVORS[graph]]
+def test_n3_gradient_on_the_fiedler_set_is_small_but_zero_only_on_the_cycle(graph, runs_directory, report):
+    result = cell(f"node2vec/{graph}", runs_directory)
+    targets = target_matrix(result.request.world)
+    vectors = laplacian_spectrum(result.request.world).eigenvectors[:, 1 : SURVIVORS[graph]]
     norms = np.array(
         [
             np.linalg.norm(node2vec_gradient_matrix(embedding, targets) @ vectors, axis=0)
@@ -89,20 +98,20 @@ def test_n3_gradient_on_the_fiedler_set_is_small_but_zero_only_on_the_cycle(grap
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n4_neighbours_align_and_similarity_falls_with_distance(graph, report):
-    result = outcome(f"node2vec/{graph}")
-    level, shells = result.final("geometric_level"), result.shells()
+def test_n4_neighbours_align_and_similarity_falls_with_distance(graph, runs_directory, report):
+    result = cell(f"node2vec/{graph}", runs_directory)
+    level, means = final(result, "geometric_level"), shells(result).mean(axis=0)
     report("geometric level", level, (level >= 0.93) & (level <= 0.98))
     assert ((level >= 0.92) & (level <= 0.98)).all()
     if graph == "star":
-        assert shells.mean(axis=0) == pytest.approx(STAR_SHELLS, abs=0.03)
-    assert (np.diff(shells.mean(axis=0)) < 0).all()
+        assert means == pytest.approx(STAR_SHELLS, abs=0.03)
+    assert (np.diff(means) < 0).all()
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n5_width_below_the_node_count_finds_the_same_eigenspace(graph, report):
+def test_n5_width_below_the_node_count_finds_the_same_eigenspace(graph, runs_directory, report):
     count = SURVIVORS[graph]
-    wide, narrow = outcome(f"node2vec/{graph}"), outcome(f"node2vec-narrow/{graph}")
+    wide, narrow = cell(f"node2vec/{graph}", runs_directory), trained(graph, runs_directory, width=10)
     overlaps = []
     for embedding_a, embedding_b in zip(wide.embeddings, narrow.embeddings, strict=True):
         directions_a = np.linalg.svd(embedding_a)[0][:, :count]
@@ -138,7 +147,7 @@ def test_n6_gradient_is_c_times_v_and_the_plus_sign_is_wrong(report):
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_n8_final_loss_with_self_edges(graph, report):
-    final = outcome(f"node2vec-self/{graph}").final("loss")
-    report("final loss", final, np.abs(final - FINAL_LOSS_SELF[graph]) <= 0.002)
-    assert np.abs(final - FINAL_LOSS_SELF[graph]).max() <= 0.002
+def test_n8_final_loss_with_self_edges(graph, runs_directory, report):
+    loss = final(trained(graph, runs_directory, task=WITH_SELF), "loss")
+    report("final loss", loss, np.abs(loss - FINAL_LOSS_SELF[graph]) <= 0.002)
+    assert np.abs(loss - FINAL_LOSS_SELF[graph]).max() <= 0.002

@@ -6,6 +6,7 @@ import pytest
 
 from geomem.errors import InputError
 from geomem.worlds.columns import FileLayout, describe_columns, find_columns, read_columns
+from geomem.worlds.graphs.readers import read_graph
 from geomem.worlds.separators import find_separator, name_separator, split_line
 
 
@@ -87,3 +88,10 @@ def test_names_and_numbers_of_columns():
     for wrong, message in [("z", "its columns are x, y, 2"), ("x,x", "twice"), ("x", "name 2, as in")]:
         with pytest.raises(InputError, match=message):
             find_columns(table, FileLayout(columns=wrong), count=2)
+
+
+def test_quoted_labels_around_a_colon_and_lines_of_separators_alone(tmp_path):
+    (tmp_path / "quoted.txt").write_text('"Rome": "Bonn"\n"Bonn": "Bern"\n')
+    assert read_graph(tmp_path / "quoted.txt").labels == ("Rome", "Bonn", "Bern")
+    (tmp_path / "a.sif").write_text("Rome,road,Bonn\n,,\n")
+    assert read_graph(tmp_path / "a.sif").edge_count == 1

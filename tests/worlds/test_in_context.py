@@ -103,13 +103,13 @@ def test_no_token_and_no_place_gives_the_answer_away():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"arms": 0}, "arms was 0; give 1 or more"),
-        ({"length": 1}, "length was 1; give 2 or more"),
+        ({"arms": 0}, "arms is 0; give a whole number of at least 1"),
+        ({"length": 1}, "length is 1; give a whole number of at least 2"),
         ({"node_tokens": 8}, "has 9 nodes but node_tokens is 8; give node_tokens of at least 9"),
         ({"target": "leaf"}, "target is 'leaf'; give one of 'path', 'first-hop', 'reverse', 'teacherless'"),
     ],
 )
-def test_tasks_that_cannot_be_meant(change, complaint):
+def test_invalid_tasks(change, complaint):
     task = InContextPathFinding()
     for name, value in change.items():
         object.__setattr__(task, name, value)  # past the tests' type checks, as users are

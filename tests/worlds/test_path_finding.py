@@ -171,7 +171,7 @@ def test_worlds_on_which_path_finding_is_ill_posed(world, reason):
         ({"directions": "up"}, "directions is 'up'; give one of 'both', 'forward', 'reverse'"),
     ],
 )
-def test_tasks_that_cannot_be_meant(change, complaint):
+def test_invalid_tasks(change, complaint):
     task = PathFinding()
     for name, value in change.items():
         object.__setattr__(task, name, value)  # past the tests' type checks, as users are

@@ -3,18 +3,9 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims import (
-    recall,
-    recall_capacity,
-    recall_chains,
-    recall_dense,
-    recall_depth,
-    recall_hops,
-    recall_open,
-    recall_structure,
-    recall_transfer,
-)
+from geomem.claims import recall_chains, recall_open
 from geomem.claims.claim import AnyClaim, registered_claims
+from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
 from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
@@ -51,13 +42,13 @@ MODULES = (
     path_scale,
     in_context,
     recall,
-    recall_dense,
+    dense,
     recall_chains,
-    recall_capacity,
-    recall_structure,
-    recall_transfer,
-    recall_hops,
-    recall_depth,
+    capacity,
+    structure,
+    transfer,
+    hops,
+    depth,
     recall_open,
 )
 """The files of claims, in the order of the papers."""

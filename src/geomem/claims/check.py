@@ -129,7 +129,7 @@ def measured(name: str, values: Numbers) -> Measured:
     >>> check("level", [0.6, 0.7], above=measured("that of Mamba", [0.4, 0.6])).rule
     'above that of Mamba'
     """
-    return Measured(name, float(np.mean(values)))
+    return Measured(name, float(np.asarray(values, dtype=np.float64).mean()))
 
 
 def check(
@@ -140,6 +140,7 @@ def check(
     at_most: Bound | None = None,
     above: Bound | None = None,
     below: Bound | None = None,
+    exactly: Bound | None = None,
     held: Numbers | None = None,
     rule: str = "",
     over: Over = "most seeds",
@@ -158,6 +159,8 @@ def check(
     (True, 'at least 0.85', [True, True, False])
     >>> check("level, star", [0.91, 0.86, 0.7], at_least=0.85, over="every seed").passed
     False
+    >>> check("recall", [1.0, 0.9], exactly=1).rule, check("bits", [1.2], at_least=1, at_most=2).rule
+    ('exactly 1', 'between 1 and 2')
     """
     numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     bounds = [
@@ -167,6 +170,7 @@ def check(
             ("at most", at_most, np.less_equal),
             ("above", above, np.greater),
             ("below", below, np.less),
+            ("exactly", exactly, np.equal),
         )
         if bound is not None
     ]
@@ -179,6 +183,9 @@ def check(
         tests = [compare(subject, _value(bound)) for _, bound, compare in bounds]
         held = np.logical_and.reduce(tests)
         said = [f"{words} {_name(bound)}" for words, bound, _ in bounds]
+        if at_least is not None and at_most is not None:
+            least, most, *_ = (_name(bound) for _, bound, _ in bounds)
+            said[:2] = [f"between {least} and {most}"]
         rule = rule or " and ".join(said)
     held = np.asarray(held, dtype=bool)
     if held.ndim == 0:
@@ -295,7 +302,12 @@ def _state_rule(checks: Sequence[Check]) -> str:
     said = []
     for (share, members), parts in clauses.items():
         listed = ", ".join(members) if len(members) <= LISTED else f"each of {len(members)}"
-        said.append(" and ".join(parts) + share + (f" ({listed})" if members else ""))
+        plain = len(parts) < 3 and not any(" and " in part or ", " in part for part in parts)
+        joined = (
+            " and ".join(parts) if plain else "; ".join(parts) + ("," if share else "") * (len(parts) > 1)
+        )
+        each = " each" if share and len(parts) > 1 and not plain else ""
+        said.append(f"{joined}{each}{share}" + (f" ({listed})" if members else ""))
     return "; ".join(said)
 
 
@@ -304,6 +316,8 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
     members = _members(group)
     if not members:
         numbers = format_number(means[0])
+    elif len(set(means)) == 1 and len(members) > 3:
+        numbers = f"{format_number(means[0])} in each of {len(members)} settings"
     elif len(members) <= LISTED:
         numbers = ", ".join(
             f"{format_number(mean)} ({member})" for mean, member in zip(means, members, strict=True)
@@ -325,4 +339,5 @@ def _describe_result(base: str, group: Sequence[Check]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    # A symbol keeps its case: d* is not D*.
+    return (text[:1].upper() if text[1:2].isalpha() else text[:1]) + text[1:] + "."

@@ -274,9 +274,13 @@ def describe_fleets(requests: Iterable[FleetRequest]) -> str:
         widths, steps, worlds = described.setdefault(key, ({}, {}, {}))
         widths[request.model.width] = steps[training.steps] = worlds[request.world.name] = None
     return "; ".join(
-        f"{name}; width {', '.join(map(str, widths))}; {', '.join(map(str, steps))} steps; {', '.join(worlds)}"
+        f"{name}; width {_listed(widths)}; {_listed(steps)} steps; {_listed(worlds)}"
         for name, (widths, steps, worlds) in described.items()
     )
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 AnyClaim = Claim | MeasuredClaim

@@ -76,6 +76,11 @@ class Evidence:
     def __getitem__(self, key: str) -> FleetEvidence:
         return self.fleets[key]
 
+    def of(self, name: str) -> list[tuple[str, FleetEvidence]]:
+        """The fleets whose keys are "name/..." with the ends of their keys, such as graphs."""
+        parts = [(key.rpartition("/"), fleet) for key, fleet in self.fleets.items()]
+        return [(end, fleet) for (start, _, end), fleet in parts if start == name]
+
 
 def read_evidence(request: FleetRequest, fleet: StoredFleet) -> FleetEvidence:
     """A stored fleet's measurements; raises `InputError` if its files are damaged."""

@@ -13,12 +13,13 @@ from geomem.claims.claim import (
     Expected,
     Judgement,
     Picture,
+    Quantity,
     Scale,
     judge_by_means,
     measure_quantity,
 )
 from geomem.claims.evidence import Evidence
-from geomem.claims.recall import imagine_numbers, quantities_of
+from geomem.claims.factual_recall.settings import imagine_numbers
 from geomem.constructions.bounds import trade_off_table
 from geomem.constructions.codes import binary_length
 from geomem.constructions.hop_model import HopModel, answer_hops
@@ -100,6 +101,12 @@ def compute_trade_off(scale: Scale) -> dict[str, np.ndarray]:
                 arrays[f"other bits, {name}"][place] = row.size.other_numbers
                 arrays[f"bound, {name}"][place] = row.bound
     return arrays
+
+
+def quantities_of(evidence: Evidence, start: str, held) -> list[Quantity]:
+    """The arrays whose names start so, as quantities."""
+    arrays = {name: values for name, values in evidence.arrays.items() if name.startswith(start)}
+    return [measure_quantity(name, values, held=held(values)) for name, values in arrays.items()]
 
 
 def judge_chain_of_thought(evidence: Evidence) -> Judgement:

@@ -17,7 +17,7 @@ from geomem.claims.claim import (
     measure_quantity,
 )
 from geomem.claims.evidence import Evidence
-from geomem.claims.recall_capacity import (
+from geomem.claims.factual_recall.capacity import (
     CapacitySetting,
     draw_recalls,
     imagine_capacity,

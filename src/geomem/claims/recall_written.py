@@ -43,9 +43,9 @@ def name_cell(subjects: int, relations: int) -> str:
     """How a table's size stands in the name of a quantity.
 
     >>> name_cell(4096, 64)
-    'N = 4,096, R = 64'
+    'N = 4,096 and R = 64'
     """
-    return f"N = {subjects:,}, R = {relations}"
+    return f"N = {subjects:,} and R = {relations}"
 
 
 def blocks_of(scale: Scale) -> dict[str, list[RecallConstruction]]:

@@ -1,16 +1,12 @@
 """Fleets are trained and experiments measured here: in this process, or in several of one thread each."""
 
 import os
-import signal
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING, cast
-
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from typing import TYPE_CHECKING
 
 from geomem.claims.experiment import Experiment, run_experiment
 from geomem.errors import InputError
@@ -39,9 +35,10 @@ def do_work(works: Sequence[Work], directory: str | os.PathLike[str], device: st
 
     Other processes begin at once, this one when it is asked for the first.
     """
-    if processes <= 1:
-        return (_do(work, directory, device) for work in works)
-    return _collect(_start_workers(works, directory, device, processes), works, directory, device)
+    from geomem.sweep.pool import do_tasks
+
+    tasks = [(work, directory, device) for work in works]
+    return _name_ends(works, do_tasks(_do, tasks, processes=processes))
 
 
 def describe_failure(error: Exception) -> str:
@@ -56,7 +53,17 @@ def describe_failure(error: Exception) -> str:
     return f"It failed with {type(error).__name__}{f': {text}' if text else ''}".rstrip(".") + "."
 
 
-def _do(work: Work, directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
+def _name_ends(works: Sequence[Work], done: Generator[tuple[int, str], None, None]) -> Done:
+    from geomem.sweep.pool import KILLED
+
+    with closing(done):
+        for number, error in done:
+            path = works[number].path
+            killed = f"The process that worked on {path} was killed; perhaps memory ran out."
+            yield path, killed if error == KILLED else error
+
+
+def _do(work: Work, directory: str | os.PathLike[str], device: str) -> str:
     from geomem.runs.checkpoint import RunLocked
     from geomem.runs.edges import memorize
 
@@ -79,52 +86,6 @@ def _do(work: Work, directory: str | os.PathLike[str], device: str) -> tuple[Pat
             # Two experiments may keep a run in common: when its owner is done with it, it is read.
             sleep(1)
         except Exception as error:  # the claims that need this are not run, the others are
-            return work.path, describe_failure(error)
+            return describe_failure(error)
         else:
-            return work.path, ""
-
-
-def _do_alone(work: Work, directory: str | os.PathLike[str], device: str) -> tuple[Path, str]:
-    # Ctrl-C goes to every process of the terminal; the parent alone answers it, on every system.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _do(work, directory, device)
-
-
-def _collect(started: Done, works: Sequence[Work], directory: str | os.PathLike[str], device: str) -> Done:
-    left = {work.path: work for work in works}
-    try:
-        for path, error in started:
-            del left[path]
-            yield path, error
-    except TerminatedWorkerError:
-        # Whoever it was, it takes no other work with it when it is alone.
-        for path, work in left.items():
-            try:
-                yield from _start_workers([work], directory, device, 2)
-            except TerminatedWorkerError:
-                yield path, f"The process that worked on {path} was killed; perhaps memory ran out."
-
-
-def _start_workers(
-    works: Sequence[Work], directory: str | os.PathLike[str], device: str, processes: int
-) -> Done:
-    with _deaf_to_interrupts(), parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)  # pyright: ignore[reportArgumentType]
-        done = parallel(delayed(_do_alone)(work, directory, device) for work in works)
-    return cast(Done, done)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start meanwhile never hear Ctrl-C; this one hears it afterwards.
-
-    A terminal sends it to every process, and one that is still importing would die with a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return ""

@@ -7,17 +7,12 @@ import numpy as np
 
 from geomem.constructions.codes import binary_code, binary_length
 from geomem.constructions.one_hop import (
-    KEY,
     NUMBERS_LIMIT,
-    OBJECTS,
-    OUTPUT,
-    QUERY,
-    RELATIONS,
-    SUBJECTS,
-    VALUE,
     RecallConstruction,
     RecallSize,
     check_numbers,
+    recall_size,
+    recall_weights,
 )
 from geomem.errors import InputError
 from geomem.worlds.facts.table import FactTable, answers
@@ -65,7 +60,7 @@ def disjoint_superposition(table: FactTable, *, numbers_limit: int = NUMBERS_LIM
         subjects[known, block] = objects[found[known, r], block]
     relations = np.hstack([np.zeros((R, R * m)), np.eye(R)])
     copy = np.diag(np.r_[np.ones(R * m), np.zeros(R)])
-    weights = _weights(subjects, relations, objects, copy)
+    weights = recall_weights(subjects, relations, objects, copy)
     return RecallConstruction("disjoint superposition", weights, words, 2 / m, size)
 
 
@@ -95,7 +90,7 @@ def additive_superposition(
     objects = np.hstack([np.eye(A), preference])
     relations = np.hstack([np.zeros((R, A)), np.eye(R)])
     copy = np.diag(np.r_[np.ones(A), np.zeros(R)])
-    weights = _weights(subjects, relations, objects, copy)
+    weights = recall_weights(subjects, relations, objects, copy)
     code = np.eye(A)
     return RecallConstruction("additive superposition", weights, code, float("-inf"), size)
 
@@ -146,19 +141,4 @@ def _count_cycles(permutation: np.ndarray) -> int:
 
 
 def _size(table: FactTable, width: int, *, facts: int) -> RecallSize:
-    tables = (table.subject_count + table.relation_count + table.object_count) * width
-    return RecallSize(width, 0, tables + 4 * width**2, facts, facts)
-
-
-def _weights(
-    subjects: np.ndarray, relations: np.ndarray, objects: np.ndarray, copy: np.ndarray
-) -> dict[str, np.ndarray]:
-    return {
-        SUBJECTS: subjects,
-        RELATIONS: relations,
-        QUERY: np.zeros_like(copy),
-        KEY: np.zeros_like(copy),
-        VALUE: 2 * copy,
-        OUTPUT: copy,
-        OBJECTS: objects,
-    }
+    return recall_size(sum(table.sizes), width, 0, facts, facts)

@@ -28,7 +28,7 @@ from geomem.constructions.one_hop import (
     Weights,
 )
 from geomem.errors import InputError
-from geomem.worlds.facts.table import FactTable
+from geomem.worlds.facts.table import FactTable, check_ids
 
 # Logits of one block of questions: 4 MiB in float64, which stays in a processor's cache.
 _BLOCK_NUMBERS = 2**19
@@ -115,12 +115,12 @@ def recall_every_fact(weights: Weights, table: FactTable) -> Recalled:
     1.0
     """
     _check_weights(weights)
-    given = tuple(len(weights[name]) for name in (SUBJECTS, RELATIONS, OBJECTS))
-    if given != (table.subject_count, table.relation_count, table.object_count):
+    held, given = tuple(len(weights[name]) for name in (SUBJECTS, RELATIONS, OBJECTS)), table.sizes
+    if held != given:
+        sizes = f"{given[0]:,}, {given[1]:,} and {given[2]:,}"
         raise InputError(
-            f"The weights know {given[0]:,} subjects, {given[1]:,} relations and {given[2]:,} objects, the "
-            f"table {table.name!r} {table.subject_count:,}, {table.relation_count:,} and "
-            f"{table.object_count:,}; give the table that the weights were made for."
+            f"The weights know {held[0]:,} subjects, {held[1]:,} relations and {held[2]:,} objects, and the "
+            f"table {table.name!r} {sizes}; give the table that the weights were made for."
         )
     subjects, relations, targets = table.facts.T
     objects, margins = np.zeros(len(targets), dtype=np.int64), np.zeros(len(targets))
@@ -193,12 +193,8 @@ def _logit_blocks(
 ) -> Iterator[tuple[Int[np.ndarray, " row"], Shaped[np.ndarray, "row object"]]]:
     """Question numbers and their logits, block by block, one relation at a time."""
     _check_weights(weights)
-    for kind, ids, name in (("subject", subjects, SUBJECTS), ("relation", relations, RELATIONS)):
-        if ids.size and not 0 <= ids.min() <= ids.max() < len(weights[name]):
-            raise InputError(
-                f"A question names the {kind} {ids.max() if ids.min() >= 0 else ids.min()}; "
-                f"give ids from 0 to {len(weights[name]) - 1}."
-            )
+    check_ids("A question", "subject", subjects, len(weights[SUBJECTS]))
+    check_ids("A question", "relation", relations, len(weights[RELATIONS]))
     asked, rows = np.unique(subjects, return_inverse=True)
     e_x, e_r = weights[SUBJECTS][asked], weights[RELATIONS]
     # h is the sum of a part of the subject and a part of the relation, and so is W_1 h.
@@ -245,9 +241,7 @@ def _check_weights(weights: Weights) -> None:
     if EXPAND in weights:
         needed |= {EXPAND_BIAS, CONTRACT, CONTRACT_BIAS}
     if missing := sorted(needed - set(weights)):
-        raise InputError(
-            f"The weights lack {', '.join(missing)}; give those of a Recall model without run axis."
-        )
+        raise InputError(f"The weights lack {', '.join(missing)}; give those of one run of a Recall model.")
     if any(name.startswith("block_1.") for name in weights):
         raise InputError("The weights have more than one layer; give those of a one-layer Recall model.")
     if weights[SUBJECTS].ndim != 2:

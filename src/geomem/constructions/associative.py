@@ -14,21 +14,11 @@ from jaxtyping import Float, Int
 from geomem.constructions.answering import Answers, Recalled, logit_margins, recall_every_fact
 from geomem.constructions.codes import binary_length, random_signs, sphere_code
 from geomem.constructions.one_hop import (
-    CONTRACT,
-    CONTRACT_BIAS,
-    EXPAND,
-    EXPAND_BIAS,
-    KEY,
     NUMBERS_LIMIT,
-    OBJECTS,
-    OUTPUT,
-    QUERY,
-    RELATIONS,
-    SUBJECTS,
-    VALUE,
     RecallConstruction,
-    RecallSize,
     check_numbers,
+    recall_size,
+    recall_weights,
 )
 from geomem.errors import InputError
 from geomem.worlds.facts.table import FactTable
@@ -68,8 +58,8 @@ def outer_product_memory(
     """
     _check_positive(numbers)
     d = math.isqrt(numbers)
-    tables = (table.subject_count + table.relation_count + table.object_count) * d
-    check_numbers(f"outer-product memory of the table {table.name!r}", tables + d * d, numbers_limit)
+    total = sum(table.sizes) * d + d * d
+    check_numbers(f"outer-product memory of the table {table.name!r}", total, numbers_limit)
     signs = random_signs(table.subject_count + table.relation_count, d, seed=seed)
     subjects, relations = signs[: table.subject_count], signs[table.subject_count :] * math.sqrt(d)
     objects = sphere_code(table.object_count, d, seed=seed)
@@ -141,11 +131,9 @@ def key_value_network(
     d = 2 * binary_length(table.object_count) if width is None else width
     _check_positive(min(d, numbers // max(1, d)))
     w = numbers // d
-    tables = (table.subject_count + table.relation_count + table.object_count) * d
-    total = tables + 4 * d * d + 2 * w * d + w + d
-    check_numbers(
-        f"key-value network of the table {table.name!r}", total + table.fact_count * w, numbers_limit
-    )
+    size = recall_size(sum(table.sizes), d, w, w * d, 64 * w * d)
+    features = table.fact_count * w
+    check_numbers(f"key-value network of the table {table.name!r}", size.numbers + features, numbers_limit)
     N, R = table.subject_count, table.relation_count
     tokens = sphere_code(N + R, d, seed=seed)
     objects = sphere_code(table.object_count, d, seed=seed + 1)
@@ -156,20 +144,8 @@ def key_value_network(
     h = subjects[s] + 2 * relations[r]
     features = np.maximum(h @ expand.T + bias, 0)
     contract = _ridge_map(features, objects[o] - h)
-    weights = {
-        SUBJECTS: subjects,
-        RELATIONS: relations,
-        QUERY: np.zeros((d, d)),
-        KEY: np.zeros((d, d)),
-        VALUE: 2 * np.eye(d),
-        OUTPUT: np.eye(d),
-        EXPAND: expand,
-        EXPAND_BIAS: bias,
-        CONTRACT: contract,
-        CONTRACT_BIAS: np.zeros(d),
-        OBJECTS: objects,
-    }
-    size = RecallSize(d, w, total, w * d, 64 * w * d)
+    mlp = (expand, bias, contract, np.zeros(d))
+    weights = recall_weights(subjects, relations, objects, np.eye(d), mlp)
     made = RecallConstruction("key-value network", weights, objects, -math.inf, size)
     return replace(made, margin=float(recall_every_fact(weights, table).margins.min()))
 
@@ -197,6 +173,4 @@ def _ridge_map(
 
 def _check_positive(numbers: int) -> None:
     if numbers < 1:
-        raise InputError(
-            "An associative memory was given no number for its facts; give at least one neuron's."
-        )
+        raise InputError("An associative memory got no number for its facts; give at least one neuron's.")

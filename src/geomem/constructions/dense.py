@@ -8,7 +8,7 @@ that such superpositions exist, not these constants.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,6 @@ from geomem.constructions.codes import sphere_code
 from geomem.constructions.one_hop import (
     NUMBERS_LIMIT,
     RecallConstruction,
-    RecallSize,
     check_numbers,
     gate_size,
     gate_weights,
@@ -164,10 +163,10 @@ def dense_superposition(
 ) -> RecallConstruction:
     """The gated memory of `block_superposition` with overlapping codes: payload `width`, read by rotations.
 
-    Residual size 2 d + R, MLP width 2 R d. The gate's bound is 3 R: a sum of R unit codes stays below
-    R, optimised vectors of which every fact was edited below
-    3 R, so new facts need a new subject table only. `margin` is the smallest one measured over the facts:
-    negative where the width is too small, see `dense_width`.
+    Residual size 2 d + R, MLP width 2 R d. The gate's bound is 3 R: a sum of R unit codes stays below R,
+    optimised vectors of which every fact was edited below 3 R, so new facts need a new subject table only.
+    `margin` is the smallest one measured over the facts: negative where the width is too small, see
+    `dense_width`.
 
     Raises `InputError` for a width below 1, or before it allocates more than `numbers_limit` numbers.
 
@@ -183,9 +182,7 @@ def dense_superposition(
     vectors = VECTORS[quality](table, code)
     weights = gate_weights(code.rotations.transpose(0, 2, 1), code.objects, 3.0 * R, vectors)
     margin = float(dense_margins(vectors, table, code).min())
-    size = RecallSize(
-        size.residual_size, size.mlp_width, size.numbers, size.fact_numbers, 64 * size.fact_numbers
-    )
+    size = replace(size, fact_bits=64 * size.fact_numbers)
     return RecallConstruction(f"dense superposition ({quality})", weights, code.objects, margin, size)
 
 

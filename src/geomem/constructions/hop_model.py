@@ -15,6 +15,7 @@ from scipy import sparse
 from geomem.constructions.answering import logit_margins
 from geomem.constructions.hop_sizes import HopSize
 from geomem.errors import InputError
+from geomem.worlds.facts.table import check_ids
 
 # exp(-1000) is 0 in float64 and float32, so a softmax over scores this far apart is exactly one-hot.
 SHARPNESS = 1000.0
@@ -161,12 +162,5 @@ def _check_questions(
             f"{len(subjects):,} subjects came with relations of shape {relations.shape}; the model answers "
             f"chains of {model.hops}, so give shape ({len(subjects)}, {model.hops})."
         )
-    for kind, ids, count in (
-        ("subject", subjects, len(model.subjects)),
-        ("relation", relations, len(model.relations)),
-    ):
-        if ids.size and not 0 <= ids.min() <= ids.max() < count:
-            raise InputError(
-                f"A question names the {kind} {ids.max() if ids.min() >= 0 else ids.min()}; "
-                f"give ids from 0 to {count - 1}."
-            )
+    check_ids("A question", "subject", subjects, len(model.subjects))
+    check_ids("A question", "relation", relations, len(model.relations))

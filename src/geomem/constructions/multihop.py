@@ -43,8 +43,7 @@ def chain_of_thought(table: FactTable, hops: int, *, numbers_limit: int = NUMBER
     """
     R, m = table.relation_count, binary_length(table.object_count)
     size = chain_of_thought_size(table.subject_count, R, table.object_count, m, hops)
-    _check_size(table, size, numbers_limit)
-    code = binary_code(table.object_count, m)
+    code = _code(table, size, numbers_limit)
     D, p = size.residual_size, R * m
     flag, entity, fetched = p, p + R, p + R + 1
     subjects = _table(_payloads(table, code, 1), D)
@@ -55,7 +54,8 @@ def chain_of_thought(table: FactTable, hops: int, *, numbers_limit: int = NUMBER
         Head(_copy(D, 0, fetched, p), slope=1.0, flag=entity, content=2.0 * hops + 2),
     )
     layer = _selector(heads, D, m, R, 1, payload=fetched, flags=fetched + p, answer=D - m, code=code)
-    return _model(table, size, hops, hops, subjects, _flag_tokens(R, D, flag), (layer,), code, entity)
+    relations = np.eye(R, D, flag)
+    return _model(table, size, hops, hops, subjects, relations, (layer,), code, np.eye(1, D, entity)[0])
 
 
 def flat(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> HopModel:
@@ -71,13 +71,10 @@ def flat(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> 
     """
     R, m = table.relation_count, binary_length(table.object_count)
     size = flat_size(table.subject_count, R, table.object_count, m, hops)
-    _check_size(table, size, numbers_limit)
-    code = binary_code(table.object_count, m)
+    code = _code(table, size, numbers_limit)
     D, p = size.residual_size, R**hops * m
     layer = _selector(_fetch(D, p, R, hops), D, m, R, hops, payload=0, flags=p, answer=D - m, code=code)
-    subjects = _table(_payloads(table, code, hops), D)
-    relations = _flag_tokens(R, D, p + (hops - 1) * R)
-    return _model(table, size, hops, 1, subjects, relations, (layer,), code)
+    return _one_run(table, size, hops, _payloads(table, code, hops), p, (layer,), code)
 
 
 def deep(table: FactTable, hops: int, layers: int, *, numbers_limit: int = NUMBERS_LIMIT) -> HopModel:
@@ -100,8 +97,7 @@ def deep(table: FactTable, hops: int, layers: int, *, numbers_limit: int = NUMBE
     """
     R, m = table.relation_count, binary_length(table.object_count)
     size = deep_size(table.subject_count, R, table.object_count, m, hops, layers=layers)
-    _check_size(table, size, numbers_limit)
-    code = binary_code(table.object_count, m)
+    code = _code(table, size, numbers_limit)
     stages, per_stage, first = deep_stages(hops, layers)
     if _ROUNDING * (1 - _threshold(code)) ** -stages > 0.01:
         raise InputError(
@@ -115,9 +111,7 @@ def deep(table: FactTable, hops: int, layers: int, *, numbers_limit: int = NUMBE
         flags = p + (first + (stage - 1) * per_stage) * R
         selector = _selector((), D, m, R, per_stage, payload=0, flags=flags, answer=D - m, code=code)
         made += [lookup, selector]
-    subjects = _table(_payloads(table, code, first), D)
-    relations = _flag_tokens(R, D, p + (hops - 1) * R)
-    return _model(table, size, hops, 1, subjects, relations, tuple(made), code)
+    return _one_run(table, size, hops, _payloads(table, code, first), p, tuple(made), code)
 
 
 def wide(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> HopModel:
@@ -133,8 +127,7 @@ def wide(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> 
     """
     R, m, A = table.relation_count, binary_length(table.object_count), table.object_count
     size = wide_size(table.subject_count, R, A, m, hops)
-    _check_size(table, size, numbers_limit)
-    code = binary_code(A, m)
+    code = _code(table, size, numbers_limit)
     D, p, tuples = size.residual_size, R * m, R**hops
     theta = _threshold(code)
     digits = _digits(R, hops)
@@ -149,9 +142,7 @@ def wide(table: FactTable, hops: int, *, numbers_limit: int = NUMBERS_LIMIT) -> 
     written = np.vstack([code, np.zeros(m)])[ends.T.ravel()] / (1 - theta)
     contract = _place(written, D, D - m)
     layer = Layer(_fetch(D, p, R, hops), expand, np.full(tuples * A, -theta - 2.0 * hops), contract)
-    subjects = _table(_payloads(table, code, 1), D)
-    relations = _flag_tokens(R, D, p + (hops - 1) * R)
-    return _model(table, size, hops, 1, subjects, relations, (layer,), code)
+    return _one_run(table, size, hops, _payloads(table, code, 1), p, (layer,), code)
 
 
 def chain_ends(table: FactTable, hops: int) -> Int[np.ndarray, "subject tuple"]:
@@ -267,21 +258,31 @@ def _table(rows: Float[np.ndarray, "row payload"], width: int) -> Float[np.ndarr
     return table
 
 
-def _flag_tokens(relations: int, width: int, start: int) -> Float[np.ndarray, "relation width"]:
-    """Relation tokens: one-hot from coordinate `start` on."""
-    tokens = np.zeros((relations, width))
-    tokens[:, start : start + relations] = np.eye(relations)
-    return tokens
-
-
 def _digits(relations: int, hops: int) -> Int[np.ndarray, "tuple hop"]:
     """All tuples of relations in lexicographic order."""
     places = relations ** np.arange(hops - 1, -1, -1)
     return np.arange(relations**hops)[:, None] // places % relations
 
 
-def _check_size(table: FactTable, size: HopSize, limit: int) -> None:
+def _code(table: FactTable, size: HopSize, limit: int) -> Float[np.ndarray, "object length"]:
+    """The objects' binary words; raises `InputError` if the construction would hold too many numbers."""
     check_numbers(f"{size.model} construction of the table {table.name!r}", size.stored_numbers, limit)
+    return binary_code(table.object_count, binary_length(table.object_count))
+
+
+def _one_run(
+    table: FactTable,
+    size: HopSize,
+    hops: int,
+    payloads: Float[np.ndarray, "subject payload"],
+    flags: int,
+    layers: tuple[Layer, ...],
+    code: Float[np.ndarray, "object length"],
+) -> HopModel:
+    """A model that reads payloads and, at the last of its flags from `flags` on, the last relation."""
+    R, D = table.relation_count, size.residual_size
+    relations = np.eye(R, D, flags + (hops - 1) * R)
+    return _model(table, size, hops, 1, _table(payloads, D), relations, layers, code, np.zeros(D))
 
 
 def _model(
@@ -293,21 +294,9 @@ def _model(
     relations: Float[np.ndarray, "relation width"],
     layers: tuple[Layer, ...],
     code: Float[np.ndarray, "object length"],
-    entity: int | None = None,
+    unknown: Float[np.ndarray, " width"],
 ) -> HopModel:
     D, m = subjects.shape[1], code.shape[1]
-    unknown = np.zeros(D)
-    if entity is not None:
-        unknown[entity] = 1
-    return HopModel(
-        size=size,
-        hops=hops,
-        steps=steps,
-        subjects=subjects,
-        relations=relations,
-        objects=_place(code, D, D - m),
-        entities=object_subjects(table),
-        unknown=unknown,
-        layers=layers,
-        margin=code_margin(code),
-    )
+    objects, entities = _place(code, D, D - m), object_subjects(table)
+    margin = code_margin(code)
+    return HopModel(size, hops, steps, subjects, relations, objects, entities, unknown, layers, margin)

@@ -8,7 +8,7 @@ Residual stream: payload (R m) | flag (R) | answer (m). Weights carry the names 
 its run axis, and stand in the order of the table's labels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,8 +68,7 @@ def block_size(subjects: int, relations: int, objects: int, length: int) -> Reca
     >>> size.residual_size, size.mlp_width, size.fact_bits
     (44, 64, 8192)
     """
-    payload = relations * length
-    return gate_size(subjects, relations, objects, payload=payload, length=length)
+    return gate_size(subjects, relations, objects, payload=relations * length, length=length)
 
 
 def smallest_width(table: FactTable) -> int:
@@ -79,7 +78,8 @@ def smallest_width(table: FactTable) -> int:
     >>> smallest_width(random_bijections(4096, 64))
     844
     """
-    return _width(table.relation_count, binary_length(table.object_count))
+    R, m = table.relation_count, binary_length(table.object_count)
+    return R * m + R + m
 
 
 def length_for_width(table: FactTable, width: int) -> int:
@@ -136,9 +136,9 @@ def block_superposition(
     m, R = codes.shape[1], table.relation_count
     size = block_size(table.subject_count, R, table.object_count, m)
     check_numbers(f"block superposition of the table {table.name!r}", size.numbers, numbers_limit)
-    margin = (
-        max(code_margin(codes), 2 / m) if code == "binary" and table.object_count > 1 else code_margin(codes)
-    )
+    margin = code_margin(codes)
+    if code == "binary" and table.object_count > 1:
+        margin = max(margin, 2 / m)
     if margin <= 0:
         raise InputError(
             f"The {code} code of length {m} and seed {seed} does not tell the {table.object_count:,} objects "
@@ -147,9 +147,8 @@ def block_superposition(
     blocks = np.eye(R * m).reshape(R, m, R * m)
     weights = gate_weights(blocks, codes, float(np.abs(codes).max()), _block_payloads(table, codes))
     bits = size.fact_numbers * (1 if code in ("binary", "signs") else 64)
-    return RecallConstruction(
-        f"block superposition ({code})", weights, codes, margin, replace(size, fact_bits=bits)
-    )
+    size = replace(size, fact_bits=bits)
+    return RecallConstruction(f"block superposition ({code})", weights, codes, margin, size)
 
 
 def rewrite_subjects(construction: RecallConstruction, table: FactTable) -> RecallConstruction:
@@ -166,9 +165,8 @@ def rewrite_subjects(construction: RecallConstruction, table: FactTable) -> Reca
     """
     old = construction.weights[SUBJECTS]
     m, R = construction.code.shape[1], len(construction.weights[RELATIONS])
-    shape = (len(old), R, len(construction.code))
-    given = (table.subject_count, table.relation_count, table.object_count)
-    if given != shape or old.shape[1] != _width(R, m):
+    shape, given = (len(old), R, len(construction.code)), table.sizes
+    if given != shape or old.shape[1] != R * m + R + m:
         raise InputError(
             f"The table {table.name!r} has {given[0]:,} subjects, {given[1]:,} relations and {given[2]:,} "
             f"objects; give the block superposition of {shape[0]:,}, {shape[1]:,} and {shape[2]:,}."
@@ -185,8 +183,40 @@ def gate_size(subjects: int, relations: int, objects: int, *, payload: int, leng
     204
     """
     D, w = payload + relations + length, 2 * relations * length
-    tables = (subjects + relations + objects) * D
-    return RecallSize(D, w, tables + 4 * D * D + 2 * w * D + w + D, subjects * payload, subjects * payload)
+    return recall_size(subjects + relations + objects, D, w, subjects * payload, subjects * payload)
+
+
+def recall_size(tokens: int, width: int, neurons: int, fact_numbers: int, fact_bits: int) -> RecallSize:
+    """Size of a one-layer `Recall` model: tables of all tokens and objects, attention, and the MLP if any.
+
+        T D + 4 D^2,    and 2 w D + w + D with an MLP of width w
+
+    >>> recall_size(516, 44, 64, 8192, 8192).numbers
+    36188
+    """
+    mlp = 2 * neurons * width + neurons + width if neurons else 0
+    return RecallSize(width, neurons, tokens * width + 4 * width**2 + mlp, fact_numbers, fact_bits)
+
+
+def recall_weights(
+    subjects: Shaped[np.ndarray, "subject width"],
+    relations: Shaped[np.ndarray, "relation width"],
+    objects: Shaped[np.ndarray, "object width"],
+    copy: Shaped[np.ndarray, "width width"],
+    mlp: Sequence[Shaped[np.ndarray, "..."]] = (),
+) -> dict[str, np.ndarray]:
+    """Weights of the `Recall` model with uniform attention; `mlp` is expand, its bias, contract, its bias.
+
+    Queries and keys are 0. The factor 2 in the value map undoes the weight 1/2 that uniform attention gives
+    to the subject.
+
+    >>> list(recall_weights(*[np.eye(2)] * 4))[:3]
+    ['subject_embedding', 'relation_embedding', 'block_0.attention.query.weight']
+    """
+    zeros = np.zeros_like(copy)
+    attention = {QUERY: zeros, KEY: zeros.copy(), VALUE: 2 * copy, OUTPUT: copy}
+    neurons = dict(zip((EXPAND, EXPAND_BIAS, CONTRACT, CONTRACT_BIAS), mlp, strict=False))
+    return {SUBJECTS: subjects, RELATIONS: relations, **attention, **neurons, OBJECTS: objects}
 
 
 def gate_weights(
@@ -197,8 +227,7 @@ def gate_weights(
 ) -> dict[str, np.ndarray]:
     """Weights of the `Recall` model (uniform attention) whose logits are <c_y, B_r s_x> for readouts B_r.
 
-    `bound` must be at least every |(B_r s_x)_j|: then all neurons of the other relations are off. The factor
-    2 in the value map undoes the weight 1/2 that uniform attention gives to the subject.
+    `bound` must be at least every |(B_r s_x)_j|: then all neurons of the other relations are off.
     """
     R, m, p = readouts.shape
     D = p + R + m
@@ -218,19 +247,9 @@ def gate_weights(
     expand[:, 0, :, payload], expand[:, 1, :, payload] = readouts, -readouts
     expand[:, :, :, flag] = bound * np.eye(R, dtype=dtype)[:, None, None]
     contract[answer] = (np.eye(m, dtype=int)[:, None] * np.array([[1], [-1]]))[:, None]
-    return {
-        SUBJECTS: subjects,
-        RELATIONS: relations,
-        QUERY: zeros(D, D),
-        KEY: zeros(D, D),
-        VALUE: 2 * copy,
-        OUTPUT: copy,
-        EXPAND: expand.reshape(2 * R * m, D),
-        EXPAND_BIAS: zeros(2 * R * m) - bound,
-        CONTRACT: contract.reshape(D, 2 * R * m),
-        CONTRACT_BIAS: zeros(D),
-        OBJECTS: objects,
-    }
+    neurons = 2 * R * m
+    mlp = (expand.reshape(neurons, D), zeros(neurons) - bound, contract.reshape(D, neurons), zeros(D))
+    return recall_weights(subjects, relations, objects, copy, mlp)
 
 
 def check_numbers(what: str, numbers: int, limit: int) -> None:
@@ -244,10 +263,6 @@ def check_numbers(what: str, numbers: int, limit: int) -> None:
             f"limit of {limit:,}; use fewer subjects, relations or hops, or raise the limit with "
             "numbers_limit (--numbers-limit)."
         )
-
-
-def _width(relations: int, length: int) -> int:
-    return relations * length + relations + length
 
 
 def _block_payloads(

@@ -4,7 +4,6 @@ Each takes rows of `geomem.measure.facts.measure_memory`, one per run, of any nu
 page "Recall measurements" says what each number is.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib
@@ -17,70 +16,40 @@ from matplotlib.ticker import NullLocator
 from geomem.errors import InputError
 from geomem.figures.drawing import STYLE, dressed_axes, new_figure
 from geomem.figures.palette import THEMES, Theme
-
-
-@dataclass(frozen=True)
-class Line:
-    """One number of the portraits as a line."""
-
-    label: str
-    colour: str
-    """Of the theme, by name."""
-    dash: str = "-"
+from geomem.measure.recall_portrait import MEMORY_MEASUREMENTS, Line
 
 
 @dataclass(frozen=True)
 class PortraitPicture:
-    """Which numbers of the portraits one picture shows."""
+    """Which numbers of the portraits one picture shows: those that name it at their definition."""
 
+    name: str
+    """Of its file."""
     title: str
     y: str
-    lines: Mapping[str, Line]
-    """By the number's name."""
     chance: bool = False
     """Whether an answer at random is drawn: one over the number of objects."""
 
+    @property
+    def lines(self) -> dict[str, Line]:
+        """By the number's name, in order."""
+        lines = {name: entry.line for name, entry in MEMORY_MEASUREMENTS.items() if entry.line is not None}
+        own = [(name, line) for name, line in lines.items() if line.picture == self.name]
+        return dict(sorted(own, key=lambda entry: entry[1].place))
+
 
 SUPERPOSITION = PortraitPicture(
+    "superposition",
     "are subject vectors sums of their attributes?",
     "R² or share, subjects held out",
-    {
-        "superposition": Line("R² of the sum", "accent"),
-        "read_out_accuracy": Line("attributes read out, top 1", "gold"),
-        "superposition_shuffled": Line("R², subjects shuffled", "muted", "--"),
-    },
     chance=True,
 )
-
-SELECTOR = PortraitPicture(
-    "does the relation choose what is read?",
-    "cosine or share",
-    {
-        "affine_surrogate": Line("recall, one affine map per relation", "slate"),
-        "constancy": Line("constancy of the maps", "gold"),
-        "map_cosine": Line("cosine between relations' maps", "warm"),
-        "read_out_cosine": Line("the same at the read-out", "warm", "--"),
-        "gate_variance_explained": Line("variance of gates by relation", "accent"),
-    },
-)
-
+SELECTOR = PortraitPicture("selector", "does the relation choose what is read?", "cosine or share")
 TRANSFER = PortraitPicture(
-    "are new facts recalled when only subjects change?",
-    "recall of new facts",
-    {
-        "embedding_only_trained": Line("subjects trained, this network", "gold"),
-        "embedding_only_random": Line("subjects trained, random network", "gold", "--"),
-        "transfer_least_squares": Line("written by least squares", "accent"),
-        "transfer_ridge": Line("written by ridge", "warm"),
-        "transfer_adjoint": Line("written by adjoint", "slate"),
-        "transfer_least_squares_wrong_maps": Line("least squares, wrong maps", "accent", ":"),
-        "transfer_ridge_wrong_maps": Line("ridge, wrong maps", "warm", ":"),
-    },
-    chance=True,
+    "transfer", "are new facts recalled when only subjects change?", "recall of new facts", chance=True
 )
 
-PORTRAITS = {"superposition": SUPERPOSITION, "selector": SELECTOR, "transfer": TRANSFER}
-"""All of them, by the name of their file."""
+PORTRAITS = {picture.name: picture for picture in (SUPERPOSITION, SELECTOR, TRANSFER)}
 
 
 def tabulate_portraits(rows: pl.DataFrame, picture: PortraitPicture) -> pl.DataFrame:

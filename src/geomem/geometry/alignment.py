@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.errors import InputError
+from geomem.geometry.measurement import measurement
 from geomem.geometry.projection import pca
 from geomem.geometry.spectrum import Spectrum, fiedler_modes, trivial_modes
 
@@ -92,47 +92,24 @@ def _share_of_energy(
     return np.divide(energy, total, out=np.zeros_like(total), where=total > 0)[()]
 
 
-def low_energy(
-    embeddings: Float[np.ndarray, "*run node width"], spectrum: Spectrum, *, count: int = 3
-) -> Float[np.ndarray, "*run"] | float:
-    """Share of ||V||^2 on the smooth end: at least `count` lowest non-trivial modes, in whole eigenspaces.
-
-    These are the paper's "Fiedler-like" vectors. Compare with the share a random embedding has there: the
-    number of those modes over the number of nodes.
-
-    >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.graphs.families import cycle
-    >>> float(np.round(low_energy(np.eye(6), laplacian_spectrum(cycle(6))), 6))
-    0.666667
-    """
-    return _share_of_energy(
-        embeddings, spectrum.eigenvectors[:, lowest_modes_in_whole_eigenspaces(spectrum, count)]
-    )
+def _fiedler_work(rows: np.ndarray, spectrum: Spectrum) -> int:
+    rank = rows.shape[1]
+    return rows.size * (rank + len(fiedler_modes(spectrum))) + 8 * rank**3
 
 
-def bottom_energy(
-    embeddings: Float[np.ndarray, "*run node width"], spectrum: Spectrum, *, count: int = 3
-) -> Float[np.ndarray, "*run"] | float:
-    """Share of ||V||^2 on the rough end: the lowest modes of -L, at least `count`, in whole eigenspaces.
-
-    "Bottom-eigenvector energy" of section D. Along these modes neighbours have opposite signs: a high share
-    is the mark of a zig-zag.
-
-    >>> from geomem.geometry.spectrum import laplacian_spectrum
-    >>> from geomem.worlds.graphs.families import path
-    >>> signs = np.array([[1.0], [-1.0], [1.0], [-1.0], [1.0], [-1.0]])
-    >>> bool(bottom_energy(signs, laplacian_spectrum(path(6)), count=1) > 0.9)
-    True
-    """
-    return _share_of_energy(
-        embeddings, spectrum.eigenvectors[:, highest_modes_in_whole_eigenspaces(spectrum, count)]
-    )
-
-
+@measurement(
+    "Fiedler alignment",
+    of="seen rows",
+    any_basis=True,
+    work=_fiedler_work,
+    curve=True,
+    compared=True,
+    section="spectrum",
+)
 def fiedler_alignment(
     embeddings: Float[np.ndarray, "*run node width"], spectrum: Spectrum
 ) -> Float[np.ndarray, "*run"] | float:
-    """How much of the embedding's principal node-directions lies in the Fiedler eigenspace (section D).
+    """Share of the main directions in the graph's smoothest (Fiedler) eigenspace: 1 all, 0 none.
 
         (1/k) ||F^T U_k||^2,    F: basis of the Fiedler eigenspace, k its dimension,
                                 U_k: top k left singular vectors of V with the trivial modes projected out
@@ -171,33 +148,55 @@ def fiedler_alignment(
     return np.divide(shares, squares, out=np.zeros_like(shares), where=present).sum(axis=-1) / k
 
 
-def principal_angles(
-    first: Float[np.ndarray, "node mode"], second: Float[np.ndarray, "node other"]
-) -> Float[np.ndarray, " angle"]:
-    """Principal angles between two subspaces spanned by columns, in radians, ascending.
+@measurement(
+    "Energy at the smooth end",
+    of="seen rows",
+    any_basis=True,
+    work=lambda rows, spectrum: rows.size * len(lowest_modes_in_whole_eigenspaces(spectrum, 3)),
+    section="spectrum",
+)
+def low_energy(
+    embeddings: Float[np.ndarray, "*run node width"], spectrum: Spectrum, *, count: int = 3
+) -> Float[np.ndarray, "*run"] | float:
+    """Share of squared length on the three lowest non-trivial Laplacian modes, in whole eigenspaces.
 
-    As many as the smaller subspace has dimensions: all 0 if it lies in the other, all pi/2 if they are
-    orthogonal. Accurate for tiny angles too (Knyazev and Argentati 2002). Raises `InputError` if columns are
-    linearly dependent.
+    Three unless `count` says otherwise, or the last one's eigenspace has more. These are the paper's
+    "Fiedler-like" vectors. Compare with the share a random embedding has there: the number of those modes
+    over the number of nodes.
 
-    >>> plane, line = np.eye(3)[:, :2], np.array([[0.0], [1.0], [1.0]])
-    >>> np.degrees(principal_angles(plane, line)).round(6).tolist()
-    [45.0]
+    >>> from geomem.geometry.spectrum import laplacian_spectrum
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> float(np.round(low_energy(np.eye(6), laplacian_spectrum(cycle(6))), 6))
+    0.666667
     """
-    bases = []
-    for name, columns in (("first", first), ("second", second)):
-        vectors, values, _ = np.linalg.svd(np.asarray(columns, dtype=np.float64), full_matrices=False)
-        if columns.shape[1] > len(columns) or values[-1] <= values[0] * 1e-12:
-            raise InputError(
-                f"The {columns.shape[1]} columns of the {name} subspace are linearly dependent; give a basis."
-            )
-        bases.append(vectors)
-    wide, narrow = sorted(bases, key=lambda basis: -basis.shape[1])
-    cosines = np.linalg.svd(wide.T @ narrow, compute_uv=False)
-    sines = np.linalg.svd(narrow - wide @ (wide.T @ narrow), compute_uv=False)[::-1]
-    # The cosine is blind to small angles and the sine to large ones: each is used where it is sharp.
-    small = cosines**2 > 0.5
-    return np.where(small, np.arcsin(np.clip(sines, 0, 1)), np.arccos(np.clip(cosines, 0, 1)))
+    return _share_of_energy(
+        embeddings, spectrum.eigenvectors[:, lowest_modes_in_whole_eigenspaces(spectrum, count)]
+    )
+
+
+@measurement(
+    "Energy at the rough end",
+    of="seen rows",
+    any_basis=True,
+    work=lambda rows, spectrum: rows.size * len(highest_modes_in_whole_eigenspaces(spectrum, 3)),
+    section="spectrum",
+)
+def bottom_energy(
+    embeddings: Float[np.ndarray, "*run node width"], spectrum: Spectrum, *, count: int = 3
+) -> Float[np.ndarray, "*run"] | float:
+    """The same on the highest modes, along which neighbours have opposite signs: high in a zig-zag.
+
+    At least the `count` lowest modes of -L, in whole eigenspaces: "bottom-eigenvector energy" of section D.
+
+    >>> from geomem.geometry.spectrum import laplacian_spectrum
+    >>> from geomem.worlds.graphs.families import path
+    >>> signs = np.array([[1.0], [-1.0], [1.0], [-1.0], [1.0], [-1.0]])
+    >>> bool(bottom_energy(signs, laplacian_spectrum(path(6)), count=1) > 0.9)
+    True
+    """
+    return _share_of_energy(
+        embeddings, spectrum.eigenvectors[:, highest_modes_in_whole_eigenspaces(spectrum, count)]
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +243,27 @@ def map_coordinates(embeddings: Float[np.ndarray, "*run node width"]) -> Float[n
     flat = np.reshape(embeddings, (-1, *embeddings.shape[-2:]))
     places = np.stack([pca(embedding, dimensions=2).coordinates for embedding in flat])
     return places.reshape((*embeddings.shape[:-1], 2))
+
+
+@measurement(
+    "Correlation with the true map",
+    prepare=map_coordinates,
+    work=lambda places, true: 10 * len(places),
+    compared=True,
+    section="places",
+)
+def map_correlation(
+    places: Float[np.ndarray, "*run node 2"], coordinates: Float[np.ndarray, "node 2"]
+) -> Float[np.ndarray, "*run"] | float:
+    """Procrustes correlation of the first two principal directions with the true places: 1 the same map.
+
+    `places` are the `map_coordinates` of embeddings.
+
+    >>> square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    >>> float(np.round(map_correlation(map_coordinates(square @ np.ones((2, 2))), square), 3))
+    0.707
+    """
+    return procrustes_correlation(places, coordinates)
 
 
 def fit_to_map(learned: Float[np.ndarray, "node axis"], true: Float[np.ndarray, "node axis"]) -> MapFit:

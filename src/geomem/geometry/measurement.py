@@ -1,38 +1,42 @@
-"""One measurement and its assembly from values and a null; what exact and sampled portraits are made of.
+"""One measurement: what defines and registers it, and what it is made of: values, an interval and a null.
 
-Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, `draw` (one of a null).
+Axis names: `run`, `node`, `width`, `draw` (one of a null).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from geomem.geometry.alignment import map_coordinates, procrustes_correlation
-from geomem.geometry.notes import find_notes
-from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null
-from geomem.geometry.random_rows import random_common_shares
-from geomem.geometry.reading import STRONG_CORRELATION, STRONG_SIGNIFICANCE, Profile, Reading, majority_word
-from geomem.geometry.signatures import Signature, find_in_embeddings
-from geomem.geometry.similarity import Shells, common_share, distance_correlation
-from geomem.geometry.spectrum import Spectrum
-from geomem.worlds.graphs.graph import Graph
+from geomem.errors import InputError
+from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null, random_null
+from geomem.worlds.graphs.graph import Graph, leaves_and_first_hops
 
 PERMUTED = "permuted nodes"
-"""Null model of what relates embeddings to the graph: their rows are dealt anew to the nodes."""
+"""Null model of what relates embeddings to the graph: their rows in random order."""
 
 RANDOM = "random embeddings"
 """Null model of what does not look at the graph: independent N(0, 1) entries of the same shape."""
 
 RANDOM_ROWS = "random rows"
-"""Null model of spectra of large graphs: rows drawn anew from a normal distribution of their own moments."""
+"""Null model of spectra of large graphs: rows drawn from a normal distribution with the rows' moments."""
+
+SECTIONS = ("reading", "places", "raw cosines", "spread", "spectrum", "more")
+"""Parts of the table of a portrait, in this order; within a part measurements stand as they were defined."""
+
+GIVEN = ("graph", "edges", "coordinates", "leaves", "first_hops", "distances", "shells", "spectrum")
+"""What a measurement can ask for by the names of its parameters."""
 
 # Work allowed to one null, in numbers gathered or multiplied; about a second on one core. Large graphs get
 # fewer permutations, never fewer than make p = 0.01 possible.
 NULL_WORK = 200_000_000
 FEWEST_DRAWS = 99
+
+Alternative = Literal["greater", "less", "two-sided"]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,277 +59,224 @@ class Measurement:
     null_high: float
     p_value: float
     explanation: str
+    compared: bool = False
+    """Whether a report on several fleets has a column for it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
-    """Everything measured of a fleet's embeddings on one graph."""
+class Definition:
+    """All that is said of a measurement, at the function that takes it."""
 
-    measurements: tuple[Measurement, ...]
-    shell_distances: Float[np.ndarray, " shell"]
-    shells: Float[np.ndarray, "run shell"]
-    """Mean cosine of the pairs at each finite graph distance, rows as they are."""
-    centred_shells: Float[np.ndarray, "run shell"]
-    """The same of centred rows, on which the reading rests."""
-    shell_null_low: Float[np.ndarray, " shell"]
-    """Central 95 % of the mean of `shells` over runs under permuted nodes."""
-    shell_null_high: Float[np.ndarray, " shell"]
-    eigenvalues: Float[np.ndarray, " eigenspace"]
-    """Distinct eigenvalues of the random-walk Laplacian, ascending."""
-    multiplicities: Int[np.ndarray, " eigenspace"]
-    energies: Float[np.ndarray, "run eigenspace"]
-    """Share of ||V||^2 in each eigenspace; a random embedding has multiplicity over nodes there."""
-    readings: tuple[str, ...]
-    """One word per run; the rules are in `READINGS`."""
-    reasons: tuple[str, ...]
-    """The numbers that decided for each run's word."""
-    reading: str
-    """The word that more than half of the runs carry, else "mixed"; see `word_of_fleet`."""
-    signatures: tuple[Signature, ...]
-    """Signs of failure that were looked for, found or not."""
-    notes: tuple[str, ...] = ()
-    """What to know when reading the numbers, one sentence each."""
-    sampled: str = ""
-    """What of a large graph was sampled, in words; empty if all pairs and the full spectrum were taken."""
-    band_edges: Float[np.ndarray, " edge"] | None = None
-    """Of a large graph: where the bands of the spectrum meet. `eigenvalues`, `multiplicities` and `energies`
-    are then those of bands, all trivial modes together as the first of them: an eigenvalue is that of a band
-    that is one eigenspace, and the middle of any other. None if they are those of all eigenspaces."""
-
-    def __getitem__(self, name: str) -> Measurement:
-        """The measurement of that name; raises `KeyError` if it was not made."""
-        for measurement in self.measurements:
-            if measurement.name == name:
-                return measurement
-        raise KeyError(name)
-
-    def __contains__(self, name: str) -> bool:
-        return any(measurement.name == name for measurement in self.measurements)
+    name: str
+    title: str
+    explanation: str
+    function: Callable[..., Any] = lambda *given: None
+    """Returns None where there is nothing to measure: by default, since metrics are measured in training."""
+    of: Literal["rows", "seen rows", "cosines", "centred cosines"] = "rows"
+    """What the function looks at: rows as they are; rows that `measure_vectors` centres; or means and mean
+    squares of cosines by graph distance [..., shell], and the shells."""
+    needs: tuple[str, ...] = ()
+    """Names of `GIVEN` that it takes after the rows."""
+    null: str = ""
+    alternative: Alternative = "greater"
+    draw: Callable[..., np.ndarray] | None = None
+    """Draws of the null from its distribution: (nodes, width, count=, seed=) -> [draw]."""
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
+    """What is done to rows once, before they are permuted."""
+    any_basis: bool = False
+    """Whether turning columns changes nothing: wide embeddings then lose some before the null is drawn."""
+    work: Callable[..., int] = lambda rows, *given: 10 * rows.size
+    curve: bool = False
+    compared: bool = False
+    most_nodes: int | None = None
+    section: str = "more"
 
 
-def affordable_draws(wanted: int, work: int) -> int:
+MEASUREMENTS: dict[str, Definition] = {}
+"""The measurements of embeddings by name; `measurement` adds to them."""
+
+
+def measurement(
+    title: str,
+    *,
+    null: str = PERMUTED,
+    alternative: Alternative = "greater",
+    curve: bool = False,
+    compared: bool = False,
+    work: Callable[..., int] | None = None,
+    most_nodes: int | None = None,
+    **rest: Any,
+) -> Callable[[Function], Function]:
+    """Register a function as a measurement of embeddings: portraits, reports and curves then have it.
+
+    The function takes embeddings [..., node, width] and keeps the leading axes; its name is the
+    measurement's, the first paragraph of its docstring the explanation. Further parameters without a default
+    are given by name: `graph`, `edges`, `coordinates` (the true map), `leaves` and `first_hops` (of a star),
+    `distances` (node by node), `shells`, `spectrum`. Where the graph lacks one (the last three above
+    `EXACT_NODES` nodes), or the function returns None, the measurement is left out.
+
+    | argument | meaning |
+    |---|---|
+    | `null` | `PERMUTED`, `RANDOM` if it does not look at the graph, or "" for none |
+    | `alternative` | on which side of the null a value is extreme: "greater", "less" or "two-sided" |
+    | `curve` | whether `measure_curves` follows it over training |
+    | `compared` | whether a report on several fleets has a column for it |
+    | `work` | numbers multiplied for one embedding, from the arguments: it limits the draws of the null |
+    | `most_nodes` | larger graphs are measured without it |
+
+    Raises `InputError` for a second measurement of one name, a parameter that is not given, or a function
+    without a docstring.
+
+    >>> @measurement("Mean length", null=RANDOM)
+    ... def mean_length(embeddings):
+    ...     '''How long a row is, on average.'''
+    ...     return np.linalg.norm(embeddings, axis=-1).mean(axis=-1)
+    >>> MEASUREMENTS.pop("mean_length").explanation
+    'How long a row is, on average.'
+    """
+
+    def register(function: Function) -> Function:
+        explanation = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        needs = tuple(entry.name for entry in parameters if entry.default is entry.empty)
+        name = getattr(function, "__name__", "")
+        unknown = [need for need in needs if need not in GIVEN]
+        if unknown:
+            raise InputError(
+                f"The measurement {name!r} asks for {unknown[0]!r}; it can ask for {', '.join(GIVEN)}."
+            )
+        if not explanation:
+            raise InputError(f"The measurement {name!r} has no docstring; its first paragraph explains it.")
+        costs = {} if work is None else {"work": work}
+        define(
+            Definition(
+                *(name, title, explanation, function),
+                needs=needs,
+                null=null,
+                alternative=alternative,
+                curve=curve,
+                compared=compared,
+                most_nodes=most_nodes,
+                **costs,
+                **rest,
+            )
+        )
+        return function
+
+    return register
+
+
+def define(definition: Definition) -> None:
+    """Add a definition to `MEASUREMENTS`; raises `InputError` if its name is taken."""
+    if definition.name in MEASUREMENTS:
+        raise InputError(f"A measurement {definition.name!r} exists already; choose another name.")
+    MEASUREMENTS[definition.name] = definition
+
+
+def defined_measurements() -> list[Definition]:
+    """All of `MEASUREMENTS` in the order of a portrait's table."""
+    return sorted(MEASUREMENTS.values(), key=lambda definition: SECTIONS.index(definition.section))
+
+
+def describe_graph(graph: Graph) -> dict[str, Any]:
+    """What `GIVEN` says of a graph of any size, by name; a graph without a map or star lacks those."""
+    given: dict[str, Any] = {"graph": graph, "edges": graph.edges}
+    if graph.coordinates is not None:
+        given["coordinates"] = graph.coordinates
+    if graph.root is not None:
+        leaves, first_hops = leaves_and_first_hops(graph)
+        if len(np.unique(first_hops)) > 1:
+            given |= {"leaves": leaves, "first_hops": first_hops}
+    return given
+
+
+def find_arguments(definition: Definition, given: Mapping[str, Any]) -> list[Any] | None:
+    """What the function takes after the rows; None if the graph lacks it or is too large."""
+    most = definition.most_nodes
+    too_large = most is not None and given["graph"].node_count > most
+    if too_large or any(need not in given for need in definition.needs):
+        return None
+    return [given[need] for need in definition.needs]
+
+
+def values_on(
+    definition: Definition, V: Float[np.ndarray, "run node width"], given: Mapping[str, Any]
+) -> Float[np.ndarray, " run"] | None:
+    """The values of a measurement of rows, without a null; None where it does not apply."""
+    arguments = find_arguments(definition, given)
+    return None if arguments is None else definition.function(definition.prepare(V), *arguments)
+
+
+def affordable_draws(wanted: int, work: int, *, allowed: int = NULL_WORK, fewest: int = FEWEST_DRAWS) -> int:
     """How many draws of a null to make when each costs `work`."""
-    return max(min(wanted, FEWEST_DRAWS), min(wanted, NULL_WORK // max(work, 1)))
+    return max(min(wanted, fewest), min(wanted, allowed // max(work, 1)))
+
+
+def take_measurement(
+    definition: Definition,
+    V: Float[np.ndarray, "run node width"],
+    given: Mapping[str, Any],
+    *,
+    draws: int,
+    seed: int,
+) -> Measurement | None:
+    """A measurement of rows, with at most `draws` draws of its null; None where it does not apply."""
+    arguments = find_arguments(definition, given)
+    if arguments is None:
+        return None
+    rows = definition.prepare(V)
+    if definition.any_basis and rows.shape[2] > rows.shape[1]:
+        rows = np.stack([np.linalg.qr(run.T)[1].T for run in rows])
+    runs, nodes, width = rows.shape
+    values = definition.function(rows, *arguments)
+    if values is None:
+        return None
+
+    def statistic(embeddings: np.ndarray) -> np.ndarray:
+        return np.asarray(definition.function(embeddings, *arguments))
+
+    work, chance = definition.work(rows[0], *arguments), None
+    if definition.null == PERMUTED:
+        count = affordable_draws(draws, work)
+        chance = np.stack([permutation_null(statistic, run, count=count, seed=seed) for run in rows])
+    elif definition.null == RANDOM:
+        count = affordable_draws(draws, runs * work)
+        if definition.draw is None:
+            chance = random_null(statistic, (nodes, width), count=count * runs, seed=seed)
+        else:
+            chance = definition.draw(nodes, width, count=count * runs, seed=seed)
+        chance = chance.reshape(runs, count)
+    return make_measurement(definition, values, seed=seed, draws=chance)
 
 
 def make_measurement(
-    name: str,
-    title: str,
-    explanation: str,
-    values: np.ndarray,
+    definition: Definition,
+    values: Float[np.ndarray, " run"],
     *,
     seed: int,
-    null: str = "",
-    draws: np.ndarray | None = None,
-    alternative: Literal["greater", "less", "two-sided"] = "greater",
+    draws: Float[np.ndarray, "run draw"] | None = None,
 ) -> Measurement:
-    """Assemble a measurement from values [run] and, where there is a null, its draws [run, draw]."""
+    """Assemble a measurement from values and, where there is a null, its draws."""
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())
-    low, high = bootstrap_interval(values, seed=seed)
     chance = np.empty(0) if draws is None else draws.mean(axis=0)
     chance = chance[np.isfinite(chance)]
-    if not len(chance) or not np.isfinite(mean):
-        nan = float("nan")
-        return Measurement(name, title, values, mean, low, high, "", nan, nan, nan, nan, explanation)
-    null_low, null_high = np.quantile(chance, [0.025, 0.975])
-    p = p_value(mean, chance, alternative=alternative)
+    nan = float("nan")
+    null, numbers = "", (nan, nan, nan, nan)
+    if len(chance) and np.isfinite(mean):
+        ends = np.quantile(chance, [0.025, 0.975])
+        p = p_value(mean, chance, alternative=definition.alternative)
+        null, numbers = definition.null, (float(chance.mean()), float(ends[0]), float(ends[1]), p)
+    low, high = bootstrap_interval(values, seed=seed)
     return Measurement(
-        name,
-        title,
+        definition.name,
+        definition.title,
         values,
         mean,
         low,
         high,
         null,
-        float(chance.mean()),
-        float(null_low),
-        float(null_high),
-        p,
-        explanation,
-    )
-
-
-CENTRED_SHELLS = (
-    ("centred_distance_correlation", "Correlation of cosine and distance, centred"),
-    ("centred_neighbour_cosine", "Cosine of neighbours, centred"),
-    ("centred_second_neighbour_cosine", "Cosine at distance 2, centred"),
-)
-"""Names and titles of `shell_measurements` of centred rows, on which the reading rests."""
-
-RAW_SHELLS = (
-    ("distance_correlation", "Correlation of cosine and distance"),
-    ("geometric_level", "Geometric level (cosine of neighbours)"),
-    ("second_neighbour_cosine", "Cosine at distance 2"),
-)
-"""The same of the rows as they are, as in the paper's figures."""
-
-
-def shell_measurements(
-    profiles: Sequence[Profile], shells: Shells, seed: int, *, named: Sequence[tuple[str, str]], said: str
-) -> list[Measurement]:
-    """Fall of similarity with distance, cosine of neighbours and of second neighbours; one profile per run.
-
-    `named` has a name and a title for each of the three, and `said` ends their explanations.
-    """
-    means, squares, null_means, null_squares = (
-        np.stack([getattr(profile, part.name) for profile in profiles]) for part in fields(Profile)
-    )
-    correlation, neighbours, second = named
-    made = []
-    if np.isfinite(shells.distances).sum() > 1:
-        made.append(
-            make_measurement(
-                *correlation,
-                "Over pairs of one component: -1 similarity falls in step with distance, 0 it does not. "
-                f"{said}",
-                np.asarray(distance_correlation(means, squares, shells)),
-                seed=seed,
-                null=PERMUTED,
-                draws=np.asarray(distance_correlation(null_means, null_squares, shells)),
-                alternative="less",
-            )
-        )
-    made.append(
-        make_measurement(
-            *neighbours,
-            "Mean cosine over edges: near 1 neighbours coincide, near 0 a lookup table, below 0 a zig-zag. "
-            f"{said}",
-            means[:, 0],
-            seed=seed,
-            null=PERMUTED,
-            draws=null_means[:, :, 0],
-            alternative="two-sided",
-        )
-    )
-    if np.isfinite(shells.distances).sum() > 1:
-        made.append(
-            make_measurement(
-                *second,
-                f"Mean cosine of nodes two steps apart; above that of neighbours it marks a zig-zag. {said}",
-                means[:, 1],
-                seed=seed,
-                null=PERMUTED,
-                draws=null_means[:, :, 1],
-                alternative="two-sided",
-            )
-        )
-    return made
-
-
-def similarity_measurements(
-    raw: Sequence[Profile], centred: Sequence[Profile], shells: Shells, seed: int
-) -> tuple[list[Measurement], list[Measurement]]:
-    """`shell_measurements` of centred rows and of the rows as they are."""
-    return (
-        shell_measurements(centred, shells, seed, named=CENTRED_SHELLS, said="Of rows less their mean."),
-        shell_measurements(raw, shells, seed, named=RAW_SHELLS, said="Of rows as they are."),
-    )
-
-
-def common_measurement(V: np.ndarray, permutations: int, seed: int) -> Measurement:
-    """How much of the similarity one direction common to all nodes holds."""
-    runs, nodes, width = V.shape
-    return make_measurement(
-        "common_share",
-        "Share of a common direction",
-        "Of the similarity, what the mean row holds: near 1 raw cosines tell little of the graph.",
-        np.asarray(common_share(V)),
-        seed=seed,
-        null=RANDOM,
-        draws=random_common_shares(nodes, width, count=permutations * runs, seed=seed).reshape(runs, -1),
-    )
-
-
-def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measurement]) -> str:
-    """The word that more than half of the runs carry, else "mixed".
-
-    It never contradicts the table: where most runs are associative but a few others give the mean over runs a
-    correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, the fleet is "mixed".
-    """
-    word = majority_word(tuple(reading.word for reading in readings))
-    return "mixed" if word == "associative" and _fall(measurements, CENTRED_SHELLS[0][0]) else word
-
-
-def _fall(measurements: Sequence[Measurement], name: str) -> Measurement | None:
-    """The correlation of that name, if it is strong and significant."""
-    for measured in measurements:
-        if measured.name == name:
-            strong = measured.mean < -STRONG_CORRELATION and measured.p_value < STRONG_SIGNIFICANCE
-            return measured if strong else None
-    return None
-
-
-def describe_raw_fall(word: str, measurements: Sequence[Measurement]) -> str:
-    """Says so where raw cosines fall strongly with distance and the word is "associative" all the same."""
-    raw = _fall(measurements, RAW_SHELLS[0][0])
-    if word != "associative" or raw is None:
-        return ""
-    return (
-        f"Cosines of rows as they are fall with graph distance (correlation {raw.mean:.2f}), those of "
-        "centred rows do not: where the origin lies makes the fall, and another common vector would undo it."
-    )
-
-
-def assemble_portrait(
-    V: Float[np.ndarray, "run node width"],
-    graph: Graph,
-    measurements: Sequence[Measurement],
-    profiles: tuple[Sequence[Profile], Sequence[Profile]],
-    distances: Float[np.ndarray, " shell"],
-    readings: Sequence[Reading],
-    *,
-    fiedler: Spectrum | None,
-    **spectrum,
-) -> Portrait:
-    """A portrait from measurements, raw and centred profiles, readings, and the fields of the spectrum.
-
-    `fiedler` lists the modes that the alignment is measured on, where it is.
-    """
-    finite = np.isfinite(distances)
-    raw, centred = (np.stack([profile.means for profile in part])[:, finite] for part in profiles)
-    null_means = np.mean([profile.null_means for profile in profiles[0]], axis=0)[:, finite]
-    null_low, null_high = np.quantile(null_means, [0.025, 0.975], axis=0)
-    words = tuple(reading.word for reading in readings)
-    word = word_of_fleet(readings, measurements)
-    raw_fall = describe_raw_fall(word, measurements)
-    return Portrait(
-        measurements=tuple(measurements),
-        shell_distances=distances[finite],
-        shells=raw,
-        centred_shells=centred,
-        shell_null_low=null_low,
-        shell_null_high=null_high,
-        readings=words,
-        reasons=tuple(reading.reason for reading in readings),
-        reading=word,
-        signatures=find_in_embeddings(V, graph, words, centred),
-        notes=(*([raw_fall] if raw_fall else []), *find_notes(V, graph, fiedler)),
-        **spectrum,
-    )
-
-
-def permuted_draws(
-    statistic: Callable[[np.ndarray], np.ndarray], V: np.ndarray, wanted: int, work: int, seed: int
-) -> np.ndarray:
-    """Null draws [run, draw] of a statistic, the same permutations for every run."""
-    count = affordable_draws(wanted, work)
-    return np.stack([permutation_null(statistic, run, count=count, seed=seed) for run in V])
-
-
-def map_measurement(V: np.ndarray, coordinates: np.ndarray, permutations: int, seed: int) -> Measurement:
-    """Procrustes correlation of the first two principal directions with the true map."""
-
-    def statistic(x: np.ndarray) -> np.ndarray:
-        return np.asarray(procrustes_correlation(x, coordinates))
-
-    places = map_coordinates(V)
-    return make_measurement(
-        "map_correlation",
-        "Correlation with the true map",
-        "Procrustes correlation of the first two principal directions with the true places: 1 the same map.",
-        statistic(places),
-        seed=seed,
-        null=PERMUTED,
-        draws=permuted_draws(statistic, places, permutations, 10 * len(coordinates), seed),
+        *numbers,
+        definition.explanation,
+        definition.compared,
     )

@@ -35,7 +35,7 @@ def permutation_null(
     count: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Float[np.ndarray, "permutation ..."]:
-    """Values of a statistic when the nodes of the embedding are dealt anew to the nodes of the graph.
+    """Values of a statistic under random permutations of the nodes.
 
     The null hypothesis: the embedding has nothing to do with the graph, so any assignment of its rows was as
     likely. Lengths, angles and spread of the rows stay as they are. `statistic` takes embeddings [..., node,

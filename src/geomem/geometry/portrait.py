@@ -1,62 +1,78 @@
 """All measurements of embeddings on a graph: values per run, intervals over seeds, nulls, a plain reading.
 
-Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`, `draw` (one of a null).
+Axis names: `run`, `node`, `width`, `shell` (one graph distance), `eigenspace`.
 """
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from geomem.errors import InputError
-from geomem.geometry.alignment import (
-    bottom_energy,
-    energy_by_eigenspace,
-    fiedler_alignment,
-    highest_modes_in_whole_eigenspaces,
-    low_energy,
-    lowest_modes_in_whole_eigenspaces,
-)
-from geomem.geometry.large_portrait import measure_large
+from geomem.geometry.large_graph import follow_large, measure_large
 from geomem.geometry.measurement import PERMUTED as PERMUTED
 from geomem.geometry.measurement import RANDOM as RANDOM
-from geomem.geometry.measurement import Measurement as Measurement
-from geomem.geometry.measurement import Portrait as Portrait
-from geomem.geometry.measurement import (
-    affordable_draws,
-    assemble_portrait,
-    common_measurement,
-    map_measurement,
-    permuted_draws,
-    similarity_measurements,
-)
-from geomem.geometry.measurement import make_measurement as make_measurement
-from geomem.geometry.nulls import PERMUTATIONS, draw_permutations, random_null
-from geomem.geometry.reading import (
-    Profile,
-    can_tell,
-    other_likeness,
-    profile_tables,
-    read_profile,
-    strong_candidates,
-    uphold,
-)
-from geomem.geometry.similarity import (
-    centre,
-    cosine_similarity,
-    effective_rank,
-    graph_shells,
-    leaf_retrieval,
-    mean_cosine,
-)
-from geomem.geometry.spectrum import Spectrum, distinct_eigenvalues, fiedler_modes, laplacian_spectrum
-from geomem.worlds.graphs.graph import Graph, distance_matrix, leaves_and_first_hops
+from geomem.geometry.measurement import Measurement, defined_measurements
+from geomem.geometry.notes import find_notes
+from geomem.geometry.nulls import PERMUTATIONS
+from geomem.geometry.reading import STRONG_CORRELATION, STRONG_SIGNIFICANCE, Reading, majority_word
+from geomem.geometry.signatures import Signature, find_in_embeddings
+from geomem.geometry.similarity import centre
+from geomem.geometry.whole_graph import Parts, follow_whole, measure_whole
+from geomem.worlds.graphs.graph import Graph
 
 EXACT_NODES = 1500
 """Up to this many nodes all pairs and the full spectrum are taken: 20 s on one core for three runs of width
 128. Above, pairs are sampled and the spectrum is measured in bands: 5 s for such runs on a path-star of 3,001
 nodes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """Everything measured of a fleet's embeddings on one graph."""
+
+    measurements: tuple[Measurement, ...]
+    shell_distances: Float[np.ndarray, " shell"]
+    shells: Float[np.ndarray, "run shell"]
+    """Mean cosine of the pairs at each finite graph distance, rows as they are."""
+    centred_shells: Float[np.ndarray, "run shell"]
+    """The same of centred rows, on which the reading rests."""
+    shell_null_low: Float[np.ndarray, " shell"]
+    """Central 95 % of the mean of `shells` over runs under permuted nodes."""
+    shell_null_high: Float[np.ndarray, " shell"]
+    eigenvalues: Float[np.ndarray, " eigenspace"]
+    """Distinct eigenvalues of the random-walk Laplacian, ascending."""
+    multiplicities: Int[np.ndarray, " eigenspace"]
+    energies: Float[np.ndarray, "run eigenspace"]
+    """Share of ||V||^2 in each eigenspace; a random embedding has multiplicity over nodes there."""
+    readings: tuple[str, ...]
+    """One word per run; the rules are in `READINGS`."""
+    reasons: tuple[str, ...]
+    """The numbers that decided for each run's word."""
+    reading: str
+    """The word that more than half of the runs carry, else "mixed"; see `word_of_fleet`."""
+    signatures: tuple[Signature, ...]
+    """Signs of failure that were looked for, found or not."""
+    notes: tuple[str, ...] = ()
+    """What to know when reading the numbers, one sentence each."""
+    sampled: str = ""
+    """What of a large graph was sampled, in words; empty if all pairs and the full spectrum were taken."""
+    band_edges: Float[np.ndarray, " edge"] | None = None
+    """Of a large graph: where the bands of the spectrum meet. `eigenvalues`, `multiplicities` and `energies`
+    are then those of bands, all trivial modes together as the first of them: an eigenvalue is that of a band
+    that is one eigenspace, and the middle of any other. None if they are those of all eigenspaces."""
+
+    def __getitem__(self, name: str) -> Measurement:
+        """The measurement of that name; raises `KeyError` if it was not made."""
+        for measurement in self.measurements:
+            if measurement.name == name:
+                return measurement
+        raise KeyError(name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(measurement.name == name for measurement in self.measurements)
 
 
 def measure_embeddings(
@@ -68,12 +84,12 @@ def measure_embeddings(
 ) -> Portrait:
     """Measure node embeddings, of one run or several, against the graph they should know.
 
-    Each measurement is a function of `geomem.geometry`; its definition, and how to read it, stand there. The
-    same permutations serve all runs, so a p-value tests the mean over runs and stays exact whatever the runs
-    share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and five runs,
-    about three seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made: see
-    `geomem.geometry.large_portrait`. The order in which the nodes are numbered makes no difference: the draws
-    of the null models follow the nodes' labels.
+    The measurements are those of `MEASUREMENTS`; the definition of each, and how to read it, stand at its
+    function. The same permutations serve all runs, so a p-value tests the mean over runs and stays exact
+    whatever the runs share. Takes O(node³ + permutations * node²) time per run: a second for 50 nodes and
+    five runs, about three seconds for 1,000 nodes. Above `EXACT_NODES` nodes no node by node matrix is made:
+    see `geomem.geometry.large_graph`. The order in which the nodes are numbered makes no difference: the
+    draws of the null models follow the nodes' labels.
 
     For embeddings that this library trained, as they are. For vectors from elsewhere see `measure_vectors`.
     Raises `InputError` if the embeddings hold NaN or infinity, or if their rows do not match the graph.
@@ -112,6 +128,41 @@ def measure_vectors(
     return _measure(V, centre(V), graph, permutations, seed)
 
 
+def measure_snapshots(
+    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
+) -> dict[str, Float[np.ndarray, "snapshot run"]]:
+    """How the geometry came about: the measurements that are curves, of every snapshot of every run, by name.
+
+    As in `measure_embeddings` but without nulls; those that the graph does not have are left out. A snapshot
+    with NaN or infinity (a diverged run) gives NaN. Above `EXACT_NODES` nodes the cosine at distance 2 is
+    that of sampled pairs, and there is no alignment where the Fiedler eigenspace has too many dimensions to
+    be listed.
+
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> curves = measure_snapshots(np.random.default_rng(0).normal(size=(3, 2, 6, 4)), cycle(6))
+    >>> sorted(curves), curves["fiedler_alignment"].shape
+    (['effective_rank', 'fiedler_alignment', 'geometric_level', 'second_neighbour_cosine'], (3, 2))
+    """
+    drawn = [definition for definition in defined_measurements() if definition.curve]
+    if graph.node_count > EXACT_NODES:
+        snapshots, graph = in_order_of_labels(snapshots, graph)
+        follow = follow_large(graph, drawn)
+    else:
+        follow = follow_whole(graph, drawn)
+    # Which of them the graph has, whatever the snapshots hold.
+    probe = follow(np.random.default_rng(0).standard_normal((1, graph.node_count, 1)))
+    curves = {
+        name: np.full(snapshots.shape[:2], np.nan) for name, values in probe.items() if values is not None
+    }
+    for place in np.ndindex(*snapshots.shape[:2]):
+        V = snapshots[place][None].astype(np.float64)
+        if np.isfinite(V).all():
+            found = follow(V)
+            for name, values in curves.items():
+                values[place] = np.asarray(found[name])[0]
+    return curves
+
+
 def _measure(
     V: Float[np.ndarray, "run node width"],
     seen: Float[np.ndarray, "run node width"],
@@ -120,56 +171,66 @@ def _measure(
     seed: int,
 ) -> Portrait:
     """The portrait of `V`; spectrum and leaves are measured on `seen`."""
-    if graph.node_count > EXACT_NODES:
-        return measure_large(V, graph, permutations=permutations, seed=seed, seen=seen)
-    shells = graph_shells(distance_matrix(graph))
-    spectrum = laplacian_spectrum(graph)
-    # A gathered number costs about as much as five multiplied ones.
-    count = affordable_draws(permutations, 5 * len(shells.first))
-    dealt = draw_permutations(count, graph.node_count, seed=seed)
+    take_parts = measure_whole if graph.node_count <= EXACT_NODES else measure_large
+    return assemble_portrait(V, graph, take_parts(V, seen, graph, permutations, seed))
 
-    def profile(table: np.ndarray) -> Profile:
-        return profile_tables(table[None], shells, dealt)[0]
 
-    # The cosines of rows as they are and of centred rows, a run at a time.
-    profiles = [
-        profile_tables(cosine_similarity(np.stack([run, rows])), shells, dealt)
-        for run, rows in zip(V, centre(V), strict=True)
-    ]
-    raw, centred = zip(*profiles, strict=True)
-    similarity, as_they_are = similarity_measurements(raw, centred, shells, seed)
-    measurements = similarity
-    if graph.coordinates is not None:
-        measurements.append(map_measurement(V, graph.coordinates, permutations, seed))
-    if graph.root is not None:
-        leaves, first_hops = leaves_and_first_hops(graph)
-        if len(np.unique(first_hops)) > 1:
-            measurements.append(_leaf_measurement(seen, leaves, first_hops, permutations, seed))
-    measurements += as_they_are
-    measurements += [common_measurement(V, permutations, seed), *_spread_measurements(V, permutations, seed)]
-    measurements += _spectral_measurements(seen, spectrum, permutations, seed)
+def assemble_portrait(V: Float[np.ndarray, "run node width"], graph: Graph, parts: Parts) -> Portrait:
+    """Take all measurements, and put the portrait of `V` together."""
+    finite = np.isfinite(parts.distances)
+    raw, centred = (
+        np.stack([profile.means for profile in part])[:, finite] for part in (parts.raw, parts.centred)
+    )
+    null_means = np.mean([profile.null_means for profile in parts.raw], axis=0)[:, finite]
+    null_low, null_high = np.quantile(null_means, [0.025, 0.975], axis=0)
+    made = [parts.measure(definition) for definition in defined_measurements()]
+    measurements = tuple(measured for measured in made if measured is not None)
+    words = tuple(reading.word for reading in parts.readings)
+    word = word_of_fleet(parts.readings, measurements)
+    raw_fall = describe_raw_fall(word, measurements)
+    return Portrait(
+        measurements=measurements,
+        shell_distances=parts.distances[finite],
+        shells=raw,
+        centred_shells=centred,
+        shell_null_low=null_low,
+        shell_null_high=null_high,
+        readings=words,
+        reasons=tuple(reading.reason for reading in parts.readings),
+        reading=word,
+        signatures=find_in_embeddings(V, graph, words, centred),
+        notes=(*([raw_fall] if raw_fall else []), *find_notes(V, graph, parts.fiedler)),
+        **parts.spectrum,
+    )
 
-    tellable = can_tell(shells, graph.node_count, dealt)
-    readings = [
-        uphold(
-            read_profile(about_mean, shells, tellable=tellable),
-            strong_candidates(other_likeness(run), profile, shells),
-            shells,
-        )
-        for run, about_mean in zip(V, centred, strict=True)
-    ]
-    eigenvalues, multiplicities = distinct_eigenvalues(spectrum)
-    return assemble_portrait(
-        V,
-        graph,
-        measurements,
-        (raw, centred),
-        shells.distances,
-        readings,
-        fiedler=spectrum,
-        eigenvalues=eigenvalues,
-        multiplicities=multiplicities,
-        energies=np.asarray(energy_by_eigenspace(seen, spectrum)),
+
+def word_of_fleet(readings: Sequence[Reading], measurements: Sequence[Measurement]) -> str:
+    """The word that more than half of the runs carry, else "mixed".
+
+    It never contradicts the table: where most runs are associative but a few others give the mean over runs a
+    correlation below -`STRONG_CORRELATION` at p < `STRONG_SIGNIFICANCE`, the fleet is "mixed".
+    """
+    word = majority_word(tuple(reading.word for reading in readings))
+    return "mixed" if word == "associative" and _fall(measurements, "centred_distance_correlation") else word
+
+
+def _fall(measurements: Sequence[Measurement], name: str) -> Measurement | None:
+    """The correlation of that name, if it is strong and significant."""
+    for measured in measurements:
+        if measured.name == name:
+            strong = measured.mean < -STRONG_CORRELATION and measured.p_value < STRONG_SIGNIFICANCE
+            return measured if strong else None
+    return None
+
+
+def describe_raw_fall(word: str, measurements: Sequence[Measurement]) -> str:
+    """Says so where raw cosines fall strongly with distance and the word is "associative" all the same."""
+    raw = _fall(measurements, "distance_correlation")
+    if word != "associative" or raw is None:
+        return ""
+    return (
+        f"Cosines of rows as they are fall with graph distance (correlation {raw.mean:.2f}), those of "
+        "centred rows do not: where the origin lies makes the fall, and another common vector would undo it."
     )
 
 
@@ -224,108 +285,3 @@ def in_order_of_labels(
         coordinates=None if graph.coordinates is None else graph.coordinates[order],
     )
     return V[..., order, :], ordered
-
-
-def _spectral_measurements(
-    V: np.ndarray, spectrum: Spectrum, permutations: int, seed: int
-) -> list[Measurement]:
-    """Fiedler alignment and the energies at both ends of the spectrum."""
-    nodes, width = V.shape[1:]
-    if len(spectrum.eigenvalues) == len(np.unique(spectrum.components)):
-        return []
-    if width > nodes:
-        # Turning the columns changes none of these numbers, and width - node of them can be turned to zero.
-        V = np.stack([np.linalg.qr(run.T)[1].T for run in V])
-    rank = V.shape[2]
-    asked = (
-        (
-            "fiedler_alignment",
-            "Fiedler alignment",
-            "Share of the main directions in the graph's smoothest (Fiedler) eigenspace: 1 all, 0 none.",
-            lambda x: np.asarray(fiedler_alignment(x, spectrum)),
-            nodes * rank * (rank + len(fiedler_modes(spectrum))) + 8 * rank**3,
-        ),
-        (
-            "low_energy",
-            "Energy at the smooth end",
-            "Share of squared length on the three lowest non-trivial Laplacian modes, in whole eigenspaces.",
-            lambda x: np.asarray(low_energy(x, spectrum)),
-            nodes * rank * len(lowest_modes_in_whole_eigenspaces(spectrum, 3)),
-        ),
-        (
-            "bottom_energy",
-            "Energy at the rough end",
-            "The same on the highest modes, along which neighbours have opposite signs: high in a zig-zag.",
-            lambda x: np.asarray(bottom_energy(x, spectrum)),
-            nodes * rank * len(highest_modes_in_whole_eigenspaces(spectrum, 3)),
-        ),
-    )
-    return [
-        make_measurement(
-            name,
-            title,
-            explanation,
-            statistic(V),
-            seed=seed,
-            null=PERMUTED,
-            draws=permuted_draws(statistic, V, permutations, work, seed),
-        )
-        for name, title, explanation, statistic, work in asked
-    ]
-
-
-def _spread_measurements(V: np.ndarray, permutations: int, seed: int) -> list[Measurement]:
-    """Whether the nodes are spread at all; the graph takes no part, so the null is random embeddings."""
-    runs, nodes, width = V.shape
-    asked = (
-        (
-            "mean_cosine",
-            "Mean cosine of all pairs",
-            "Near 1 all nodes are in one place (collapsed), near 0 they are spread around the origin.",
-            lambda x: np.asarray(mean_cosine(x)),
-            4 * nodes * width,
-        ),
-        (
-            "effective_rank",
-            "Effective rank",
-            "How many directions share the spread of the nodes: few in a geometry, many in a lookup table.",
-            lambda x: np.asarray(effective_rank(x)),
-            nodes * width * min(nodes, width),
-        ),
-    )
-    made = []
-    for name, title, explanation, statistic, work in asked:
-        count = affordable_draws(permutations, runs * work)
-        draws = random_null(statistic, (nodes, width), count=count * runs, seed=seed).reshape(runs, count)
-        made.append(
-            make_measurement(
-                name,
-                title,
-                explanation,
-                statistic(V),
-                seed=seed,
-                null=RANDOM,
-                draws=draws,
-                alternative="two-sided",
-            )
-        )
-    return made
-
-
-def _leaf_measurement(
-    V: np.ndarray, leaves: np.ndarray, first_hops: np.ndarray, permutations: int, seed: int
-) -> Measurement:
-    """Leaf to first-hop retrieval."""
-
-    def statistic(x: np.ndarray) -> np.ndarray:
-        return np.asarray(leaf_retrieval(x, leaves, first_hops))
-
-    return make_measurement(
-        "leaf_retrieval",
-        "Leaf to first hop retrieval",
-        "Share of leaves whose most similar first hop is their own path's: 1 path-finding in one step.",
-        statistic(V),
-        seed=seed,
-        null=PERMUTED,
-        draws=permuted_draws(statistic, V, permutations, 10 * V[0].size, seed),
-    )

@@ -3,15 +3,15 @@
 The rules look at cosines of centred rows: each row less the mean row (`centre`), so that a direction which
 all nodes share, as vectors of most tools have one, neither hides a geometry nor makes one. Adding one vector
 to all rows does not change the word. s_d is the mean centred cosine of node pairs at graph distance d; it is
-held against what it would be if the rows of the embedding were dealt to the nodes at random (permutation
-null). The rules are tried in the order of `READINGS`; the first that holds gives the word.
+held against what it is when the rows of the embedding are in random order (permutation null). The rules are
+tried in the order of `READINGS`; the first that holds gives the word.
 
 The mean has a weak spot: a few rows far longer than the others decide where it lies. So an embedding is
 "associative" only if neither the cosines of rows about their geometric median (`balance`) nor the distances
 between rows (`nearness`), which no shift changes either, have a strong correlation with graph distance.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +92,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Cosines of one embedding by graph distance, and the same when its rows are dealt to other nodes."""
+    """Cosines of one embedding by graph distance, and the same under permutations of the nodes."""
 
     means: Float[np.ndarray, " shell"]
     squares: Float[np.ndarray, " shell"]
@@ -106,29 +106,14 @@ class Profile:
         return not self.squares.any()
 
 
-def profile_embedding(
-    embedding: Float[np.ndarray, "node width"],
-    shells: Shells,
-    permutations: Int[np.ndarray, "permutation node"],
-) -> Profile:
-    """The cosines of an embedding by distance, as it is and with its rows dealt by each permutation.
-
-    >>> from geomem.worlds.graphs.families import path
-    >>> shells = graph_shells(distance_matrix(path(3)))
-    >>> rows = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> profile_embedding(rows, shells, np.array([[0, 2, 1]])).null_means.tolist()
-    [[0.0, 1.0]]
-    """
-    (profile,) = profile_tables(cosine_similarity(embedding)[None], shells, permutations)
-    return profile
-
-
 def profile_tables(
     tables: Float[np.ndarray, "table node node"],
     shells: Shells,
     permutations: Int[np.ndarray, "permutation node"],
 ) -> tuple[Profile, ...]:
-    """The same of tables of cosines, or of any other likeness of every two nodes, all dealt alike.
+    """Cosines by distance of embeddings, from their tables, as they are and with nodes permuted, all alike.
+
+    A table may hold any other likeness of every two nodes.
 
     >>> from geomem.worlds.graphs.families import path
     >>> shells = graph_shells(distance_matrix(path(3)))
@@ -156,9 +141,7 @@ def structure_statistic(
     cosines that distance explains, times a number that no permutation changes. Large for a geometry and for a
     zig-zag alike.
 
-    >>> from geomem.geometry.similarity import graph_shells
     >>> from geomem.worlds.graphs.families import path
-    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> float(structure_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3))))).__round__(3)
     0.667
     """
@@ -175,9 +158,7 @@ def decay_statistic(
     nothing about distances inside them. Where components have no distance beyond 1, pairs of two components
     count as distance 2. Positive: closer nodes are more alike.
 
-    >>> from geomem.geometry.similarity import graph_shells
     >>> from geomem.worlds.graphs.families import path
-    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> bool(decay_statistic(np.array([1.0, 0.0]), graph_shells(distance_matrix(path(3)))) > 0)
     True
     """
@@ -196,10 +177,7 @@ def can_tell(shells: Shells, node_count: int, permutations: Int[np.ndarray, "per
     A similarity that is exactly minus the distance is put to the same permutation test. In a complete graph,
     or with four nodes, it does not pass, and no embedding could.
 
-    >>> from geomem.geometry.nulls import draw_permutations
-    >>> from geomem.geometry.similarity import graph_shells
     >>> from geomem.worlds.graphs.families import complete, cycle
-    >>> from geomem.worlds.graphs.graph import distance_matrix
     >>> dealt = draw_permutations(199, 8)
     >>> [can_tell(graph_shells(distance_matrix(graph)), 8, dealt) for graph in (complete(8), cycle(8))]
     [False, True]
@@ -231,57 +209,49 @@ def can_tell_sampled(sample: PairSample, count: int, *, seed: int = 0) -> bool:
     return p_value(float(observed), np.asarray(null)) <= SIGNIFICANCE
 
 
-def read_embedding(
-    embedding: Float[np.ndarray, "node width"],
-    shells: Shells,
-    permutations: Int[np.ndarray, "permutation node"],
-) -> Reading:
-    """The word for one embedding on the graph whose pairs `shells` lists; the rules are in `READINGS`.
+def read_embeddings(
+    embeddings: Float[np.ndarray, "run node width"],
+    graph: Graph,
+    *,
+    permutations: int = READING_PERMUTATIONS,
+    seed: int = 0,
+) -> tuple[Reading, ...]:
+    """The word for every run's embedding; the rules are in `READINGS`, all runs have the same permutations.
 
-    The tests share the given permutations. Random embeddings read "associative" in about 95 % of draws, by
-    the level of the test.
+    Random embeddings read "associative" in about 95 % of draws, by the level of the test.
 
+    >>> from geomem.worlds.graphs.families import cycle
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    >>> from geomem.worlds.graphs.families import cycle
-    >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
-    >>> [read_embedding(circle + shift, shells, dealt).word for shift in (0, 1000)]
-    ['geometric', 'geometric']
-    """
-    tellable = can_tell(shells, len(embedding), permutations)
-    return _read(embedding, shells, permutations, tellable=tellable)
-
-
-def read_embeddings(
-    embeddings: Float[np.ndarray, "run node width"], graph: Graph, *, permutations: int = READING_PERMUTATIONS
-) -> tuple[Reading, ...]:
-    """`read_embedding` of every run on a graph, all runs with the same permutations.
-
-    >>> from geomem.worlds.graphs.families import cycle
-    >>> noise = np.random.default_rng(0).normal(size=(2, 15, 8))
-    >>> [reading.word for reading in read_embeddings(noise, cycle(15))]
-    ['associative', 'associative']
+    >>> noise = np.random.default_rng(0).normal(size=(15, 2))
+    >>> [reading.word for reading in read_embeddings(np.stack([circle, circle + 1000, noise]), cycle(15))]
+    ['geometric', 'geometric', 'associative']
     """
     shells = graph_shells(distance_matrix(graph))
-    dealt = draw_permutations(permutations, graph.node_count)
+    dealt = draw_permutations(permutations, graph.node_count, seed=seed)
     tellable = can_tell(shells, graph.node_count, dealt)
-    return tuple(
-        _read(run, shells, dealt, tellable=tellable) for run in np.asarray(embeddings, dtype=np.float64)
-    )
+    tables = (cosine_similarity(centre(run))[None] for run in np.asarray(embeddings, dtype=np.float64))
+    profiles = [profile_tables(table, shells, dealt)[0] for table in tables]
+    return read_runs(embeddings, profiles, shells, dealt, tellable=tellable)
 
 
-def _read(
-    embedding: Float[np.ndarray, "node width"],
+def read_runs(
+    embeddings: Float[np.ndarray, "run node width"],
+    profiles: Sequence[Profile],
     shells: Shells,
     permutations: Int[np.ndarray, "permutation node"],
     *,
     tellable: bool,
-) -> Reading:
+) -> tuple[Reading, ...]:
+    """`read_embeddings` where the profiles of centred cosines are known already, as in a portrait."""
+
     def profile(table: Float[np.ndarray, "node node"]) -> Profile:
         return profile_tables(table[None], shells, permutations)[0]
 
-    reading = read_profile(profile(cosine_similarity(centre(embedding))), shells, tellable=tellable)
-    return uphold(reading, strong_candidates(other_likeness(embedding), profile, shells), shells)
+    return tuple(
+        uphold(read_profile(centred, shells, tellable=tellable), other_likeness(run), profile, shells)
+        for run, centred in zip(np.asarray(embeddings, dtype=np.float64), profiles, strict=True)
+    )
 
 
 def other_likeness(
@@ -297,42 +267,36 @@ def other_likeness(
     yield nearness(embedding, sources)
 
 
-def strong_candidates(
+def uphold(
+    reading: Reading,
     tables: Iterable[Float[np.ndarray, "source column"]],
     profile: Callable[[Float[np.ndarray, "source column"]], Profile],
     shells: Shells,
     counted: Shells | None = None,
-) -> Iterator[Profile]:
-    """Profiles of the tables of likeness that do fall with distance beyond `STRONG_CORRELATION`.
-
-    Whether by chance is not asked: the costly null is drawn for these alone, by `profile`. `counted` is that
-    of `read_profile`.
-
-    >>> from geomem.worlds.graphs.families import cycle
-    >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
-    >>> tables = (-distance_matrix(cycle(15)), np.eye(15))
-    >>> len(list(strong_candidates(tables, lambda t: profile_tables(t[None], shells, dealt)[0], shells)))
-    1
-    """
-    for table in tables:
-        pairs = table[shells.first, shells.second]
-        if _correlates(shell_means(pairs, shells), shell_means(pairs**2, shells), counted or shells):
-            yield profile(table)
-
-
-def uphold(reading: Reading, others: Iterable[Profile], shells: Shells) -> Reading:
+) -> Reading:
     """The reading of centred cosines; "mixed" for "associative" if another likeness falls strongly.
 
+    `tables` are those of `other_likeness`. The costly null is drawn, by `profile`, for those alone that do
+    fall with distance beyond `STRONG_CORRELATION`. `counted` is that of `read_profile`.
+
     >>> from geomem.worlds.graphs.families import cycle
     >>> shells, dealt = graph_shells(distance_matrix(cycle(15))), draw_permutations(199, 15)
-    >>> (ring,) = profile_tables(-distance_matrix(cycle(15))[None], shells, dealt)
-    >>> [uphold(Reading(word, ""), [ring], shells).word for word in ("associative", "zig-zag")]
+    >>> ring = [-distance_matrix(cycle(15))]
+    >>> def profile(table):
+    ...     return profile_tables(table[None], shells, dealt)[0]
+    >>> [uphold(Reading(word, ""), ring, profile, shells).word for word in ("associative", "zig-zag")]
     ['mixed', 'zig-zag']
     """
-    if reading.word != "associative" or not any(falls_strongly(profile, shells) for profile in others):
+    if reading.word != "associative":
         return reading
-    said = "but cosines about the median, or distances between rows, follow graph distance"
-    return Reading("mixed", f"{reading.reason}; {said}")
+    counted = shells if counted is None else counted
+    for table in tables:
+        pairs = table[shells.first, shells.second]
+        falls = _correlates(shell_means(pairs, shells), shell_means(pairs**2, shells), counted)
+        if falls and falls_strongly(profile(table), counted):
+            said = "but cosines about the median, or distances between rows, follow graph distance"
+            return Reading("mixed", f"{reading.reason}; {said}")
+    return reading
 
 
 def read_profile(
@@ -394,7 +358,9 @@ def falls_strongly(profile: Profile, shells: Shells) -> bool:
     >>> angles = 2 * np.pi * np.arange(15) / 15
     >>> circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     >>> shells = graph_shells(distance_matrix(cycle(15)))
-    >>> falls_strongly(profile_embedding(circle, shells, draw_permutations(199, 15)), shells)
+    >>> (profile,) = profile_tables(
+    ...     cosine_similarity(circle)[None], shells, draw_permutations(199, 15))
+    >>> falls_strongly(profile, shells)
     True
     """
     if not _correlates(profile.means, profile.squares, shells):

@@ -79,7 +79,7 @@ def fresh_answers(
     seed: int = 0,
     stream: Literal["score", "choose"] = "score",
 ) -> Int[np.ndarray, "subject relation"]:
-    """New facts of the same kind: each relation's objects dealt anew to the subjects that have one.
+    """New facts of the same kind: each relation's objects permuted over the subjects that have one.
 
     Of random bijections this makes fresh random bijections; in any table every object stays as frequent.
 

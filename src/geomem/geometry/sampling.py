@@ -131,12 +131,12 @@ def sampled_shell_means(
 def permuted_sample_means(
     table: Float[np.ndarray, "source column"], sample: PairSample, count: int, *, seed: int = 0
 ) -> tuple[Float[np.ndarray, "draw shell"], Float[np.ndarray, "draw shell"]]:
-    """`sampled_shell_means` when the embeddings are dealt anew: `count` draws of means and of mean squares.
+    """`sampled_shell_means` under permutations of the nodes: `count` draws of means and of mean squares.
 
     The sources change places among themselves and so do the other nodes of the sample. Both keep every cosine
     needed in the one table, and the permutations that do so form a group, so a test with them is exact: if
-    embeddings have nothing to do with the graph, the deal observed is as likely as any other of the group.
-    The same seed deals alike for every table.
+    embeddings have nothing to do with the graph, the observed order is as likely as any other of the group.
+    The same seed gives the same permutations for every table.
 
     >>> from geomem.worlds.graphs.families import path
     >>> sample = sample_pairs(path(6))
@@ -157,15 +157,15 @@ def permuted_sample_means(
 
 
 def edge_cosines_mean(embedding: Float[np.ndarray, "node width"], edges: Int[np.ndarray, "edge 2"]) -> float:
-    """`geometric_level` of all edges, a stretch of edges at a time.
+    """`geometric_level` of all edges, in chunks of edges.
 
     >>> edge_cosines_mean(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), np.array([[0, 1], [1, 2]]))
     0.5
     """
     rows = unit_rows(embedding)
-    stretch = max(1, 2_000_000 // rows.shape[1])
+    chunk = max(1, 2_000_000 // rows.shape[1])
     total = 0.0
-    for at in range(0, len(edges), stretch):
-        tails, heads = edges[at : at + stretch].T
+    for at in range(0, len(edges), chunk):
+        tails, heads = edges[at : at + chunk].T
         total += float(np.einsum("ew,ew->", rows[tails], rows[heads]))
     return total / len(edges)

@@ -5,11 +5,14 @@ Functions accept one embedding [node, width] or many [..., node, width] and keep
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
+from geomem.geometry.measurement import PERMUTED, RANDOM, Definition, define, measurement
+from geomem.geometry.random_rows import random_common_shares
 
 
 def unit_rows(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run node width"]:
@@ -65,8 +68,15 @@ def _rounded_to_single(rows: Float[np.ndarray, "*run node width"]) -> Bool[np.nd
     return single & (places != np.rint(places)).any(axis=(-2, -1))
 
 
+@measurement(
+    "Share of a common direction",
+    null=RANDOM,
+    draw=random_common_shares,
+    work=lambda rows: 0,
+    section="spread",
+)
 def common_share(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
-    """Share of the similarity that one direction common to all nodes holds: near 0 none, near 1 all of it.
+    """Of the similarity, what the mean row holds: near 1 raw cosines tell little of the graph.
 
         n ||m||^2 / sum_u ||v_u||^2,    m: the mean row
 
@@ -217,8 +227,8 @@ def permuted_shell_means(
 ) -> Float[np.ndarray, "*table permutation shell"]:
     """Shell means when the embedding of node u is replaced by that of node permutation[u].
 
-    `tables` has a number for every two nodes, such as their cosine; several tables are dealt alike. Permuting
-    gathers numbers instead of computing them again: node² per permutation, taken in chunks.
+    `tables` has a number for every two nodes, such as their cosine; all tables have the same permutations.
+    Permuting gathers numbers instead of computing them again: node² per permutation, taken in chunks.
 
     >>> from geomem.worlds.graphs.families import path
     >>> from geomem.worlds.graphs.graph import distance_matrix
@@ -290,10 +300,88 @@ def distance_correlation(
     return np.where(varied, covariance / deviation, np.nan)[()]
 
 
-def mean_cosine(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
-    """Mean cosine over all pairs of different nodes: near 1 if all are in one place, near 0 if spread out.
+def fall_of_similarity(
+    means: Float[np.ndarray, "*run shell"], squares: Float[np.ndarray, "*run shell"], shells: Shells
+) -> Float[np.ndarray, "*run"] | float | None:
+    """`distance_correlation`; None where all pairs of one component are neighbours."""
+    return distance_correlation(means, squares, shells) if _has_second(shells) else None
 
-    From the sum of the unit rows, so it needs no node by node matrix.
+
+def neighbour_cosine(
+    means: Float[np.ndarray, "*run shell"], squares: Float[np.ndarray, "*run shell"], shells: Shells
+) -> Float[np.ndarray, "*run"]:
+    """Mean cosine at distance 1, of which `geometric_level` is the plain definition."""
+    return means[..., 0]
+
+
+def second_neighbour_cosine(
+    means: Float[np.ndarray, "*run shell"], squares: Float[np.ndarray, "*run shell"], shells: Shells
+) -> Float[np.ndarray, "*run"] | None:
+    """Mean cosine at distance 2; None where no two nodes are two steps apart."""
+    return means[..., 1] if _has_second(shells) else None
+
+
+def _has_second(shells: Shells) -> bool:
+    return bool(np.isfinite(shells.distances).sum() > 1)
+
+
+# Of centred rows, on which the reading rests, and of rows as they are, as in the paper's figures.
+for _prefix, _ending, _rows in (("centred_", ", centred", "less their mean"), ("", "", "as they are")):
+    _common: dict[str, Any] = {
+        "of": "centred cosines" if _prefix else "cosines",
+        "null": PERMUTED,
+        "section": "reading" if _prefix else "raw cosines",
+    }
+    define(
+        Definition(
+            f"{_prefix}distance_correlation",
+            f"Correlation of cosine and distance{_ending}",
+            "Over pairs of one component: -1 similarity falls in step with distance, 0 it does not. "
+            f"Of rows {_rows}.",
+            fall_of_similarity,
+            alternative="less",
+            compared=bool(_prefix),
+            **_common,
+        )
+    )
+    define(
+        Definition(
+            "centred_neighbour_cosine" if _prefix else "geometric_level",
+            "Cosine of neighbours, centred" if _prefix else "Geometric level (cosine of neighbours)",
+            "Mean cosine over edges: near 1 neighbours coincide, near 0 a lookup table, below 0 a zig-zag. "
+            f"Of rows {_rows}.",
+            neighbour_cosine,
+            alternative="two-sided",
+            curve=not _prefix,
+            compared=not _prefix,
+            **_common,
+        )
+    )
+    define(
+        Definition(
+            f"{_prefix}second_neighbour_cosine",
+            f"Cosine at distance 2{_ending}",
+            "Mean cosine of nodes two steps apart; above that of neighbours it marks a zig-zag. "
+            f"Of rows {_rows}.",
+            second_neighbour_cosine,
+            alternative="two-sided",
+            curve=not _prefix,
+            **_common,
+        )
+    )
+
+
+@measurement(
+    "Mean cosine of all pairs",
+    null=RANDOM,
+    alternative="two-sided",
+    work=lambda rows: 4 * rows.size,
+    section="spread",
+)
+def mean_cosine(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
+    """Near 1 all nodes are in one place (collapsed), near 0 they are spread around the origin.
+
+    The mean is over pairs of different nodes, from the sum of the unit rows without a node by node matrix.
 
     >>> float(mean_cosine(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])).round(6))
     0.333333
@@ -303,8 +391,16 @@ def mean_cosine(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.nd
     return ((rows.sum(axis=-2) ** 2).sum(axis=-1) - (rows**2).sum(axis=(-2, -1))) / (nodes * (nodes - 1))
 
 
+@measurement(
+    "Effective rank",
+    null=RANDOM,
+    alternative="two-sided",
+    work=lambda rows: rows.size * min(rows.shape),
+    curve=True,
+    section="spread",
+)
 def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np.ndarray, "*run"] | float:
-    """How many directions the nodes spread in once their mean is taken away.
+    """How many directions share the spread of the nodes: few in a geometry, many in a lookup table.
 
         (sum_i s_i^2)^2 / sum_i s_i^4,    s: singular values of the centred embedding
 
@@ -325,30 +421,13 @@ def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np
     return np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth > 0)[()]
 
 
-def leaf_distances(
-    embeddings: Float[np.ndarray, "*run node width"],
-    leaves: Int[np.ndarray, " leaf"],
-    first_hops: Int[np.ndarray, " leaf"],
-) -> Float[np.ndarray, "*run leaf leaf"]:
-    """Cosine distance from every leaf (row) to the first hop of every leaf's path (column).
-
-        D[i, j] = 1 - cos(leaf_i, first_hop_j)      (arXiv 2510.26745, figure 6)
-
-    A dark diagonal means that the first hop of a path can be read off its leaf in one step.
-
-    >>> leaf_distances(np.eye(2)[[0, 1, 0, 1]], np.array([0, 1]), np.array([2, 3])).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-    rows = unit_rows(embeddings)
-    return 1.0 - np.clip(rows[..., leaves, :] @ np.swapaxes(rows[..., first_hops, :], -1, -2), -1.0, 1.0)
-
-
+@measurement("Leaf to first hop retrieval", of="seen rows", section="places")
 def leaf_retrieval(
     embeddings: Float[np.ndarray, "*run node width"],
     leaves: Int[np.ndarray, " leaf"],
     first_hops: Int[np.ndarray, " leaf"],
 ) -> Float[np.ndarray, "*run"] | float:
-    """Share of leaves whose most similar first hop is that of their own path: retrieval@1 (section D).
+    """Share of leaves whose most similar first hop is their own path's: 1 path-finding in one step.
 
     Ties count against the leaf. By chance it is one over the number of first hops; 1 means that finding the
     start of any path is a single similarity query.
@@ -363,32 +442,3 @@ def leaf_retrieval(
     mine = np.take_along_axis(cosines, np.broadcast_to(own[:, None], (*cosines.shape[:-1], 1)), axis=-1)
     others = np.arange(len(hops)) != own[:, None]
     return (~((cosines >= mine) & others).any(axis=-1)).mean(axis=-1)
-
-
-def path_distances(
-    embeddings: Float[np.ndarray, "*run node width"], paths: Int[np.ndarray, "path step"]
-) -> Float[np.ndarray, "*run path path"]:
-    """Mean cosine distance within each path (diagonal) and between every two paths.
-
-        D[i, i] = mean of 1 - cos(u, v) over pairs u != v of path i;  D[i, j] = mean over u of i and v of j
-
-    (arXiv 2510.26745, figure 17, with plain means instead of its miscounted denominators.) Give paths without
-    the root and with at least two steps. A dark diagonal: the nodes of a path cluster.
-
-    >>> path_distances(np.eye(2)[[0, 0, 1, 1]], np.array([[0, 1], [2, 3]])).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-    count, steps = paths.shape
-    if steps < 2:
-        raise InputError(
-            f"The paths have {steps} step each, and a distance within a path needs at least two."
-        )
-    rows = unit_rows(embeddings)[..., paths, :]
-    sums = rows.sum(axis=-2)
-    dots = sums @ np.swapaxes(sums, -1, -2)
-    mean = dots / steps**2
-    # The diagonal of `dots` also counts each node with itself: 1, or 0 for a row of zeros.
-    own = (rows**2).sum(axis=(-2, -1))
-    index = np.arange(count)
-    mean[..., index, index] = (dots[..., index, index] - own) / (steps * (steps - 1))
-    return 1.0 - mean

@@ -36,7 +36,7 @@ class SuperpositionFit:
     score: float
     """Held-out R², pooled over coordinates, the mean of the fitted subjects as baseline."""
     shuffled_scores: Float[np.ndarray, " shuffle"]
-    """The same when embeddings are dealt anew to the subjects, each with its own best strength."""
+    """The same when embeddings are permuted over the subjects, each with its own best strength."""
     shares: Float[np.ndarray, " relation"]
     """Variance of W_r z_{π_r(x)} over that of s_x, among all subjects."""
     strength: float
@@ -166,7 +166,7 @@ def _shuffled_scores(
     shuffles: int,
     seed: int,
 ) -> Float[np.ndarray, " shuffle"]:
-    """Best held-out R² under each dealing of embeddings to subjects: what no relation between them gives."""
+    """Best held-out R² under permutations of the subjects: what no relation between them gives."""
     generator = np.random.default_rng([seed, 2])
     best = []
     for _ in range(shuffles):

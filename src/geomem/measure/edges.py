@@ -11,18 +11,16 @@ import polars as pl
 import polars.selectors as cs
 from jaxtyping import Float
 
-from geomem.geometry.alignment import fiedler_alignment
-from geomem.geometry.bands import band_spectrum
 from geomem.geometry.margins import bilinear_logits, measure_margins, skewed_weight
+from geomem.geometry.measurement import Definition, make_measurement
+from geomem.geometry.measurement import Measurement as Measurement
 from geomem.geometry.nulls import PERMUTATIONS
-from geomem.geometry.portrait import EXACT_NODES, in_order_of_labels, make_measurement
-from geomem.geometry.portrait import Measurement as Measurement
 from geomem.geometry.portrait import Portrait as Portrait
 from geomem.geometry.portrait import measure_embeddings as measure_embeddings
+from geomem.geometry.portrait import measure_snapshots as measure_snapshots
 from geomem.geometry.portrait import measure_vectors as measure_vectors
 from geomem.geometry.reading import READINGS as READINGS
 from geomem.geometry.recovery import loss_floor
-from geomem.geometry.sampling import edge_cosines_mean, sample_pairs
 from geomem.geometry.signatures import (
     Signature,
     find_divergence,
@@ -30,8 +28,7 @@ from geomem.geometry.signatures import (
     find_unfinished_memorization,
     spread_over_runs,
 )
-from geomem.geometry.similarity import cosine_similarity, effective_rank, graph_shells, shell_means
-from geomem.geometry.spectrum import DENSE_NODE_LIMIT, laplacian_spectrum
+from geomem.geometry.spectrum import DENSE_NODE_LIMIT
 from geomem.measure.paths import find_first_token_guessed, last_values, measure_answers, stored_path_task
 from geomem.models.configuration import MODELS
 from geomem.runs.store import (
@@ -45,9 +42,29 @@ from geomem.runs.store import (
     fleet_weights,
     select_runs,
 )
-from geomem.worlds.graphs.graph import Graph, distance_matrix, induced_subgraph, node_degrees
+from geomem.worlds.graphs.graph import Graph, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+
+MARGINS = (
+    Definition(
+        "margin",
+        "Margin",
+        "Mean lead of the best true neighbour's logit over any other node's: positive if recalled.",
+    ),
+    Definition(
+        "skewed_margin",
+        "Skewed margin",
+        "The same if W may only stretch the embedding's own directions: positive in a geometry, near or "
+        "below 0 in a lookup table.",
+    ),
+    Definition(
+        "skewed_accuracy",
+        "Skewed accuracy",
+        "Share of nodes whose best other node is a true neighbour when W may only stretch.",
+    ),
+)
+"""Of bilinear models."""
 
 
 def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Portrait:
@@ -134,8 +151,6 @@ def stored_task(fleet: StoredFleet) -> EdgeMemorization:
 
 
 def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
-    metrics = fleet_metrics(fleet)
-    last = metrics.filter(pl.col("step") == metrics["step"].max()).sort("run")
     examples = edge_examples(fleet.graph, task)
     weights = examples.fact_weights
     kind = fleet.manifest["configuration"]["model"]["kind"]
@@ -149,36 +164,31 @@ def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
-    def final(metric: str) -> np.ndarray:
-        return last.filter(pl.col("metric") == metric)["value"].to_numpy()
-
-    made = [
-        (
+    values = last_values(fleet)
+    definitions = (
+        Definition(
             "associative_accuracy",
             "Associative accuracy",
             "Share of each node's d neighbours among its d best answers: 1 every fact is memorised.",
-            final("associative_accuracy"),
+            compared=True,
         ),
-        (
+        Definition(
             "top1_accuracy",
             "Top-1 accuracy",
             f"Share of facts that are the single best answer; no model of these facts exceeds {highest:.4f}.",
-            final("top1_accuracy"),
         ),
-    ]
-    made += [
-        ("loss", "Loss", "Cross-entropy of the facts in nats.", final("loss")),
-        (
+        Definition("loss", "Loss", "Cross-entropy of the facts in nats."),
+        Definition(
             "excess_loss",
             "Loss above its floor",
             f"Loss minus the entropy of the targets, {floor:.4f} nats, which no model can beat.",
-            final("loss") - floor,
         ),
-    ]
+    )
+    values["excess_loss"] = values["loss"] - floor
     return [
-        make_measurement(name, title, explanation, values, seed=seed)
-        for name, title, explanation, values in made
-        if len(values)
+        make_measurement(definition, values[definition.name], seed=seed)
+        for definition in definitions
+        if definition.name in values
     ]
 
 
@@ -189,97 +199,10 @@ def _margin_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     W, b = parameters["weight"].astype(np.float64), parameters["bias"].astype(np.float64)
     whole = measure_margins(bilinear_logits(E, W, b), facts)
     skewed = measure_margins(bilinear_logits(E, skewed_weight(E, W), b), facts)
+    values = {"margin": whole.margin, "skewed_margin": skewed.margin, "skewed_accuracy": skewed.accuracy}
     return [
-        make_measurement(name, title, explanation, np.asarray(values), seed=seed)
-        for name, title, explanation, values in (
-            (
-                "margin",
-                "Margin",
-                "Mean lead of the best true neighbour's logit over any other node's: positive if recalled.",
-                whole.margin,
-            ),
-            (
-                "skewed_margin",
-                "Skewed margin",
-                "The same if W may only stretch the embedding's own directions: positive in a geometry, "
-                "near or below 0 in a lookup table.",
-                skewed.margin,
-            ),
-            (
-                "skewed_accuracy",
-                "Skewed accuracy",
-                "Share of nodes whose best other node is a true neighbour when W may only stretch.",
-                skewed.accuracy,
-            ),
-        )
+        make_measurement(definition, np.asarray(values[definition.name]), seed=seed) for definition in MARGINS
     ]
-
-
-def measure_snapshots(
-    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
-) -> dict[str, Float[np.ndarray, "snapshot run"]]:
-    """How the geometry came about: measurements of every snapshot of every run, by name.
-
-    `geometric_level`, `second_neighbour_cosine` (if any two nodes are two steps apart), `fiedler_alignment`
-    and `effective_rank`, as in `measure_embeddings` but without nulls. A snapshot with NaN or infinity (a
-    diverged run) gives NaN. Above `EXACT_NODES` nodes the cosine at distance 2 is that of sampled pairs, and
-    there is no alignment where the Fiedler eigenspace has too many dimensions to be listed.
-
-    >>> from geomem.worlds.graphs.families import cycle
-    >>> curves = measure_snapshots(np.random.default_rng(0).normal(size=(3, 2, 6, 4)), cycle(6))
-    >>> curves["fiedler_alignment"].shape
-    (3, 2)
-    """
-    if graph.node_count > EXACT_NODES:
-        return _measure_large_snapshots(snapshots, graph)
-    shells = graph_shells(distance_matrix(graph))
-    spectrum = laplacian_spectrum(graph)
-    names = ["geometric_level", "effective_rank"]
-    has_second = 2.0 in shells.distances
-    names += ["second_neighbour_cosine"] if has_second else []
-    has_fiedler = len(spectrum.eigenvalues) > len(np.unique(spectrum.components))
-    names += ["fiedler_alignment"] if has_fiedler else []
-    curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
-    for at, snapshot in enumerate(snapshots):
-        sound = np.isfinite(snapshot).all(axis=(1, 2))
-        V = snapshot[sound].astype(np.float64)
-        if not len(V):
-            continue
-        means = shell_means(cosine_similarity(V)[:, shells.first, shells.second], shells)
-        curves["geometric_level"][at, sound] = means[:, 0]
-        curves["effective_rank"][at, sound] = effective_rank(V)
-        if has_second:
-            curves["second_neighbour_cosine"][at, sound] = means[:, 1]
-        if has_fiedler:
-            curves["fiedler_alignment"][at, sound] = fiedler_alignment(V, spectrum)
-    return curves
-
-
-def _measure_large_snapshots(
-    snapshots: Float[np.ndarray, "snapshot run node width"], graph: Graph
-) -> dict[str, Float[np.ndarray, "snapshot run"]]:
-    snapshots, graph = in_order_of_labels(snapshots, graph)
-    sample = sample_pairs(graph)
-    second = np.repeat(sample.shells.distances, sample.shells.sizes) == 2
-    neighbours = np.stack(
-        [sample.nodes[sample.shells.first[second]], sample.nodes[sample.shells.second[second]]], axis=1
-    )
-    spectrum = band_spectrum(graph)
-    names = ["geometric_level", "effective_rank"]
-    names += ["second_neighbour_cosine"] if len(neighbours) else []
-    names += ["fiedler_alignment"] if spectrum.fiedler is not None else []
-    curves = {name: np.full(snapshots.shape[:2], np.nan) for name in names}
-    for place in np.ndindex(snapshots.shape[:2]):
-        V = snapshots[place].astype(np.float64)
-        if not np.isfinite(V).all():
-            continue
-        curves["geometric_level"][place] = edge_cosines_mean(V, graph.edges)
-        curves["effective_rank"][place] = effective_rank(V)
-        if len(neighbours):
-            curves["second_neighbour_cosine"][place] = edge_cosines_mean(V, neighbours)
-        if spectrum.fiedler is not None:
-            curves["fiedler_alignment"][place] = fiedler_alignment(spectrum.project(V), spectrum.fiedler)
-    return curves
 
 
 def measure_curves(fleet: StoredFleet) -> pl.DataFrame:

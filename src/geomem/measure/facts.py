@@ -6,7 +6,12 @@ import numpy as np
 import polars as pl
 
 from geomem.measure.probes import judge_vectors, load_network
-from geomem.measure.recall_portrait import RecallPortrait, measure_recall_memory, portrait_numbers
+from geomem.measure.recall_portrait import (
+    MEMORY_MEASUREMENTS,
+    RecallPortrait,
+    measure_recall_memory,
+    portrait_numbers,
+)
 from geomem.memories.ask import model_table
 from geomem.models.networks.recall import all_paths
 from geomem.runs.facts import question_answers
@@ -44,7 +49,7 @@ def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPo
         {"run": run, "seed": seed} | portrait_numbers(portrait)
         for run, (seed, portrait) in enumerate(zip(memory.seeds, portraits, strict=True))
     ]
-    whole = ("subjects", "relations", "width", "well_posed")
+    whole = [name for name, entry in MEMORY_MEASUREMENTS.items() if entry.whole]
     return pl.DataFrame(rows).with_columns(pl.col(whole).cast(pl.Int64))
 
 

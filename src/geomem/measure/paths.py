@@ -3,13 +3,13 @@
 Axis names: `run`, `path` (a held-out one), `node` (of a path, without the root), `width`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float, Int
 
-from geomem.geometry.measurement import Measurement, make_measurement
+from geomem.geometry.measurement import Definition, Measurement, make_measurement
 from geomem.geometry.signatures import Signature, find_random_first_token
 from geomem.runs.store import MANIFEST, StoredFleet, damaged, fleet_embeddings, fleet_metrics
 from geomem.worlds.graphs.graph import leaves_and_first_hops
@@ -36,42 +36,57 @@ GUESSES = 999
 """Times that every held-out path is guessed."""
 
 ANSWERS = {
-    "held_out.first_hop": (
+    "held_out.first_hop": Definition(
+        "held_out_first_hop",
         "Held-out first hop",
         "Share of held-out leaves for which the node after the root is the best of all tokens",
+        compared=True,
     ),
-    "held_out.exact_match": (
+    "held_out.exact_match": Definition(
+        "held_out_exact_match",
         "Held-out whole path",
         "Share of held-out leaves whose greedy answer is right in every token",
+        compared=True,
     ),
-    "held_out.first_hop_among_arms": (
+    "held_out.first_hop_among_arms": Definition(
+        "held_out_first_hop_among_arms",
         "Held-out first hop among the arms",
         "Share of held-out leaves for which the node after the root is the best of the root's neighbours",
     ),
-    "train.first_hop": ("Trained first hop", "The same share of trained leaves, 250 of them at most"),
-    "train.exact_match": ("Trained whole path", "Share of trained leaves answered right in every token"),
-    "retrieval": (
+    "train.first_hop": Definition(
+        "train_first_hop", "Trained first hop", "The same share of trained leaves, 250 of them at most"
+    ),
+    "train.exact_match": Definition(
+        "train_exact_match", "Trained whole path", "Share of trained leaves answered right in every token"
+    ),
+    "retrieval": Definition(
+        "retrieval",
         "Retrieval, held-out leaves",
         "Share of held-out leaves whose own first hop is the nearest by cosine of all held-out first hops",
+        compared=True,
     ),
 }
-"""Shares that are measured against guessing, with title and explanation."""
+"""Shares that are measured against guessing, by metric."""
 
-DISTANCES = {
-    "edge_recall": ("Edges recalled", "Share of each node's d neighbours among its d best answers."),
-    "leaf_first_own": (
+DISTANCES = (
+    Definition(
+        "edge_recall", "Edges recalled", "Share of each node's d neighbours among its d best answers."
+    ),
+    Definition(
+        "leaf_first_own",
         "Leaf to its own first hop",
         "Mean cosine distance, held-out paths; a lookup table has none smaller than the next row's.",
     ),
-    "leaf_first_other": ("Leaf to other first hops", "Mean cosine distance, held-out paths."),
-    "path_own": (
+    Definition("leaf_first_other", "Leaf to other first hops", "Mean cosine distance, held-out paths."),
+    Definition(
+        "path_own",
         "Nodes within a path",
         "Mean cosine distance of two nodes of one held-out path, the root left out.",
     ),
-    "path_other": ("Nodes of two paths", "The same for nodes of two held-out paths."),
-    "loss": ("Loss", "Cross-entropy in nats of what is trained: edges and tokens of paths."),
-}
-"""Numbers without a chance, with title and explanation."""
+    Definition("path_other", "Nodes of two paths", "The same for nodes of two held-out paths."),
+    Definition("loss", "Loss", "Cross-entropy in nats of what is trained: edges and tokens of paths."),
+)
+"""Numbers without a chance; their names are those of the metrics."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,30 +175,20 @@ def measure_answers(fleet: StoredFleet, *, seed: int = 0) -> list[Measurement]:
     """
     values, chances, count = last_values(fleet), path_chances(fleet), tested_paths(fleet)
     made = []
-    for name, (title, explanation) in ANSWERS.items():
-        if name not in values or name in unasked_metrics(fleet):
+    for metric, definition in ANSWERS.items():
+        if metric not in values or metric in unasked_metrics(fleet):
             continue
         draws = None
-        if not name.startswith("train."):
+        if not metric.startswith("train."):
             generator = np.random.default_rng([seed, CHANCE_STREAM])
-            draws = generator.binomial(count, chances[name], (len(fleet.seeds), GUESSES)) / count
-        said = f"{explanation}; guessing gives {chances[name]:.4g}."
-        key = name.replace(".", "_")
-        made.append(
-            make_measurement(
-                key,
-                title,
-                said,
-                values[name],
-                seed=seed,
-                null="" if draws is None else "guesses",
-                draws=draws,
-            )
-        )
+            draws = generator.binomial(count, chances[metric], (len(fleet.seeds), GUESSES)) / count
+        said = f"{definition.explanation}; guessing gives {chances[metric]:.4g}."
+        definition = replace(definition, explanation=said, null="guesses")
+        made.append(make_measurement(definition, values[metric], seed=seed, draws=draws))
     return made + [
-        make_measurement(name, title, explanation, values[name], seed=seed)
-        for name, (title, explanation) in DISTANCES.items()
-        if name in values
+        make_measurement(definition, values[definition.name], seed=seed)
+        for definition in DISTANCES
+        if definition.name in values
     ]
 
 

@@ -1,7 +1,7 @@
 """What the measurements of a recall memory need of its network: states, answers, gates, Jacobians.
 
 One run at a time, in float64, with subject vectors as input instead of subject names: a network is everything
-but the subject table. A question's relations are one *path*; with one hop paths are the relations.
+but the subject table. A question's relations are one *chain*; with one hop chains are the relations.
 
 | symbol | code |
 |---|---|
@@ -38,7 +38,7 @@ class RecallNetwork:
     model: Recall
     parameters: Parameters
     """With a run axis of length one."""
-    paths: Int[Tensor, "path hop"]
+    paths: Int[Tensor, "chain hop"]
     table: Float[Tensor, "object width"]
     """What states are read out with."""
 
@@ -75,31 +75,31 @@ def load_network(model: Recall, arrays: Mapping[str, Float[np.ndarray, "..."]]) 
 
 def states_of(
     network: RecallNetwork, vectors: Float[Tensor, "query width"]
-) -> Float[Tensor, "query path width"]:
-    """What is read out after every path when these are the subjects' vectors; differentiable in them."""
+) -> Float[Tensor, "query chain width"]:
+    """What is read out after every chain when these are the subjects' vectors; differentiable in them."""
     parameters = network.parameters | {"subject_embedding": vectors[None]}
     return compute_recall_states(network.model, parameters, network.paths)[0]
 
 
 def network_states(
     network: RecallNetwork, vectors: Float[np.ndarray, "query width"]
-) -> Float[np.ndarray, "query path width"]:
-    """What is read out after every path when these are the subjects' vectors."""
+) -> Float[np.ndarray, "query chain width"]:
+    """What is read out after every chain when these are the subjects' vectors."""
     parts = [states_of(network, part).cpu().numpy() for part in _chunks(network, vectors)]
     return np.concatenate(parts)
 
 
 def network_answers(
     network: RecallNetwork, vectors: Float[np.ndarray, "query width"]
-) -> Int[np.ndarray, "query path"]:
-    """The best object after every path when these are the subjects' vectors; -1 where several are best."""
+) -> Int[np.ndarray, "query chain"]:
+    """The best object after every chain when these are the subjects' vectors; -1 where several are best."""
     states = network_states(network, vectors)
     best = best_objects(states.reshape(-1, states.shape[-1]), network.unembedding)
     return best.reshape(states.shape[:2])
 
 
 def judge_vectors(
-    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], answers: Int[np.ndarray, "query path"]
+    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], answers: Int[np.ndarray, "query chain"]
 ) -> tuple[float, float]:
     """Recall (ties wrong) and mean cross-entropy of these answers when these are the subjects' vectors.
 
@@ -118,8 +118,8 @@ def judge_vectors(
 
 
 def measure_gate_rates(
-    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], known: Bool[np.ndarray, "query path"]
-) -> Float[np.ndarray, "path neuron"]:
+    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], known: Bool[np.ndarray, "query chain"]
+) -> Float[np.ndarray, "chain neuron"]:
     """Share of queries, those that are `known`, for which each neuron of the last block's MLP is open.
 
     A gate is open if the ReLU's input is above 0. Without an MLP there is no neuron.
@@ -144,9 +144,9 @@ def measure_gate_rates(
 
 
 def summarize_network_jacobians(
-    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], known: Bool[np.ndarray, "query path"]
+    network: RecallNetwork, vectors: Float[np.ndarray, "query width"], known: Bool[np.ndarray, "query chain"]
 ) -> JacobianSummary:
-    """Mean over the `known` queries of J = dy/ds and of |J|², per path; no [query, width, width] is held.
+    """Mean over the `known` queries of J = dy/ds and of |J|², per chain; no [query, width, width] is held.
 
     In closed form for one block without LayerNorm over one relation: the mean of J needs Σ a g and Σ b cᵀ
     alone, and |J|² = a² |A|² + 2 a b · A c + |b|² |c|² where

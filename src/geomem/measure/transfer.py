@@ -41,7 +41,7 @@ class SubjectTraining:
 
 def train_subjects(
     network: RecallNetwork,
-    answers: Int[np.ndarray, "subject path"],
+    answers: Int[np.ndarray, "subject chain"],
     *,
     steps: int = 250,
     learning_rate: float = 0.05,

@@ -26,18 +26,6 @@ from geomem.measure.edges import Measurement
 from geomem.report.content import curve_sets, page_data, script_json
 from geomem.runs.store import StoredFleet
 
-COMPARED = (
-    "held_out_first_hop",
-    "held_out_exact_match",
-    "retrieval",
-    "associative_accuracy",
-    "centred_distance_correlation",
-    "map_correlation",
-    "geometric_level",
-    "fiedler_alignment",
-)
-"""Columns of the comparison, where any fleet has them."""
-
 HERO_FLEETS = 4
 """Graphs drawn side by side at the head of the page at most."""
 
@@ -230,9 +218,13 @@ def hero_choice(views: list[FleetView]) -> list[int]:
 
 
 def compared_measurements(views: list[FleetView]) -> list[tuple[str, str]]:
-    """Name and title of the columns of the comparison."""
-    titles = {m.name: m.title for view in views for m in view.portrait.measurements}
-    return [(name, titles[name].partition(" (")[0]) for name in COMPARED if name in titles]
+    """Name and title of the columns of the comparison, in the order of the fleets' tables."""
+    titles: dict[str, str] = {}
+    for view in views:
+        made = {m.name: m.title.partition(" (")[0] for m in view.portrait.measurements if m.compared}
+        # What only later fleets have goes before what they share with the earlier ones.
+        titles = {name: title for name, title in made.items() if name not in titles} | titles
+    return list(titles.items())
 
 
 def format_number(value: float) -> str:

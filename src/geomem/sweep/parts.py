@@ -1,28 +1,24 @@
-"""Work that is kept part by part: fleets trained by processes of one thread each, through joblib's loky.
+"""Work kept part by part: fleets trained by the processes of `geomem.sweep.pool`.
 
 Each finished fleet is a table `fleet-<number>.parquet` in the directory, renamed into place: interrupted work
 goes on with the fleets that are missing, and the same work again trains nothing.
 """
 
 import os
-import signal
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
 from time import monotonic
 from typing import Any
 
 import polars as pl
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from geomem.errors import InputError
 from geomem.runs.checkpoint import format_bytes, locked_run
 from geomem.runs.edges import available_memory, describe_environment
 from geomem.runs.store import FORMAT, MANIFEST, configuration_hash, damaged, replace_file, write_json
+from geomem.sweep.pool import KILLED, do_tasks
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
@@ -142,21 +138,22 @@ def complete_parts(
 
         tell()
         try:
-            numbers = _train(path, parts, order, processes)
-            with closing(numbers), warnings.catch_warnings():
-                # Of an interrupted sweep joblib would say that its tasks were cancelled, as they should be.
-                warnings.filterwarnings("ignore", ".*unnecessary computation time")
-                for number in numbers:
-                    table = _read_part(path, number, parts)
+            tasks = [(path, number, parts.fleets[number], parts.measure, parts.schema) for number in order]
+            with closing(do_tasks(_write_part, tasks, processes=min(processes, len(tasks)))) as done:
+                for place, given in done:
+                    if given == KILLED:
+                        raise InputError(
+                            "A process of the sweep was ended from outside, perhaps for lack of memory; use "
+                            "fewer processes and run the same command again, which goes on with what is "
+                            "finished."
+                        )
+                    table = _read_part(path, order[place], parts)
                     if table is not None:
-                        kept[number] = table
+                        kept[order[place]] = table
                     tell()
-        except TerminatedWorkerError as error:
-            raise InputError(
-                "A process of the sweep was ended from outside, perhaps for lack of memory; use fewer "
-                "processes and run the same command again, which goes on with what is finished."
-            ) from error
         except KeyboardInterrupt:
+            for partial in path.glob("*.partial"):  # of processes that were ended while they wrote
+                partial.unlink(missing_ok=True)
             finished = sum(_part_path(path, number).exists() for number in range(count))
             raise KeyboardInterrupt(
                 f"interrupted; {finished} of {count} fleets are kept, and the same command goes on"
@@ -185,36 +182,7 @@ def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame | None:
 
 def _write_part(
     path: Path, number: int, fleet: Any, measure: Callable[[Any], pl.DataFrame], schema: Mapping[str, Any]
-) -> int:
+) -> None:
     kinds: Any = dict(schema)
     table = measure(fleet).cast(kinds)
     replace_file(_part_path(path, number), lambda partial: table.write_parquet(partial))
-    return number
-
-
-def _train(path: Path, parts: Parts, order: Sequence[int], processes: int) -> Generator[int, None, None]:
-    """Train fleets, in this process or in several; give the number of each as it ends."""
-    processes = min(processes, len(order))
-    tasks = [(path, number, parts.fleets[number], parts.measure, parts.schema) for number in order]
-    if processes <= 1:
-        for task in tasks:
-            yield _write_part(*task)
-        return
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel: Any = Parallel(n_jobs=processes, return_as="generator_unordered")
-        with _without_interrupts():
-            numbers = parallel(delayed(_write_part)(*task) for task in tasks)
-        yield from numbers
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C goes to every process of the terminal; those started here ignore it, and the parent answers."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -13,17 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 from geomem.errors import InputError
-from geomem.worlds.line_frames import without_frame
-from geomem.worlds.separators import (
-    MisplacedQuoteError,
-    Separator,
-    find_separator,
-    likely_separator,
-    name_separator,
-    split_line,
-    try_separator,
-)
-from geomem.worlds.text_file import COMMENT_MARKS, are_numbers, is_number, show_label
+from geomem.worlds.line_frames import split_columns, without_frame
+from geomem.worlds.separators import MisplacedQuoteError, Separator, split_line
+from geomem.worlds.text_file import COMMENT_MARKS, are_numbers, counted, is_number, show_label
 
 MISSING = frozenset({"", "NA", "N/A", "na", "nan", "NaN", "null", "NULL", "None", "-", "?", "\\N"})
 """Cells of a column of numbers that hold no number."""
@@ -141,16 +133,10 @@ def read_columns(
             f"give {content}, or say --comment none if these lines are data."
         )
     framed = without_frame([lines[n - 1] for n in numbers], numbers)
-    plain, numbers = framed.texts, framed.numbers
-    layout = replace(
-        layout,
-        separator=framed.separator if layout.separator is None else layout.separator,
-        header=framed.header if layout.header is None else layout.header,
-    )
-    separator = _choose_separator(path, numbers, plain, layout, content, least)
-    columns = try_separator(plain, separator, least=1)
-    if columns is None or len(columns) < least:
-        raise _uneven(path, numbers, plain, separator, [], content, least)
+    numbers = framed.numbers
+    if layout.header is None:
+        layout = replace(layout, header=framed.header)
+    separator, columns = split_columns(path, framed, layout.separator, content=content, least=least)
     data: dict[int, tuple[str, ...]] = {}
     if marked and mark is None:
         data = _data_among_comments(path, marked, lines, separator, columns, numbers[0])
@@ -202,10 +188,47 @@ def find_columns(columns: Columns, layout: FileLayout, *, count: int | None = No
         raise InputError(f"--columns names a column of {columns.path} twice; name each once.")
     if count is not None and len(positions) != count:
         raise InputError(
-            f"--columns names {len(positions)} column{'s' if len(positions) != 1 else ''} of {columns.path}; "
-            f"name {count}, as in --columns {','.join(map(str, range(1, count + 1)))}."
+            f"--columns names {counted(len(positions), 'column')} of {columns.path}; "
+            f"name {count}, as in --columns {by_number(range(count))}."
         )
     return tuple(positions)
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set of names.
+
+    >>> sorted(words("to from"))
+    ['from', 'to']
+    """
+    return frozenset(text.split())
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case, blanks, hyphens and underscores.
+
+    >>> plain_name("From-Node ID")
+    'fromnodeid'
+    """
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def counts_rows(cells: Sequence[str]) -> bool:
+    """Whether cells count the rows, from 0 or 1.
+
+    >>> counts_rows(["1", "2", "3"]), counts_rows(["2", "3"])
+    (True, False)
+    """
+    start = int(cells[0]) if cells and cells[0] in ("0", "1") else None
+    return start is not None and all(cell == str(start + row) for row, cell in enumerate(cells))
+
+
+def by_number(positions: Sequence[int]) -> str:
+    """Columns as `--columns` takes them: by number from 1, which needs no quotes.
+
+    >>> by_number((0, 2))
+    '1,3'
+    """
+    return ",".join(str(position + 1) for position in positions)
 
 
 def note_missing(cells: Sequence[str], noun: str) -> tuple[str, ...]:
@@ -215,13 +238,9 @@ def note_missing(cells: Sequence[str], noun: str) -> tuple[str, ...]:
     ("'NaN' is a node, on 1 line: delete such lines if it stands for a missing value.",)
     """
     found = [cell for cell in cells if cell in MISSING]
-    if not found:
-        return ()
-    lines = "1 line" if len(found) == 1 else f"{len(found):,} lines"
-    return (
-        f"'{found[0]}' is a{'n' * (noun == 'object')} {noun}, on {lines}: delete such lines if it stands "
-        "for a missing value.",
-    )
+    a, lines = "an" if noun == "object" else "a", counted(len(found), "line")
+    way = "delete such lines if it stands for a missing value"
+    return (f"'{found[0]}' is {a} {noun}, on {lines}: {way}.",) if found else ()
 
 
 def describe_columns(columns: Columns, positions: Sequence[int]) -> str:
@@ -232,90 +251,15 @@ def describe_columns(columns: Columns, positions: Sequence[int]) -> str:
     if columns.header:
         parts[0] += f" ({', '.join(columns.name(position) for position in positions)})"
     parts.append(f"separator {columns.separator.name}")
-    if columns.header:
-        parts.append("header yes")
-    elif columns.header_doubt:
-        parts.append("no header found (--header if the first line is one)")
-    else:
-        parts.append("header no")
+    doubt = "no header found (--header if the first line is one)" if columns.header_doubt else "header no"
+    parts.append("header yes" if columns.header else doubt)
     if columns.comments:
-        lines = "line" if columns.comments == 1 else "lines"
         first = "" if columns.comments == 1 else "the first: "
-        parts.append(f"{columns.comments:,} comment {lines} ({first}{show_label(columns.first_comment, 40)})")
+        comments = f"{first}{show_label(columns.first_comment, 40)}"
+        parts.append(f"{counted(columns.comments, 'comment line')} ({comments})")
     if columns.marked:
         parts.append(f"lines like {show_label(columns.marked, 40)} read as data (--comment leaves them out)")
     return ", ".join(parts)
-
-
-def _choose_separator(
-    path: Path, numbers: Sequence[int], lines: Sequence[str], layout: FileLayout, content: str, least: int
-) -> Separator:
-    if layout.separator is not None:
-        return name_separator(layout.separator)
-    found = find_separator(lines, least=least)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ways = [
-            f"by {one.name} line {numbers[0]} is {' | '.join(map(show_label, split_line(lines[0], one)))} "
-            f"(--separator {_shell(one.name)})"
-            for one in found[:2]
-        ]
-        raise InputError(
-            f"{path} can be read in two ways: {' and '.join(ways)}; name the separator that is meant."
-        )
-    likely = likely_separator(lines)
-    if likely is None:
-        raise InputError(
-            f"Line {numbers[0]} of {path} has 1 column ('{show_label(lines[0])}'); "
-            f"give {content}, or name what stands between the columns with --separator."
-        )
-    raise _uneven(path, numbers, lines, *likely, content, least)
-
-
-def _shell(name: str) -> str:
-    return name if name.isalnum() else f"'{name}'"
-
-
-def _uneven(
-    path: Path,
-    numbers: Sequence[int],
-    lines: Sequence[str],
-    separator: Separator,
-    found: Sequence[int],
-    content: str,
-    least: int,
-) -> InputError:
-    """The error for lines that a separator does not split alike: the first of another width than most."""
-    widths = list(found)
-    for line in lines if not widths else ():
-        try:
-            widths.append(len(split_line(line, separator)))
-        except MisplacedQuoteError:
-            widths.append(0)
-    if 0 in widths:
-        return InputError(
-            f"Line {numbers[widths.index(0)]} of {path} has a double quote out of place; "
-            "put a label with quotes or separators in double quotes on one line, and double those inside."
-        )
-    usual = max(set(widths), key=lambda width: (widths.count(width), -widths.index(width)))
-    odd = next((place for place, width in enumerate(widths) if width != usual), None)
-    if odd is None:
-        return InputError(
-            f"Line {numbers[0]} of {path} has {_columns(usual)} (separator {separator.name}); "
-            f"give {content}, or name another --separator."
-        )
-    if usual < least <= widths[odd]:
-        usual, odd = widths[odd], widths.index(usual)
-    return InputError(
-        f"Line {numbers[odd]} of {path} has {_columns(widths[odd])} and most lines have {usual} (separator "
-        f"{separator.name}); give {content}, a label that holds the separator in double quotes, or name "
-        "another --separator."
-    )
-
-
-def _columns(count: int) -> str:
-    return f"{count} column{'' if count == 1 else 's'}"
 
 
 def _data_among_comments(

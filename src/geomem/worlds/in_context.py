@@ -1,12 +1,14 @@
 """Path finding in context: every prompt shows a fresh small path-star and asks for one path of it."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Int
 
 from geomem.errors import InputError
+from geomem.fields import Count, check_fields
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.path_finding import PathRows, Target, answer_rows
 from geomem.worlds.vocabulary import Vocabulary
@@ -21,10 +23,10 @@ TEST_PROMPTS = 1000
 class InContextPathFinding:
     """Name the path to a leaf of a path-star that the prompt lists, edge by edge (arXiv 2510.26745, B.2)."""
 
-    arms: int = 2
-    length: int = 5
+    arms: Count = 2
+    length: Annotated[int, Ge(2)] = 5
     """Nodes of an arm, the root included."""
-    node_tokens: int = 50
+    node_tokens: Count = 50
     """Tokens that the nodes of a prompt are drawn from, without repetition."""
     target: Target = "path"
     """What is asked for: the path from the root, the node after the root alone, the path from the leaf, or
@@ -32,24 +34,20 @@ class InContextPathFinding:
 
 
 def check_in_context(task: InContextPathFinding) -> None:
-    """Raise `InputError` if no prompt can be made: no arms, too short, fewer tokens than nodes.
+    """Raise `InputError` if a field is out of its bounds, or there are fewer tokens than nodes.
 
     >>> check_in_context(InContextPathFinding(arms=20, length=5, node_tokens=50))
     Traceback (most recent call last):
     geomem.errors.InputError: A path-star of 20 arms and length 5 has 81 nodes but node_tokens is 50; give \
 node_tokens of at least 81.
     """
-    for name, least in (("arms", 1), ("length", 2)):
-        if getattr(task, name) < least:
-            raise InputError(f"{name} was {getattr(task, name)}; give {least} or more.")
+    check_fields(task)
     nodes = node_count(task)
     if task.node_tokens < nodes:
         raise InputError(
             f"A path-star of {task.arms} arms and length {task.length} has {nodes} nodes but node_tokens is "
             f"{task.node_tokens}; give node_tokens of at least {nodes}."
         )
-    if task.target not in (known := get_args(Target)):
-        raise InputError(f"target is {task.target!r}; give one of {', '.join(map(repr, known))}.")
 
 
 def node_count(task: InContextPathFinding) -> int:

@@ -1,18 +1,25 @@
-"""What stands around the cells of every line alike and is no part of them: bars, rules, brackets."""
+"""Lines of data: what frames all of them alike is taken off, and what separates their cells is found."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from geomem.errors import InputError
 from geomem.worlds.separators import (
     BLANK,
     MARKS,
     TAB,
     MisplacedQuoteError,
     Separator,
+    find_separator,
+    likely_separator,
+    line_width,
+    name_separator,
     split_line,
     try_separator,
 )
+from geomem.worlds.text_file import counted, show_label
 
 _RULE = re.compile(r"[-=+|: \t]*-{3}[-=+|: \t]*|[-+|: \t]*\|[ :]*-[-+|: \t]*|[=+ \t]*={3}[=+ \t]*")
 _EXCEL = re.compile(r"sep=([^\s\w])[ \t]*", re.IGNORECASE)
@@ -95,3 +102,54 @@ def _lacks_name_of_rows(texts: Sequence[str]) -> Separator | None:
         if (columns[0] in counts and not labels & {*top}) or list(columns[0]) == top:
             return separator
     return None
+
+
+def split_columns(
+    path: Path, lines: Lines, named: str | None, *, content: str, least: int
+) -> tuple[Separator, list[tuple[str, ...]]]:
+    """The separator, as `named` or as it fits all lines, and the columns, at least `least`.
+
+    Raises `InputError` where none or more than one fits, with the first line of another width than most.
+
+    >>> split_columns(Path("a"), Lines(["a,b", "c,d"], [1, 2]), None, content="edges", least=2)[1]
+    [('a', 'c'), ('b', 'd')]
+    """
+    named = lines.separator if named is None else named
+    found = find_separator(lines.texts, least=least) if named is None else (name_separator(named),)
+    first = f"Line {lines.numbers[0]} of {path}"
+    if len(found) > 1:
+        ways = [
+            f"by {one.name} line {lines.numbers[0]} is "
+            f"{' | '.join(map(show_label, split_line(lines.texts[0], one)))} "
+            f"(--separator {one.name if one.name.isalnum() else repr(one.name)})"
+            for one in found[:2]
+        ]
+        raise InputError(f"{path} can be read in two ways: {' and '.join(ways)}; say which is meant.")
+    separator = next(iter(found), None)
+    columns = try_separator(lines.texts, separator, least=1) if separator else None
+    if separator and columns and len(columns) >= least:
+        return separator, columns
+    likely = (separator, [line_width(line, separator) for line in lines.texts]) if separator else None
+    likely = likely or likely_separator(lines.texts)
+    if likely is None:
+        raise InputError(
+            f"{first} has 1 column ('{show_label(lines.texts[0])}'); give {content}, or name what stands "
+            "between the columns with --separator."
+        )
+    separator, widths = likely
+    if 0 in widths:
+        raise InputError(
+            f"Line {lines.numbers[widths.index(0)]} of {path} has a double quote out of place; "
+            "put a label with quotes or separators in double quotes on one line, and double those inside."
+        )
+    usual = max(set(widths), key=lambda width: (widths.count(width), -widths.index(width)))
+    odd = next((place for place, width in enumerate(widths) if width != usual), None)
+    advice = f"(separator {separator.name}); give {content},"
+    if odd is None:
+        raise InputError(f"{first} has {counted(usual, 'column')} {advice} or name another --separator.")
+    if usual < least <= widths[odd]:
+        usual, odd = widths[odd], widths.index(usual)
+    raise InputError(
+        f"Line {lines.numbers[odd]} of {path} has {counted(widths[odd], 'column')} and most lines have "
+        f"{usual} {advice} a label that holds the separator in double quotes, or name another --separator."
+    )

@@ -4,13 +4,14 @@ Rows of tokens for arXiv 2510.26745, sections B.0.2 and B.1; no array has an axi
 """
 
 from dataclasses import dataclass
-from math import isfinite
-from typing import Literal, get_args, get_type_hints
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Gt, Lt, doc
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
+from geomem.fields import NonNegative, WholeNumber, check_fields
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 from geomem.worlds.vocabulary import Vocabulary
@@ -20,6 +21,8 @@ SPLIT_STREAM = 1
 
 Target = Literal["path", "first-hop", "reverse", "teacherless"]
 
+_SOME_PATHS = "a share above 0 and below 1, so that paths are left both to train and to test"
+
 
 @dataclass(frozen=True)
 class PathFinding:
@@ -28,21 +31,21 @@ class PathFinding:
     target: Target = "path"
     """What is asked for: the path from the root, the node after the root alone, the path from the leaf, or
     the path with every token of it hidden from the input."""
-    pauses: int = 3
+    pauses: WholeNumber = 3
     """Pause tokens between the leaf and the answer."""
-    held_out: float = 0.25
+    held_out: Annotated[float, Gt(0), Lt(1), doc(_SOME_PATHS)] = 0.25
     """Share of the paths that are never trained; their edges are."""
     split: Literal["leaf", "first-hop"] = "leaf"
     """Hold out single leaves, or every leaf below a first hop."""
-    split_seed: int = 0
+    split_seed: WholeNumber = 0
     """Which paths are held out; the same for all runs of a fleet."""
     directions: Literal["both", "forward", "reverse"] = "both"
     """Which directions of every edge are facts."""
     self_edges: bool = False
     """Also ask every node for itself, exactly once."""
-    edge_weight: float = 1.0
+    edge_weight: NonNegative = 1.0
     """Weight of one edge in the loss; 0 trains paths only."""
-    path_weight: float = 1.0
+    path_weight: NonNegative = 1.0
     """Weight of one token of a path in the loss; 0 trains edges only."""
 
 
@@ -71,31 +74,14 @@ class EdgeRows:
 
 
 def check_path_finding(task: PathFinding) -> None:
-    """Raise `InputError` if the task cannot be meant: an unknown word, a share of none or all, no loss.
+    """Raise `InputError` if a field is out of its bounds, or nothing is in the loss.
 
     >>> check_path_finding(PathFinding(held_out=1.0))
     Traceback (most recent call last):
     geomem.errors.InputError: held_out is 1.0; give a share above 0 and below 1, so that paths are left both \
 to train and to test.
     """
-    types = get_type_hints(PathFinding)
-    for name in ("target", "split", "directions"):
-        if (word := getattr(task, name)) not in get_args(types[name]):
-            raise InputError(
-                f"{name} is {word!r}; give one of {', '.join(map(repr, get_args(types[name])))}."
-            )
-    for name in ("pauses", "split_seed"):
-        if getattr(task, name) < 0:
-            raise InputError(f"{name} is {getattr(task, name)}; give a whole number of at least 0.")
-    if not 0 < task.held_out < 1:
-        raise InputError(
-            f"held_out is {task.held_out}; give a share above 0 and below 1, "
-            "so that paths are left both to train and to test."
-        )
-    for name in ("edge_weight", "path_weight"):
-        weight = getattr(task, name)
-        if not (isfinite(weight) and weight >= 0):
-            raise InputError(f"{name} is {weight}; give a finite number of at least 0.")
+    check_fields(task)
     if task.edge_weight == task.path_weight == 0:
         raise InputError("edge_weight and path_weight are both 0; give at least one of them more.")
 
@@ -112,20 +98,12 @@ def root_paths(graph: Graph) -> Int[np.ndarray, "path seq"]:
     """
     components = component_labels(graph).max() + 1
     if graph.edge_count > graph.node_count - components:
-        raise InputError(
-            f"Path finding is ill-posed on {graph.name!r}: it has a cycle, so that more than one path joins "
-            "two nodes of it; give a path-star or tree-star."
-        )
+        raise _ill_posed(graph, "it has a cycle, so that more than one path joins two nodes of it")
     if graph.root is None:
-        raise InputError(
-            f"Path finding is ill-posed on {graph.name!r}: it has no root that every path starts from; "
-            "name it with --root LABEL (root=... in Python), or give a path-star or tree-star."
-        )
+        advice = "name it with --root LABEL (root=... in Python), or "
+        raise _ill_posed(graph, "it has no root that every path starts from", advice)
     if components > 1:
-        raise InputError(
-            f"Path finding is ill-posed on {graph.name!r}: no path leads from the root to some of its nodes; "
-            "give a path-star or tree-star."
-        )
+        raise _ill_posed(graph, "no path leads from the root to some of its nodes")
     from scipy.sparse import csgraph
 
     _, parents = csgraph.breadth_first_order(adjacency_matrix(graph), graph.root, directed=False)
@@ -135,11 +113,14 @@ def root_paths(graph: Graph) -> Int[np.ndarray, "path seq"]:
     while (nodes[-1] != graph.root).all():
         nodes.append(parents[nodes[-1]].astype(np.int64))
     if (nodes[-1] != graph.root).any():
-        raise InputError(
-            f"Path finding is ill-posed on {graph.name!r}: its leaves are at different distances from the "
-            "root, so that answers differ in length; give a path-star or tree-star."
-        )
+        why = "its leaves are at different distances from the root, so that answers differ in length"
+        raise _ill_posed(graph, why)
     return np.stack(nodes[::-1], axis=1)
+
+
+def _ill_posed(graph: Graph, why: str, advice: str = "") -> InputError:
+    give = f"{advice}give a path-star or tree-star"
+    return InputError(f"Path finding is ill-posed on {graph.name!r}: {why}; {give}.")
 
 
 def split_paths(

@@ -249,7 +249,8 @@ def find_separator(lines: Sequence[str], *, least: int = 2) -> tuple[Separator, 
             plain = blank is None or len(blank) == 3
         else:
             plain = blank is None
-        return (arrows[0],) if plain else (arrows[0], BLANK)
+        unsplit = any(line_width(line, BLANK) == 0 for line in lines)  # by a quote out of place
+        return (arrows[0],) if plain or unsplit else (arrows[0], BLANK)
     return (BLANK,) if not _are_tabbed(lines) and try_separator(lines, BLANK, least=least) else ()
 
 
@@ -263,7 +264,7 @@ def likely_separator(lines: Sequence[str]) -> tuple[Separator, list[int]] | None
     """
     best: tuple[int, Separator, list[int]] | None = None
     for separator in (TAB, *MARKS) if _are_tabbed(lines) else (TAB, *MARKS, BLANK):
-        found = [_width(line, separator) for line in lines]
+        found = [line_width(line, separator) for line in lines]
         wide = Counter(width for width in found if width > 1)
         if wide and (best is None or wide.most_common(1)[0][1] > best[0]):
             best = (wide.most_common(1)[0][1], separator, found)
@@ -275,7 +276,12 @@ def _are_tabbed(lines: Sequence[str]) -> bool:
     return 2 * sum("\t" in line.strip() for line in lines) > len(lines)
 
 
-def _width(line: str, separator: Separator) -> int:
+def line_width(line: str, separator: Separator) -> int:
+    """The number of cells in a line, 0 if a quote is out of place.
+
+    >>> line_width("a,b", COMMA), line_width('"a" b,c', COMMA)
+    (2, 0)
+    """
     try:
         return len(split_line(line, separator))
     except MisplacedQuoteError:

@@ -1,14 +1,18 @@
 """How a world is asked: tasks turn a graph into `Examples`, unique prefixes with exact targets."""
 
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Gt, Predicate, doc
 from jaxtyping import Float, Int
 
-from geomem.errors import InputError
+from geomem.fields import check_fields
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.vocabulary import Vocabulary
+
+_WEIGHT = "a positive number, or leave out self-edges"
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class EdgeMemorization:
     """Which directions of every edge are facts."""
     self_edges: bool = False
     """Also ask every node for itself, exactly once."""
-    self_edge_weight: float = 1.0
+    self_edge_weight: Annotated[float, Gt(0), Predicate(isfinite), doc(_WEIGHT)] = 1.0
     """Weight of each self-edge in the loss, where an edge has weight 1."""
     task_token: bool = True
     """Start the prefix with `[EDGE]`; without it the prefix is the node alone."""
@@ -59,14 +63,13 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
 
     An edge that was given in both directions is a fact in both, whichever is asked for.
 
-    Raises `InputError` for an unknown word as `directions`.
+    Raises `InputError` if a field of the task is out of its bounds.
 
     >>> from geomem.worlds.graphs.families import path
     >>> directed_facts(path(2), EdgeMemorization(self_edges=True)).tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
-    if task.directions not in ("both", "forward", "reverse"):
-        raise InputError(f"directions was {task.directions!r}; give 'both', 'forward' or 'reverse'.")
+    check_fields(task)
     parts = []
     if task.directions != "reverse":
         parts.append(graph.edges)
@@ -86,18 +89,13 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
 def edge_examples(graph: Graph, task: EdgeMemorization) -> Examples:
     """Examples of edge memorisation: one prefix per source node, its targets with equal weight per fact.
 
-    A self-edge weighs `self_edge_weight` times as much as an edge. Raises `InputError` if that is not a
-    positive number.
+    A self-edge weighs `self_edge_weight` times as much as an edge. Raises `InputError` as `directed_facts`.
 
     >>> from geomem.worlds.graphs.families import path
     >>> examples = edge_examples(path(3), EdgeMemorization())
     >>> examples.prefixes.tolist(), examples.fact_targets.tolist()
     ([[10, 0], [10, 1], [10, 2]], [1, 0, 2, 1])
     """
-    if not 0 < task.self_edge_weight < float("inf"):
-        raise InputError(
-            f"self_edge_weight is {task.self_edge_weight}; give a positive number, or leave out self-edges."
-        )
     facts = directed_facts(graph, task)
     weights = np.where(facts[:, 0] == facts[:, 1], task.self_edge_weight, 1.0)
     vocabulary = Vocabulary(graph.labels)

@@ -42,9 +42,7 @@ def read_text(path: Path, content: str) -> str:
         if path.is_dir():
             raise InputError(f"{path} is a directory; give a file with {content}.")
         if not path.exists():
-            raise InputError(
-                f"There is no file {path}; give the path of a file with {content}, or the name of a world."
-            )
+            raise InputError(f"There is no file {path}; give a file with {content}, or the name of a world.")
         with path.open("rb") as file:
             data = file.read(MAXIMUM_FILE_BYTES + 1)
     except OSError as error:
@@ -55,9 +53,7 @@ def read_text(path: Path, content: str) -> str:
         raise InputError(f"{path} is larger than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file.")
     for start, packing in _PACKED.items():
         if data.startswith(start):
-            raise InputError(
-                f"{path} is packed by {packing}; unpack it, or pack it with gzip, which is read."
-            )
+            raise InputError(f"{path} is packed by {packing}; unpack it, or pack it with gzip.")
     text = _decode(path, data, content)
     if _CONTROL_CHARACTER.search(text):
         raise InputError(f"{path} is a binary file; give UTF-8 text with {content}.")
@@ -140,6 +136,15 @@ def show_label(label: str, longest: int = 60) -> str:
     """
     cut = label if len(label) <= longest else label[:longest] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "edge"), counted(2000, "edge")
+    ('1 edge', '2,000 edges')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def is_number(cell: str) -> bool:

@@ -12,18 +12,16 @@ from geomem.claims.evidence import Evidence
 from geomem.claims.memorize_geometrically.theory import EVERYWHERE
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
 from geomem.claims.need import computed
-from geomem.constructions.graph_memories import (
-    adjacency_table,
-    arm_lattice,
-    circle,
-    count_wrong_pairs,
-    diamond,
-    incidence,
-    smallest_margin,
-)
+from geomem.constructions import graph_memories as memories
 from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.graphs.graph import Graph
 
 CYCLES = (5, 8, 15, 30, 60, 120)
+
+
+def margin(Phi: np.ndarray, graph: Graph) -> float:
+    """The smallest margin of a geometric memory."""
+    return memories.smallest_margin(Phi @ Phi.T, memories.adjacency_table(graph))
 
 
 def measure_tables(*, missing: int = 0) -> dict[str, np.ndarray]:
@@ -31,11 +29,11 @@ def measure_tables(*, missing: int = 0) -> dict[str, np.ndarray]:
     found = {}
     for name, graph in GRAPHS.items():
         for title, forward in (("both", False), ("forward", True)):
-            whole = adjacency_table(graph, forward=forward)
+            whole = memories.adjacency_table(graph, forward=forward)
             W = whole.copy()
             for u, v in graph.edges[:missing]:
                 W[u, v] = W[v, u] = 0
-            found[f"margin, {title}, {name}"] = np.array([smallest_margin(W, whole)])
+            found[f"margin, {title}, {name}"] = np.array([memories.smallest_margin(W, whole)])
             found[f"norm / bound, {title}, {name}"] = np.array([np.linalg.norm(W) / np.sqrt(whole.sum())])
     return found
 
@@ -56,8 +54,8 @@ def table_norm(runs):
     directions.
     """
     for name, values in runs.arrays.items():
-        bound = {"at_least": 1} if name.startswith("margin") else {"at_most": 1 + 1e-12}
-        yield check(name, values, **bound)
+        of_margin = name.startswith("margin")
+        yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 1 + 1e-12)
 
 
 def measure_encoders(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
@@ -67,9 +65,9 @@ def measure_encoders(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
     """
     found = {}
     for name, graph in GRAPHS.items():
-        Phi, A = incidence(graph)[:, :dimensions], adjacency_table(graph)
+        Phi, A = memories.incidence(graph)[:, :dimensions], memories.adjacency_table(graph)
         gram = Phi @ Phi.T
-        found[f"margin, {name}"] = np.array([smallest_margin(gram, A)])
+        found[f"margin, {name}"] = np.array([margin(Phi, graph)])
         found[f"error, {name}"] = np.array([np.abs((gram - A)[~np.eye(len(A), dtype=bool)]).max()])
     return found
 
@@ -89,7 +87,8 @@ def dual_encoder(runs):
     With |E| dimensions and Φ(u)_i = 1 if u is an end of edge i, Φ(u)·Φ(v) is 1 for edges and 0 otherwise.
     """
     for name, values in runs.arrays.items():
-        yield check(name, values, **({"at_least": 1} if name.startswith("margin") else {"at_most": 0}))
+        of_margin = name.startswith("margin")
+        yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 0)
 
 
 def measure_norms(*, stretch: float = 1.0) -> dict[str, np.ndarray]:
@@ -98,12 +97,12 @@ def measure_norms(*, stretch: float = 1.0) -> dict[str, np.ndarray]:
     `stretch` scales the embeddings.
     """
     rings = [cycle(nodes) for nodes in CYCLES]
-    circles = [(stretch * circle(ring.node_count), ring) for ring in rings]
-    encoders = [(stretch * incidence(graph), graph) for graph in [*map(star, (4, 40)), *rings[1:]]]
+    circles = [(stretch * memories.circle(ring.node_count), ring) for ring in rings]
+    encoders = [(stretch * memories.incidence(graph), graph) for graph in [star(4), star(40), *rings[1:]]]
     found = {"nodes": np.array(CYCLES, dtype=float)}
-    for name, memories in (("circle", circles), ("incidence", encoders)):
-        margins = [smallest_margin(Phi @ Phi.T, adjacency_table(graph)) for Phi, graph in memories]
-        ratios = [np.linalg.norm(Phi) / np.sqrt(2 * graph.edge_count) for Phi, graph in memories]
+    for name, pairs in (("circle", circles), ("incidence", encoders)):
+        margins = [margin(Phi, graph) for Phi, graph in pairs]
+        ratios = [np.linalg.norm(Phi) / np.sqrt(2 * graph.edge_count) for Phi, graph in pairs]
         found |= {f"margin, {name}": np.array(margins), f"{name} / table": np.array(ratios)}
     bounds = [np.linalg.norm(Phi) / np.sqrt(graph.node_count) for Phi, graph in circles]
     return found | {"circle / √|V|": np.array(bounds)}
@@ -118,8 +117,7 @@ def star(arms: int):
     "complexity/norms",
     "prop-3",
     place="Props 1 and 3, App E.2",
-    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence, "
-    "all scaled to margin 1",
+    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence",
     needs=computed(lambda scale: measure_norms()),
     counterexample=lambda requests: Evidence(arrays=measure_norms(stretch=0.5)),
     expected=[
@@ -163,11 +161,11 @@ def measure_bits(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
     wrong, star_bits, cycle_bits = [], [], []
     for arms in (4, 16, 64):
         graph = star(arms)
-        wrong.append(count_wrong_pairs(arm_lattice(arms, 5)[:, :dimensions], graph))
+        wrong.append(memories.count_wrong_pairs(memories.arm_lattice(arms, 5)[:, :dimensions], graph))
         geometric = graph.node_count * arms * np.log2(5)
         star_bits.append(geometric / (2 * graph.edge_count * np.log2(graph.node_count)))
     for nodes in (16, 64, 256):
-        wrong.append(count_wrong_pairs(diamond(nodes), cycle(nodes)))
+        wrong.append(memories.count_wrong_pairs(memories.diamond(nodes), cycle(nodes)))
         cycle_bits.append(2 * np.log2(nodes / 2 + 1) / np.log2(nodes))
     return {
         "wrong pairs": np.array(wrong, dtype=float),

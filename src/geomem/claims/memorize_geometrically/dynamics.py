@@ -11,24 +11,16 @@ import polars as pl
 from geomem.claims.check import Picture, check, paper
 from geomem.claims.claim import claim
 from geomem.claims.evidence import FleetEvidence, geometric
-from geomem.claims.memorize_geometrically.node2vec import baseline_claim, node2vec_fleets
+from geomem.claims.memorize_geometrically.node2vec import baseline_claim, count_survivors, node2vec_fleets
 from geomem.claims.memorize_geometrically.theory import targets_of
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
-from geomem.geometry.dynamics import (
-    average_over_eigenspaces,
-    eigenvector_residual,
-    gradient_on_modes,
-    mode_projections,
-    node2vec_gradient_matrix,
-    relative_gradient,
-)
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph
+from geomem.geometry import dynamics
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 
 PROJECTIONS = {"star": (6.083,), "grid": (5.37,), "cycle": (6.75,), "irregular": (5.03, 4.04)}
 """Per eigenvalue of the Fiedler set; the star's 6.10, 6.08, 6.07 are one eigenspace."""
-PLATEAUS = {"star": 0.159, "grid": 0.063, "cycle": 0.0, "irregular": 0.112}
-"""Largest ‖C e_i‖ on the Fiedler set."""
-RESIDUALS = {"star": 0.42, "grid": 0.25, "cycle": 5e-6, "irregular": 0.22}
+PLATEAUS = (0.159, 0.063, 0.0, 0.112)
+"""Largest ‖C e_i‖ on the Fiedler set, by graph."""
 
 STILL = 1e-3
 """Below this ‖C e_i‖ counts as zero."""
@@ -42,7 +34,8 @@ def projection_name(graph: str, number: int) -> str:
 def lengths_on_modes(fleet: FleetEvidence, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """‖Vᵀ e_i‖ on the Fiedler set and on the modes that follow it, [..., mode]."""
     spectrum = laplacian_spectrum(fleet.request.world)
-    lengths = average_over_eigenspaces(mode_projections(embeddings, spectrum.eigenvectors), spectrum)
+    lengths = dynamics.mode_projections(embeddings, spectrum.eigenvectors)
+    lengths = dynamics.average_over_eigenspaces(lengths, spectrum)
     fiedler = fiedler_modes(spectrum)
     return lengths[..., fiedler], lengths[..., fiedler[-1] + 1 :]
 
@@ -50,8 +43,8 @@ def lengths_on_modes(fleet: FleetEvidence, embeddings: np.ndarray) -> tuple[np.n
 def pushes_on_fiedler_set(fleet: FleetEvidence, embeddings: np.ndarray) -> np.ndarray:
     """‖C e_i‖ on the Fiedler set, [..., mode]."""
     spectrum, targets = laplacian_spectrum(fleet.request.world), targets_of(fleet.request.world)
-    pushes = gradient_on_modes(embeddings, targets, spectrum.eigenvectors)
-    return average_over_eigenspaces(pushes, spectrum)[..., fiedler_modes(spectrum)]
+    pushes = dynamics.gradient_on_modes(embeddings, targets, spectrum.eigenvectors)
+    return dynamics.average_over_eigenspaces(pushes, spectrum)[..., fiedler_modes(spectrum)]
 
 
 def largest_push(fleet: FleetEvidence) -> np.ndarray:
@@ -87,13 +80,8 @@ def projections(runs):
         kept, rest = lengths_on_modes(fleet, fleet.embeddings)
         for number, value in enumerate(expected):
             lengths = kept[:, number * (kept.shape[1] // len(expected))]
-            yield check(
-                projection_name(graph, number),
-                lengths,
-                held=abs(lengths.mean() / value - 1) <= 0.02,
-                rule="within 2 % of the reference",
-                over="mean",
-            )
+            name, near = projection_name(graph, number), abs(lengths.mean() / value - 1) <= 0.02
+            yield check(name, lengths, held=near, rule="within 2 % of the reference", over="mean")
         lead = kept.min(axis=1) / rest.max(axis=1)
         yield check(f"lowest survivor / largest of the rest, {graph}", lead, at_least=4, over="every seed")
         yield check(f"largest of the rest, {graph}", rest.max(axis=1))
@@ -103,10 +91,7 @@ def projections(runs):
     "dynamics/null-space",
     "N3",
     place="Obs 4 and caption of Fig 7; N3, E.4 1",
-    expected=[
-        (value, "own measurement", "E.3, N3", "to .01", f"largest ‖C e‖, {graph}")
-        for graph, value in PLATEAUS.items()
-    ],
+    expected=by_graph("largest ‖C e‖", PLATEAUS, "own measurement", "E.3, N3"),
     deviation="Exact on the cycle only; star, grid and irregular graph come to rest near zero, not at it.",
 )
 def null_space(runs):
@@ -114,14 +99,10 @@ def null_space(runs):
 
     ‖C e_i‖ goes to zero on the Fiedler-like eigenvectors.
     """
-    for graph, plateau in PLATEAUS.items():
+    for graph, plateau in zip(GRAPHS, PLATEAUS, strict=True):
         name, push = f"largest ‖C e‖, {graph}", largest_push(runs[f"node2vec/{graph}"])
-        near = np.abs(push - plateau) <= 0.01
-        yield (
-            check(name, push, below=STILL)
-            if graph == "cycle"
-            else check(name, push, held=near, rule="within 0.01 of the plateau expected")
-        )
+        plateaued = check(name, push, held=np.abs(push - plateau) <= 0.01, rule="within 0.01 of its plateau")
+        yield check(name, push, below=STILL) if graph == "cycle" else plateaued
         yield paper(check(name, push, below=STILL, over="mean"))
 
 
@@ -130,16 +111,9 @@ def null_space(runs):
     "N7",
     "obs-8",
     place="Obs 8 (assumed, not proved); N7, E.4 1",
-    expected=[
-        (
-            value,
-            "replication",
-            "E.3, N7; its residual's definition is not published",
-            "",
-            f"residual, {graph}",
-        )
-        for graph, value in RESIDUALS.items()
-    ],
+    expected=by_graph(
+        "residual", (0.42, 0.25, 5e-6, 0.22), "replication", "E.3, N7; its definition is not published"
+    ),
     deviation="True on circulant graphs only, of which the cycle is the one here.",
 )
 def same_eigenvectors(runs):
@@ -148,11 +122,11 @@ def same_eigenvectors(runs):
     The eigenvectors of P + Pᵀ are nearly those of V Vᵀ, in the same order, at all times.
     """
     for graph, world in GRAPHS.items():
-        survivors = fiedler_modes(laplacian_spectrum(world))[-1] + 1
-        values = eigenvector_residual(runs[f"node2vec/{graph}"].embeddings, targets_of(world), survivors)
-        bound = {"below": STILL} if graph == "cycle" else {"above": 0.1}
-        yield check(f"residual, {graph}", values, **bound, over="mean")
-        yield paper(check(f"residual, {graph}", values, below=STILL, over="mean"))
+        V, count = runs[f"node2vec/{graph}"].embeddings, count_survivors(world)
+        values = dynamics.eigenvector_residual(V, targets_of(world), count)
+        same = check(f"residual, {graph}", values, below=STILL, over="mean")
+        yield same if graph == "cycle" else check(f"residual, {graph}", values, above=0.1, over="mean")
+        yield paper(same)
 
 
 @claim(
@@ -170,10 +144,13 @@ def convergence(runs):
     """
     for graph in ("cycle", "star", "grid"):
         fleet, rests = runs[f"long/{graph}"], graph == "cycle"
-        moving = relative_gradient(fleet.embeddings, targets_of(fleet.request.world))
-        slow, push = ({"below": 1e-5}, {"below": STILL}) if rests else ({"above": 1e-4}, {"above": 0.03})
-        yield check(f"‖C V‖ / ‖V‖, {graph}", moving, **slow, over="mean")
-        yield check(f"largest ‖C e‖, {graph}", largest_push(fleet), **push, over="mean")
+        moving = dynamics.relative_gradient(fleet.embeddings, targets_of(fleet.request.world))
+        for name, values, zero, plateau in (
+            ("‖C V‖ / ‖V‖", moving, 1e-5, 1e-4),
+            ("largest ‖C e‖", largest_push(fleet), STILL, 0.03),
+        ):
+            below, above = (zero, None) if rests else (None, plateau)
+            yield check(f"{name}, {graph}", values, below=below, above=above, over="mean")
 
 
 @baseline_claim(
@@ -188,8 +165,7 @@ def over_time(runs):
     Over training the Fiedler-like projections converge to numbers that are not zero, the others decay.
     """
     tables = []
-    for graph in GRAPHS:
-        fleet = runs[f"node2vec/{graph}"]
+    for graph, fleet in runs.of("node2vec"):
         fiedler, rest = lengths_on_modes(fleet, fleet.snapshots.astype(np.float64))
         stays, goes = (fiedler[-1] / fiedler[0]).min(axis=1), (rest[-1] / rest[0]).mean(axis=1)
         yield check(f"kept, Fiedler set, {graph}", stays, at_least=0.35)
@@ -214,15 +190,12 @@ def push(runs):
     Over training ‖C e_i‖ falls to zero on the Fiedler-like eigenvectors.
     """
     tables = []
-    for graph in GRAPHS:
-        fleet = runs[f"node2vec/{graph}"]
+    for graph, fleet in runs.of("node2vec"):
         pushes = pushes_on_fiedler_set(fleet, fleet.snapshots.astype(np.float64))
-        name, ratio = (
-            f"‖C e‖ at the end / at the start, {graph}",
-            pushes[-1].max(axis=1) / pushes[0].max(axis=1),
-        )
-        bound = {"star": {"above": 1.2}, "cycle": {"below": 0.001}}.get(graph, {"below": 0.4})
-        yield check(name, ratio, **bound, over="mean")
+        name = f"‖C e‖ at the end / at the start, {graph}"
+        ratio = pushes[-1].max(axis=1) / pushes[0].max(axis=1)
+        above, below = {"star": (1.2, None), "cycle": (None, 0.001)}.get(graph, (None, 0.4))
+        yield check(name, ratio, above=above, below=below, over="mean")
         yield paper(check(name, ratio, below=0.1, over="mean"))
         tables.append(tabulate_modes(fleet.snapshot_steps, pushes, "‖C e‖", graph))
     yield Picture(pl.concat(tables), "step", "‖C e‖", series="modes", log_x=True)
@@ -238,6 +211,6 @@ def c_not_zero(runs):
     """
     for graph, world in GRAPHS.items():
         V, targets = runs[f"node2vec/{graph}"].embeddings, targets_of(world)
-        diagonal = np.diagonal(node2vec_gradient_matrix(V, targets), axis1=1, axis2=2)
+        diagonal = np.diagonal(dynamics.node2vec_gradient_matrix(V, targets), axis1=1, axis2=2)
         yield check(f"lowest |C_ii|, {graph}", -diagonal.max(axis=1), above=0.1)
-        yield check(f"‖C V‖ / ‖V‖, {graph}", relative_gradient(V, targets), below=0.01)
+        yield check(f"‖C V‖ / ‖V‖, {graph}", dynamics.relative_gradient(V, targets), below=0.01)

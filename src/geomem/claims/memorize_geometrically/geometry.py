@@ -17,7 +17,7 @@ from geomem.claims.evidence import (
     shells,
 )
 from geomem.claims.memorize_geometrically.structure import check_share, check_structure
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
 from geomem.geometry.alignment import low_energy
 
 
@@ -125,8 +125,7 @@ def could_be_associative(runs):
     The deep models could have fitted the edges associatively (observation 5, point 3; observation 3a): with
     frozen embeddings and positions they recall everything and know nothing of the graph.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"transformer-frozen/{graph}"]
+    for graph, fleet in runs.of("transformer-frozen"):
         recovery = final(fleet, "associative_accuracy")
         yield check(f"top-d recovery, {graph}", recovery, at_least=1, over="a third of the seeds")
         yield check_structure(f"contrast, {graph}", fleet, known=False)
@@ -214,8 +213,7 @@ def early_peak(runs):
 
     In the Transformer the mean cosine of neighbours rises above .9 in its first 15 to 20 steps.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"transformer/{graph}"]
+    for graph, fleet in runs.of("transformer"):
         yield check(f"peak level, {graph}", fleet.metrics["geometric_level"].max(axis=0), at_least=0.85)
         yield check(f"step of the peak, {graph}", peak_step(fleet), at_most=50)
     yield draw_levels(runs, "transformer")
@@ -233,8 +231,7 @@ def before_recall(runs):
 
     The level falls as top-d recovery approaches 100 %, so geometry is there before everything is recalled.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"transformer/{graph}"]
+    for graph, fleet in runs.of("transformer"):
         peak, recalled = peak_step(fleet), first_step_memorized(fleet)
         yield check(f"step of the peak, {graph}", peak, held=peak < recalled, rule="before that of recall")
         yield check(f"step of recall, {graph}", np.minimum(recalled, fleet.request.training.steps))
@@ -247,18 +244,14 @@ def before_recall(runs):
     place="B.3.5, T6, E.4.4",
     needs=tiny_graphs("transformer"),
     counterexample=geometric,
-    expected=[
-        (value, "release", "B.3.5, T6", "", f"final level, {graph}")
-        for graph, value in {"star": 0.33, "grid": 0.23, "cycle": 0.45, "irregular": 0.40}.items()
-    ],
+    expected=by_graph("final level", (0.33, 0.23, 0.45, 0.40), "release", "B.3.5, T6"),
 )
 def decay(runs):
     """And it does not stay.
 
     After its peak the level of the Transformer falls to .2 to .45: reaching the geometry is not keeping it.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"transformer/{graph}"]
+    for graph, fleet in runs.of("transformer"):
         yield check(f"final level, {graph}", level(fleet), at_most=0.55)
         peak = fleet.metrics["geometric_level"].max(axis=0)
         yield check(f"peak level, {graph}", peak, at_least=0.85, over="mean")
@@ -271,10 +264,9 @@ def decay(runs):
     place="B.3.5, T7",
     needs=tiny_graphs("transformer-self"),
     counterexample=imagined("zig-zag"),
-    expected=[
-        (value, "release", "B.3.5, T7", "the release counts self-pairs", f"final level, {graph}")
-        for graph, value in {"star": 0.88, "grid": 0.62, "cycle": 0.78, "irregular": 0.80}.items()
-    ],
+    expected=by_graph(
+        "final level", (0.88, 0.62, 0.78, 0.80), "release", "B.3.5, T7", "the release counts self-pairs"
+    ),
 )
 def self_edges(runs):
     """Self-edges keep it.
@@ -282,8 +274,7 @@ def self_edges(runs):
     With self-edges the level, self-pairs left out, does not decay below .6 and similarity falls with
     distance.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"transformer-self/{graph}"]
+    for graph, fleet in runs.of("transformer-self"):
         means = shells(fleet)
         yield check(f"final level, {graph}", level(fleet), at_least=0.45)
         yield check(f"s1 - s2, {graph}", means[:, 0] - means[:, 1], at_least=0)
@@ -296,10 +287,7 @@ def self_edges(runs):
     place="Fig 21, B.3.5, T8",
     needs=tiny_graphs("transformer-forward"),
     counterexample=associative,
-    expected=[
-        (value, "release", "B.3.5, T8", "", f"final level, {graph}")
-        for graph, value in {"star": 0.51, "grid": 0.455, "cycle": 0.67, "irregular": 0.38}.items()
-    ],
+    expected=by_graph("final level", (0.51, 0.455, 0.67, 0.38), "release", "B.3.5, T8"),
 )
 def forward_only(runs):
     """Forward edges alone suffice.

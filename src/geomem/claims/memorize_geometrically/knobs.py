@@ -57,7 +57,7 @@ def geometric_row(
         fleet = runs[f"knob-{row}/cycle"]
         yield check("skewed margin", skewed_margin(fleet), above=0)
         yield check_structure("contrast", fleet)
-        yield check("s2 - s1", second_minus_first(fleet), **({"above": 0} if zigzag else {}))
+        yield check("s2 - s1", second_minus_first(fleet), above=0 if zigzag else None)
         yield check("alignment", alignment(fleet))
 
 

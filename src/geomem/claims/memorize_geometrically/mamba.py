@@ -4,7 +4,8 @@ import numpy as np
 
 from geomem.claims.check import check, measured
 from geomem.claims.claim import claim
-from geomem.claims.evidence import associative, final, first_step_memorized, geometric, imagined
+from geomem.claims.evidence import associative, first_step_memorized, geometric, imagined
+from geomem.claims.memorize_geometrically.memorization import check_recovery
 from geomem.claims.memorize_geometrically.structure import check_structure, second_minus_first
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
 
@@ -22,9 +23,7 @@ def memorizes(runs):
 
     So does a one-layer selective state space model.
     """
-    for graph in GRAPHS:
-        recovery = final(runs[f"mamba/{graph}"], "associative_accuracy")
-        yield check(f"top-d recovery, {graph}", recovery, at_least=1, over="a third of the seeds")
+    yield from check_recovery(runs, "mamba", over="a third of the seeds")
 
 
 @claim(

@@ -16,7 +16,7 @@ from geomem.claims.evidence import (
     imagined,
     memorized,
 )
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
 from geomem.claims.need import FleetRequest, Scale
 from geomem.worlds.tasks import edge_examples
 
@@ -140,10 +140,7 @@ RECALLING = (
     counterexample=imagined("untrained"),
     conditions="all Transformer, bilinear and associative settings; runs that recall everything",
     expected=[
-        *(
-            (value, "release", "B.3.1", "", f"top-1, transformer, {graph}")
-            for graph, value in {"star": 0.5312, "grid": 0.3333, "cycle": 0.5, "irregular": 0.4}.items()
-        ),
+        *by_graph("top-1, transformer", (0.5312, 0.3333, 0.5, 0.4), "release", "B.3.1"),
         (17 / 49, "derived", "B.3.3, note on the star", "", "top-1, transformer-self, star"),
     ],
 )
@@ -181,8 +178,7 @@ def ends_at_the_floor(model: str, alias: str, title: str) -> None:
     def floor(runs):
         for name in (model, f"{model}-self"):
             title = "loss above floor" + (", self-edges" if name.endswith("-self") else "")
-            for graph in GRAPHS:
-                fleet = runs[f"{name}/{graph}"]
+            for graph, fleet in runs.of(name):
                 done = memorized(fleet)
                 yield check(f"runs that recall everything, {name}, {graph}", done.sum(), at_least=1)
                 excess = excess_loss(fleet)[done] if done.any() else excess_loss(fleet)

@@ -15,7 +15,7 @@ from geomem.claims.curves import Curves, Imagined, curves, imagine_curves
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.need import Scale
-from geomem.models.configuration import MODELS, Mamba, Transformer
+from geomem.models.configuration import MODELS, Mamba, Model, Transformer
 from geomem.runs.presets import PATH_PRESETS
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
@@ -32,7 +32,7 @@ FAMILIES = {"path-star": path_star, "tree-star": tree_star}
 class PathSetting:
     """How one fleet is trained to find paths."""
 
-    model: Transformer | Mamba
+    model: Model
     training: PathTraining
     task: PathFinding | InContextPathFinding
     """In context it is the world as well."""

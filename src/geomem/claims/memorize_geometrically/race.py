@@ -14,7 +14,7 @@ from geomem.claims.memorize_geometrically.structure import (
     first_step_structured,
     structured,
 )
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
 
 FORMED = 0.75
 """Fiedler alignment from which the independent replication calls a geometry formed."""
@@ -37,10 +37,7 @@ def learnable_fleets(runs):
     expected=[
         ("at most 2", "paper", "v2 Fig 7"),
         (1.0, "release", "B.3.1, checked by re-running", "", "steps to recall all, star"),
-        (0.16, "own measurement", "B.3.1", "one seed; chance", "recall before, star"),
-        (0.16, "own measurement", "B.3.1", "one seed; chance", "recall before, grid"),
-        (0.07, "own measurement", "B.3.1", "one seed; chance", "recall before, cycle"),
-        (0.12, "own measurement", "B.3.1", "one seed; chance", "recall before, irregular"),
+        *by_graph("recall before", (0.16, 0.16, 0.07, 0.12), "own measurement", "B.3.1", "chance"),
     ],
 )
 def associative_two_steps(runs):
@@ -48,8 +45,7 @@ def associative_two_steps(runs):
 
     With frozen embeddings of width 512 and lr .1 top-d recovery is complete in at most two full-batch steps.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"associative-fast/{graph}"]
+    for graph, fleet in runs.of("associative-fast"):
         yield check(f"steps to recall all, {graph}", first_step_memorized(fleet), at_most=2)
         yield check(f"recall before, {graph}", fleet.metrics["associative_accuracy"][0])
 
@@ -151,8 +147,7 @@ def identity_start(runs):
     Started at W = I the same network crosses the threshold within 7 to 35 steps on all graphs: the
     initialiser decides, not whether it can be trained.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"identity-start/{graph}"]
+    for graph, fleet in runs.of("identity-start"):
         formed = alignment_curve(fleet) >= FORMED
         step = np.where(formed.any(axis=0), fleet.snapshot_steps[formed.argmax(axis=0)], np.inf)
         yield check(f"step of alignment {FORMED}, {graph}", step, at_most=35)
@@ -171,8 +166,7 @@ def large_step(runs):
 
     lr .1 is too aggressive for a geometry to form.
     """
-    for graph in GRAPHS:
-        fleet = runs[f"learnable-0.1/{graph}"]
+    for graph, fleet in runs.of("learnable-0.1"):
         name = f"contrast at lr 0.1, {graph}"
         yield check_structure(name, fleet, known=False, over="half of the seeds")
         yield check_structure(f"contrast at lr 0.01, {graph}", runs[f"learnable-0.01/{graph}"])

@@ -5,9 +5,10 @@ differences: self-edges count once, associative runs have no positions, and at t
 lists is trained for fewer steps or at a smaller width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from geomem.claims.claim import Expected, Source
 from geomem.claims.need import FleetRequest, Needs, Scale
 from geomem.models.configuration import Associative, Bilinear, Mamba, Model, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
@@ -173,3 +174,15 @@ def tiny_graphs(*names: str, graphs: Sequence[str] = tuple(GRAPHS)) -> Needs:
         return tuple(made)
 
     return request
+
+
+def by_graph(
+    quantity: str, values: Iterable[float | str], source: Source, place: str, tolerance: str = ""
+) -> list[Expected]:
+    """What is expected of "quantity, graph", the values in the order of `GRAPHS`.
+
+    >>> [(entry.value, entry.quantity) for entry in by_graph("level", (0.5, 0.4, 0.6, 0.3), "paper", "Fig 1")]
+    [(0.5, 'level, star'), (0.4, 'level, grid'), (0.6, 'level, cycle'), (0.3, 'level, irregular')]
+    """
+    named = zip(values, GRAPHS, strict=True)
+    return [Expected(value, source, place, tolerance, f"{quantity}, {graph}") for value, graph in named]

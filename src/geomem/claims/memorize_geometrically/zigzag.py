@@ -86,8 +86,8 @@ gap_claim(
     "T10",
     place="v3; B.3.3, T10",
     title="Self-edges remove it",
-    statement="The zig-zag cancels the logit of the node itself; once that is asked for too, similarity falls "
-    "with distance.",
+    statement="The zig-zag cancels the logit of the node itself; once that is asked for too, similarity "
+    "falls with distance.",
     found=("levels .68, .45, .84, .72, monotone", "release", "B.3.5, T10"),
     sign=-1,
 )
@@ -96,8 +96,8 @@ gap_claim(
     "transformer",
     place="B.3.5, snapshot selection",
     title="The Transformer ends in a zig-zag as well",
-    statement="Its final embeddings, unlike those at the peak that the paper draws, have second neighbours more "
-    "alike than neighbours.",
+    statement="Its final embeddings, unlike those at the peak that the paper draws, have second neighbours "
+    "more alike than neighbours.",
     found=("star: s1 .34, s2 .56", "own measurement", "E.2.1"),
 )
 signs_claim(
@@ -108,8 +108,8 @@ signs_claim(
     "cycle",
     place="v2 section 4.4, Figs 10 and 11; B.3.7, T12",
     title="Untying makes neighbours opposite",
-    statement="With a second table for the read-out, neighbours get a negative cosine and second neighbours a "
-    "positive one, on graphs without triangles.",
+    statement="With a second table for the read-out, neighbours get a negative cosine and second neighbours "
+    "a positive one, on graphs without triangles.",
 )
 signs_claim(
     "untied-irregular",

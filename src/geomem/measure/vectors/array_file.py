@@ -6,7 +6,6 @@ Axis names: `run`, `node` (a row), `width`.
 import io
 import json
 import math
-import os
 import re
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.measure.vectors.matching import names_labels
+from geomem.worlds.columns import words
 from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS
 
 LARGEST_UNPACKED = 2 << 30
@@ -38,7 +38,7 @@ TENSOR_KINDS = {
 }
 """Kinds of safetensors that are read, as NumPy calls them; a bfloat16 is read as the two bytes it is."""
 
-VECTOR_ARRAYS = frozenset(["vectors", "vector", "embeddings", "embedding", "emb", "weights", "weight"])
+VECTOR_ARRAYS = words("vectors vector embeddings embedding emb weights weight")
 """Last words of an array's name, in lower case, that say that it holds the vectors."""
 
 
@@ -65,16 +65,14 @@ def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, t
     is damaged, holds objects, or where the vectors cannot be told.
     """
     kind = path.suffix.lower()
-    if kind == ".npy":
-        with path.open("rb") as file:
-            stored = _npy_header(path, file, path.stat().st_size, path.name)
-        if wanted is not None:
-            raise InputError(f"The file {_said(path)} holds one array without a name; leave out --array.")
-        return _mapped(path, stored), None
     if kind == ".npz":
         return _read_npz(path, wanted)
-    stored = _safetensors_header(path)
-    return _mapped(path, _vectors_among(path, stored, wanted)), None
+    if kind == ".safetensors":
+        return _mapped(path, _vectors_among(path, _safetensors_header(path), wanted)), None
+    stored = _one_array(path)
+    if wanted is not None:
+        raise InputError(f"The file {str(path)!r} holds one array without a name; leave out --array.")
+    return _mapped(path, stored), None
 
 
 def read_label_array(path: Path) -> tuple[str, ...]:
@@ -82,9 +80,13 @@ def read_label_array(path: Path) -> tuple[str, ...]:
 
     Raises `InputError` if it is damaged or holds anything else.
     """
-    with path.open("rb") as file:
-        stored = _npy_header(path, file, path.stat().st_size, path.name)
+    stored = _one_array(path)
     return _as_labels(path, stored, _mapped(path, stored))
+
+
+def _one_array(path: Path) -> StoredArray:
+    with path.open("rb") as file:
+        return _npy_header(path, file, path.stat().st_size, path.name)
 
 
 def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -92,18 +94,13 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
         with zipfile.ZipFile(path) as archive:
             stored = {}
             for part in archive.infolist():
-                if not part.filename.endswith(".npy"):
-                    continue
-                with archive.open(part) as file:
+                if part.filename.endswith(".npy"):
                     name = part.filename.removesuffix(".npy")
-                    stored[name] = _npy_header(path, file, part.file_size, name)
+                    with archive.open(part) as file:
+                        stored[name] = _npy_header(path, file, part.file_size, name)
             vectors = _vectors_among(path, stored, wanted)
             labels = _labels_among(path, stored, vectors)
-            read = {
-                array.name: _unpacked(path, archive, array)
-                for array in (vectors, labels)
-                if array is not None
-            }
+            read = {array.name: _unpacked(path, archive, array) for array in (vectors, labels) if array}
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise _damaged(path, "numpy.savez(path, labels=labels, vectors=vectors)") from error
     if labels is None:
@@ -120,15 +117,14 @@ def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name
     head = io.BytesIO(file.read(NPY_HEADER))
     try:
         version = np.lib.format.read_magic(head)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
+        formats = np.lib.format
+        read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
         shape, fortran, dtype = read(head)
     except Exception as error:  # a header is a Python literal, and what its parser trips over comes through
         raise _damaged(path, "numpy.save(path, array)") from error
     if dtype.hasobject:
         raise InputError(
-            f"The array {name!r} in {_said(path)} holds Python objects, which are never unpickled; "
+            f"The array {name!r} in {str(path)!r} holds Python objects, which are never unpickled; "
             "convert it first, with array.astype(float) or labels.astype(str)."
         )
     if dtype.itemsize == 0 or any(type(length) is not int or length < 0 for length in shape):
@@ -152,15 +148,11 @@ def _safetensors_header(path: Path) -> dict[str, StoredArray]:
             shape, (start, end) = entry["shape"], entry["data_offsets"]
             if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
                 raise ValueError("no sizes")
-            array = StoredArray(
-                name,
-                np.dtype(TENSOR_KINDS[entry["dtype"]]),
-                tuple(shape),
-                offset=8 + length + start,
-                is_bfloat16=entry["dtype"] == "BF16",
-            )
             if end > size - 8 - length:
                 raise ValueError("it ends before its numbers")
+            kind, offset = np.dtype(TENSOR_KINDS[entry["dtype"]]), 8 + length + start
+            is_bfloat16 = entry["dtype"] == "BF16"
+            array = StoredArray(name, kind, tuple(shape), offset=offset, is_bfloat16=is_bfloat16)
             stored[name] = array, end - start
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, "safetensors.numpy.save_file(arrays, path)") from error
@@ -171,7 +163,7 @@ def _checked(path: Path, array: StoredArray, size: int) -> StoredArray:
     needed = math.prod(array.shape) * array.dtype.itemsize
     if needed != size:
         raise InputError(
-            f"The array {array.name!r} in {_said(path)} promises {needed:,} bytes and has {size:,}; "
+            f"The array {array.name!r} in {str(path)!r} promises {needed:,} bytes and has {size:,}; "
             "the file is damaged: write it anew."
         )
     return array
@@ -186,12 +178,12 @@ def _vectors_among(path: Path, stored: Mapping[str, StoredArray], wanted: str | 
         if len(choice) == 1:
             return choice[0]
     if not stored:
-        raise InputError(f"The file {_said(path)} holds no array; save the vectors as [node, width].")
+        raise InputError(f"The file {str(path)!r} holds no array; save the vectors as [node, width].")
     listed = ", ".join(f"{array.name!r} {list(array.shape)}" for array in list(stored.values())[:8])
     listed += f" and {len(stored) - 8} more" if len(stored) > 8 else ""
     wrong = "more than one or none has two axes" if wanted is None else f"none is called {wanted!r}"
     raise InputError(
-        f"The file {_said(path)} holds the arrays {listed}, of which {wrong}; "
+        f"The file {str(path)!r} holds the arrays {listed}, of which {wrong}; "
         "name the one that holds the vectors with --array."
     )
 
@@ -207,7 +199,7 @@ def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: Stored
     if len(named) > 1 or len(texts) > 1:
         names = " and ".join(repr(array.name) for array in (named or texts)[:3])
         raise InputError(
-            f"The file {_said(path)} has the arrays {names}, which both could be labels; keep one of them."
+            f"The file {str(path)!r} has the arrays {names}, which both could be labels; keep one of them."
         )
     return None
 
@@ -215,11 +207,11 @@ def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: Stored
 def _as_labels(path: Path, stored: StoredArray, array: np.ndarray) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in "USiuf":
         raise InputError(
-            f"The array {stored.name!r} in {_said(path)} is no list of labels; give text, one label per row."
+            f"The array {stored.name!r} in {str(path)!r} is no list of labels; give text, one label per row."
         )
     if array.dtype.itemsize > 4 * MAXIMUM_LABEL_CHARACTERS:
         raise InputError(
-            f"The labels {stored.name!r} in {_said(path)} are longer than {MAXIMUM_LABEL_CHARACTERS:,} "
+            f"The labels {stored.name!r} in {str(path)!r} are longer than {MAXIMUM_LABEL_CHARACTERS:,} "
             "characters; give shorter ones."
         )
     if array.dtype.kind == "S":
@@ -242,7 +234,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, array: StoredArray) -> np.nd
     size = math.prod(array.shape) * array.dtype.itemsize
     if size > LARGEST_UNPACKED:
         raise InputError(
-            f"The array {array.name!r} in {_said(path)} unfolds to {size / 2**30:.1f} GiB and at most "
+            f"The array {array.name!r} in {str(path)!r} unfolds to {size / 2**30:.1f} GiB and at most "
             f"{LARGEST_UNPACKED >> 30} are read; keep only the rows of the graph's nodes, or save it as .npy."
         )
     with archive.open(array.name + ".npy") as file:
@@ -254,17 +246,13 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, array: StoredArray) -> np.nd
 def _refuse_empty(path: Path, array: StoredArray) -> None:
     if 0 in array.shape:
         raise InputError(
-            f"The array {array.name!r} in {_said(path)} has shape {list(array.shape)} and holds no number; "
+            f"The array {array.name!r} in {str(path)!r} has shape {list(array.shape)} and holds no number; "
             "give at least one row and one column."
         )
 
 
 def _damaged(path: Path, way: str) -> InputError:
     return InputError(
-        f"The file {_said(path)} is not a complete {path.suffix.lower()} file of numbers; write it with "
+        f"The file {str(path)!r} is not a complete {path.suffix.lower()} file of numbers; write it with "
         f"{way}."
     )
-
-
-def _said(path: str | os.PathLike[str]) -> str:
-    return repr(str(path))

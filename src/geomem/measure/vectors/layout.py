@@ -11,7 +11,7 @@ from geomem.errors import InputError
 from geomem.measure.vectors.lines import SNIFFED_LINES
 from geomem.measure.vectors.matching import label_key, names_labels
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.text_file import COMMENT_MARKS
+from geomem.worlds.text_file import COMMENT_MARKS, counted
 
 COUNTER_TITLES = ("", "index", "unnamed: 0")
 """Titles of a column, in lower case, that may count the rows: data frames write one."""
@@ -101,7 +101,7 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
         titles=tuple(titles),
         promised=promised,
         row_number_column=row_number,
-        quoted=separator == " " and label is not None and all(map(_is_quoted, (row[label] for row in body))),
+        quoted=separator == " " and label is not None and all(_is_quoted(row[label]) for row in body),
     )
 
 
@@ -112,7 +112,11 @@ def describe_layout(layout: Layout) -> str:
     "separated by commas, header yes, labels in column 1 ('id')"
     """
     said = [f"separated by {SEPARATORS[layout.separator]}"] if layout.columns > 1 else ["one column"]
-    said.append("word2vec's first line" if layout.promised is not None else f"header {_yes(layout.titles)}")
+    said.append(
+        "word2vec's first line"
+        if layout.promised is not None
+        else f"header {'yes' if layout.titles else 'no'}"
+    )
     if layout.label_column is not None:
         title = layout.titles[layout.label_column] if layout.titles else ""
         said.append(f"labels in column {layout.label_column + 1}" + (f" ({title[:40]!r})" if title else ""))
@@ -223,7 +227,7 @@ def _promise(path: Path, lines: Sequence[str], separator: str, *, is_part: bool)
     if width < 1 or cells < width + 1 or (separator != " " and cells != width + 1):
         raise InputError(
             f"The first line of {str(path)!r} promises vectors of width {width:,}, and the next line has "
-            f"{cells} column{'s' * (cells > 1)}; give a label and numbers on every line, or no first line."
+            f"{counted(cells, 'column')}; give a label and numbers on every line, or no first line."
         )
     return count, width
 
@@ -276,7 +280,7 @@ def _label_column(
     if len(titled) == 1:
         return titled[0]
     keys = [label_key(row[0]) for row in body]
-    if len({row[0] for row in body}) < len(body) or not all(map(_WHOLE.fullmatch, keys)):
+    if len({row[0] for row in body}) < len(body) or not all(re.fullmatch("[0-9]+", key) for key in keys):
         return None
     named = len(set(map(label_key, graph.labels)).intersection(keys))
     if named >= COVERED * min(len(keys), graph.node_count):
@@ -286,16 +290,9 @@ def _label_column(
     return 0 if not counts and beside >= COVERED * len(body) else None
 
 
-_WHOLE = re.compile("[0-9]+")
-
-
 def _has_decimals(cell: str) -> bool:
     return "." in cell or "e" in cell.lower()
 
 
 def _is_quoted(label: str) -> bool:
     return len(label) > 2 and label[0] == label[-1] == '"'
-
-
-def _yes(titles: Sequence[str]) -> str:
-    return "yes" if titles else "no"

@@ -4,7 +4,6 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
 
 from geomem.errors import InputError
@@ -39,7 +38,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     [(1, 'a 1'), (3, 'b 2')]
     """
     try:
-        with _opened(path) as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
             number, read, rest = 1, 0, b""
             while block := file.read(BLOCK):
                 if read == 0:
@@ -54,20 +53,21 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                     )
                 if len(rest) > LARGEST_LINE:
                     raise InputError(
-                        f"Line {number + len(lines)} of {str(path)!r} is longer than {LARGEST_LINE >> 20} "
-                        "MiB; "
-                        "give one line per node."
+                        f"Line {number + len(lines)} of {str(path)!r} is longer than "
+                        f"{LARGEST_LINE >> 20} MiB; give one line per node."
                     )
-                for at, line in enumerate(lines):
-                    text = line.decode("utf-8", "replace").rstrip("\r")
-                    if text and not text.isspace():
-                        yield number + at, text
+                yield from _texts(lines, number)
                 number += len(lines)
-            text = rest.decode("utf-8", "replace").rstrip("\r")
-            if text and not text.isspace():
-                yield number, text
+            yield from _texts([rest], number)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"The file {str(path)!r} is not a complete gzip file; pack it anew.") from error
+
+
+def _texts(lines: list[bytes], number: int) -> Iterator[tuple[int, str]]:
+    for at, line in enumerate(lines, number):
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        if text and not text.isspace():
+            yield at, text
 
 
 def first_lines(path: Path) -> list[str]:
@@ -79,10 +79,6 @@ def first_lines(path: Path) -> list[str]:
         if len(found) == SNIFFED_LINES or length > LARGEST_LINE:
             break
     return found
-
-
-def _opened(path: Path) -> gzip.GzipFile | BufferedReader:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _refuse_binary(path: Path, block: bytes) -> None:

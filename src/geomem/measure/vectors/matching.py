@@ -89,8 +89,7 @@ def match_rows(rows: Iterable[tuple[str, Row]], graph: Graph) -> Match[Row]:
         if before is not None and (before[0] == own) == (label == own):
             raise InputError(
                 f"The labels {before[0][:80]!r} and {label[:80]!r} of two rows both name the node "
-                f"{own[:80]!r}; "
-                "give one row per node."
+                f"{own[:80]!r}; give one row per node."
             )
         if before is not None:
             others += 1

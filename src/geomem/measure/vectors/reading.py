@@ -18,6 +18,7 @@ from geomem.measure.vectors.matching import Match, match_rows
 from geomem.measure.vectors.order import describe_order, find_better_order
 from geomem.measure.vectors.text_table import LARGEST_KEPT, read_text_table, wrong_label_count
 from geomem.worlds.graphs.graph import Graph, component_labels, induced_subgraph
+from geomem.worlds.text_file import counted
 
 LARGEST_FILE = 8 << 30
 """Bytes accepted of a file; of text and mapped arrays only the rows of the graph's nodes are loaded."""
@@ -27,17 +28,20 @@ MISSING_SHARE = 0.1
 
 ARRAY_FILES = (".npy", ".npz", ".safetensors")
 
+_PYTORCH = "PyTorch's format, which is a pickle; save the vectors with safetensors or numpy.savez"
+_PICKLE = "a pickle, which is never opened; save the vectors with numpy.savez"
+_HDF5 = "an HDF5 file; save the vectors with numpy.savez"
 OTHER_FILES = {
-    ".pt": "PyTorch's format, which is a pickle; save the vectors with safetensors or numpy.savez",
-    ".pth": "PyTorch's format, which is a pickle; save the vectors with safetensors or numpy.savez",
-    ".pkl": "a pickle, which is never opened; save the vectors with numpy.savez",
-    ".pickle": "a pickle, which is never opened; save the vectors with numpy.savez",
+    ".pt": _PYTORCH,
+    ".pth": _PYTORCH,
+    ".pkl": _PICKLE,
+    ".pickle": _PICKLE,
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
     ".kv": "gensim's own format, which is a pickle; write it with save_word2vec_format(path)",
     ".model": "gensim's own format, which is a pickle; write model.wv with save_word2vec_format(path)",
     ".parquet": "a Parquet file; write the data frame with to_csv(path)",
     ".feather": "a Feather file; write the data frame with to_csv(path)",
-    ".h5": "an HDF5 file; save the vectors with numpy.savez",
-    ".hdf5": "an HDF5 file; save the vectors with numpy.savez",
     ".mat": "a MATLAB file; save the vectors with numpy.savez(path, **scipy.io.loadmat(old))",
     ".json": "JSON; write the vectors as a table with labels, .csv or .tsv",
     ".zip": "a zip archive; unpack it",
@@ -110,12 +114,12 @@ def read_embeddings(
                 raise InputError(f"The file {str(path)!r} is a text without named arrays; leave out --array.")
             table = read_text_table(path, graph, labels=labels)
             vectors, match = table.vectors[None], table.match
-            said = f"{_count(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
+            said = f"{counted(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
             if match is None and table.row_count != graph.node_count:
                 raise _wrong_row_count(table.row_count, graph)
     except OSError as error:
         raise InputError(
-            f"The embeddings {path} cannot be read ({error.strerror or error}); give a file that can."
+            f"The embeddings {path} cannot be read ({error.strerror or error}); give another."
         ) from error
     notes = [f"{path.name}: {said}."]
     if match is None:
@@ -125,16 +129,19 @@ def read_embeddings(
         vectors = vectors[:, rows]
         notes += found
     vectors = np.array(vectors, dtype=np.float64)
-    _refuse_infinite(vectors, graph)
+    wrong = np.argwhere(~np.isfinite(vectors).all(axis=2))
+    if len(wrong):
+        raise InputError(
+            f"The embedding of node {graph.labels[wrong[0][1]][:80]!r} holds NaN or infinity; "
+            "give finite numbers only."
+        )
     better = find_better_order(vectors[0], graph) if match is None else None
     return NodeEmbeddings(vectors, graph, tuple(notes), () if better is None else (better,))
 
 
 def _refuse_other_files(path: Path, kind: str) -> None:
     if not path.exists():
-        raise InputError(
-            f"There is no file {str(path)!r}; give node vectors as text, .npy, .npz or .safetensors."
-        )
+        raise InputError(f"There is no file {str(path)!r}; give text, .npy, .npz or .safetensors.")
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a directory; give a file of node vectors.")
     if kind in OTHER_FILES:
@@ -167,7 +174,9 @@ def _from_arrays(
     labels = own if labels is None else labels
     vectors = stored[None] if stored.ndim == 2 else stored
     runs, row_count, width = vectors.shape
-    said = f"{_count(row_count, 'row')} of width {width}" + (f" in {_count(runs, 'run')}" if runs > 1 else "")
+    said = f"{counted(row_count, 'row')} of width {width}" + (
+        f" in {counted(runs, 'run')}" if runs > 1 else ""
+    )
     if labels is None:
         if row_count != graph.node_count:
             raise _wrong_row_count(row_count, graph)
@@ -194,14 +203,15 @@ def _found_part(
     lacking = next((label for node, label in enumerate(graph.labels) if node not in match.rows), "")
     notes = [f"{len(nodes):,} of {graph.node_count:,} nodes found by label"]
     if match.other is not None:
-        belong = "1 row belongs" if match.other_count == 1 else f"{match.other_count:,} rows belong"
-        left = "is left out (such as" if match.other_count == 1 else "are left out (such as"
-        notes[0] += f"; {belong} to no node and {left} {match.other[:80]!r})"
+        belong, are = ("belongs", "is") if match.other_count == 1 else ("belong", "are")
+        rows = f"{counted(match.other_count, 'row')} {belong} to no node"
+        notes[0] += f"; {rows} and {are} left out (such as {match.other[:80]!r})"
     notes[0] += "."
     if missing > MISSING_SHARE * graph.node_count:
-        near = "" if match.near is None else f", though {match.near[0][:80]!r} is near {match.near[1][:80]!r}"
-        other = "" if match.other is None else f" and {match.other_count:,} rows belong to no node, such as "
-        other += "" if match.other is None else repr(match.other[:80])
+        near = f", though {match.near[0][:80]!r} is near {match.near[1][:80]!r}" if match.near else ""
+        other = ""
+        if match.other is not None:
+            other = f" and {match.other_count:,} rows belong to no node, such as {match.other[:80]!r}"
         raise InputError(
             f"{missing:,} of {graph.node_count:,} nodes have no row in {str(path)!r}, such as "
             f"{lacking[:80]!r}{other}{near}; label the rows as the graph does, or name them with --labels."
@@ -213,30 +223,15 @@ def _found_part(
         if parts > 1:
             graph = replace(graph, root=None)
         notes.append(
-            f"{_count(missing, 'node')} without a row {'is' if missing == 1 else 'are'} left out (such as "
+            f"{counted(missing, 'node')} without a row {'is' if missing == 1 else 'are'} left out (such as "
             f"{lacking[:80]!r}): measured is the graph of the other {len(nodes):,}, with "
-            f"{graph.edge_count:,} of {edges:,} edges in {_count(parts, 'component')}."
+            f"{graph.edge_count:,} of {edges:,} edges in {counted(parts, 'component')}."
         )
     return graph, np.array([match.rows[node] for node in nodes.tolist()]), notes
 
 
 def _wrong_row_count(rows: int, graph: Graph) -> InputError:
     return InputError(
-        f"The embeddings have {_count(rows, 'row')} without labels but the graph has "
-        f"{graph.node_count:,} nodes; give one row per node, in the order of the graph's nodes, or name "
-        "the rows "
-        "with --labels."
+        f"The embeddings have {counted(rows, 'row')} without labels but the graph has {graph.node_count:,} "
+        "nodes; give one row per node, in the order of the graph's nodes, or name the rows with --labels."
     )
-
-
-def _refuse_infinite(vectors: Float[np.ndarray, "run node width"], graph: Graph) -> None:
-    wrong = np.argwhere(~np.isfinite(vectors).all(axis=2))
-    if len(wrong):
-        raise InputError(
-            f"The embedding of node {graph.labels[wrong[0][1]][:80]!r} holds NaN or infinity; "
-            "give finite numbers only."
-        )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

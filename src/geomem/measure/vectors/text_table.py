@@ -24,6 +24,7 @@ from geomem.measure.vectors.layout import (
 from geomem.measure.vectors.lines import first_lines, read_lines
 from geomem.measure.vectors.matching import Match, match_rows
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.text_file import counted
 
 LARGEST_KEPT = 1 << 28
 """Numbers that are kept, 2 GiB in float64."""
@@ -111,8 +112,7 @@ def _rows(path: Path, layout: Layout) -> Iterator[tuple[str, tuple[int, str]]]:
                 label = line.split(separator, column + 1)[column]
         if cells != layout.columns:
             raise InputError(
-                f"Line {number} of {str(path)!r} has {cells} column{'s' * (cells > 1)} and the lines "
-                "before it have "
+                f"Line {number} of {str(path)!r} has {counted(cells, 'column')} and the lines before it have "
                 f"{layout.columns}; give every node as many numbers as the first."
             )
         yield label, (number, line)

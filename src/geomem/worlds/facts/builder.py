@@ -15,20 +15,18 @@ from jaxtyping import Int
 from geomem.errors import InputError
 from geomem.worlds.facts.several_answers import describe_several
 from geomem.worlds.facts.table import FactTable, check_table_size
-from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, clean_label, equal_numbers
+from geomem.worlds.objects import are_whole_numbers, clean_labels
+from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, equal_numbers
+
+Cells = tuple[Sequence[str], Sequence[str], Sequence[str]]
+"""The labels of subject, relation and object of every fact."""
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _WHOLE_OR_FLOAT = re.compile(r"[+-]?[0-9]{1,18}([.]0+)?")
 
 
 def build_facts(
-    name: str,
-    cells: tuple[list[str], list[str], list[str]],
-    where: Callable[[int], str],
-    *,
-    several: bool,
-    notes: Sequence[str],
+    name: str, cells: Cells, where: Callable[[int], str], *, several: bool, notes: Sequence[str]
 ) -> FactTable:
     """The table of facts given by their labels; `where` says in errors where a fact stands.
 
@@ -42,25 +40,32 @@ def build_facts(
     """
     if not cells[0]:
         raise InputError(f"The table {name!r} has no fact; give at least one.")
-    notes = list(notes)
     cells, even = _whole_numbers(cells)
-    notes += even
-    (subjects, subject), (relations, relation), (objects, answer) = (_encode(part, where) for part in cells)
-    check_table_size(
-        name, subjects=len(subjects), relations=len(relations), objects=len(objects), facts=len(subject)
-    )
-    question = subject * len(relations) + relation
+    encoded = [_encode(part, where) for part in cells]
+    labels, facts = [known for known, _ in encoded], np.stack([ids for _, ids in encoded], axis=1)
+    subjects, relations, objects = sizes = tuple(map(len, labels))
+    check_table_size(name, subjects=subjects, relations=relations, objects=objects, facts=len(facts))
     # Keep the first of equal facts, in the order of the file.
-    kept = np.sort(np.unique(question * len(objects) + answer, return_index=True)[1])
-    if repeated := len(question) - len(kept):
-        notes.append(
-            f"{'1 repeated fact was' if repeated == 1 else f'{repeated:,} repeated facts were'} merged."
+    kept = np.sort(np.unique(np.ravel_multi_index(tuple(facts.T), sizes), return_index=True)[1])
+    facts, repeated = facts[kept], len(facts) - len(kept)
+    merged = "1 repeated fact was" if repeated == 1 else f"{repeated:,} repeated facts were"
+    notes = [*notes, *even, *([f"{merged} merged."] if repeated else [])]
+    _, first, index = np.unique(facts[:, 0] * relations + facts[:, 1], return_index=True, return_inverse=True)
+    further = np.flatnonzero(first[index] != np.arange(len(kept)))
+    if further.size and not several:
+        row, before = further[0], first[index[further[0]]]
+        said = [known[number] for known, number in zip(labels, facts[row].tolist(), strict=True)]
+        earlier = where(int(kept[before]))
+        raise InputError(
+            f"{where(int(kept[row]))} answers {said[0]!r}, {said[1]!r} with {said[2]!r}, but "
+            f"{earlier[0].lower()}{earlier[1:]} with {labels[2][facts[before, 2]]!r}; keep one of them, or "
+            "allow several answers with several=True (--several on the command line)."
         )
-    if not several:
-        _check_conflicts(where, (subjects, relations, objects), (subject, relation, answer), kept, question)
-    table = _in_reading_order(
-        name, subjects, relations, objects, subject[kept], relation[kept], answer[kept], notes
-    )
+    for part in range(3):
+        order = np.lexsort(facts[:, :part].T[::-1]) if part else np.arange(len(facts))
+        labels[part], facts[:, part] = _by_appearance(labels[part], facts[:, part], order)
+    subject_labels, relation_labels, object_labels = map(tuple, labels)
+    table = FactTable(name, subject_labels, relation_labels, object_labels, facts, tuple(notes))
     return replace(table, notes=(*notes, describe_several(table))) if table.several else table
 
 
@@ -73,66 +78,23 @@ def short_whole_numbers(labels: Collection[str]) -> dict[str, str]:
     return equal_numbers(labels) if all(map(_WHOLE_OR_FLOAT.fullmatch, labels)) else {}
 
 
-def _whole_numbers(
-    cells: tuple[list[str], list[str], list[str]],
-) -> tuple[tuple[list[str], list[str], list[str]], list[str]]:
+def _whole_numbers(cells: Cells) -> tuple[Cells, list[str]]:
     """The labels with whole numbers written alike, as data frames turn ids into floats; and what was done."""
-    parts = [dict.fromkeys(part) for part in cells]
-    entities = {**parts[0], **parts[2]}
-    kinds = [entities if all(map(_WHOLE_OR_FLOAT.fullmatch, entities)) else parts[0], parts[1]]
-    kinds.append(entities if kinds[0] is entities else parts[2])
-    shorter = [short_whole_numbers(labels) for labels in kinds]
+    subjects, relations, objects = map(dict.fromkeys, cells)
+    entities = {**subjects, **objects}
+    if all(map(_WHOLE_OR_FLOAT.fullmatch, entities)):
+        subjects = objects = entities
+    shorter = [short_whole_numbers(labels) for labels in (subjects, relations, objects)]
     changed = {old: new for found in shorter for old, new in found.items()}
     if not changed:
         return cells, []
-    subjects, relations, objects = (
+    subject, relation, answer = (
         [found.get(cell, cell) for cell in part] if found else part
         for part, found in zip(cells, shorter, strict=True)
     )
     old, new = next(iter(changed.items()))
-    note = (
-        f"{len(changed):,} number{'s were' if len(changed) > 1 else ' was'} written short, as {old} to {new}."
-    )
-    return (subjects, relations, objects), [note]
-
-
-def _check_conflicts(
-    where: Callable[[int], str],
-    labels: tuple[list[str], list[str], list[str]],
-    ids: tuple[np.ndarray, np.ndarray, np.ndarray],
-    kept: Int[np.ndarray, " kept"],
-    question: Int[np.ndarray, " fact"],
-) -> None:
-    """Raise `InputError` that names the first fact whose question has another answer already."""
-    _, first, index = np.unique(question[kept], return_index=True, return_inverse=True)
-    further = np.flatnonzero(first[index] != np.arange(len(kept)))
-    if not further.size:
-        return
-    row, earlier = int(kept[further[0]]), int(kept[first[index[further[0]]]])
-    subject, relation, answer = (kind[part[row]] for kind, part in zip(labels, ids, strict=True))
-    raise InputError(
-        f"{where(row)} answers {subject!r}, {relation!r} with {answer!r}, but "
-        f"{where(earlier)[0].lower()}{where(earlier)[1:]} with {labels[2][ids[2][earlier]]!r}; keep one of "
-        "them, or allow several answers with several=True (--several on the command line)."
-    )
-
-
-def _in_reading_order(
-    name: str,
-    subjects: list[str],
-    relations: list[str],
-    objects: list[str],
-    subject: Int[np.ndarray, " fact"],
-    relation: Int[np.ndarray, " fact"],
-    answer: Int[np.ndarray, " fact"],
-    notes: Sequence[str],
-) -> FactTable:
-    """The table with ids in the module's order."""
-    subjects, subject = _by_appearance(subjects, subject, np.arange(len(subject)))
-    relations, relation = _by_appearance(relations, relation, np.argsort(subject, kind="stable"))
-    objects, answer = _by_appearance(objects, answer, np.lexsort((relation, subject)))
-    facts = np.stack([subject, relation, answer], axis=1)
-    return FactTable(name, tuple(subjects), tuple(relations), tuple(objects), facts, tuple(notes))
+    were = "s were" if len(changed) > 1 else " was"
+    return (subject, relation, answer), [f"{len(changed):,} number{were} written short, as {old} to {new}."]
 
 
 def _by_appearance(
@@ -141,33 +103,35 @@ def _by_appearance(
     """Labels and ids renumbered: in numeric order, or as they first appear in the facts in this order."""
     used, first = np.unique(ids[order], return_index=True)
     old = used[np.argsort(first)].tolist()
-    if all(map(_WHOLE_NUMBER.fullmatch, labels)):
+    if are_whole_numbers(labels):
         old.sort(key=lambda number: int(labels[number]))
     new = np.empty(len(labels), dtype=np.int64)
     new[old] = np.arange(len(old))
     return [labels[number] for number in old], new[ids]
 
 
-def _encode(cells: list[str], where: Callable[[int], str]) -> tuple[list[str], Int[np.ndarray, " fact"]]:
+def _encode(cells: Sequence[str], where: Callable[[int], str]) -> tuple[list[str], Int[np.ndarray, " fact"]]:
     """Labels of a column and, for every cell, the number of its label."""
-    clean = {cell: clean_label(cell) for cell in dict.fromkeys(cells)}
-    for cell, label in clean.items():
-        if wrong := what_is_wrong(label):
-            raise InputError(
-                f"{where(cells.index(cell))} has a label that {wrong}; "
-                f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters in plain text."
-            )
+    advice = f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters in plain text"
+
+    def wrong(label: str) -> str:
+        return f"a label that {sentence}; {advice}" if (sentence := what_is_wrong(label)) else ""
+
+    clean = clean_labels(cells, where, wrong)
     number = {label: place for place, label in enumerate(dict.fromkeys(clean.values()))}
     of_cell = {cell: number[label] for cell, label in clean.items()}
     return list(number), np.fromiter(map(of_cell.__getitem__, cells), dtype=np.int64, count=len(cells))
 
 
 def what_is_wrong(label: str) -> str:
-    """Why a label cannot be kept, as the end of "a label that ..."; nothing if it can."""
+    """Why a label cannot be kept, as the end of "a label that ..."; nothing if it can.
+
+    >>> what_is_wrong(""), what_is_wrong("Rome")
+    ('is empty', '')
+    """
     if not label:
         return "is empty"
     if len(label) > MAXIMUM_LABEL_CHARACTERS:
         return f"has {len(label):,} characters"
-    if found := _CONTROL_CHARACTER.search(label):
-        return f"has the control character {found.group()!r}"
-    return ""
+    found = _CONTROL_CHARACTER.search(label)
+    return f"has the control character {found.group()!r}" if found else ""

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.facts.table import FactTable, check_single_answers, object_subjects
+from geomem.worlds.facts.table import FactTable, check_ids, check_single_answers, object_subjects
 
 MAXIMUM_CHAINS = 10_000_000
 """Largest number of chains that are listed or drawn at once."""
@@ -96,15 +96,8 @@ def follow_chains(
     [[0, 1], [1, -1]]
     """
     check_single_answers(table)
-    for kind, ids, count in (
-        ("subject", subjects, table.subject_count),
-        ("relation", relations, table.relation_count),
-    ):
-        if ((ids < 0) | (ids >= count)).any():
-            raise InputError(
-                f"A chain names {kind} {ids[(ids < 0) | (ids >= count)][0]} of the table {table.name!r}; "
-                f"use ids from 0 to {count - 1}."
-            )
+    check_ids("A chain", "subject", subjects, table.subject_count)
+    check_ids("A chain", "relation", relations, table.relation_count)
     questions = table.facts[:, 0] * table.relation_count + table.facts[:, 1]
     goes_on = object_subjects(table)
     current = subjects
@@ -245,9 +238,7 @@ def _chains_per_fact(table: FactTable, hops: int) -> list[Int[np.ndarray, " fact
         # In floating point first: beyond 2^62 the whole numbers would wrap around in silence.
         starting = np.bincount(subject, weights=counts[0], minlength=table.subject_count)
         if starting[onward[onward >= 0]].sum() > 2.0**62:
-            raise InputError(
-                f"The table {table.name!r} has over 2^62 chains of {hops} hops; ask for fewer hops."
-            )
+            raise InputError(f"The table {table.name!r} has over 2^62 chains of {hops} hops; ask for fewer.")
         exact = np.zeros(table.subject_count, dtype=np.int64)
         np.add.at(exact, subject, counts[0])
         counts.insert(0, np.where(onward >= 0, exact[onward], 0))

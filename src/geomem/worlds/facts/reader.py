@@ -2,17 +2,15 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from geomem.errors import InputError, unknown_name
 from geomem.worlds.columns import Columns, describe_columns, note_missing, read_columns
 from geomem.worlds.facts.builder import build_facts, what_is_wrong
-from geomem.worlds.facts.columns import FactLayout, Triples, find_triples, known_columns
+from geomem.worlds.facts.columns import FactLayout, Triples, arrow, find_triples, known_columns
 from geomem.worlds.facts.table import FactTable, check_table_size
 from geomem.worlds.facts.triple_files import (
     JSON_KINDS,
@@ -22,19 +20,12 @@ from geomem.worlds.facts.triple_files import (
     read_ntriples,
     refuse_rdf,
 )
+from geomem.worlds.objects import frame_columns, is_missing, tuple_columns
 from geomem.worlds.separators import Separator
-from geomem.worlds.text_file import (
-    COMMENT_MARKS,
-    clean_label,
-    kind_of_file,
-    name_of_file,
-    read_text,
-    show_label,
-)
+from geomem.worlds.text_file import COMMENT_MARKS, clean_label, counted, kind_of_file, name_of_file, read_text
 
 _CONTENT = "one fact per line: subject, relation and object, separated by tabs, commas or semicolons"
 _WIDE_CONTENT = "a first line that names the columns, and a line for each subject"
-_MISSING = ("None", "nan", "<NA>", "NaT")
 
 
 def read_facts(
@@ -94,51 +85,38 @@ def read_fact_file(path: Path, layout: FactLayout, *, several: bool = False) -> 
         raise refuse_rdf(path, "Turtle")
     notes: tuple[str, ...] = ()
     if kind in JSON_KINDS or is_ntriples(text):
-        read = read_json_facts(path, text, lines=JSON_KINDS[kind]) if kind in JSON_KINDS else None
-        read = read or read_ntriples(path, text)
-        _refuse_layout(path, layout, read.columns.separator.name)
+        is_json = kind in JSON_KINDS
+        read = read_json_facts(path, text, lines=JSON_KINDS[kind]) if is_json else read_ntriples(path, text)
         columns, notes = read.columns, read.notes
+        source = columns.separator.name
+        for option in ("header", "separator", "comment"):
+            if getattr(layout, option) is not None:
+                raise InputError(f"{path} is {source}, where {option} has no meaning; leave it out.")
         triples = find_triples(columns, layout)
-        columns_said = f"from {columns.separator.name}"
         if columns.header:
-            columns_said += f", keys {', '.join(columns.name(place) for place in triples.positions)}"
+            source += f", keys {', '.join(map(columns.name, triples.positions))}"
     else:
         columns = _read_columns(path, text, layout)
         triples = find_triples(columns, layout)
-        columns_said = f"from {describe_columns(columns, triples.positions)}"
-    check_table_size(name_of_file(path), subjects=0, relations=0, objects=0, facts=len(triples.subjects))
-    numbers = columns.numbers
-    word = "Entry" if kind == ".json" else "Line"
+        source = describe_columns(columns, triples.positions)
+    name, word = name_of_file(path), "Entry" if kind == ".json" else "Line"
+    check_table_size(name, subjects=0, relations=0, objects=0, facts=len(triples.rows))
+    triples = replace(triples, notes=(*notes, *triples.notes))
     return _table_of(
-        name_of_file(path),
-        triples,
-        layout,
-        lambda row: f"{word} {numbers[row]} of {path}",
-        several=several,
-        understood=columns_said,
-        notes=notes,
+        name, triples, layout, lambda row: f"{word} {columns.numbers[row]} of {path}", several, source
     )
 
 
 def _read_columns(path: Path, text: str, layout: FactLayout) -> Columns:
     """The columns of a file; a first line of known names is its header, even if these come again."""
-
-    def read(header: bool | None) -> Columns:
-        return read_columns(
-            path,
-            text,
-            replace(layout, header=header),
-            content=_WIDE_CONTENT if layout.wide else _CONTENT,
-            known=known_columns,
-            least=2 if layout.wide else 3,
-        )
-
-    if layout.header is not None or layout.wide:
-        return read(layout.header is not False)
-    columns = read(None)
-    if columns.header:
-        return columns
-    return read(True) if known_columns([column[0] for column in columns.cells]) else columns
+    content, least = (_WIDE_CONTENT, 2) if layout.wide else (_CONTENT, 3)
+    if layout.wide:
+        layout = replace(layout, header=layout.header is not False)
+    columns = read_columns(path, text, layout, content=content, known=known_columns, least=least)
+    if layout.header is None and not columns.header and known_columns([cells[0] for cells in columns.cells]):
+        layout = replace(layout, header=True)
+        return read_columns(path, text, layout, content=content, known=known_columns, least=least)
+    return columns
 
 
 def facts_from(
@@ -166,52 +144,46 @@ def facts_from(
         return value
     if isinstance(value, str | os.PathLike):
         return read_fact_file(Path(value), layout, several=several)
-    names: tuple[str, ...] | None = None
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
-        names = tuple(map(str, value.columns))
-        parts = [value.iloc[:, column].tolist() for column in range(len(names))]
-    elif hasattr(value, "to_series") and hasattr(value, "columns"):  # polars
-        names = tuple(value.columns)
-        parts = [value.to_series(column).to_list() for column in range(len(names))]
-    elif isinstance(value, np.ndarray):
-        if value.ndim != 2 or value.shape[1] != 3:
-            raise InputError(f"The array has shape {value.shape}; give facts as [fact, 3].")
-        parts = [value[:, column].tolist() for column in range(3)]
-    elif isinstance(value, Iterable):
-        parts = _parts_of(list(value))
-    else:
+    frame = frame_columns(value)
+    if frame is None and not isinstance(value, Iterable):
         raise InputError(
             f"A {type(value).__name__} is no table of facts; give a path, a pandas or polars data frame, "
             "an array [fact, 3], or a list of triples."
         )
-    framed = names is not None
-    if wide and not framed:
-        raise InputError(
-            f"A {type(value).__name__} cannot be a wide table; give triples, or a data frame or a file."
+    if frame is None:
+        parts = tuple_columns(
+            value,
+            3,
+            noun="facts",
+            array_advice="give facts as [fact, 3]",
+            advice="give triples of subject, relation and object",
         )
-    if framed and len(parts) < (2 if wide else 3):
-        raise InputError(
-            f"The data frame {name!r} has {len(parts)} column{'s' if len(parts) > 1 else ''}, but a fact "
-            "has three; give subject, relation and object."
-        )
-    check_table_size(name, subjects=0, relations=0, objects=0, facts=len(parts[0]))
-    texts = [_texts(part) for part in parts]
-    rows = range(len(texts[0]))
-    if framed or columns is not None:
-        # A frame without names counts its columns from 0, which says nothing.
-        named = None if names == tuple(map(str, range(len(parts)))) and not wide else names
-        frame = Columns(Path(name), tuple(map(tuple, texts)), rows, named, Separator("frame", ""))
-        triples = find_triples(frame, layout)
+        if wide:
+            raise InputError(
+                f"A {type(value).__name__} cannot be a wide table; give triples, or a data frame or a file."
+            )
     else:
-        subjects, relations, objects = texts
-        triples = Triples(subjects, relations, objects, rows, (0, 1, 2), ())
+        parts = frame[1]
+        if len(parts) < (2 if wide else 3):
+            raise InputError(
+                f"The data frame {name!r} has {counted(len(parts), 'column')}, but a fact has three; "
+                "give subject, relation and object."
+            )
+    check_table_size(name, subjects=0, relations=0, objects=0, facts=len(parts[0]))
+    texts = tuple(tuple("" if is_missing(part) else str(part) for part in column) for column in parts)
+    rows, names = range(len(texts[0])), frame and tuple(frame[0])
+    if frame or columns is not None:
+        # A frame without names counts its columns from 0, which says nothing.
+        counts = names == tuple(map(str, range(len(parts)))) and not wide
+        table = Columns(Path(name), texts, rows, None if counts else names, Separator("frame", ""))
+        triples = find_triples(table, layout)
+    else:
+        triples = Triples((texts[0], texts[1], texts[2]), rows, (0, 1, 2), ())
     for position in () if wide else triples.positions:
         for row, part in enumerate(parts[position]):
-            if _is_missing(part):
+            if is_missing(part):
                 raise InputError(f"Fact {row} of {name!r} lacks a part; give subject, relation and object.")
-    return _table_of(
-        name, triples, layout, lambda row: f"Fact {row} of {name!r}", several=several, understood="", notes=()
-    )
+    return _table_of(name, triples, layout, lambda row: f"Fact {row} of {name!r}", several)
 
 
 def write_facts(table: FactTable, path: str | os.PathLike[str]) -> None:
@@ -251,84 +223,34 @@ def _table_of(
     name: str,
     triples: Triples,
     layout: FactLayout,
-    where: Any,
-    *,
+    where: Callable[[int], str],
     several: bool,
-    understood: str,
-    notes: tuple[str, ...],
+    source: str = "",
 ) -> FactTable:
     """The table of the facts that were found; its first note is what was understood of a file."""
-    cells = (triples.subjects, triples.relations, triples.objects)
-    rows = triples.rows
-    chosen = layout.chosen_relations
-    if chosen:
-        cells, rows, said = _only(name, cells, rows, chosen)
-        notes = (*notes, said)
-    table = build_facts(
-        name,
-        cells,
-        lambda fact: where(rows[fact]),
-        several=several,
-        notes=(*notes, *triples.notes, *note_missing(cells[0], "subject"), *note_missing(cells[2], "object")),
-    )
-    if not understood:
-        return table
-    counts = ", ".join(
-        f"{count:,} {kind}{'' if count == 1 else 's'}"
-        for count, kind in (
-            (table.subject_count, "subject"),
-            (table.relation_count, "relation"),
-            (table.object_count, "object"),
-            (table.fact_count, "fact"),
-        )
-    )
-    first = [show_label(clean_label(part[0])) for part in cells]
-    line = f"{counts} {understood}; first: {first[0]} –{first[1]}→ {first[2]}"
-    return replace(table, notes=(line, *table.notes))
-
-
-def _only(
-    name: str, cells: tuple[list[str], list[str], list[str]], rows: Sequence[int], chosen: tuple[str, ...]
-) -> tuple[tuple[list[str], list[str], list[str]], Sequence[int], str]:
-    """The facts of some relations alone, and a note."""
-    wanted, there = {clean_label(label) for label in chosen}, {clean_label(cell) for cell in cells[1]}
-    if missing := sorted(wanted - there):
-        few = (
-            f"its relations are {', '.join(sorted(there))}" if len(there) <= 12 else f"it has {len(there):,}"
-        )
-        raise unknown_name(f"{name!r} has no relation {missing[0]!r}", missing[0], there, otherwise=few)
-    kept = [fact for fact, cell in enumerate(cells[1]) if clean_label(cell) in wanted]
-    subjects, relations, objects = ([part[fact] for fact in kept] for part in cells)
-    note = f"{len(kept):,} of {len(cells[1]):,} facts are of the relations asked for."
-    return (subjects, relations, objects), [rows[fact] for fact in kept], note
-
-
-def _refuse_layout(path: Path, layout: FactLayout, kind: str) -> None:
-    """Raise `InputError` for options on columns of text, where a file has none."""
-    for option in ("header", "separator", "comment"):
-        if getattr(layout, option) is not None:
-            raise InputError(f"{path} is {kind}, where {option} has no meaning; leave it out.")
-
-
-def _parts_of(triples: list[Any]) -> list[list[Any]]:
-    for number, triple in enumerate(triples):
-        whole = isinstance(triple, Sequence | np.ndarray) and not isinstance(triple, str | bytes)
-        if not whole or len(triple) != 3:
-            raise InputError(
-                f"Entry {number} of the facts is {triple!r:.80}; "
-                "give triples of subject, relation and object."
+    cells, rows, notes = triples.cells, triples.rows, triples.notes
+    if wanted := {clean_label(label) for label in layout.chosen_relations}:
+        there = {clean_label(cell) for cell in cells[1]}
+        if missing := sorted(wanted - there):
+            few = f"its relations are {', '.join(sorted(there))}"
+            raise unknown_name(
+                f"{name!r} has no relation {missing[0]!r}",
+                missing[0],
+                there,
+                otherwise=few if len(there) <= 12 else f"it has {len(there):,}",
             )
-    return [[triple[column] for triple in triples] for column in range(3)]
-
-
-def _texts(parts: Sequence[Any]) -> list[str]:
-    """Labels of objects as `str` writes them, nothing for a missing value."""
-    return ["" if _is_missing(part) else str(part) for part in parts]
-
-
-def _is_missing(part: Any) -> bool:
-    """Whether a value is missing, as data frames have them."""
-    return not isinstance(part, str) and str(part) in _MISSING
+        kept = [fact for fact, cell in enumerate(cells[1]) if clean_label(cell) in wanted]
+        notes = (f"{len(kept):,} of {len(cells[1]):,} facts are of the relations asked for.", *notes)
+        subjects, relations, objects = ([part[fact] for fact in kept] for part in cells)
+        cells, rows = (subjects, relations, objects), [rows[fact] for fact in kept]
+    notes = (*notes, *note_missing(cells[0], "subject"), *note_missing(cells[2], "object"))
+    table = build_facts(name, cells, lambda fact: where(rows[fact]), several=several, notes=notes)
+    if not source:
+        return table
+    sizes = (table.subject_count, table.relation_count, table.object_count, table.fact_count)
+    counts = ", ".join(map(counted, sizes, ("subject", "relation", "object", "fact")))
+    first = arrow(*(clean_label(part[0]) for part in cells))
+    return replace(table, notes=(f"{counts} from {source}; first: {first}", *table.notes))
 
 
 def _quoted(label: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError, unknown_name
+from geomem.worlds.graphs.graph import check_labels
 
 MAXIMUM_LABELS = 1_000_000
 """Largest number of subjects, of relations and of objects a table may have."""
@@ -69,8 +70,11 @@ class FactTable:
             raise InputError(f"The table {self.name!r} has no fact; give at least one.")
         facts = facts.astype(np.int64)
         for column, kind in enumerate(("subject", "relation", "object")):
-            _check_ids(self.name, kind, self._labels(kind), facts[:, column])
-            _check_labels(self.name, kind, self._labels(kind))
+            owner = f"The table {self.name!r} has {len(self._labels(kind))} {kind}s but a fact"
+            check_ids(owner, kind, facts[:, column], len(self._labels(kind)))
+            check_labels(f"The table {self.name!r}", kind, self._labels(kind))
+            if "" in self._labels(kind):
+                raise InputError(f"The table {self.name!r} has a {kind} with an empty label; name each one.")
         questions = facts[:, 0] * len(self.relations) + facts[:, 1]
         if (questions[1:] <= questions[:-1]).any():
             order = np.argsort(questions, kind="stable")
@@ -97,6 +101,11 @@ class FactTable:
     def object_count(self) -> int:
         """Number of objects: the possible answers."""
         return len(self.objects)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Numbers of subjects, relations and objects."""
+        return len(self.subjects), len(self.relations), len(self.objects)
 
     @property
     def fact_count(self) -> int:
@@ -227,11 +236,9 @@ def fact_rows(table: FactTable, subject: int, relation: int) -> slice:
     >>> fact_rows(random_bijections(4, 2), 1, 0)
     slice(2, 3, None)
     """
-    for kind, labels, number in (
-        ("subject", table.subjects, subject),
-        ("relation", table.relations, relation),
-    ):
-        _check_ids(table.name, kind, labels, np.array([number]))
+    owner = f"A question to the table {table.name!r}"
+    check_ids(owner, "subject", np.array([subject]), table.subject_count)
+    check_ids(owner, "relation", np.array([relation]), table.relation_count)
     first, last = np.searchsorted(table.facts[:, 0], [subject, subject + 1])
     rows = first + np.searchsorted(table.facts[first:last, 1], [relation, relation + 1])
     return slice(*rows.tolist())
@@ -337,8 +344,7 @@ def number_facts(table: FactTable, facts: Int[np.ndarray, "fact 3"]) -> Int[np.n
     >>> number_facts(random_bijections(4, 2), np.array([[0, 0, 3], [1, 0, 0]])).tolist()
     [3, 8]
     """
-    sizes = (table.subject_count, table.relation_count, table.object_count)
-    return np.asarray(np.ravel_multi_index(tuple(facts.T), sizes))
+    return np.asarray(np.ravel_multi_index(tuple(facts.T), table.sizes))
 
 
 def select_facts(table: FactTable, kept: Bool[np.ndarray, " fact"]) -> FactTable:
@@ -383,23 +389,13 @@ def _find(table: FactTable, kind: str, label: str, ids: Mapping[str, int]) -> in
     raise unknown_name(f"The table {table.name!r} has no {kind} {label!r}", label, ids, otherwise=few)
 
 
-def _check_ids(name: str, kind: str, labels: tuple[str, ...], ids: Int[np.ndarray, " id"]) -> None:
-    lowest, highest = int(ids.min()), int(ids.max())
-    if lowest < 0 or highest >= len(labels):
-        raise InputError(
-            f"The table {name!r} has {len(labels)} {kind}s but a fact names {kind} "
-            f"{highest if highest >= len(labels) else lowest}; use ids from 0 to {len(labels) - 1}."
-        )
+def check_ids(owner: str, kind: str, ids: Int[np.ndarray, "*ids"], count: int) -> None:
+    """Raise `InputError` if an id is not one of `count`; `owner` begins the sentence.
 
-
-def _check_labels(name: str, kind: str, labels: tuple[str, ...]) -> None:
-    if len(set(labels)) < len(labels):
-        raise InputError(f"The table {name!r} has two {kind}s with the same label; labels must differ.")
-    if "" in labels:
-        raise InputError(f"The table {name!r} has a {kind} with an empty label; name every {kind}.")
-    try:
-        "".join(labels).encode()
-    except UnicodeEncodeError:
-        raise InputError(
-            f"The table {name!r} has a {kind} whose label is half a surrogate pair; give valid Unicode."
-        ) from None
+    >>> check_ids("A question", "subject", np.array([0, 2]), 2)
+    Traceback (most recent call last):
+    geomem.errors.InputError: A question names subject 2; use ids from 0 to 1.
+    """
+    if ids.size and not 0 <= ids.min() <= ids.max() < count:
+        wrong = ids.max() if ids.max() >= count else ids.min()
+        raise InputError(f"{owner} names {kind} {wrong}; use ids from 0 to {count - 1}.")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from geomem.errors import InputError
 from geomem.worlds.facts.table import FactTable
+from geomem.worlds.stored import check_stored, damaged, stored_rows
 
 FORMAT = "geomem-facts-1"
 """Value of the field `format`; a later layout gets a later number."""
@@ -38,34 +38,10 @@ def facts_from_json(value: Any) -> FactTable:
     >>> facts_from_json(facts_to_json(random_bijections(4, 2))).digest == random_bijections(4, 2).digest
     True
     """
-    fields = {"format", "name", "subjects", "relations", "objects", "facts", "notes"}
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise _damaged(f"it does not say that its format is {FORMAT!r}")
-    if wrong := sorted(map(str, fields ^ set(value))):
-        raise _damaged(f"the field {wrong[0]!r} is {'missing' if wrong[0] in fields else 'unknown'}")
-    if not isinstance(value["name"], str):
-        raise _damaged("name is not a text")
-    for field in ("subjects", "relations", "objects", "notes"):
-        if not isinstance(value[field], list) or not all(isinstance(entry, str) for entry in value[field]):
-            raise _damaged(f"{field} is not a list of texts")
-    rows = value["facts"]
-    try:
-        facts = np.array(rows) if isinstance(rows, list) else None
-    except (ValueError, OverflowError):  # rows of unequal length, numbers beyond every integer type
-        facts = None
-    if facts is None or facts.dtype.kind != "i" or facts.ndim != 2 or facts.shape[1] != 3:
-        raise _damaged("facts is not a list of triples of whole numbers, with at least one")
-    return FactTable(
-        name=value["name"],
-        subjects=tuple(value["subjects"]),
-        relations=tuple(value["relations"]),
-        objects=tuple(value["objects"]),
-        facts=facts.astype(np.int64),
-        notes=tuple(value["notes"]),
-    )
-
-
-def _damaged(reason: str) -> InputError:
-    return InputError(
-        f"The facts file is damaged or no table of geomem: {reason}; write it again with geomem."
-    )
+    lists = ("subjects", "relations", "objects", "notes")
+    check_stored(value, FORMAT, ("format", "name", "facts", *lists), lists=lists)
+    facts = stored_rows(value["facts"], 3)
+    if facts is None or not len(facts):
+        raise damaged(FORMAT, "facts is not a list of triples of whole numbers, with at least one")
+    subjects, relations, objects, notes = (tuple(value[field]) for field in lists)
+    return FactTable(value["name"], subjects, relations, objects, facts.astype(np.int64), notes)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,9 @@ RDF_KINDS = {
 
 _TERM = r'<[^<>"{}|^`\\\x00-\x20]*(?:\\u[0-9A-Fa-f]{4}[^<>"{}|^`\\\x00-\x20]*)*>|_:[^\s<>"]+'
 _LITERAL = r'"(?:[^"\\]|\\.)*"(?:@[A-Za-z]+(?:-[A-Za-z0-9]+)*|\^\^<[^<>\s]*>)?'
-STATEMENT = re.compile(
+_STATEMENT = re.compile(
     rf"[ \t]*({_TERM})[ \t]*({_TERM})[ \t]*({_TERM}|{_LITERAL})[ \t]*({_TERM})?[ \t]*\.[ \t]*(?:#.*)?"
 )
-"""A line of N-Triples, or of N-Quads: subject, predicate, object, and the graph if there is one."""
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)")
 _ESCAPED = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
 
@@ -50,10 +49,32 @@ def is_ntriples(text: str) -> bool:
     >>> is_ntriples("# towns\\n<http://x.org/Italy> <http://x.org/capital> <http://x.org/Rome> .")
     True
     """
-    for line in text.split("\n"):
-        if line.strip() and not line.lstrip().startswith("#"):
-            return STATEMENT.fullmatch(line) is not None
-    return False
+    lines = (line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#"))
+    return _STATEMENT.fullmatch(next(lines, "")) is not None
+
+
+def statements(path: Path, text: str) -> Iterator[tuple[int, tuple[str, str, str], bool]]:
+    """Line, terms, and whether a graph is named, of every statement of N-Triples or N-Quads.
+
+    Raises `InputError` for a line that is neither a statement nor a comment, and if there is no statement.
+
+    >>> next(statements(Path("towns.nt"), '<http://x.org/Italy> <http://x.org/capital> "Rome"@en .'))
+    (1, ('<http://x.org/Italy>', '<http://x.org/capital>', '"Rome"@en'), False)
+    """
+    number = found = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _STATEMENT.fullmatch(line) if len(line) < 100_000 else None
+        if not match:
+            raise InputError(
+                f"Line {number} of {path}, {show_label(line.strip())!r}, is not a statement of N-Triples; "
+                'give lines such as <http://x.org/Italy> <http://x.org/capital> "Rome" .'
+            )
+        found += 1
+        yield number, (match[1], match[2], match[3]), match[4] is not None
+    if not found:
+        raise InputError(f"{path} has only comments; give statements of N-Triples.")
 
 
 def read_ntriples(path: Path, text: str) -> TripleFile:
@@ -62,40 +83,22 @@ def read_ntriples(path: Path, text: str) -> TripleFile:
     An IRI is called by its last piece, if nothing else of the file is called so, else by all of it; a literal
     by its text, without language and type; a blank node by its name with `_:`.
 
-    Raises `InputError` for a line that is not a statement.
+    Raises `InputError` as `statements` does.
 
     >>> text = '<http://x.org/Italy> <http://x.org/capital> "Rome"@en .'
     >>> read_ntriples(Path("towns.nt"), text).columns.cells
     (('Italy',), ('capital',), ('Rome',))
     """
-    numbers, parts, comments, graphs = [], [], 0, 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        if line.lstrip().startswith("#"):
-            comments += 1
-            continue
-        found = STATEMENT.fullmatch(line)
-        if not found:
-            raise InputError(
-                f"Line {number} of {path}, {show_label(line.strip())!r}, is not a statement of N-Triples; "
-                'give lines such as <http://x.org/Italy> <http://x.org/capital> "Rome" .'
-            )
-        numbers.append(number)
-        parts.append(found.groups()[:3])
-        graphs += found[4] is not None
-    if not numbers:
-        raise InputError(f"{path} has only comments; give statements of N-Triples.")
+    numbers, parts, named = zip(*statements(path, text), strict=True)
     labels, whole = _labels_of(parts)
     cells = tuple(tuple(labels[term] for term in column) for column in zip(*parts, strict=True))
     notes = ["Statements of N-Triples; an IRI is called by its last piece."]
     if whole:
-        notes.append(
-            f"{whole:,} IRI{'s are' if whole > 1 else ' is'} called by all of it, for others end alike."
-        )
-    if graphs:
+        are = "s are" if whole > 1 else " is"
+        notes.append(f"{whole:,} IRI{are} called by all of it, for others end alike.")
+    if graphs := sum(named):
         notes.append(f"The graph's name was left out of {graphs:,} statement{'s' * (graphs > 1)}.")
-    if comments:
+    if comments := sum(line.lstrip().startswith("#") for line in text.split("\n")):
         notes.append(f"{comments:,} comment line{'s were' if comments > 1 else ' was'} left out.")
     return TripleFile(Columns(path, cells, numbers, None, Separator("N-Triples", "")), tuple(notes))
 
@@ -111,36 +114,31 @@ def read_json_facts(path: Path, text: str, *, lines: bool) -> TripleFile:
     (('s', 'p', 'o'), (('Italy',), ('capital',), ('Rome',)))
     """
     if lines:
-        numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-        values = [(f"Line {n}", _parse(path, line, f"Line {n} of {path}")) for n, line in numbered]
-        numbers = [n for n, _ in numbered]
+        numbered = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        values = [(number, _parse(path, line, f"Line {number} of {path}")) for number, line in numbered]
     else:
         whole = _parse(path, text, str(path))
         if not isinstance(whole, list):
-            raise InputError(
-                f"{path} is not a list in JSON; give a list of [subject, relation, object] or of objects."
-            )
-        values = [(f"Entry {n}", value) for n, value in enumerate(whole, 1)]
-        numbers = list(range(1, len(whole) + 1))
+            raise InputError(f"{path} is not a list in JSON; give one of triples or of objects.")
+        values = list(enumerate(whole, 1))
     if not values:
         raise InputError(f"{path} has no fact; give at least one.")
-    kind = type(values[0][1])
+    kind, word = type(values[0][1]), "Line" if lines else "Entry"
     if kind not in (dict, list):
         raise InputError(
-            f"{values[0][0]} of {path} is neither an object nor a list; give subject, relation and object."
+            f"{word} {values[0][0]} of {path} is neither an object nor a list; "
+            "give subject, relation and object."
         )
     names = tuple(dict.fromkeys(key for _, value in values if isinstance(value, dict) for key in value))
-    columns: list[list[str]] = [[] for _ in names or values[0][1]]
-    for where, value in values:
-        if type(value) is not kind or (kind is list and len(value) != len(columns)):
-            raise InputError(f"{where} of {path} has another shape than the first; give all facts alike.")
+    rows = []
+    for number, value in values:
+        where = f"{word} {number} of {path}"
+        if type(value) is not kind or (kind is list and len(value) != len(values[0][1])):
+            raise InputError(f"{where} has another shape than the first; give all facts alike.")
         parts = [value.get(name) for name in names] if isinstance(value, dict) else value
-        for column, part in zip(columns, parts, strict=True):
-            column.append(_text(part, f"{where} of {path}"))
-    cells = tuple(map(tuple, columns))
-    return TripleFile(
-        Columns(path, cells, numbers, names or None, Separator("JSON lines" if lines else "JSON", ""))
-    )
+        rows.append([_text(part, where) for part in parts])
+    cells, separator = tuple(zip(*rows, strict=True)), Separator("JSON lines" if lines else "JSON", "")
+    return TripleFile(Columns(path, cells, [number for number, _ in values], names or None, separator))
 
 
 def refuse_rdf(path: Path, kind: str) -> InputError:
@@ -174,9 +172,7 @@ def _labels_of(parts: Sequence[tuple[str, str, str]]) -> tuple[dict[str, str], i
 def _short_label(term: str) -> str:
     if term.startswith("<"):
         return re.split(r"[/#:]", unescape(term[1:-1]).rstrip("/#"))[-1]
-    if term.startswith('"'):
-        return unescape(term[1 : term.rindex('"')])
-    return term
+    return unescape(term[1 : term.rindex('"')]) if term.startswith('"') else term
 
 
 def unescape(text: str) -> str:
@@ -212,10 +208,8 @@ def _text(part: Any, where: str) -> str:
     """A part of a fact as its label; nothing for null."""
     if part is None:
         return ""
-    if isinstance(part, str):
-        return part
     if isinstance(part, bool):
         return "true" if part else "false"
-    if isinstance(part, int | float):
+    if isinstance(part, str | int | float):
         return str(part)
     raise InputError(f"{where} holds a list or an object where a label is expected; give texts and numbers.")

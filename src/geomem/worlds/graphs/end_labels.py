@@ -24,11 +24,9 @@ def check_ends(
     labels = {*tails, *heads}
     for end, cells in ((ends.tail, tails), (ends.head, heads)):
         if table.is_numeric(end) and (missing := next((cell for cell in cells if cell in MISSING), None)):
-            raise InputError(
-                f"{where(cells.index(missing))} lacks an end ({missing}); name both on every line."
-            )
+            raise InputError(f"{where(cells.index(missing))} lacks an end ({missing}); name both per line.")
         plural = table.header is not None and table.header[end].casefold().endswith("s")
-        for cell in {cell for cell in cells if _SEVERAL.search(cell)}:
+        for cell in dict.fromkeys(filter(_SEVERAL.search, cells)):
             parts = _parts(cell)
             known = [part in labels for part in parts]
             if len(parts) > 1 and (all(known) or (plural and any(known))):
@@ -46,17 +44,12 @@ def doubt_ends(
     way = f"say --columns {ends.tail + 1},{ends.head + 1} if"
     for cells, others in ((tails, heads), (heads, tails)):
         lists = [cell for cell in _holding(_SEVERAL, cells) if len(_parts(cell)) > 1]
-        if 2 * len(lists) > len(cells) and not any(
-            len(_parts(cell)) > 1 for cell in _holding(_SEVERAL, others)
-        ):
+        beside = any(len(_parts(cell)) > 1 for cell in _holding(_SEVERAL, others))
+        if 2 * len(lists) > len(cells) and not beside:
             raise _several(where(cells.index(lists[0])), lists[0], f", or {way} it is one label")
         mark = cells[0][-1]
-        if (
-            mark in ":;,."
-            and len(set(cells)) > 1
-            and all(cell.endswith(mark) for cell in cells)
-            and not any(cell.endswith(mark) for cell in others)
-        ):
+        alike = len(set(cells)) > 1 and all(cell.endswith(mark) for cell in cells)
+        if mark in ":;,." and alike and not any(cell.endswith(mark) for cell in others):
             raise InputError(
                 f"{where(0)} has '{mark}' behind the label '{show_label(cells[0])}', as all lines have; "
                 f"delete it there, or {way} it is part of the label."
@@ -92,14 +85,9 @@ def _gives_sizes(table: Columns, tails: Sequence[str], heads: Sequence[str]) -> 
 
 def _two_kinds(table: Columns, ends: Ends) -> list[str]:
     """A note on numbers in two columns whose names are not those of the ends of an edge."""
-    if (
-        not table.header
-        or known_ends(table.header)
-        or not (table.is_numeric(ends.tail) and table.is_numeric(ends.head))
-    ):
-        return []
-    shared = set(table.cells[ends.tail]) & set(table.cells[ends.head])
-    if not shared:
+    numeric = table.is_numeric(ends.tail) and table.is_numeric(ends.head)
+    shared = numeric and set(table.cells[ends.tail]) & set(table.cells[ends.head])
+    if not table.header or not shared or known_ends(table.header):
         return []
     return [
         f"A number is the same node in the columns {table.name(ends.tail)} and {table.name(ends.head)}; "

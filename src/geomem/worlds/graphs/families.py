@@ -16,7 +16,8 @@ from geomem.fields import Count, WholeNumber
 from geomem.worlds.graphs.graph import Graph, check_size, simple_graph
 from geomem.worlds.registry import Probability, world
 
-_Two, _Three = Annotated[int, Ge(2)], Annotated[int, Ge(3)]
+_Two = Annotated[int, Ge(2)]
+_Three = Annotated[int, Ge(3)]
 
 
 @world
@@ -191,9 +192,7 @@ def barabasi_albert(nodes: _Two = 32, attachments: Count = 2, *, world_seed: Who
     import networkx
 
     if attachments >= nodes:
-        raise InputError(
-            f"attachments is {attachments} for {nodes} nodes; give fewer attachments than nodes."
-        )
+        raise InputError(f"attachments is {attachments} for {nodes} nodes; give fewer than nodes.")
     name = f"barabasi-albert-{nodes}-{attachments}-seed{world_seed}"
     check_size(name, nodes, attachments * (nodes - attachments))
     return _from_networkx(name, networkx.barabasi_albert_graph(nodes, attachments, seed=world_seed))
@@ -238,9 +237,7 @@ def random_regular(nodes: _Two = 32, degree: Count = 3, *, world_seed: WholeNumb
     if degree >= nodes:
         raise InputError(f"degree is {degree} for {nodes} nodes; give a degree below the number of nodes.")
     if nodes * degree % 2:
-        raise InputError(
-            f"No graph has {nodes} nodes of degree {degree}; give an even number of nodes or degree."
-        )
+        raise InputError(f"No graph has {nodes} nodes of degree {degree}; give an even one of the two.")
     name = f"random-regular-{nodes}-{degree}-seed{world_seed}"
     check_size(name, nodes, nodes * degree // 2)
     return _from_networkx(name, networkx.random_regular_graph(degree, nodes, seed=world_seed))

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from geomem.errors import InputError
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.stored import check_stored, damaged, stored_rows
 
 FORMAT = "geomem-graph-1"
 """Value of the field `format`; a later layout gets a later number."""
@@ -41,50 +41,25 @@ def graph_from_json(value: Any) -> Graph:
     >>> graph_from_json(graph_to_json(path(2))).digest == path(2).digest
     True
     """
-    fields = {"format", "name", "labels", "edges", "root", "coordinates", "notes"}
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise _damaged(f"it does not say that its format is {FORMAT!r}")
-    if wrong := sorted(map(str, fields ^ (set(value) - {"mutual"}))):
-        raise _damaged(f"the field {wrong[0]!r} is {'missing' if wrong[0] in fields else 'unknown'}")
-    if not isinstance(value["name"], str):
-        raise _damaged("name is not a text")
-    for field in ("labels", "notes"):
-        if not isinstance(value[field], list) or not all(isinstance(entry, str) for entry in value[field]):
-            raise _damaged(f"{field} is not a list of texts")
-    mutual = value.get("mutual", [])
+    fields = ("format", "name", "labels", "edges", "root", "coordinates", "notes")
+    check_stored(value, FORMAT, fields, lists=("labels", "notes"), optional="mutual")
+    mutual, root, coordinates = value.get("mutual", []), value["root"], value["coordinates"]
     if not isinstance(mutual, list) or not all(type(entry) is int for entry in mutual):
-        raise _damaged("mutual is not a list of whole numbers")
-    root = value["root"]
+        raise damaged(FORMAT, "mutual is not a list of whole numbers")
     if root is not None and type(root) is not int:
-        raise _damaged("root is neither null nor a whole number")
-    coordinates = value["coordinates"]
+        raise damaged(FORMAT, "root is neither null nor a whole number")
+    edges = stored_rows(value["edges"], 2)
+    places = None if coordinates is None else stored_rows(coordinates, 2, "if")
+    if edges is None:
+        raise damaged(FORMAT, "edges is not a list of pairs of whole numbers")
+    if coordinates is not None and places is None:
+        raise damaged(FORMAT, "coordinates is not a list of pairs of numbers")
     return Graph(
         name=value["name"],
         labels=tuple(value["labels"]),
-        edges=_pairs("edges", value["edges"], "i").astype(np.int64),
+        edges=edges.astype(np.int64),
         root=root,
-        coordinates=None
-        if coordinates is None
-        else _pairs("coordinates", coordinates, "if").astype(np.float64),
+        coordinates=None if places is None else places.astype(np.float64),
         notes=tuple(value["notes"]),
-        mutual=np.array(mutual) if mutual else np.zeros(0, dtype=np.int64),
-    )
-
-
-def _pairs(field: str, rows: Any, kinds: str) -> np.ndarray:
-    """The rows as an array [row, 2] whose NumPy kind is one of the letters in `kinds`."""
-    try:
-        array = np.array(rows) if isinstance(rows, list) else None
-    except (ValueError, OverflowError):  # rows of unequal length, numbers beyond every integer type
-        array = None
-    if array is not None and array.size == 0:
-        array = np.zeros((0, 2), dtype=np.int64)
-    if array is None or array.dtype.kind not in kinds or array.ndim != 2 or array.shape[1] != 2:
-        raise _damaged(f"{field} is not a list of pairs of {'whole ' if kinds == 'i' else ''}numbers")
-    return array
-
-
-def _damaged(reason: str) -> InputError:
-    return InputError(
-        f"The world file is damaged or no world of geomem: {reason}; write it again with geomem."
+        mutual=np.array(mutual or np.zeros(0, dtype=np.int64)),
     )

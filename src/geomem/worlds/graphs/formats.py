@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.worlds.facts.triple_files import STATEMENT, unescape
+from geomem.worlds.facts.triple_files import statements, unescape
 from geomem.worlds.graphs.columns import known_triple
 from geomem.worlds.graphs.graph import MAXIMUM_NODES
 from geomem.worlds.separators import BLANK, MARKS, TAB, MisplacedQuoteError, Separator, split_line
@@ -57,9 +57,8 @@ def parse_sif(path: Path, text: str) -> ParsedGraph:
     lines = text.split("\n")
     split = line_splitter([line for line in lines if "\t" in line] or lines)
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not (row := [cell for cell in split(line) if cell]):
             continue
-        row = [cell for cell in split(line) if cell]
         if not alone and len(row) == 3 and known_triple(row):
             notes = (f"Line {number} names the columns.",)
             continue
@@ -94,9 +93,7 @@ def parse_tgf(path: Path, text: str) -> ParsedGraph:
         elif not inside:
             names[cells[0]] = " ".join(cells[1:]) or cells[0]
         elif len(cells) < 2 or cells[0] not in names or cells[1] not in names:
-            raise InputError(
-                f"Line {number} of {path} does not name two of the nodes above; mend the TGF file."
-            )
+            raise InputError(f"Line {number} of {path} does not name two of the nodes above; mend it.")
         else:
             edges.append((cells[0], cells[1]))
     if not inside:
@@ -129,9 +126,7 @@ def parse_metis(path: Path, text: str) -> ParsedGraph:
     lines = [line.split() for line in text.rstrip("\n").split("\n") if not line.startswith("%")] or [[]]
     head, rows = lines[0], lines[1:]
     if not all(map(re.compile("[0-9]{1,18}").fullmatch, chain(*lines))) or len(head) < 2:
-        raise InputError(
-            f"{path} is not METIS, which holds whole numbers; name the file .tsv for an edge list."
-        )
+        raise InputError(f"{path} is not METIS, which holds whole numbers; name an edge list .tsv.")
     if len(head) > 2 and head[2].strip("0"):
         raise InputError(f"{path} is METIS with weights, which are not read; write it without them.")
     nodes, edges = int(head[0]), int(head[1])
@@ -202,9 +197,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
             section, row = cells[0].lower(), 0
             if section == "*vertices":
                 if names or len(cells) < 2 or not re.fullmatch("[0-9]{1,9}", cells[1]):
-                    raise InputError(
-                        f"Line {number} of {path} does not say how many vertices there are; mend it."
-                    )
+                    raise InputError(f"Line {number} of {path} does not count the vertices; mend it.")
                 if (size := int(cells[1])) > MAXIMUM_NODES:
                     raise InputError(f"{path} has {size:,} vertices; give at most {MAXIMUM_NODES:,}.")
                 names = {str(place): str(place) for place in range(1, size + 1)}
@@ -216,9 +209,7 @@ def parse_pajek(path: Path, text: str) -> ParsedGraph:
         found: Iterable[tuple[str, str]] = ()
         if section == "*vertices" and len(cells) > 1:
             if cells[0] not in names:
-                raise InputError(
-                    f"Line {number} of {path} names a vertex beyond the {size:,}; mend the file."
-                )
+                raise InputError(f"Line {number} of {path} names a vertex beyond the {size:,}; mend it.")
             names[cells[0]] = cells[1].strip('"') or cells[0]
         elif section in ("*arcs", "*edges"):
             found = [(cells[0], cells[1] if len(cells) > 1 else "")]
@@ -285,23 +276,10 @@ def parse_n_triples(path: Path, text: str) -> ParsedGraph:
     >>> parse_n_triples(Path("a.nt"), "<http://x.org/Alda> <http://x.org/by> <http://x.org/Bruna> .").heads
     ['Bruna']
     """
-    tails, heads, relations, texts = [], [], [], 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = STATEMENT.fullmatch(line) if len(line) < 100_000 else None
-        if not match:
-            raise InputError(
-                f"Line {number} of {path} is not a statement of N-Triples ({show_label(line.strip(), 40)}); "
-                "write <subject> <predicate> <object> with a full stop after it."
-            )
-        if match[3].startswith('"'):
-            texts += 1
-            continue
-        terms = [unescape(term.strip("<>")) for term in match.groups()[:3]]
-        tails.append(terms[0])
-        relations.append(terms[1])
-        heads.append(terms[2])
+    whole = [terms for _, terms, _ in statements(path, text)]
+    edges = [[unescape(term.strip("<>")) for term in terms] for terms in whole if terms[2][0] != '"']
+    tails, relations, heads = zip(*edges, strict=True) if edges else ((), (), ())
+    texts = len(whole) - len(edges)
     if not tails:
         raise InputError(f"{path} has no statement whose object is a node; give edges between IRIs.")
     notes = [f"{texts:,} statements about a text or number were left out."] if texts else []

@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
+from geomem.worlds.text_file import counted
 
-if (
-    TYPE_CHECKING
-):  # scipy.sparse takes a tenth of a second to import, and the command line's help needs none of it
+if TYPE_CHECKING:  # it takes a tenth of a second to import, and the help of a command needs none of it
     import scipy.sparse
 
 MAXIMUM_NODES = 1_000_000
@@ -63,9 +62,7 @@ class Graph:
                 f"The graph {self.name!r} was given edges of shape {edges.shape} and type {edges.dtype}; "
                 "give whole numbers of shape [edge, 2]."
             )
-        edges = edges.astype(np.int64)
-        edges.setflags(write=False)
-        object.__setattr__(self, "edges", edges)
+        self._freeze("edges", edges.astype(np.int64))
         check_size(self.name, len(self.labels), len(edges))
         if len(edges) == 0:
             raise InputError(
@@ -78,22 +75,11 @@ class Graph:
                 f"use ids from 0 to {len(self.labels) - 1}."
             )
         if (edges[:, 0] == edges[:, 1]).any():
-            raise InputError(
-                f"The graph {self.name!r} lists a self-edge; leave it out and ask the task for self-edges."
-            )
+            raise InputError(f"The graph {self.name!r} lists a self-edge; ask the task for self-edges.")
         keys = np.sort(np.sort(edges, axis=1) @ np.array([len(self.labels), 1]))
         if (keys[1:] == keys[:-1]).any():
             raise InputError(f"The graph {self.name!r} lists an edge twice; give each undirected edge once.")
-        if len(set(self.labels)) < len(self.labels):
-            raise InputError(
-                f"The graph {self.name!r} has two nodes with the same label; labels must differ."
-            )
-        try:
-            "".join(self.labels).encode()
-        except UnicodeEncodeError:
-            raise InputError(
-                f"The graph {self.name!r} has a label that is half a surrogate pair; give valid Unicode."
-            ) from None
+        check_labels(f"The graph {self.name!r}", "node", self.labels)
         if self.root is not None and not 0 <= self.root < len(self.labels):
             raise InputError(
                 f"The graph {self.name!r} has {len(self.labels)} nodes but root {self.root}; "
@@ -106,13 +92,10 @@ class Graph:
                 f"The graph {self.name!r} does not name the edges given in both directions by their numbers; "
                 f"give whole numbers from 0 to {len(edges) - 1} in ascending order."
             )
-        mutual = mutual.astype(np.int64)
-        mutual.setflags(write=False)
-        object.__setattr__(self, "mutual", mutual)
+        self._freeze("mutual", mutual.astype(np.int64))
         if self.coordinates is not None:
             coordinates = np.array(self.coordinates, dtype=np.float64)
-            coordinates.setflags(write=False)
-            object.__setattr__(self, "coordinates", coordinates)
+            self._freeze("coordinates", coordinates)
             if coordinates.shape != (len(self.labels), 2):
                 raise InputError(
                     f"The graph {self.name!r} has {len(self.labels)} nodes but coordinates of shape "
@@ -122,6 +105,10 @@ class Graph:
                 raise InputError(
                     f"The graph {self.name!r} has a coordinate that is not finite; give numbers only."
                 )
+
+    def _freeze(self, field: str, array: np.ndarray) -> None:
+        array.setflags(write=False)
+        object.__setattr__(self, field, array)
 
     @property
     def node_count(self) -> int:
@@ -159,6 +146,20 @@ def check_size(name: str, nodes: int, edges: int) -> None:
         )
 
 
+def check_labels(owner: str, kind: str, labels: Sequence[str]) -> None:
+    """Raise `InputError` for two equal labels, and for one that is not valid Unicode.
+
+    >>> check_labels("The graph 'towns'", "node", ["Rome", "Bonn"])
+    """
+    if len(set(labels)) < len(labels):
+        raise InputError(f"{owner} has two {kind}s with the same label; labels must differ.")
+    try:
+        "".join(labels).encode()
+    except UnicodeEncodeError:
+        sentence = f"{owner} has a {kind} whose label is half a surrogate pair; give valid Unicode."
+        raise InputError(sentence) from None
+
+
 def simple_graph(
     name: str, labels: Sequence[str], pairs: Int[np.ndarray, "pair 2"], *, notes: Sequence[str] = ()
 ) -> Graph:
@@ -181,22 +182,21 @@ def simple_graph(
     check_size(name, len(labels), len(pairs))
     edges = pairs[pairs[:, 0] != pairs[:, 1]]
     if dropped := len(pairs) - len(edges):
-        notes.append(
-            f"{_count(dropped, 'self-loop')} dropped; "
-            "ask the task for self-edges to have every node name itself."
-        )
+        were = f"{counted(dropped, 'self-loop')} {'was' if dropped == 1 else 'were'}"
+        notes.append(f"{were} dropped; ask the task for self-edges to have every node name itself.")
     base = np.array([len(labels), 1])
     _, first, edge_of = np.unique(np.sort(edges, axis=1) @ base, return_index=True, return_inverse=True)
     if merged := len(edges) - len(first):
-        notes.append(f"{_count(merged, 'repeated edge')} merged; an edge and its reverse are one edge.")
+        were = f"{counted(merged, 'repeated edge')} {'was' if merged == 1 else 'were'}"
+        notes.append(f"{were} merged; an edge and its reverse are one edge.")
     reverse_of_first = ((edges != edges[first][edge_of]).any(axis=1)).nonzero()[0]
     has_reverse = np.zeros(len(first), dtype=bool)
     has_reverse[edge_of[reverse_of_first]] = True
     order = np.argsort(first)
     mutual = np.flatnonzero(has_reverse[order])
     if len(mutual):
-        are = "1 edge is" if len(mutual) == 1 else f"{len(mutual):,} edges are"
-        notes.append(f"{are} given in both directions.")
+        are = "is" if len(mutual) == 1 else "are"
+        notes.append(f"{counted(len(mutual), 'edge')} {are} given in both directions.")
     graph = Graph(name, tuple(labels), edges[first[order]], mutual=mutual)
     sizes = np.bincount(component_labels(graph))
     if len(sizes) > 1:
@@ -207,10 +207,6 @@ def simple_graph(
     if isolated := int((sizes == 1).sum()):
         notes.append(f"{isolated} of the nodes {'has' if isolated == 1 else 'have'} no neighbour.")
     return replace(graph, notes=tuple(notes))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun} was" if number == 1 else f"{number:,} {noun}s were"
 
 
 def induced_subgraph(graph: Graph, nodes: Int[np.ndarray, " node"]) -> Graph:
@@ -297,16 +293,12 @@ def leaves_and_first_hops(graph: Graph) -> tuple[Int[np.ndarray, " leaf"], Int[n
     ([2, 4], [1, 3])
     """
     if graph.root is None:
-        raise InputError(
-            f"The graph {graph.name!r} has no root; first hops exist on path-stars and tree-stars."
-        )
+        raise InputError(f"The graph {graph.name!r} has no root; give a path-star or tree-star.")
     from scipy.sparse import csgraph
 
     order, parents = csgraph.breadth_first_order(adjacency_matrix(graph), graph.root, directed=False)
     if len(order) < graph.node_count or graph.edge_count != graph.node_count - 1:
-        raise InputError(
-            f"The graph {graph.name!r} is not a tree; first hops exist on path-stars and tree-stars."
-        )
+        raise InputError(f"The graph {graph.name!r} is not a tree; give a path-star or tree-star.")
     hops, parents = list(range(graph.node_count)), parents.tolist()
     # Breadth-first order puts parents before children: one pass hands every node its ancestor below the root.
     for node in order[1:].tolist():

@@ -85,20 +85,14 @@ def json_lines(path: Path, text: str) -> Columns:
         except InputError:
             value = None
         if not isinstance(value, dict):
-            raise InputError(
-                f"Line {number} of {path} is not one JSON object with source and target; mend it."
-            )
+            raise InputError(f"Line {number} of {path} is not a JSON object with source and target; mend it.")
         numbers.append(number)
         values.append(value)
-    return table_of_objects(path, values, numbers)
+    return _table_of_objects(path, values, numbers)
 
 
-def table_of_objects(path: Path, values: Sequence[dict[str, Any]], numbers: Sequence[int]) -> Columns:
-    """The columns of JSON objects, one row each; an end that is an object counts by its `id`.
-
-    >>> table_of_objects(Path("a.jsonl"), [{"source": {"id": "a"}, "target": "b"}], [1]).cells
-    (('a',), ('b',))
-    """
+def _table_of_objects(path: Path, values: Sequence[dict[str, Any]], numbers: Sequence[int]) -> Columns:
+    """The columns of JSON objects, one row each; an end that is an object counts by its `id`."""
     names = list(dict.fromkeys(name for value in values for name in value))
     if len(names) < 2:
         raise InputError(f"The objects of {path} have one name each; give source and target.")
@@ -107,14 +101,12 @@ def table_of_objects(path: Path, values: Sequence[dict[str, Any]], numbers: Sequ
         kinds = {isinstance(value.get(name), list) for name in ends}
         if len(kinds) > 1:  # where both ends are lists, nodes are tuples of Python
             raise InputError(f"Object {number} of {path} lists several ends; give one edge per object.")
-    columns = [[_cell(path, value.get(name), is_end=name in ends) for value in values] for name in names]
+
+    def cell(name: str, value: Any) -> str:
+        return "" if value is None else _node_key(path, value) if name in ends else str(value)
+
+    columns = [[cell(name, value.get(name)) for value in values] for name in names]
     return table_of_cells(path, columns, names, numbers)
-
-
-def _cell(path: Path, value: Any, *, is_end: bool) -> str:
-    if value is None:
-        return ""
-    return _node_key(path, value) if is_end else str(value)
 
 
 def table_of_cells(
@@ -137,19 +129,21 @@ def table_of_cells(
     )
 
 
-def table_of_columns(path: Path, value: Any) -> Columns | None:
-    """The columns of a JSON object that holds a list for each column; None if it is not one.
+def json_table(path: Path, value: Any) -> Columns | None:
+    """The columns of a list of objects, or of an object with a list for each column; None for another value.
 
-    >>> table_of_columns(Path("a.json"), {"source": [1, 2], "target": [2, 3]}).cells
+    >>> json_table(Path("a.json"), {"source": [1, 2], "target": [2, 3]}).cells
     (('1', '2'), ('2', '3'))
     """
-    if not isinstance(value, dict) or not known_ends(list(value)):
+    if isinstance(value, dict) and known_ends(list(value)):
+        columns = list(value.values())
+        listed = all(isinstance(column, list) and column for column in columns)
+        if not listed or len(set(map(len, columns))) > 1:
+            return None
+        value = [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
         return None
-    columns = list(value.values())
-    if not all(isinstance(column, list) and column for column in columns) or len(set(map(len, columns))) > 1:
-        return None
-    rows = [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
-    return table_of_objects(path, rows, range(1, len(rows) + 1))
+    return _table_of_objects(path, value, range(1, len(value) + 1))
 
 
 def _is_pair(value: Any) -> bool:

@@ -1,7 +1,6 @@
 """Edges by the labels of their ends, from any file or object: labels made alike, nodes numbered, all said."""
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,10 +10,8 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.worlds.graphs.graph import Graph, simple_graph
-from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, clean_label, equal_numbers, show_label
-
-_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_MISSING = ("None", "nan", "<NA>", "NaT")
+from geomem.worlds.objects import are_whole_numbers, clean_labels, is_missing
+from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, counted, equal_numbers, show_label
 
 
 def graph_of_labels(
@@ -36,19 +33,17 @@ def graph_of_labels(
     ('1', '2', '3')
     """
     notes = list(notes)
-    labels = list(
-        dict.fromkeys(itertools.chain(alone, itertools.chain.from_iterable(zip(tails, heads, strict=True))))
-    )
-    shorter = equal_numbers(labels)
-    if shorter:
-        example = next(iter(shorter))
+    labels = dict.fromkeys([*alone, *itertools.chain.from_iterable(zip(tails, heads, strict=True))])
+    if shorter := equal_numbers(labels):
+        example, short = next(iter(shorter.items()))
+        ids = f"{counted(len(shorter), 'id')} {'is' if len(shorter) == 1 else 'are'}"
         notes.append(
-            f"{_count(len(shorter), 'id')} written in another way than whole numbers are, as {example} for "
-            f"{shorter[example]}; numbers that are equal are one node."
+            f"{ids} written in another way than whole numbers are, as {example} for {short}; "
+            "numbers that are equal are one node."
         )
     nodes = {label: shorter.get(label, label) for label in labels}
     labels = list(dict.fromkeys(nodes.values()))
-    if all(map(_WHOLE_NUMBER.fullmatch, labels)):
+    if are_whole_numbers(labels):
         labels.sort(key=int)
     else:
         notes += [*_zeros_before(labels), *_capitals(labels)]
@@ -83,28 +78,26 @@ def say_reading(graph: Graph, source: str) -> Graph:
     '2 nodes, 1 edge from columns 1 and 2; first edge Rome – Bonn'
     """
     tail, head = (show_label(graph.labels[end]) for end in graph.edges[0].tolist())
-    edges = f"{graph.edge_count:,} edge{'' if graph.edge_count == 1 else 's'}"
-    said = f"{graph.node_count:,} nodes, {edges} from {source}; first edge {tail} – {head}"
-    return replace(graph, notes=(said, *graph.notes))
+    counts = f"{graph.node_count:,} nodes, {counted(graph.edge_count, 'edge')}"
+    return replace(graph, notes=(f"{counts} from {source}; first edge {tail} – {head}", *graph.notes))
 
 
-def clean_labels(cells: Sequence[str], where: Callable[[int], str]) -> list[str]:
+def end_labels(cells: Sequence[str], where: Callable[[int], str]) -> list[str]:
     """Cells as labels, without blanks at the ends and in form NFC; `where` says in errors where one stands.
 
     Raises `InputError` for an empty or far too long one.
 
-    >>> clean_labels([" Rome"], "line {}".format)
+    >>> end_labels([" Rome"], "line {}".format)
     ['Rome']
     """
-    clean = {cell: clean_label(cell) for cell in dict.fromkeys(cells)}
-    for cell, label in clean.items():
-        if not 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
-            wrong = f"a label of {len(label):,} characters" if label else "an empty label"
-            raise InputError(
-                f"{where(cells.index(cell))} has {wrong}; give labels of 1 to "
-                f"{MAXIMUM_LABEL_CHARACTERS:,} characters at both ends of an edge."
-            )
-    return list(map(clean.__getitem__, cells))
+    advice = f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters at both ends of an edge"
+
+    def wrong(label: str) -> str:
+        if 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
+            return ""
+        return f"{f'a label of {len(label):,} characters' if label else 'an empty label'}; {advice}"
+
+    return list(map(clean_labels(cells, where, wrong).__getitem__, cells))
 
 
 def labels_of(name: str, ends: Sequence[Any]) -> list[str]:
@@ -115,7 +108,7 @@ def labels_of(name: str, ends: Sequence[Any]) -> list[str]:
     """
     labels = [str(end) for end in ends]
     for number, (label, end) in enumerate(zip(labels, ends, strict=True)):
-        if not label or (label in _MISSING and not isinstance(end, str)):
+        if not label or is_missing(end):
             raise InputError(f"Edge {number} of {name!r} lacks an end; name both ends of every edge.")
     return labels
 
@@ -139,7 +132,3 @@ def _capitals(labels: Sequence[str]) -> list[str]:
         if other != label:
             return [f"{show_label(other)} and {show_label(label)} are two nodes: capitals count."]
     return []
-
-
-def _count(number: int, noun: str) -> str:
-    return f"1 {noun} is" if number == 1 else f"{number:,} {noun}s are"

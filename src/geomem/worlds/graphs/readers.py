@@ -26,22 +26,16 @@ from geomem.worlds.graphs.graph import Graph, check_size, simple_graph
 from geomem.worlds.graphs.json import (
     FIELDS,
     json_lines,
+    json_table,
     parse_json,
     read_json,
     table_of_cells,
-    table_of_columns,
-    table_of_objects,
     tell_apart,
 )
-from geomem.worlds.graphs.labelled_edges import (
-    clean_labels,
-    graph_of_labels,
-    labels_of,
-    once_each,
-    say_reading,
-)
+from geomem.worlds.graphs.labelled_edges import end_labels, graph_of_labels, labels_of, once_each, say_reading
 from geomem.worlds.graphs.matrices import read_matrix
 from geomem.worlds.graphs.roots import root_at
+from geomem.worlds.objects import frame_columns, tuple_columns
 from geomem.worlds.text_file import clean_label, kind_of_file, name_of_file, read_text
 
 PARSERS = {
@@ -138,7 +132,7 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
     kind = "" if layout.separator else _format_of(path, text)
     if kind in NOT_READ:
         raise InputError(
-            f"{path} is {NOT_READ[kind]}, which is not read; write it as GraphML, or as one edge per line."
+            f"{path} is {NOT_READ[kind]}, which is not read; write GraphML, or one edge per line."
         )
     if kind in (".jsonl", ".ndjson"):
         return _from_table(path, json_lines(path, text), layout, relation)
@@ -151,21 +145,17 @@ def _read_text(path: Path, text: str, layout: FileLayout, relation: str | None) 
         )
     if kind == ".json":
         value = read_json(path, text)
-        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
-            return _from_table(
-                path, table_of_objects(path, value, range(1, len(value) + 1)), layout, relation
-            )
-        if table := table_of_columns(path, value):
-            return _from_table(path, table, layout, relation)
-        return _from_parsed(path, parse_json(path, value), relation)
-    if kind in _NETWORKX:
-        graph = _read_networkx(path, text, kind)
-    else:
-        graph = _from_parsed(path, PARSERS[kind](path, text), relation)
-        relation = None
+        table = json_table(path, value)
+        return (
+            _from_table(path, table, layout, relation)
+            if table
+            else _from_parsed(path, parse_json(path, value), relation)
+        )
+    if kind in PARSERS:
+        return _from_parsed(path, PARSERS[kind](path, text), relation)
     if relation is not None:
         raise InputError(f"{path} has no column of relations; leave --relation out.")
-    return graph
+    return _read_networkx(path, text, kind)
 
 
 def graph_from(
@@ -191,10 +181,10 @@ def graph_from(
     """
     if isinstance(value, str | os.PathLike):
         return read_graph(value, columns=columns, relation=relation, root=root)
-    frame = hasattr(value, "columns") and (hasattr(value, "iloc") or hasattr(value, "to_series"))
+    frame = frame_columns(value)
     if not frame and (columns is not None or relation is not None):
         raise InputError("columns and relation are of files and data frames; leave them out.")
-    graph = _from_frame(name, value, columns, relation) if frame else _from_object(name, value)
+    graph = _from_frame(name, *frame, columns, relation) if frame else _from_object(name, value)
     return graph if root is None else root_at(graph, root)
 
 
@@ -206,27 +196,22 @@ def _from_object(name: str, value: Any) -> Graph:
     if hasattr(value, "get_edgelist") and hasattr(value, "vs"):  # igraph
         named = "name" in value.vs.attributes()
         labels = [str(label) for label in (value.vs["name"] if named else range(value.vcount()))]
-        pairs = np.array(value.get_edgelist(), dtype=np.int64).reshape(-1, 2)
-        return simple_graph(name, labels, pairs)
+        return simple_graph(name, labels, np.array(value.get_edgelist(), dtype=np.int64).reshape(-1, 2))
     if "scipy.sparse" in sys.modules and sys.modules["scipy.sparse"].issparse(value):
         return _from_adjacency(name, value)
-    if isinstance(value, np.ndarray):
-        if value.ndim != 2 or value.shape[1] != 2:
-            raise InputError(
-                f"The array has shape {value.shape}; give edges as [edge, 2], "
-                "or an adjacency matrix as scipy.sparse.coo_array."
-            )
-        return _from_ends(name, value[:, 0].tolist(), value[:, 1].tolist())
-    if isinstance(value, Iterable):
-        pairs = list(value)
-        for number, pair in enumerate(pairs):
-            if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes) or len(pair) != 2:
-                raise InputError(f"Entry {number} of the edges is {pair!r:.80}; give pairs of two nodes.")
-        return _from_ends(name, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    raise InputError(
-        f"A {type(value).__name__} is no graph; give a networkx graph, a scipy sparse matrix, a pandas or "
-        "polars data frame, an array [edge, 2], or a list of pairs."
+    if not isinstance(value, Iterable):
+        raise InputError(
+            f"A {type(value).__name__} is no graph; give a networkx graph, a scipy sparse matrix, a pandas "
+            "or polars data frame, an array [edge, 2], or a list of pairs."
+        )
+    tails, heads = tuple_columns(
+        value,
+        2,
+        noun="edges",
+        array_advice="give edges as [edge, 2], or an adjacency matrix as scipy.sparse.coo_array",
+        advice="give pairs of two nodes",
     )
+    return graph_of_labels(name, labels_of(name, tails), labels_of(name, heads))
 
 
 def _format_of(path: Path, text: str) -> str:
@@ -285,16 +270,15 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
     triples = kind_of_file(path) == ".sif"
     ends, notes = choose_ends(table, layout, relation=relation, triples=triples)
     rows, of_relation = rows_of_relation(table, ends, relation)
+    source = describe_columns(table, (ends.tail, ends.head))
     if table.separator is FIELDS:
         source = f"JSON, fields {table.name(ends.tail)} and {table.name(ends.head)}"
-    else:
-        source = describe_columns(table, (ends.tail, ends.head))
 
     def where(row: int) -> str:
         return f"Line {table.numbers[row if rows is None else rows[row]]} of {path}"
 
     tails, heads = (
-        clean_labels(cells if rows is None else [cells[row] for row in rows], where)
+        end_labels(cells if rows is None else [cells[row] for row in rows], where)
         for cells in (table.cells[ends.tail], table.cells[ends.head])
     )
     check_ends(table, ends, tails, heads, where)
@@ -308,56 +292,39 @@ def _from_table(path: Path, table: Columns, layout: FileLayout, relation: str | 
 
 
 def _from_parsed(path: Path, parsed: formats.ParsedGraph, relation: str | None) -> Graph:
-    tails, heads, source = parsed.tails, parsed.heads, parsed.format
-    alone = parsed.alone
-    if relation is not None or parsed.relations is not None:
-        if parsed.relations is None:
-            raise InputError(f"{path} is {parsed.format}, which has no relations; leave --relation out.")
+    tails, heads, alone, source = parsed.tails, parsed.heads, parsed.alone, parsed.format
+    if relation is not None and parsed.relations is None:
+        raise InputError(f"{path} is {parsed.format}, which has no relations; leave --relation out.")
+    if parsed.relations is not None:
         table = table_of_cells(path, (tails, parsed.relations, heads), ("source", "relation", "target"))
         ends, _ = choose_ends(table, FileLayout(), relation=relation, triples=True)
         rows, of_relation = rows_of_relation(table, ends, relation)
         source += f", {of_relation}"
         if rows is not None:
-            tails, heads = ([side[row] for row in rows] for side in (tails, heads))
-            alone = []
-
-    def where(row: int) -> str:
-        return f"Edge {row + 1} of {path}"
-
-    tails, heads = clean_labels(tails, where), clean_labels(heads, where)
-    alone = clean_labels(alone, lambda row: f"Node {row + 1} of {path}")
-    check_size(name_of_file(path), len(alone), len(tails))
-    graph = graph_of_labels(
-        name_of_file(path), tails, heads, notes=parsed.notes, alone=alone, undirected=parsed.undirected
-    )
+            tails, heads, alone = [tails[row] for row in rows], [heads[row] for row in rows], []
+    tails, heads = (end_labels(side, lambda row: f"Edge {row + 1} of {path}") for side in (tails, heads))
+    alone = end_labels(alone, lambda row: f"Node {row + 1} of {path}")
+    name = name_of_file(path)
+    check_size(name, len(alone), len(tails))
+    graph = graph_of_labels(name, tails, heads, notes=parsed.notes, alone=alone, undirected=parsed.undirected)
     return say_reading(graph, source)
 
 
-def _from_frame(name: str, frame: Any, columns: Any, relation: str | None) -> Graph:
-    names = [str(column) for column in frame.columns]
+def _from_frame(name: str, names: list[str], cells: list[list[Any]], columns: Any, relation: Any) -> Graph:
     if len(names) < 2:
         raise InputError(f"The data frame {name!r} has {len(names)} column; give the two ends of an edge.")
-    pandas = hasattr(frame, "iloc")
-    cells = [
-        frame.iloc[:, place].tolist() if pandas else frame.to_series(place).to_list()
-        for place in range(len(names))
-    ]
-    texts = [[str(cell) for cell in column] for column in cells]
     if not cells[0]:
         raise InputError(f"The data frame {name!r} has no row; give one per edge.")
+    texts = [[str(cell) for cell in column] for column in cells]
     table = table_of_cells(Path(name), texts, names if known_ends(names) or columns else None)
-    layout = FileLayout(columns=columns)
-    ends, notes = choose_ends(table, layout, relation=relation, triples=False)
+    ends, notes = choose_ends(table, FileLayout(columns=columns), relation=relation, triples=False)
     rows, _ = rows_of_relation(table, ends, relation)
-    chosen = range(len(texts[0])) if rows is None else rows
-    tails, heads = (labels_of(name, [cells[end][row] for row in chosen]) for end in (ends.tail, ends.head))
+    tails, heads = (
+        labels_of(name, cells[end] if rows is None else [cells[end][row] for row in rows])
+        for end in (ends.tail, ends.head)
+    )
     graph = graph_of_labels(name, tails, heads, notes=notes)
     return say_reading(graph, f"the columns {names[ends.tail]!r} and {names[ends.head]!r} of a data frame")
-
-
-def _from_ends(name: str, tails: Sequence[Any], heads: Sequence[Any]) -> Graph:
-    """The graph of edges given by any two objects each."""
-    return graph_of_labels(name, labels_of(name, tails), labels_of(name, heads))
 
 
 def _from_adjacency(name: str, matrix: Any) -> Graph:
@@ -367,9 +334,7 @@ def _from_adjacency(name: str, matrix: Any) -> Graph:
     check_size(name, matrix.shape[0], (matrix.nnz + 1) // 2)
     coordinates = matrix.tocsr().tocoo()  # entries given in parts are summed on the way
     if np.isnan(coordinates.data).any():
-        raise InputError(
-            "The adjacency matrix has an entry that is not a number; give zero where there is no edge."
-        )
+        raise InputError("The adjacency matrix has a NaN; give zero where there is no edge.")
     kept = coordinates.data != 0
     pairs = np.stack([coordinates.row[kept], coordinates.col[kept]], axis=1).astype(np.int64)
     labels = [str(row) for row in range(coordinates.shape[0])]
@@ -394,13 +359,9 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
 
     # Entities of one kilobyte can unfold to gigabytes; graph files have no use for them.
     if kind != ".gml" and re.search(r"<!\s*(doctype|entity)", text, re.IGNORECASE):
-        raise InputError(
-            f"{path} has a document type or entities, which are not read; write plain {_NETWORKX[kind]}."
-        )
+        raise InputError(f"{path} has a document type or entities, which are not read; leave them out.")
     if kind != ".gml" and len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
-        raise InputError(
-            f"{path} holds several graphs, beside or within one another; write one graph without groups."
-        )
+        raise InputError(f"{path} holds several graphs or groups; write one graph without groups.")
     try:
         if kind == ".gml":
             graph = networkx.parse_gml(_as_multigraph(text), label="id")

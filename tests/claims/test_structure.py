@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from geomem.claims.chance import above_chance, alignment_curve, contrast, first_step_structured, structured
-from geomem.claims.claim import FleetRequest
 from geomem.claims.evidence import imagine_fleet
-from geomem.claims.tiny_graphs import FULL, GRAPHS, SETTINGS
+from geomem.claims.memorize_geometrically.structure import (
+    alignment_curve,
+    check_share,
+    contrast,
+    first_step_structured,
+    structured,
+)
+from geomem.claims.memorize_geometrically.tiny_graphs import FULL, GRAPHS, SETTINGS
+from geomem.claims.need import FleetRequest
 from geomem.geometry.alignment import bottom_energy, low_energy
 from geomem.geometry.structure import find_structure
 from geomem.models.configuration import Bilinear, check_model
@@ -45,10 +51,10 @@ def test_the_first_structured_step_is_a_snapshot_or_never():
 
 def test_contrast_and_energies_tell_the_ends_of_the_spectrum_apart():
     geometric, zigzag = (imagine_fleet(request("grid"), memory) for memory in ("geometric", "zig-zag"))
-    assert above_chance(geometric, low_energy).all()
-    assert not above_chance(geometric, bottom_energy).any()
-    assert above_chance(zigzag, bottom_energy).all()
-    assert not above_chance(zigzag, low_energy).any()
+    assert check_share("share", geometric, low_energy).quantity.held_share == 1
+    assert check_share("share", geometric, bottom_energy).quantity.held_share == 0
+    assert check_share("share", zigzag, bottom_energy).quantity.held_share == 1
+    assert check_share("share", zigzag, low_energy).quantity.held_share == 0
     assert contrast(geometric).shape == (3,)
     assert (alignment_curve(geometric)[-1] > 0.9).all()
 

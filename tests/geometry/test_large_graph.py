@@ -2,15 +2,20 @@ import numpy as np
 import pytest
 
 from geomem.geometry import portrait as exact_portrait
-from geomem.geometry.large_portrait import measure_large
+from geomem.geometry.large_graph import measure_large
 from geomem.geometry.lowest_modes import lowest_modes
 from geomem.geometry.measurement import RANDOM_ROWS
-from geomem.geometry.portrait import EXACT_NODES, measure_embeddings
+from geomem.geometry.portrait import EXACT_NODES, assemble_portrait, measure_embeddings
 from geomem.geometry.spectrum import fiedler_modes
 from geomem.measure.edges import measure_snapshots
 from geomem.worlds.graphs.families import barabasi_albert, complete, cycle, grid, path_star, random_regular
 from geomem.worlds.graphs.graph import Graph
 from random_graphs import disjoint_union
+
+
+def sampled_portrait(V, graph, *, permutations, seed):
+    """The portrait as if the graph were too large for all its pairs."""
+    return assemble_portrait(V, graph, measure_large(V, V, graph, permutations, seed))
 
 
 def smooth(graph, width=16, seed=0, noise=0.02):
@@ -61,7 +66,7 @@ MIDDLE = {
 def test_sampled_agrees_with_exact(case):
     graph, V = MIDDLE[case]()
     whole = measure_embeddings(V, graph, permutations=199)
-    sampled = measure_large(V[None], graph, permutations=199, seed=1)
+    sampled = sampled_portrait(V[None], graph, permutations=199, seed=1)
     assert sampled.readings == whole.readings
     assert sampled.shell_distances.tolist() == whole.shell_distances.tolist()
     for name in ("geometric_level", "mean_cosine", "effective_rank"):
@@ -85,7 +90,7 @@ def test_sampled_agrees_with_exact(case):
 def test_a_fiedler_eigenspace_too_large_to_list_is_measured_by_its_share():
     graph = path_star(80, 6)
     V = arms(graph)
-    sampled = measure_large(V[None], graph, permutations=99, seed=0)
+    sampled = sampled_portrait(V[None], graph, permutations=99, seed=0)
     assert "fiedler_alignment" not in sampled
     whole = measure_embeddings(V, graph, permutations=19)
     place = int(np.argmax(whole.multiplicities == 79))
@@ -152,11 +157,11 @@ def test_up_to_the_limit_nothing_is_sampled(monkeypatch):
 )
 def test_odd_graphs_and_embeddings_pass(graph):
     V = np.random.default_rng(0).standard_normal((2, graph.node_count, 4))
-    portrait = measure_large(V, graph, permutations=99, seed=0)
+    portrait = sampled_portrait(V, graph, permutations=99, seed=0)
     assert portrait.energies.sum(axis=1) == pytest.approx(1)
     assert portrait.multiplicities.sum() == graph.node_count
     for flat in (np.zeros_like(V), np.ones_like(V)):
-        assert measure_large(flat, graph, permutations=19, seed=0).reading == "collapsed"
+        assert sampled_portrait(flat, graph, permutations=19, seed=0).reading == "collapsed"
 
 
 def test_a_graph_that_cannot_be_factorised_is_measured_in_plain_bands():

@@ -1,0 +1,250 @@
+"""Claims: chains of relations in trained models, with and without chain of thought (A4; E14; C6).
+
+Here N counts entities that are subjects and objects at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float, Int
+
+from geomem.claims.check import Picture, check
+from geomem.claims.claim import claim
+from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.experiment import experiment
+from geomem.claims.factual_recall.settings import OWN, Request, band, request
+from geomem.claims.recall_chains import ENTITIES
+from geomem.geometry.crossing import crossing
+from geomem.models.configuration import Recall
+from geomem.training.configuration import RecallTraining
+from geomem.worlds.facts.families import random_bijections, random_permutations
+from geomem.worlds.facts.hops import sample_chains
+from geomem.worlds.facts.table import answers
+
+CHAIN_WIDTHS = (6, 8)
+
+TRAINED_RELATIONS = 3
+SETTINGS: dict[str, Any] = {"relations": TRAINED_RELATIONS, "training": asdict(RecallTraining())}
+QUICK_HOPS = {
+    "compositions-1": (3, 4, 5, 6, 7, 8),
+    "compositions-2": (7, 8, 9, 10, 11, 12, 14),
+    "independent-2": (7, 8, 9, 10, 11, 12, 14, 16),
+}
+"""Widths tried by kind of facts and number of hops; `independent`: R^k relations, no compositions."""
+
+FULL_HOPS = {
+    "compositions-1": (4, 5, 6, 7, 8),
+    "compositions-2": (10, 11, 12, 13, 14, 16),
+    "independent-2": (10, 11, 12, 13, 14, 16, 18),
+    "compositions-3": (22, 25, 28, 30, 33, 37),
+    "independent-3": (26, 29, 32, 35, 39, 43),
+}
+
+
+def train_chains(
+    settings: Mapping[str, Any],
+    asked: Sequence[Int[np.ndarray, "subject chain"]],
+    rates: Sequence[float],
+    *,
+    layers: int = 1,
+    device: str,
+    on_progress: Callable[[float], None],
+) -> tuple[Float[np.ndarray, "rate run size"], Float[np.ndarray, " size"]]:
+    """Final recall of models of all widths, trained as one fleet, and their numbers of trained weights.
+
+    `asked` are the answers to every question, per seed.
+    """
+    from geomem.models.recall import RecallSize, count_trained
+    from geomem.training.configuration import RecallRun, RunSettings
+    from geomem.training.facts import train_recall
+
+    training = RecallTraining(**settings["training"])
+    size = RecallSize(settings["entities"], settings["relations"], settings["entities"])
+    models = [
+        Recall(width=width, mlp_width=4 * width, hops=settings["hops"], layers=layers)
+        for width in settings["widths"]
+    ]
+    runs = [
+        RecallRun(model, size, own, RunSettings(seed, rate, training.weight_decay))
+        for rate in rates
+        for seed, own in zip(settings["seeds"], asked, strict=True)
+        for model in models
+    ]
+    trained = train_recall(
+        runs, training, device=device, on_progress=lambda event: on_progress(event.step / event.steps)
+    )
+    recall = trained.metrics["recall"][-1].reshape(len(rates), len(asked), len(models))
+    return recall, np.array([count_trained(model, size) for model in models], dtype=np.float64)
+
+
+@experiment(version=1, name="geomem.claims.recall_hops.measure_hops")
+def measure_hops(
+    settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
+) -> dict[str, np.ndarray]:
+    """`recall` [run, size] of models trained on all questions of k hops, as one fleet; `widths` [size].
+
+    `independent` facts answer every chain of relations by a bijection of its own instead of a composition.
+    """
+    from geomem.runs.facts import question_answers
+
+    N, R, k = settings["entities"], settings["relations"], settings["hops"]
+    asked = [
+        answers(random_bijections(N, R**k, world_seed=seed))
+        if settings["kind"] == "independent"
+        else question_answers(random_permutations(N, R, world_seed=seed), k)
+        for seed in settings["seeds"]
+    ]
+    rates = [settings["training"]["learning_rate"]]
+    recall, _ = train_chains(settings, asked, rates, device=device, on_progress=on_progress)
+    return {"recall": recall[0], "widths": np.array(settings["widths"], dtype=np.float64)}
+
+
+@experiment(version=1, name="geomem.claims.recall_hops.measure_written_out")
+def measure_written_out(
+    settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
+) -> dict[str, np.ndarray]:
+    """`recall` [run, hop] of chains decoded greedily, answer by answer, by a memory trained on single hops.
+
+    Every answer is the next subject asked about; a tie ends the chain.
+    """
+    from geomem.memories.answers import memory_answers
+    from geomem.runs.facts import learn_facts
+
+    table = random_permutations(settings["entities"], settings["relations"])
+    memory = learn_facts(
+        table,
+        model=Recall(width=settings["width"], mlp_width=4 * settings["width"]),
+        training=RecallTraining(**settings["training"]),
+        seeds=settings["seeds"],
+        directory=directory,
+        device=device,
+    )
+    said = memory_answers(memory)
+    following = np.where(said.leads > 0, said.objects, -1)
+    chains = sample_chains(table, settings["hops"], settings["queries"])
+    recall = np.zeros((len(memory.seeds), settings["hops"]))
+    for run, own in enumerate(following):
+        at = chains.subjects
+        for hop in range(settings["hops"]):
+            at = np.where(at >= 0, own[at, chains.relations[:, hop]], -1)
+            recall[run, hop] = (at == chains.answers[:, hop]).mean()
+    return {"recall": recall}
+
+
+def request_hops(entities: int, tried: Mapping[str, tuple[int, ...]], seconds: float) -> Request:
+    """What a claim `needs`: a fleet for every number of hops and kind of facts."""
+    work = {}
+    for key, widths in tried.items():
+        kind, _, hops = key.partition("-")
+        own = {**SETTINGS, "entities": entities, "hops": int(hops), "kind": kind, "widths": widths}
+        # Questions are as many as chains.
+        work[key] = (own, seconds * len(widths) * TRAINED_RELATIONS ** (int(hops) - 1))
+    return request(measure_hops, work)
+
+
+def threshold(runs: Evidence, key: str) -> float:
+    """D1's d*: the smallest width at which the best seed recalls 99 %; infinite if there is none."""
+    enough = runs.arrays[f"{key}.recall"].max(axis=0) >= 0.99
+    return float(runs.arrays[f"{key}.widths"][enough.argmax()]) if enough.any() else np.inf
+
+
+def no_chain_of_thought(runs):
+    """Without chain of thought one layer needs as much as independent relations.
+
+    A capacity-depth trade-off: without chain of thought the size has to grow exponentially with the hops.
+    """
+    depths = [k for k in (1, 2, 3) if f"compositions-{k}.recall" in runs.arrays]
+    own = {k: threshold(runs, f"compositions-{k}") for k in depths}
+    apart = {k: threshold(runs, f"independent-{k}") for k in depths[1:]}
+    shares = [own[k] / apart[k] for k in depths[1:]]
+    growth = [own[k] / own[k - 1] for k in depths[1:]]
+    title = "share of independent relations' d*, by k"
+    yield check(title, shares, at_least=0.75, at_most=1, over="everywhere")
+    yield check("growth of d* per hop", growth, at_least=2, over="everywhere")
+    for k, width in own.items():
+        yield check(f"d*, k = {k}", width)
+    for k, width in apart.items():
+        yield check(f"d*, independent, k = {k}", width)
+    for k in depths:
+        widths, curves = (runs.arrays[f"compositions-{k}.{name}"] for name in ("widths", "recall"))
+        crossings = np.array([crossing(widths, curve, 0.99) for curve in curves])
+        if np.isfinite(crossings).all():
+            yield check(f"crossing of each seed, k = {k}", crossings)
+    rows = [
+        {"width": float(width), "facts": key} | band("recall", recalls)
+        for key in [f"{kind}-{k}" for k in depths for kind in ("compositions", "independent")]
+        if f"{key}.recall" in runs.arrays
+        for width, recalls in zip(runs.arrays[f"{key}.widths"], runs.arrays[f"{key}.recall"].T, strict=True)
+    ]
+    yield Picture(pl.DataFrame(rows), "width", "recall", series="facts")
+
+
+def imagine_hops(thresholds: Mapping[str, float]) -> Evidence:
+    """Curves that cross at these widths, by key."""
+    return imagine_arrays(
+        {
+            key: {"recall": [[0.5, 0.99, 1.0]] * 2, "widths": [width - 1, width, width + 1]}
+            for key, width in thresholds.items()
+        }
+    )
+
+
+for _scale, _alias, _entities, _tried, _seconds in (
+    ("", "E14", 128, QUICK_HOPS, 1.0),
+    ("-at-scale", "E14-full", 256, FULL_HOPS, 4.0),
+):
+    claim(
+        f"recall-hops/no-chain-of-thought{_scale}",
+        _alias,
+        place="A3, A4 [P/T]; C6, E14 [M]",
+        conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {_entities}; "
+        "all N R^k questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent "
+        "bijections; d*: the smallest width at which the best seed recalls 99 % (D1)",
+        needs=request_hops(_entities, _tried, _seconds),
+        counterexample=imagine_hops({key: 6.0 if key[0] == "c" else 14.0 for key in _tried}),
+        expected=[
+            ("exponential", "paper", "A4 [T]"),
+            (13 / 14, OWN, "C6, E14 [M]", "", "share of independent relations' d*, by k"),
+            (13 / 6, OWN, "C6, E14 [M]", "", "growth of d* per hop"),
+        ],
+        cost="full" if _scale else "quick",
+    )(no_chain_of_thought)
+
+
+@claim(
+    "recall-hops/written-out",
+    place="A4 [P/T]; C6 [M]",
+    conditions=f"N = {ENTITIES}, R = {TRAINED_RELATIONS}, d = 6 and, just above the single-hop threshold, 8; "
+    "trained on single hops, Adam, lr .01, 1,200 steps; 2,000 chains of 8 hops decoded greedily",
+    needs=request(
+        measure_written_out,
+        {
+            f"d{width}": ({**SETTINGS, "entities": ENTITIES, "width": width, "hops": 8, "queries": 2000}, 5.0)
+            for width in CHAIN_WIDTHS
+        },
+    ),
+    counterexample=imagine_arrays(
+        {f"d{width}": {"recall": [np.linspace(1, 0.6, 8)] * 2} for width in CHAIN_WIDTHS}
+    ),
+    expected=[(1.0, OWN, "C6 [M]", "", f"recall after 8 hops, d = {width}") for width in CHAIN_WIDTHS[::-1]],
+)
+def written_out(runs):
+    """A memory of single hops follows chains when it writes them out.
+
+    Chain of thought avoids exponential growth: the trained single-hop model is enough.
+    """
+    recalls = {width: runs.arrays[f"d{width}.recall"] for width in CHAIN_WIDTHS}
+    narrow, wide = CHAIN_WIDTHS
+    yield check(f"recall after 8 hops, d = {wide}", recalls[wide][:, -1], exactly=1)
+    yield check(f"recall after 8 hops, d = {narrow}", recalls[narrow][:, -1])
+    for width, recall in recalls.items():
+        yield check(f"recall after 1 hop, d = {width}", recall[:, 0])
+    rows = [
+        {"hops": hop, "width": f"d = {width}"} | band("recall", values)
+        for width, recall in recalls.items()
+        for hop, values in enumerate(recall.T, start=1)
+    ]
+    yield Picture(pl.DataFrame(rows), "hops", "recall", series="width")

@@ -1,0 +1,250 @@
+"""Claims: one hop, written down in closed form (A1, A2; E1 to E3, E13, the exact halves of E15, E16)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from geomem.claims import recall_written as written
+from geomem.claims.check import Numbers, Picture, check, paper
+from geomem.claims.claim import claim
+from geomem.claims.evidence import Evidence
+from geomem.claims.factual_recall.settings import OWN, check_arrays, imagine_numbers
+from geomem.claims.need import computed
+
+RELATIONS = written.ADDITIVE_RELATIONS
+CELLS = [written.name_cell(*cell) for cell in (*written.CELLS, written.LARGEST)]
+EVERYWHERE = f"random bijections on shared objects, {'; '.join(CELLS)}"
+
+
+def imagine_cells(arrays: Mapping[str, Numbers]) -> Evidence:
+    """Computed arrays of a false statement, the same for tables of every size."""
+    return imagine_numbers({f"{name}, {cell}": values for name, values in arrays.items() for cell in CELLS})
+
+
+@claim(
+    "recall/block",
+    "E1",
+    "S1",
+    place="Theorem 4.1 [P/T]; A2, S1, B1, E1 [D/M]",
+    conditions=f"{EVERYWHERE}; binary words, uniform attention, MLP of 2 R m neurons, float64",
+    needs=computed(written.compute_blocks),
+    counterexample=imagine_cells({"recall": [1.0, 0.99], "margin over 2/m": [1.0, 1.0]}),
+    expected=[
+        ("all facts", "paper", "Theorem 4.1 [T]"),
+        ("margin at least 2/m", "derived", "A2, S1; E1 [D/M]"),
+    ],
+)
+def block(runs):
+    """A one-layer Transformer written down recalls every fact.
+
+    A single-layer Transformer with a small MLP recalls all N R facts; subject embeddings are superpositions
+    of relation-specific attribute codes, the MLP a relation-conditioned ReLU gate.
+    """
+    yield from check_arrays(runs, "recall", exactly=1)
+    yield from check_arrays(runs, "margin", at_least=1 - 1e-9)
+
+
+@claim(
+    "recall/rewritten",
+    "E2",
+    place="A1, A5 [P]; B6, E2 [D/M]",
+    conditions="as recall/block and N = 4,096 with R = 8; the facts of another seed, only the subject table "
+    "written again",
+    needs=computed(written.compute_rewritten),
+    counterexample=imagine_cells({"recall of new facts": [1.0, 1.0], "arrays that changed": [3.0, 3.0]}),
+    expected=[("works", "paper", "A5 [P]"), ("all new facts", "derived", "E2 [D/M]")],
+)
+def rewritten(runs):
+    """New facts need a new subject table and nothing else.
+
+    The facts live in the subject embeddings: an MLP whose content does not depend on the facts serves
+    entirely new bijections when the subjects are written again.
+    """
+    yield from check_arrays(runs, "recall", exactly=1)
+    yield from check_arrays(runs, "arrays", exactly=1)
+
+
+@claim(
+    "recall/sizes",
+    "E3",
+    place="A2, S1, E3 [D]",
+    conditions=EVERYWHERE,
+    needs=computed(written.compute_sizes),
+    counterexample=imagine_cells({"D less R m + R + m": 1.0, "MLP width less 2 R m": 0.0}),
+    expected=[(0.0, "derived", "E3 [D]")],
+)
+def sizes(runs):
+    """Its sizes are those of the formulas.
+
+    Block superposition has a residual size of exactly R m + R + m and exactly 2 R m neurons,
+    m = ceil(log2 N).
+    """
+    yield from check_arrays(runs, "D ", "MLP ", exactly=0)
+
+
+@claim(
+    "recall/logarithmic",
+    "theorem-4.1",
+    place="Theorem 4.1 [P/T]; A2 [P/T]",
+    conditions=f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096; binary words",
+    needs=computed(written.compute_logarithmic),
+    counterexample=imagine_numbers(
+        {"subjects": [64, 256], "residual size": [64.0, 256.0], "recall": [1.0, 1.0]}
+    ),
+    expected=[
+        ("O(R log N)", "paper", "Theorem 4.1 [T]"),
+        (9.0, "derived", "A2, S1 [D]", "", "dimensions per doubling of N"),
+    ],
+)
+def logarithmic(runs):
+    """The dimension grows with log N.
+
+    An embedding dimension of O(R log N) is enough: logarithmic in the number of subjects.
+    """
+    N, D, recall = (runs.arrays[name] for name in ("subjects", "residual size", "recall"))
+    growth, each = np.diff(D) / np.diff(np.log2(N)), written.LOGARITHMIC_RELATIONS + 1
+    yield check("dimensions per doubling of N", growth, exactly=each, over="everywhere")
+    yield check("recall", recall, exactly=1, over="everywhere")
+    yield check(f"residual size at N = {N[-1]:,}", D[-1:])
+    table = pl.DataFrame({"subjects": N, "residual size": D})
+    yield Picture(table, "subjects", "residual size", log_x=True)
+
+
+@claim(
+    "recall/bits",
+    "theorem-4.2-single-hop",
+    place="A2, S1; A3, L1 [D]",
+    conditions=f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096",
+    needs=computed(written.compute_bits),
+    counterexample=imagine_numbers(
+        {
+            "subjects": [64, 4096],
+            "bits over bound": [1.3, 1.4],
+            "fact numbers per subject": [48, 118],
+            "least numbers per subject": [37, 84],
+        }
+    ),
+    expected=[(12 / 10.56, "derived", "A2, S1 [D]", "", "bits over bound, N = 4,096")],
+)
+def bits(runs):
+    """Its bits are nearly as few as any memory needs.
+
+    The subject table holds one bit per number, N R ceil(log2 N) in all, against the facts' R log2 N!, which
+    L1 says that any exact memory holds.
+    """
+    N, ratios = runs.arrays["subjects"], runs.arrays["bits over bound"]
+    yield check(f"bits over bound, N = {N[-1]:,}", ratios[-1:], at_least=1, at_most=1.2)
+    for n, ratio in zip(N[:-1], ratios[:-1], strict=True):
+        yield check(f"bits over bound, N = {n:,}", [ratio], at_least=1)
+    yield check("change of bits over bound from N to N", np.diff(ratios), below=0, over="everywhere")
+    rows = [
+        {"subjects": int(n), "bits per subject": float(value), "curve": label}
+        for label, name in (("block superposition", "fact"), ("L1: least", "least"))
+        for n, value in zip(N, runs.arrays[f"{name} numbers per subject"], strict=True)
+    ]
+    yield Picture(pl.DataFrame(rows), "subjects", "bits per subject", series="curve", log_x=True)
+
+
+@claim(
+    "recall/short-codes",
+    "S5",
+    place="A2, S5 [D]",
+    conditions="circle: N = 256, R = 4; moment curve in whole numbers: "
+    + "; ".join(written.name_cell(*cell) for cell in written.MOMENT_CELLS),
+    needs=computed(written.compute_short_codes),
+    counterexample=imagine_numbers(
+        {"recall, circle, m = 2": 0.4, "margin, circle": -0.1, "length less 2 R + 1, moment curve": 0.0}
+    ),
+    expected=[(3.0e-4, "derived", "A2, S5 [D/M]", "1 - cos(2 pi / N)", "margin, circle")],
+)
+def short_codes(runs):
+    """With enough precision no dimension grows with N.
+
+    Codes on a circle have m = 2, and a moment curve with shared codes d = 2 R + 1, at any N: so log N is a
+    statement about margin or precision, and a lower bound has to count bits.
+    """
+    yield check("margin, circle", runs.arrays["margin, circle"], above=0, below=1e-3, over="mean")
+    yield from check_arrays(runs, "recall", exactly=1)
+    yield from check_arrays(runs, "length", exactly=0)
+
+
+@claim(
+    "recall/additive",
+    "E13",
+    place="A1 [P]; B7, E13 [D/M]",
+    conditions=f"N = {written.ADDITIVE_SUBJECTS}, R = 2, 4, 8; orthonormal codes, no MLP, uniform attention",
+    needs=computed(written.compute_additive),
+    counterexample=imagine_numbers(
+        {f"recall, shared, R = {R}": 0.98 for R in RELATIONS}
+        | {f"bound, R = {R}": 0.97 for R in RELATIONS}
+        | {f"recall, disjoint, R = {R}": 1.0 for R in RELATIONS}
+    ),
+    expected=[
+        *((1 / R, "derived", "B7, E13 [D/M]", "", f"recall, shared, R = {R}") for R in RELATIONS),
+        ("all of disjoint facts", "derived", "B7, E13 [D/M]"),
+    ],
+)
+def additive(runs):
+    """Shared objects need a gate, disjoint ones do not.
+
+    The same object answers different subjects under different relations, which makes selection necessary: a
+    sum without a gate recalls about 1/R of shared facts, and all disjoint ones.
+    """
+    for R in RELATIONS:
+        shared, bound = runs.arrays[f"recall, shared, R = {R}"], runs.arrays[f"bound, R = {R}"]
+        near = (np.abs(shared - 1 / R) <= 0.05) & (shared <= bound)
+        rule = "within 0.05 of 1/R and at most the bound for additive models"
+        yield check(f"recall, shared, R = {R}", shared, held=near, rule=rule)
+    for R in RELATIONS:
+        yield check(f"recall, disjoint, R = {R}", runs.arrays[f"recall, disjoint, R = {R}"], exactly=1)
+
+
+@claim(
+    "recall/swap",
+    "E16-exact",
+    place="D9, E16 [M]; A5 [P]",
+    conditions=f"block superposition, N = 256, R = 4; {written.SWAPS} facts, one at a time, every fact asked "
+    "after each",
+    needs=computed(written.compute_swaps),
+    counterexample=imagine_numbers({"success": [1.0, 1.0], "retention": [0.4, 0.5]}),
+    expected=[(1.0, OWN, "D9, E16 [M]", "", "success"), (1.0, OWN, "D9, E16 [M]", "", "retention")],
+)
+def swap(runs):
+    """Exchanging one code changes one answer.
+
+    In an explicit model a fact is edited by s + W (u_new - u_old), with no change of the MLP and of no other
+    answer.
+    """
+    for name in ("success", "retention"):
+        yield check(name, runs.arrays[name], exactly=1)
+
+
+@claim(
+    "recall/gates",
+    "E15-exact",
+    place="D10, E15 [M]",
+    conditions="block superposition, N = 256, R = 2, 4, 8; as written down, and with the flag counted thrice",
+    needs=computed(written.compute_gates),
+    counterexample=imagine_numbers(
+        {f"as written, R = {R}": 0.1 for R in RELATIONS}
+        | {f"(R - 1) / (2 R - 1), R = {R}": 0.4 for R in RELATIONS}
+        | {f"flag counted thrice, R = {R}": 0.2 for R in RELATIONS}
+    ),
+    expected=[(1.0, OWN, "E15 [M]")],
+    deviation="The pair relu(+-h + M flag - M) opens by the sign of h: (R - 1) / (2 R - 1); with 3 M flag "
+    "the same memory scores 1.",
+)
+def gates(runs):
+    """The exact gate scores less than 1 where its pairs open by sign.
+
+    The relation explains all of the variance of the gates of B1.
+    """
+    for R in RELATIONS:
+        share, formula = (runs.arrays[f"{name}, R = {R}"] for name in ("as written", "(R - 1) / (2 R - 1)"))
+        yield paper(check(f"share as written, R = {R}", share, above=0.99, over="mean"))
+        title = f"share less (R - 1) / (2 R - 1), R = {R}"
+        yield check(title, (share - formula).round(9), at_least=-0.02, at_most=0.02, over="mean")
+    for R in RELATIONS:
+        share = runs.arrays[f"flag counted thrice, R = {R}"]
+        yield check(f"share with the flag counted thrice, R = {R}", share, above=0.99, over="mean")

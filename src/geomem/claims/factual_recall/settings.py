@@ -1,0 +1,294 @@
+"""Trained memories of facts as experiments, and how claims read their measurements.
+
+Glossary for the claims on arXiv 2605.12426: N subjects, R relations, d width of the residual stream, m code
+length, k hops, L layers, ratio d / (R ln N). Axis names: `run`, `size` (one of several widths), `gain` of an
+attribute swap.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from geomem.claims.check import Check, Picture, check
+from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.experiment import Experiment, Measure, experiment
+from geomem.claims.need import Scale
+from geomem.models.configuration import Recall
+from geomem.training.configuration import RecallTraining
+
+SUBJECTS, RELATIONS = 1024, 2
+WIDTHS = (16, 64, 128, 256)
+"""Ratios of 1.2, 4.6, 9.2 and 18.5."""
+
+QUICK_WIDTHS = (16, 64, 208)
+"""Ratios of 1.2, 4.6 and 15.0, the smallest that the notes' rules call wide."""
+
+STEPS = 2500
+"""The notes' recipe at any cost, because their rules belong to it. After 1,000 steps all facts are recalled
+too, but the maps of relations are closer and fewer new facts transfer."""
+
+OWN = "own measurement"
+
+Request = Callable[[Scale], tuple[Experiment, ...]]
+"""What a claim `needs` if it needs experiments."""
+
+EMBEDDING_ONLY_STEPS = 100
+"""Steps within which E11 asks for new facts."""
+
+SECONDS = {16: 29.0, 32: 40.0, 64: 52.0, 128: 95.0, 208: 165.0, 256: 240.0}
+"""Seconds per seed at 1,024 subjects and 2 relations on one core, portrait included, by width."""
+
+
+def memory_settings(
+    width: int, *, subjects: int = SUBJECTS, relations: int = RELATIONS, steps: int = STEPS, **changes: Any
+) -> dict[str, Any]:
+    """Settings of `measure_portraits` but the seeds: C2's recipe with some options changed.
+
+    That is 4 d neurons, half the subjects in a batch, .003 with a cosine, subjects drawn at .05. `changes`
+    are options of the model or of the training.
+
+    >>> changed = memory_settings(32, weight_decay=0.1)
+    >>> changed["model"]["mlp_width"], changed["training"]["weight_decay"]
+    (128, 0.1)
+    """
+    training = RecallTraining(steps=steps, learning_rate=3e-3, batch_subjects=subjects // 2, metric_every=100)
+    model = Recall(width=width, mlp_width=4 * width, subject_scale=0.05)
+    of_training = {name: value for name, value in changes.items() if hasattr(training, name)}
+    of_model = {name: value for name, value in changes.items() if name not in of_training}
+    return {
+        "subjects": subjects,
+        "relations": relations,
+        "model": asdict(replace(model, **of_model)),
+        "training": asdict(replace(training, **of_training)),
+        "embedding_only_steps": EMBEDDING_ONLY_STEPS,
+    }
+
+
+def fewer_seeds(scale: Scale) -> tuple[int, ...]:
+    """Seeds of a long training: the first two at the quick scale, else all.
+
+    >>> fewer_seeds(Scale("quick", (0, 1, 2)))
+    (0, 1)
+    """
+    return scale.seeds[:2] if scale.name == "quick" else scale.seeds
+
+
+def read_model(options: Mapping[str, Any]) -> Recall:
+    """The model of options that went through JSON, which has no tuples.
+
+    >>> read_model({"width": 4, "frozen": ["objects"]}).frozen
+    ('objects',)
+    """
+    return Recall(**{**options, "frozen": tuple(options.get("frozen", ()))})
+
+
+@experiment(version=2, name="geomem.claims.recall_runs.measure_portraits")
+def measure_portraits(
+    settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
+) -> dict[str, np.ndarray]:
+    """Every number of `portrait_numbers` as [run], and the curves of attribute swaps as [run, gain].
+
+    The memory stays in the directory, so that an interrupted training resumes.
+    """
+    from geomem.measure.facts import draw_portrait
+    from geomem.measure.recall_portrait import portrait_numbers
+    from geomem.runs.facts import learn_facts
+    from geomem.training.loop import Progress
+    from geomem.worlds.facts.families import random_bijections
+
+    def tell(event: object) -> None:
+        if isinstance(event, Progress):
+            on_progress(0.7 * event.step / event.steps)
+
+    memory = learn_facts(
+        random_bijections(settings["subjects"], settings["relations"]),
+        model=read_model(settings["model"]),
+        training=RecallTraining(**settings["training"]),
+        seeds=settings["seeds"],
+        directory=directory,
+        device=device,
+        on_progress=tell,
+    )
+    portraits = [
+        draw_portrait(memory, run, training_steps=settings["embedding_only_steps"])
+        for run in range(len(memory.seeds))
+    ]
+    numbers = [portrait_numbers(portrait) for portrait in portraits]
+    return {name: np.array([one[name] for one in numbers]) for name in numbers[0]} | {
+        "gains": portraits[0].swaps.gains,
+        "successes": np.stack([portrait.swaps.success for portrait in portraits]),
+        "retentions": np.stack([portrait.swaps.retention for portrait in portraits]),
+    }
+
+
+def request(
+    measure: Measure,
+    work: Mapping[str, tuple[Mapping[str, Any], float]],
+    seeds: Callable[[Scale], tuple[int, ...]] = fewer_seeds,
+) -> Request:
+    """What a claim `needs`: an experiment per key, from settings without seeds and seconds per seed."""
+    return lambda scale: tuple(
+        Experiment(key, measure, {**own, "seeds": seeds(scale)}, seconds * len(seeds(scale)))
+        for key, (own, seconds) in work.items()
+    )
+
+
+def request_memories(settings: Callable[[Scale], Mapping[str, Mapping[str, Any]]]) -> Request:
+    """What a claim `needs`: a portrait for each setting, by its key.
+
+    >>> [experiment.key for experiment in request_memories(settings_by_width)(Scale("quick", (0, 1, 2)))]
+    ['d16', 'd64', 'd208']
+    """
+
+    def seconds(own: Mapping[str, Any]) -> float:
+        work = own["subjects"] * own["relations"] * own["training"]["steps"]
+        return SECONDS[own["model"]["width"]] * work / (SUBJECTS * RELATIONS * STEPS)
+
+    return lambda scale: request(
+        measure_portraits, {key: (own, seconds(own)) for key, own in settings(scale).items()}
+    )(scale)
+
+
+def settings_by_width(scale: Scale) -> dict[str, dict[str, Any]]:
+    """The memories that most claims look at, by width; fewer and narrower at the quick scale."""
+    widths = QUICK_WIDTHS if scale.name == "quick" else WIDTHS
+    return {f"d{width}": memory_settings(width) for width in widths}
+
+
+def settings_of_four(scale: Scale) -> dict[str, dict[str, Any]]:
+    """The same widths at four relations, for twice as many subjects."""
+    return {f"d{width}": memory_settings(width, subjects=2 * SUBJECTS, relations=4) for width in WIDTHS}
+
+
+_RECIPE = "MLP of 4 d neurons, half the subjects in a batch, Adam, lr .003, cosine, subjects drawn at .05"
+
+MEMORIES: dict[str, Any] = {
+    "conditions": f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 16, 64, 208 (16, 64, 128, 256 at full cost), "
+    f"d / (R ln N) from 1.2 to 15 or more; {_RECIPE}, {STEPS:,} steps",
+    "needs": request_memories(settings_by_width),
+}
+"""What most claims on trained memories need, and in words."""
+
+FOUR_MEMORIES: dict[str, Any] = {
+    "conditions": f"N = {2 * SUBJECTS:,}, R = 4, d = 16, 64, 128, 256, d / (R ln N) from .5 to 8.4; "
+    f"{_RECIPE}, {STEPS:,} steps",
+    "needs": request_memories(settings_of_four),
+}
+
+
+# How claims read measurements.
+
+
+def measured_widths(runs: Evidence) -> tuple[int, ...]:
+    """The measured widths, ascending.
+
+    >>> measured_widths(imagine_portraits((64, 16)))
+    (16, 64)
+    """
+    keys = {name.partition(".")[0] for name in runs.arrays}
+    return tuple(sorted(int(key[1:]) for key in keys if key[0] == "d" and key[1:].isdigit()))
+
+
+def stack_widths(
+    runs: Evidence, name: str, *, widths: Sequence[int] | None = None
+) -> Float[np.ndarray, "size run"]:
+    """A number of the portraits at these widths; at every measured width, ascending, by default."""
+    widths = measured_widths(runs) if widths is None else widths
+    return np.stack([runs.arrays[f"d{width}.{name}"] for width in widths])
+
+
+def widths_from(runs: Evidence, ratio: float) -> list[int]:
+    """The measured widths d of at least `ratio` times R ln N."""
+    return [width for width in measured_widths(runs) if width >= ratio * RELATIONS * np.log(SUBJECTS)]
+
+
+def over_widths(
+    runs: Evidence, lines: Mapping[str, str], *, widths: Sequence[int] | None = None, **bound: Any
+) -> Iterator[Check]:
+    """A check per width of every number in `lines`, by title; `bound` goes to each check."""
+    for title, name in lines.items():
+        for width in measured_widths(runs) if widths is None else widths:
+            yield check(f"{title}, d = {width}", runs.arrays[f"d{width}.{name}"], **bound)
+
+
+def check_arrays(runs: Evidence, *starts: str, **bound: Any) -> Iterator[Check]:
+    """A check on every seed for each array whose name starts with one of `starts`."""
+    for name, values in runs.arrays.items():
+        if name.startswith(starts):
+            yield check(name, values, over="every seed", **bound)
+
+
+def band(title: str, values: np.ndarray) -> dict[str, float]:
+    """Mean, lowest and highest value as columns of a `Picture`.
+
+    >>> band("recall", np.array([0.5, 1.0]))
+    {'recall': 0.75, 'low': 0.5, 'high': 1.0}
+    """
+    return {title: float(values.mean()), "low": float(values.min()), "high": float(values.max())}
+
+
+def draw_over_widths(runs: Evidence, lines: Mapping[str, str], *, title: str) -> Picture:
+    """Mean, lowest and highest value over seeds against d / (R ln N); `lines` names numbers by label."""
+    rows = [
+        {"d / (R ln N)": float(runs.arrays[f"{key}.ratio"][0]), "curve": label}
+        | band(title, runs.arrays[f"{key}.{name}"])
+        for label, name in lines.items()
+        for key in [f"d{width}" for width in measured_widths(runs)]
+    ]
+    return Picture(pl.DataFrame(rows), "d / (R ln N)", title, series="curve", log_x=True)
+
+
+# Counterexamples.
+
+IMAGINED = {
+    "recall": [1.0],
+    "superposition": [0.8],
+    "superposition_shuffled": [0.0],
+    "read_out_accuracy": [0.9],
+    "map_cosine": [0.9, 0.2],
+    "affine_surrogate": [1.0],
+    "constancy": [0.9],
+    "gate_variance_explained": [0.3],
+    "swap_best": [0.5],
+    "swap_success": [0.5],
+    "swap_retention": [0.5],
+    "transfer_ridge": [0.05, 0.94],
+    "transfer_least_squares": [0.05, 0.98],
+    "transfer_adjoint": [0.05, 0.8],
+    "transfer_ridge_wrong_maps": [0.03],
+    "transfer_least_squares_wrong_maps": [0.03],
+    "embedding_only_trained": [1.0],
+    "embedding_only_random": [0.1, 0.84],
+    "embedding_only_trained_steps": [30.0],
+}
+"""Numbers of a portrait at the smallest and the largest width, or at both."""
+
+
+def imagine_numbers(arrays: Mapping[str, Any]) -> Evidence:
+    """Computed arrays of a false statement, as evidence."""
+    return Evidence(arrays={name: np.atleast_1d(np.asarray(values)) for name, values in arrays.items()})
+
+
+def imagine_portraits(widths: Sequence[int] = QUICK_WIDTHS, **changes: Any) -> Evidence:
+    """Portraits of two memories per width as the notes have them, except for the changes.
+
+    A number is one for all widths or the two ends of a straight line.
+
+    >>> imagine_portraits((16, 64), recall=[0.5, 1.0]).arrays["d64.recall"]
+    array([1., 1.])
+    """
+    curves = {**IMAGINED, **changes}
+    arrays = {}
+    for place, width in enumerate(widths):
+        share = place / (len(widths) - 1)
+        own = {name: np.full(2, (1 - share) * ends[0] + share * ends[-1]) for name, ends in curves.items()}
+        arrays[f"d{width}"] = own | {
+            "ratio": np.full(2, width / (RELATIONS * np.log(SUBJECTS))),
+            "successes": np.full((2, 3), 0.5),
+            "retentions": np.full((2, 3), 0.5),
+        }
+    return imagine_arrays(arrays)
