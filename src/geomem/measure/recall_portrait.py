@@ -154,7 +154,7 @@ class RecallPortrait:
     def untrained(self) -> Any:
         """The same through a network that was never trained."""
         from geomem.measure.transfer import draw_network
-        from geomem.models.recall_parameters import RecallSize
+        from geomem.models.recall import RecallSize
 
         relations = self.network.parameters["relation_embedding"].shape[1]
         size = RecallSize(len(self.embeddings), relations, len(self.unembedding))
