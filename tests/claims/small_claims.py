@@ -4,17 +4,10 @@ import os
 
 import numpy as np
 
-from geomem.claims.claim import (
-    Claim,
-    Expected,
-    FleetRequest,
-    Judgement,
-    Picture,
-    Scale,
-    judge_by_means,
-    measure_quantity,
-)
-from geomem.claims.evidence import Evidence, curve_table, final, imagine_fleets
+from geomem.claims.check import Picture, check
+from geomem.claims.claim import Claim, Expected
+from geomem.claims.evidence import Evidence, curve_table, final, imagined
+from geomem.claims.need import FleetRequest, Scale, computed
 from geomem.models.configuration import Associative, Model, Node2Vec
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle
@@ -36,29 +29,24 @@ def request(key: str, scale: Scale, model: Model, world: Graph = RING, steps: in
     return FleetRequest(key, world, model, training(model, steps), scale.seeds)
 
 
-def judge_level(evidence: Evidence) -> Judgement:
-    level = final(evidence["ring"], "geometric_level")
-    quantity = measure_quantity("final level, ring", level, held=level > 0.3)
-    table = curve_table({"ring": evidence["ring"]}, "geometric_level", title="level")
-    picture = Picture(table, "step", "level", series="graph", log_x=True)
-    return judge_by_means(
-        quantity, sentence="Neighbours end with a mean cosine of {mean:.2f}.", picture=picture
-    )
+def check_level(runs: Evidence):
+    yield check("final level, ring", final(runs["ring"], "geometric_level"), above=0.3)
+    table = curve_table({"ring": runs["ring"]}, "geometric_level", title="level")
+    yield Picture(table, "step", "level", series="graph", log_x=True)
 
 
-def small_claim(name: str, **changes) -> Claim:
+def small_claim(name: str, *needs, **changes) -> Claim:
     """A claim about Node2Vec on a ring that holds, with whatever a test changes."""
     settings = {
         "id": name,
         "title": f"Title of {name}",
         "statement": "Neighbours <b>become</b> alike & stay so.",
         "place": "Fig 7",
-        "conditions": "ring of 6",
-        "rule": "The level exceeds 0.3.",
+        "stated_conditions": "ring of 6",
         "expected": (Expected(0.9, "own measurement", "here", "above 0.3", quantity="final level, ring"),),
-        "fleets": lambda scale: (request("ring", scale, Node2Vec(width=8)),),
-        "judge": judge_level,
-        "wrong": lambda requests: imagine_fleets(requests, "associative"),
+        "needs": needs or (lambda scale: (request("ring", scale, Node2Vec(width=8)),),),
+        "checks": check_level,
+        "counterexample": imagined("associative"),
     }
     return Claim(**settings | changes)
 
@@ -75,28 +63,20 @@ def killer_world() -> Graph:
     return Killer(name=ring.name, labels=ring.labels, edges=ring.edges)
 
 
-def judge_arrays(evidence: Evidence) -> Judgement:
-    error = evidence.arrays["error"]
-    quantity = measure_quantity("error", error)
-    return judge_by_means(quantity, holds=bool(error.max() < 1e-6), sentence="The error is {mean:.1g}.")
+def check_error(runs: Evidence):
+    yield check("error", runs.arrays["error"], below=1e-6, over="everywhere")
 
 
-def arrays_claim(name: str, **changes) -> Claim:
+def arrays_claim(name: str, error: float = 1e-9, **changes) -> Claim:
     """A claim that no fleet is needed for."""
-    return small_claim(
-        name,
-        **{
-            "fleets": lambda scale: (),
-            "compute": lambda scale: {"error": np.array([1e-9])},
-            "judge": judge_arrays,
-            "wrong": lambda requests: Evidence(arrays={"error": np.array([7.3])}),
-        }
-        | changes,
-    )
+    settings = {
+        "checks": check_error,
+        "counterexample": lambda requests: Evidence(arrays={"error": np.array([7.3])}),
+    }
+    return small_claim(name, computed(lambda scale: {"error": np.array([error])}), **settings | changes)
 
 
 def associative_claim(name: str, **changes) -> Claim:
     """A claim about another fleet, whose embeddings never move: it fails."""
-    return small_claim(
-        name, **{"fleets": lambda scale: (request("ring", scale, Associative(width=64), steps=5),)} | changes
-    )
+    needs = (lambda scale: (request("ring", scale, Associative(width=64), steps=5),),)
+    return small_claim(name, *needs, **changes)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from small_claims import small_claim
 
-from geomem.claims.claim import Claim, Judgement, judge_by_means, measure_quantity
+from geomem.claims.check import check
+from geomem.claims.claim import Claim
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import Experiment, experiment
 
@@ -86,23 +87,16 @@ def powers(key: str = "powers", base: float = 1.0, seeds: tuple[int, ...] = (0, 
     )
 
 
-def judge_powers(evidence: Evidence) -> Judgement:
-    power = evidence.arrays["powers.power"]
-    return judge_by_means(
-        measure_quantity("power", power, held=power == 1.0), sentence="The mean power is {mean:.2f}."
-    )
+def check_powers(runs: Evidence):
+    yield check("power", runs.arrays["powers.power"], at_least=1, at_most=1)
 
 
-def powers_claim(name: str, **changes) -> Claim:
+def powers_claim(name: str, *needs, **changes) -> Claim:
     """A claim that an experiment is needed for; it holds."""
-    return small_claim(
-        name,
-        **{
-            "fleets": lambda scale: (),
-            "experiments": lambda scale: (powers(seeds=scale.seeds),),
-            "judge": judge_powers,
-            "expected": (),
-            "wrong": lambda requests: imagine_arrays({"powers": {"power": [2.0, 4.0]}}),
-        }
-        | changes,
-    )
+    settings = {
+        "checks": check_powers,
+        "expected": (),
+        "counterexample": lambda requests: imagine_arrays({"powers": {"power": [2.0, 4.0]}}),
+    }
+    needs = needs or (lambda scale: (powers(seeds=scale.seeds),),)
+    return small_claim(name, *needs, **settings | changes)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
-from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, FleetRequest, Scale, Source, reach_verdict
+from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, Source, reach_verdict
 from geomem.claims.evidence import (
     Memory,
     alignment,
@@ -25,6 +25,7 @@ from geomem.claims.evidence import (
     shells,
 )
 from geomem.claims.experiment import experiment_path
+from geomem.claims.need import FleetRequest, Scale
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
@@ -103,12 +104,12 @@ def claims():
 @pytest.mark.parametrize("claim", claims())
 def test_the_wrong_model_changes_the_verdict(claim: Claim):
     requests = claim.fleets(scale_of(claim))
-    evidence = claim.wrong(requests)
+    evidence = claim.counterexample(requests)
     assert set(evidence.fleets) == {request.key for request in requests}
     wanted = {experiment.key for experiment in claim.experiments(scale_of(claim))}
     made_up = {name.partition(".")[0] for name in evidence.arrays}
     assert wanted <= made_up, "arrays of some experiment are not made up"
-    assert claim.compute or made_up == wanted
+    assert claim.compute(scale_of(claim)) or made_up == wanted
     judgement = claim.judge(evidence)
     assert judgement.outcome != ("deviates" if claim.deviation else "holds")
     assert not reach_verdict(claim, judgement).as_expected
@@ -139,7 +140,7 @@ def test_every_claim_says_what_it_is(claim: Claim):
     assert tags_of(claim.place) or not PLACES[claim.paper].tagged, "whose statement is it?"
     assert claim.conditions
     scale = scale_of(claim)
-    assert claim.fleets(scale) or claim.experiments(scale) or claim.compute
+    assert claim.fleets(scale) or claim.experiments(scale) or claim.compute(scale)
 
 
 @pytest.mark.parametrize("claim", [entry for entry in claims() if entry.values[0].cost == "quick"])

@@ -216,7 +216,7 @@ def test_a_damaged_store_is_refused_in_one_sentence(tmp_path, damage, sentence):
     assert text.endswith(f"delete the directory {path} and run the same command again.")
     claims = [
         powers_claim("bad/one"),
-        powers_claim("good/one", experiments=lambda scale: (powers(base=1.0, seeds=(5,)),)),
+        powers_claim("good/one", lambda scale: (powers(base=1.0, seeds=(5,)),)),
     ]
     verdicts, _ = check(claims, tmp_path)
     assert (verdicts["bad/one"].status, verdicts["bad/one"].sentence) == ("not run", text)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geomem.claims.claim import Scale
 from geomem.claims.curves import (
     Curves,
     area,
@@ -31,6 +30,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
     measure_paths,
 )
 from geomem.claims.memorize_geometrically.paths import plans
+from geomem.claims.need import Scale
 from geomem.models.configuration import Mamba, Transformer
 from geomem.runs.presets import PATH_PRESETS
 from geomem.training.configuration import PathTraining

@@ -12,6 +12,7 @@ from geomem.claims.factual_recall.capacity import ALL_TABLES, CapacitySetting, m
 from geomem.claims.factual_recall.dense import factors_at, measure_superpositions
 from geomem.claims.factual_recall.depth import measure_depth, own_crossings, written_size
 from geomem.claims.factual_recall.hops import measure_hops, measure_written_out
+from geomem.claims.factual_recall.open import bits_at_threshold
 from geomem.claims.factual_recall.settings import (
     STEPS,
     measure_portraits,
@@ -20,9 +21,8 @@ from geomem.claims.factual_recall.settings import (
     request_memories,
     settings_by_width,
 )
+from geomem.claims.factual_recall.written import compute_additive, compute_gates, compute_sizes
 from geomem.claims.need import Scale
-from geomem.claims.recall_open import bits_at_threshold
-from geomem.claims.recall_written import compute_additive, compute_gates, compute_sizes
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 

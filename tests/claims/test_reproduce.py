@@ -16,7 +16,9 @@ import pytest
 from small_claims import arrays_claim, associative_claim, killer_world, request, small_claim
 
 import geomem.claims.catalogue as catalogue
-from geomem.claims.claim import FleetRequest, Judgement, Scale, Verdict, measure_quantity, reach_verdict
+from geomem.claims.check import Judgement, check, measure_quantity
+from geomem.claims.claim import Verdict, reach_verdict
+from geomem.claims.need import FleetRequest, Scale, computed
 from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
 from geomem.cli import main
 from geomem.errors import InputError
@@ -43,7 +45,7 @@ def run(claims, directory, patterns=(), **options):
 def test_claims_share_fleets_and_a_second_call_trains_nothing(tmp_path):
     claims = [
         small_claim("ring/alike"),
-        small_claim("ring/alike-again", fleets=lambda scale: (request("ring", scale, Node2Vec(width=8)),)),
+        small_claim("ring/alike-again", lambda scale: (request("ring", scale, Node2Vec(width=8)),)),
         associative_claim("ring/other"),
     ]
     verdicts, events = run(claims, tmp_path)
@@ -80,16 +82,16 @@ def fail(*arguments):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"judge": fail}, r"^It failed with RuntimeError: the ceiling fell down\.$"),
-        ({"fleets": fail}, r"^It failed with RuntimeError"),
-        ({"compute": fail}, r"^It failed with RuntimeError"),
+        ({"checks": fail}, r"^It failed with RuntimeError: the ceiling fell down\.$"),
+        ({"needs": (fail,)}, r"^It failed with RuntimeError"),
+        ({"needs": (computed(fail),)}, r"^It failed with RuntimeError"),
         (
-            {"fleets": lambda scale: (request("ring", scale, Node2Vec(width=0)),)},
+            {"needs": (lambda scale: (request("ring", scale, Node2Vec(width=0)),),)},
             r"^width is 0; give a whole number of at least 1\.$",
         ),
         (
-            {"fleets": lambda scale: 2 * (request("ring", scale, Node2Vec(width=8)),)},
-            r"two fleets have the key ring",
+            {"needs": (lambda scale: 2 * (request("ring", scale, Node2Vec(width=8)),),)},
+            r"two fleets or experiments have the key ring",
         ),
     ],
 )
@@ -108,7 +110,7 @@ def test_a_fleet_that_fails_stops_only_the_claims_that_need_it(tmp_path, process
     ring = request("ring", SCALE, Node2Vec(width=8))
     blocked = tmp_path / plan_of(ring, tmp_path).path.name
     blocked.write_text("a file where the run directory should be")
-    claims = [small_claim("bad/one"), associative_claim("good/one", judge=small_claim("x/y").judge)]
+    claims = [small_claim("bad/one"), associative_claim("good/one")]
     verdicts, events = run(claims, tmp_path, processes=processes)
     assert verdicts["bad/one"].status == "not run"
     assert str(blocked) in verdicts["bad/one"].sentence
@@ -120,9 +122,7 @@ def test_a_process_that_is_killed_takes_no_other_claim_with_it(tmp_path):
     world = killer_world()
     deadly = small_claim(
         "bad/one",
-        fleets=lambda scale: (
-            FleetRequest("ring", world, Node2Vec(width=8), Training(steps=5), scale.seeds),
-        ),
+        lambda scale: (FleetRequest("ring", world, Node2Vec(width=8), Training(steps=5), scale.seeds),),
     )
     verdicts, _ = run([deadly, small_claim("good/one"), associative_claim("good/two")], tmp_path, processes=2)
     assert verdicts["bad/one"].status == "not run"
@@ -236,7 +236,7 @@ def test_a_value_that_is_no_number_reproduces_nothing():
     quantity = measure_quantity("level", np.array([0.5, np.nan]))
     verdict = reach_verdict(arrays_claim("a/b"), Judgement("holds", "So.", (quantity,)))
     assert verdict.status == "not reproduced"
-    assert "no numbers" in verdict.sentence
+    assert "NaN or infinite" in verdict.sentence
 
 
 # The command line.
@@ -264,12 +264,12 @@ def test_command_writes_table_page_and_json(tmp_path, monkeypatch, capsys):
     claims = [
         small_claim("ring/alike", aliases=("T1",)),
         arrays_claim("theory/error"),
-        arrays_claim("theory/broken", compute=fail),
+        arrays_claim("theory/broken", needs=(computed(fail),)),
     ]
     assert geomem(monkeypatch, claims, "ring", "theory/error", "--json", "out/all.json") == 0
     printed = capsys.readouterr()
     assert "2 claims; 2 runs to train in 1 fleet; about" in printed.err
-    assert "ring/alike: reproduced. Neighbours end with a mean cosine of" in printed.err
+    assert "ring/alike: reproduced. Final level, ring: 0." in printed.err
     assert printed.out.splitlines()[-2:] == ["2 reproduced", "reproduce.html"]
     assert re.search(r"alike +reproduced +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\], 2", printed.out)
     assert "measurement)" in printed.out
@@ -302,7 +302,7 @@ def test_command_writes_table_page_and_json(tmp_path, monkeypatch, capsys):
 
 def test_exit_status_is_1_if_a_claim_does_not_come_out_as_expected(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    wrong = arrays_claim("a/wrong", compute=lambda scale: {"error": np.array([1.0])})
+    wrong = arrays_claim("a/wrong", error=1.0)
     assert geomem(monkeypatch, [wrong, arrays_claim("a/right")]) == 1
     out = capsys.readouterr().out
     assert "a/wrong, not reproduced:" in out
@@ -310,7 +310,7 @@ def test_exit_status_is_1_if_a_claim_does_not_come_out_as_expected(tmp_path, mon
     documented = arrays_claim(
         "a/over-claimed",
         deviation="the error is seven",
-        judge=lambda evidence: Judgement("deviates", "It is seven.", (measure_quantity("e", np.ones(1)),)),
+        checks=lambda runs: iter([check("error", 7.0, at_least=7)]),
     )
     assert geomem(monkeypatch, [documented]) == 0
     assert "deviates as documented" in capsys.readouterr().out
@@ -362,7 +362,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path, processes):
             from geomem.cli import main
 
             def claim(name, model, steps):
-                return small_claim(name, fleets=lambda scale: (request("ring", scale, model, steps=steps),))
+                return small_claim(name, lambda scale: (request("ring", scale, model, steps=steps),))
 
             if __name__ == "__main__":
                 claims = [

@@ -18,6 +18,7 @@ from small_experiments import calls, powers, powers_claim
 from geomem.claims.claim import RECALL_PAPER, reach_verdict
 from geomem.claims.evidence import imagine_arrays
 from geomem.claims.experiment import Experiment, experiment_path
+from geomem.claims.need import computed
 from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
 from geomem.models.configuration import Node2Vec
 from geomem.runs.checkpoint import locked_run
@@ -36,14 +37,14 @@ def check(claims, directory, **options):
 
 def claim_of(measure, name="bad/one", key="powers", settings=None, **changes):
     wanted = Experiment(key, measure, settings or {}, seconds=1.0)
-    return powers_claim(name, **{"experiments": lambda scale: (wanted,)} | changes)
+    return powers_claim(name, lambda scale: (wanted,), **changes)
 
 
 def test_claims_share_experiments_and_a_second_call_measures_nothing(tmp_path):
     claims = [
         powers_claim("powers/one"),
         powers_claim("powers/again"),
-        powers_claim("powers/others", experiments=lambda scale: (powers(base=2.0, seeds=scale.seeds),)),
+        powers_claim("powers/others", lambda scale: (powers(base=2.0, seeds=scale.seeds),)),
         small_claim("ring/alike"),
     ]
     verdicts, events = check(claims, tmp_path)
@@ -72,16 +73,16 @@ def test_claims_share_experiments_and_a_second_call_measures_nothing(tmp_path):
 
 
 def test_a_claim_may_need_fleets_experiments_and_arrays(tmp_path):
-    def judge(evidence):
+    def checks(evidence):
         assert set(evidence.fleets) == {"ring"}
         assert set(evidence.arrays) == {"powers.power", "powers.draws", "bound"}
-        return small_experiments.judge_powers(evidence)
+        return small_experiments.check_powers(evidence)
 
     claim = powers_claim(
         "all/of-it",
-        fleets=lambda scale: (request("ring", scale, Node2Vec(width=8)),),
-        compute=lambda scale: {"bound": np.ones(1)},
-        judge=judge,
+        lambda scale: (request("ring", scale, Node2Vec(width=8)), powers(seeds=scale.seeds)),
+        computed(lambda scale: {"bound": np.ones(1)}),
+        checks=checks,
     )
     assert check([claim], tmp_path)[0]["all/of-it"].status == "reproduced"
 
@@ -111,16 +112,14 @@ def test_whoever_finds_an_experiment_locked_waits(tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        (lambda scale: 2 * (powers(),), "an experiment has the key powers, which is taken"),
+        (lambda scale: 2 * (powers(),), "two fleets or experiments have the key powers"),
         (lambda scale: (powers(measure=small_experiments.no_version),), "lacks @experiment"),
         (lambda scale: (powers(seconds=0.0),), r"says that it takes 0\.0 s"),
         (lambda scale: 1 / 0, "ZeroDivisionError"),
     ],
 )
 def test_an_experiment_that_cannot_be_meant_is_said_in_a_sentence(tmp_path, wanted, sentence):
-    verdicts, events = check(
-        [powers_claim("bad/one", experiments=wanted), powers_claim("good/one")], tmp_path
-    )
+    verdicts, events = check([powers_claim("bad/one", wanted), powers_claim("good/one")], tmp_path)
     assert verdicts["bad/one"].status == "not run"
     assert sentence.replace("\\", "") in verdicts["bad/one"].sentence
     assert verdicts["good/one"].status == "reproduced"
@@ -130,9 +129,9 @@ def test_an_experiment_that_cannot_be_meant_is_said_in_a_sentence(tmp_path, want
 def test_processes_have_one_thread_each_and_wait_for_a_run_in_common(tmp_path):
     common = small_experiments.keep_a_run
     claims = [
-        claim_of(small_experiments.count_threads, "a/threads", key="threads", judge=judge_threads),
-        claim_of(common, "a/run", key="run", judge=judge_kept, settings={"seconds": 0.6, "number": 1}),
-        claim_of(common, "a/run-again", key="run", judge=judge_kept, settings={"seconds": 0.6, "number": 2}),
+        claim_of(small_experiments.count_threads, "a/threads", key="threads", checks=check_threads),
+        claim_of(common, "a/run", key="run", checks=check_kept, settings={"seconds": 0.6, "number": 1}),
+        claim_of(common, "a/run-again", key="run", checks=check_kept, settings={"seconds": 0.6, "number": 2}),
         claim_of(small_experiments.fail),
     ]
     verdicts, _ = check(claims, tmp_path, processes=2)
@@ -141,22 +140,22 @@ def test_processes_have_one_thread_each_and_wait_for_a_run_in_common(tmp_path):
     assert {verdict.status for verdict in verdicts.values()} == {"reproduced"}
 
 
-def judge_threads(evidence):
+def check_threads(evidence):
     return judged(evidence.arrays["threads.threads"])
 
 
-def judge_kept(evidence):
+def check_kept(evidence):
     return judged(evidence.arrays["run.kept"])
 
 
 def judged(values):
-    return small_experiments.judge_powers(imagine_arrays({"powers": {"power": values.astype(float)}}))
+    return small_experiments.check_powers(imagine_arrays({"powers": {"power": values.astype(float)}}))
 
 
 def test_the_estimate_counts_experiments_and_the_longest_comes_first(tmp_path):
     claims = [
-        powers_claim("a/short", experiments=lambda scale: (powers(base=1.0, seconds=1.0),)),
-        powers_claim("a/long", experiments=lambda scale: (powers(base=2.0, seconds=100.0),)),
+        powers_claim("a/short", lambda scale: (powers(base=1.0, seconds=1.0),)),
+        powers_claim("a/long", lambda scale: (powers(base=2.0, seconds=100.0),)),
     ]
     _, events = check(claims, tmp_path)
     assert events[0].seconds == pytest.approx(101.0)
@@ -169,7 +168,7 @@ def test_the_estimate_counts_experiments_and_the_longest_comes_first(tmp_path):
 
 def test_wrong_arrays_change_the_verdict():
     claim = powers_claim("powers/one")
-    evidence = claim.wrong(())
+    evidence = claim.counterexample(())
     assert set(evidence.arrays) == {"powers.power"}
     assert not reach_verdict(claim, claim.judge(evidence)).as_expected
 
@@ -224,7 +223,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path):
 
             def claim(name, number):
                 long = powers(measure=sleep, settings={{"seconds": 60, "number": number}}, seconds=60.0)
-                return powers_claim(name, experiments=lambda scale: (long,))
+                return powers_claim(name, lambda scale: (long,))
 
             if __name__ == "__main__":
                 claims = [claim("long/one", 1), claim("long/two", 2)]

@@ -23,7 +23,7 @@ def claims_of(*groups):
 @pytest.mark.parametrize("claim", claims_of("theory", "trajectory", "complexity"))
 def test_what_is_computed_comes_out_as_expected_and_could_come_out_otherwise(claim):
     right = claim.judge(Evidence(arrays=claim.compute(SCALE)))
-    wrong = claim.judge(claim.wrong(()))
+    wrong = claim.judge(claim.counterexample(()))
     assert reach_verdict(claim, right).as_expected, right.sentence
     assert not reach_verdict(claim, wrong).as_expected, wrong.sentence
 

@@ -93,7 +93,7 @@ def test_missing_facts_lead_no_object_of_their_relation():
     ("ask", "sentence"),
     [
         (lambda: disjoint_superposition(random_bijections(4, 2)), "answers two relations"),
-        (lambda: additive_recall_bound(many_to_one(8, 2, 3)), "has a relation that is no bijection"),
+        (lambda: additive_recall_bound(many_to_one(8, 2, 3)), "has a relation that is not a bijection"),
         (
             lambda: additive_superposition(random_bijections(8, 2), numbers_limit=10),
             "more than the limit of 10",

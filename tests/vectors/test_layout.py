@@ -130,7 +130,7 @@ def test_a_vocabulary_keeps_labels_with_blanks_marks_and_words_like_nan(
         (b"\xff\xfe1\x00", "UTF-16; save it in UTF-8"),
         (b"\x93NUMPY\x01\x00", "is a NumPy array; let its name end in .npy"),
         (b"\x1f\x8b\x08", "is gzipped; let its name end in .gz"),
-        (b"\x7fELF\x00", "is no text"),
+        (b"\x7fELF\x00", "is not text"),
     ],
 )
 def test_what_is_no_table_of_vectors_is_refused_in_one_sentence(tmp_path, content, message):

@@ -303,7 +303,7 @@ def test_bad_paths_and_sizes(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3, "A int is no table of facts"),
+        (3, "A int is not a table of facts"),
         (np.zeros((3, 2)), "shape (3, 2)"),
         ([("a", "r", "b"), ("c", "r")], "Entry 1 of the facts"),
         (["abc"], "Entry 0 of the facts"),

@@ -1,4 +1,4 @@
-"""Readers: what was written is read back in every format, and what is no graph is refused in one sentence."""
+"""Readers: what was written is read back in every format, and all else is refused in one sentence."""
 
 import csv
 import io
@@ -345,8 +345,8 @@ def test_no_file_at_all_ends_in_anything_but_a_graph_or_one_sentence(tmp_path, d
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3, "A int is no graph"),
-        (None, "A NoneType is no graph"),
+        (3, "A int is not a graph"),
+        (None, "A NoneType is not a graph"),
         (np.zeros((3, 3)), "shape (3, 3)"),
         (np.zeros(4), "shape (4,)"),
         ([("a", "b"), ("c",)], "Entry 1 of the edges"),

@@ -3,9 +3,18 @@
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims import recall_chains, recall_open
-from geomem.claims.claim import AnyClaim, registered_claims
-from geomem.claims.factual_recall import capacity, dense, depth, hops, recall, structure, transfer
+from geomem.claims.claim import Claim, registered_claims
+from geomem.claims.factual_recall import (
+    capacity,
+    chains,
+    dense,
+    depth,
+    hops,
+    open,
+    recall,
+    structure,
+    transfer,
+)
 from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
@@ -25,62 +34,25 @@ from geomem.claims.memorize_geometrically import (
 )
 from geomem.errors import unknown_name
 
-MODULES = (
-    memorization,
-    race,
-    geometry,
-    zigzag,
-    knobs,
-    mamba,
-    node2vec,
-    dynamics,
-    trajectory,
-    theory,
-    complexity,
-    paths,
-    path_controls,
-    path_scale,
-    in_context,
-    recall,
-    dense,
-    recall_chains,
-    capacity,
-    structure,
-    transfer,
-    hops,
-    depth,
-    recall_open,
-)
-"""The files of claims, in the order of the papers."""
-
-GROUPS: tuple[Sequence[AnyClaim], ...] = tuple(
-    getattr(module, "CLAIMS", None) or registered_claims(module.__name__)  # pyright: ignore
-    for module in MODULES
-)
-
-
 SMALL_GRAPHS = "small-graphs"
 """The pattern of all claims about small graphs, which are checked in a minute or two."""
 
-SMALL_GRAPH_GROUPS = (
-    "memorization",
-    "race",
-    "geometry",
-    "zigzag",
-    "knobs",
-    "mamba",
-    "node2vec",
-    "dynamics",
-    "trajectory",
-    "theory",
-    "complexity",
+ON_SMALL_GRAPHS = (memorization, race, geometry, zigzag, knobs, mamba)
+ON_SMALL_GRAPHS += (node2vec, dynamics, trajectory, theory, complexity)
+SMALL_GRAPH_GROUPS = {
+    claim.group for module in ON_SMALL_GRAPHS for claim in registered_claims(module.__name__)
+}
+MODULES = (
+    *ON_SMALL_GRAPHS,
+    *(paths, path_controls, path_scale, in_context),
+    *(recall, dense, chains, capacity, structure, transfer, hops, depth, open),
 )
-"""The groups of the first paper's claims about small graphs: all but path finding."""
+"""The files of claims, in the order of the papers."""
 
 
-def collect_claims(groups: Iterable[Sequence[AnyClaim]]) -> dict[str, AnyClaim]:
+def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
     """Claims by id; raises `ValueError` if two have an id or an alias in common."""
-    claims: dict[str, AnyClaim] = {}
+    claims: dict[str, Claim] = {}
     names: set[str] = set()
     for claim in (claim for group in groups for claim in group):
         taken = names & {claim.id, *claim.aliases}
@@ -91,15 +63,15 @@ def collect_claims(groups: Iterable[Sequence[AnyClaim]]) -> dict[str, AnyClaim]:
     return claims
 
 
-CLAIMS: dict[str, AnyClaim] = collect_claims(GROUPS)
+CLAIMS: dict[str, Claim] = collect_claims(registered_claims(module.__name__) for module in MODULES)
 """Every claim by its id, in the order of the paper."""
 
 
-def find_claims(patterns: Sequence[str], claims: Iterable[AnyClaim] | None = None) -> tuple[AnyClaim, ...]:
+def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) -> tuple[Claim, ...]:
     """The claims that any pattern matches, all without a pattern; in the order of the paper.
 
     A pattern is an id, a group, the part of an id after its slash, an alias such as T6, `small-graphs` (the
-    groups of `SMALL_GRAPH_GROUPS`), or a glob of these; upper and lower case are one. Raises `InputError` if
+    files of `ON_SMALL_GRAPHS`), or a glob of these; upper and lower case are one. Raises `InputError` if
     a pattern matches nothing.
     """
     known = list(CLAIMS.values() if claims is None else claims)
@@ -120,7 +92,7 @@ def find_claims(patterns: Sequence[str], claims: Iterable[AnyClaim] | None = Non
     return tuple(claim for claim in known if claim.id in matched)
 
 
-def _matches(claim: AnyClaim, pattern: str) -> bool:
+def _matches(claim: Claim, pattern: str) -> bool:
     names = [claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases]
     names += [SMALL_GRAPHS] if claim.group in SMALL_GRAPH_GROUPS else []
     return any(fnmatchcase(name.lower(), pattern.lower()) for name in names)

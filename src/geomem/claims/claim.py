@@ -28,12 +28,12 @@ A claim is a decorated generator: its docstring is the title and the statement, 
 >>> judgement = cycle_level.judge(imagine_fleets(requests, "geometric"))
 >>> judgement.outcome, judgement.sentence
 ('holds', 'Final level, cycle: 0.5; above 0.4 on 3 of 3 runs.')
->>> cycle_level.judge(cycle_level.wrong(requests)).outcome
+>>> cycle_level.judge(cycle_level.counterexample(requests)).outcome
 'fails'
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import isfinite
@@ -41,8 +41,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from geomem.claims.check import Check, Judgement, Picture, Quantity, describe_rule, judge_checks
-from geomem.claims.check import measure_quantity as measure_quantity
+from geomem.claims.check import Check, Judgement, Picture, describe_rule, judge_checks
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment
 from geomem.claims.need import Computed, Cost, FleetRequest, Need, Needs, Scale
@@ -76,53 +75,12 @@ class Expected:
     """Name of the quantity it stands beside; the claim as a whole if empty."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One statement of a paper as an executable check."""
-
-    id: str
-    """`group/what-it-says`, in kebab-case."""
-    title: str
-    statement: str
-    """What the paper says, in our words."""
-    place: str
-    """Where in the paper, and the table of the paper file if it has one."""
-    conditions: str
-    """Worlds, models and settings of the check."""
-    rule: str
-    """When it holds, with its thresholds, in one sentence."""
-    expected: tuple[Expected, ...]
-    judge: "Callable[[Evidence], Judgement]"
-    """A pure function of its evidence."""
-    wrong: "Callable[[tuple[FleetRequest, ...]], Evidence]"
-    """Measurements of a model of which the statement is false, made up without training: the same judge must
-    then come to another outcome. `imagine_fleets` makes up fleets, `imagine_arrays` experiments."""
-    fleets: Callable[[Scale], tuple[FleetRequest, ...]] = lambda scale: ()
-    """The fleets it needs; none for statements that no training is needed for."""
-    experiments: Callable[[Scale], tuple[Experiment, ...]] = lambda scale: ()
-    """The experiments it needs: trainings that are no fleets of `memorize`, and whatever takes long."""
-    compute: Callable[[Scale], Mapping[str, np.ndarray]] | None = None
-    """Arrays that need no training, in seconds: constructions, derivatives, bounds."""
-    cost: Cost = "quick"
-    deviation: str = ""
-    """Where the paper says too much: what comes out instead, in words; the expected outcome is then
-    `deviates`."""
-    aliases: tuple[str, ...] = ()
-    """Other names patterns may use, such as the number of its table, T6."""
-    paper: str = PAPER
-
-    @property
-    def group(self) -> str:
-        """The part of the id before the slash: the file the claim is in."""
-        return self.id.partition("/")[0]
-
-
 Checks = Iterator[Check | Picture | str]
 """What a claim's generator yields: checks, at most one picture, and sentences that say more."""
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredClaim:
+class Claim:
     """One statement of a paper as an executable check; made by `claim`."""
 
     id: str
@@ -135,7 +93,7 @@ class MeasuredClaim:
     checks: Callable[[Evidence], Checks]
     """A pure function of its evidence."""
     needs: tuple[Needs, ...]
-    counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence]
+    counterexample: Callable[[tuple[FleetRequest, ...]], Evidence]
     """Measurements of a model of which the statement is false, made up without training: the checks must
     then come to another outcome."""
     expected: tuple[Expected, ...]
@@ -174,17 +132,11 @@ class MeasuredClaim:
         """The outcome of its checks."""
         return judge_checks(self.checks(evidence), deviates=bool(self.deviation))
 
-    def wrong(self, requests: Sequence[FleetRequest]) -> Evidence:
-        """The counterexample's evidence, for these fleets."""
-        if isinstance(self.counterexample, Evidence):
-            return self.counterexample
-        return self.counterexample(tuple(requests))
-
     @cached_property
     def rule(self) -> str:
         """When it holds, with its bounds: the checks as the counterexample meets them."""
         requests = self.fleets(Scale(self.cost, (0, 1, 2)))
-        return describe_rule(self.checks(self.wrong(requests)), deviates=bool(self.deviation))
+        return describe_rule(self.checks(self.counterexample(requests)), deviates=bool(self.deviation))
 
     @cached_property
     def conditions(self) -> str:
@@ -192,7 +144,7 @@ class MeasuredClaim:
         return self.stated_conditions or describe_fleets(self.fleets(Scale(self.cost, (0, 1, 2))))
 
 
-_REGISTERED: dict[str, list[MeasuredClaim]] = {}
+_REGISTERED: dict[str, list[Claim]] = {}
 
 
 def claim(
@@ -207,7 +159,7 @@ def claim(
     conditions: str = "",
     deviation: str = "",
     cost: Cost = "quick",
-) -> Callable[[Callable[[Evidence], Checks]], MeasuredClaim]:
+) -> Callable[[Callable[[Evidence], Checks]], Claim]:
     """Register a generator of checks as a claim of its module's group.
 
     Its docstring is the title, one line, and the statement; `title` and `statement` replace them where
@@ -218,16 +170,18 @@ def claim(
     Raises `ValueError` if title or statement is missing.
     """
 
-    def register(checks: Callable[[Evidence], Checks]) -> MeasuredClaim:
+    def register(checks: Callable[[Evidence], Checks]) -> Claim:
         first, _, rest = inspect.cleandoc(checks.__doc__ or "").partition("\n")
-        made = MeasuredClaim(
+        made = Claim(
             id=id,
             title=title or first.rstrip("."),
             statement=statement or " ".join(rest.split()),
             place=place,
             checks=checks,
             needs=(needs,) if callable(needs) else tuple(needs),
-            counterexample=counterexample,
+            counterexample=(
+                (lambda requests: counterexample) if isinstance(counterexample, Evidence) else counterexample
+            ),
             expected=tuple(one if isinstance(one, Expected) else Expected(*one) for one in expected),
             stated_conditions=conditions,
             cost=cost,
@@ -243,7 +197,7 @@ def claim(
     return register
 
 
-def registered_claims(module: str) -> tuple[MeasuredClaim, ...]:
+def registered_claims(module: str) -> tuple[Claim, ...]:
     """The claims that a module has registered, in the order of their definitions."""
     return tuple(_REGISTERED.get(module, ()))
 
@@ -283,14 +237,11 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
 
 
-AnyClaim = Claim | MeasuredClaim
-
-
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """What became of a claim."""
 
-    claim: AnyClaim
+    claim: Claim
     status: Status
     sentence: str
     """One sentence that explains the status."""
@@ -303,40 +254,13 @@ class Verdict:
         return self.status in ("reproduced", "deviates as documented")
 
 
-def judge_by_means(
-    *quantities: Quantity, holds: bool | None = None, sentence: str, picture: Picture | None = None
-) -> Judgement:
-    """The judgement of a rule with two outcomes: `holds` or `fails`.
-
-    `holds` if given, else whether most seeds hold for every quantity that says so per seed. `sentence` may
-    use {mean}, {low}, {high} of the first quantity, {seeds} and {held}, the number of its seeds for which the
-    rule holds.
-
-    Raises `ValueError` if nothing says whether the rule holds.
-    """
-    first = quantities[0]
-    if holds is None:
-        shares = [quantity.held_share for quantity in quantities if quantity.held is not None]
-        if not shares:
-            raise ValueError("neither `holds` nor any quantity's `held` says whether the rule holds")
-        holds = all(share > 0.5 for share in shares)
-    said = sentence.format(
-        mean=first.mean,
-        low=first.low,
-        high=first.high,
-        seeds=len(first.values),
-        held=0 if first.held is None else int(first.held.sum()),
-    )
-    return Judgement("holds" if holds else "fails", said, quantities, picture)
-
-
-def reach_verdict(claim: AnyClaim, judgement: Judgement) -> Verdict:
+def reach_verdict(claim: Claim, judgement: Judgement) -> Verdict:
     """Compare a judgement with what the claim expects: that it holds, or deviates as documented."""
     finite = all(isfinite(quantity.mean) for quantity in judgement.quantities)
     sentence = judgement.sentence
     if not finite:
         status = "not reproduced"
-        sentence += " Some of its values are no numbers."
+        sentence += " Some of its values are NaN or infinite."
     elif claim.deviation:
         status = "deviates as documented" if judgement.outcome == "deviates" else "not reproduced"
         if judgement.outcome == "holds":
@@ -356,6 +280,6 @@ def group_by_paper(verdicts: Iterable[Verdict]) -> dict[str, dict[str, list[Verd
 
 
 def count_statuses(verdicts: Collection[Verdict]) -> dict[Status, int]:
-    """How many verdicts there are of each status, those of which there is none left out."""
+    """Verdicts by status, zero counts omitted."""
     counts = {status: sum(verdict.status == status for verdict in verdicts) for status in get_args(Status)}
     return {status: count for status, count in counts.items() if count}

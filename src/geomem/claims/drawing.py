@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from geomem.claims.claim import Expected, Judgement, Picture, Quantity
+from geomem.claims.check import Judgement, Picture, Quantity
+from geomem.claims.claim import Expected
 from geomem.figures.drawing import STYLE
 from geomem.figures.palette import LIGHT, Theme
 
@@ -121,7 +122,7 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
 def page_svg(figure: Figure, *, name: str) -> str:
     """The figure as an inline SVG element: colours are the page's variables, ids begin with `name`.
 
-    >>> from geomem.claims.claim import measure_quantity
+    >>> from geomem.claims.check import measure_quantity
     >>> level = measure_quantity("level", np.array([0.5, 0.7]))
     >>> text = page_svg(draw_quantities([level], []), name="claim-1")
     >>> text.startswith("<svg"), "#" in text.replace("url(#claim-1", "").replace('"#claim-1', "")

@@ -10,8 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from geomem.claims.claim import PAPERS, Cost, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.claim import PAPERS, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
+from geomem.claims.need import Cost
 from geomem.claims.places import cite
 from geomem.report.html import render_html
 from geomem.report.html import write_page as write_html

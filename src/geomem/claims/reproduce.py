@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
-from geomem.claims.claim import AnyClaim, Cost, FleetRequest, Scale, Verdict, reach_verdict
+from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment
+from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
 from geomem.runs.store import is_finished, read_fleet
@@ -42,7 +43,7 @@ class Count:
 class Plan:
     """What is about to happen, said before any work."""
 
-    claims: tuple[AnyClaim, ...]
+    claims: tuple[Claim, ...]
     needed: Count
     """Work that the claims need together, each piece counted once."""
     missing: Count
@@ -80,11 +81,11 @@ ReproductionEvent = Plan | WorkDone | Verdict
 class _Job:
     """A claim on its way to a verdict."""
 
-    claim: AnyClaim
-    requests: dict[str, FleetRequest] = field(default_factory=dict)
-    experiments: dict[str, Experiment] = field(default_factory=dict)
+    claim: Claim
+    needs: dict[str, FleetRequest | Experiment] = field(default_factory=dict)
+    """By their keys."""
     works: dict[str, Work] = field(default_factory=dict)
-    """By the keys of requests and experiments."""
+    """By the same keys."""
     waiting: set[Path] = field(default_factory=set)
     error: str = ""
 
@@ -97,7 +98,7 @@ def reproduce(
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     processes: int | None = None,
-    claims: Iterable[AnyClaim] | None = None,
+    claims: Iterable[Claim] | None = None,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
     """Check the claims that any pattern matches (all without one); their verdicts, in the papers' order.
@@ -189,7 +190,7 @@ def reproduce(
     return tuple(verdicts[claim.id] for claim in chosen)
 
 
-def select_claims(claims: Sequence[AnyClaim], scale: Cost) -> tuple[AnyClaim, ...]:
+def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
     """The claims that run at a scale; raises `InputError` if none does."""
     chosen = tuple(claim for claim in claims if scale == "full" or claim.cost == "quick")
     if not chosen:
@@ -234,28 +235,27 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
     from geomem.runs.plan import plan_fleet
 
     try:
-        for request in job.claim.fleets(scale):
-            if request.key in job.works:
-                raise ValueError(f"two fleets have the key {request.key}")
-            plan = plan_fleet(
-                request.world,
-                model=request.model,
-                task=request.task,
-                training=request.training,
-                seeds=request.seeds,
-                directory=directory,
-                device=device,
-            )
-            job.requests[request.key] = request
-            job.works[request.key] = Work(plan.path, plan, estimate_seconds(plan))
-        for experiment in job.claim.experiments(scale):
-            if experiment.key in job.works:
-                raise ValueError(f"an experiment has the key {experiment.key}, which is taken")
-            if not experiment.seconds > 0:
-                raise ValueError(f"experiment {experiment.key} says that it takes {experiment.seconds} s")
-            path = experiment_path(experiment, directory)
-            job.experiments[experiment.key] = experiment
-            job.works[experiment.key] = Work(path, experiment, experiment.seconds)
+        for need in job.claim.requests(scale):
+            if isinstance(need, Computed):
+                continue
+            if need.key in job.works:
+                raise ValueError(f"two fleets or experiments have the key {need.key}")
+            if isinstance(need, Experiment):
+                if not need.seconds > 0:
+                    raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
+                work = Work(experiment_path(need, directory), need, need.seconds)
+            else:
+                plan = plan_fleet(
+                    need.world,
+                    model=need.model,
+                    task=need.task,
+                    training=need.training,
+                    seeds=need.seeds,
+                    directory=directory,
+                    device=device,
+                )
+                work = Work(plan.path, plan, estimate_seconds(plan))
+            job.works[need.key], job.needs[need.key] = work, need
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
 
@@ -264,15 +264,13 @@ def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> 
     if job.error:
         return Verdict(job.claim, "not run", job.error, None)
     try:
-        fleets = {
-            key: read_evidence(request, read_fleet(job.works[key].path))
-            for key, request in job.requests.items()
-        }
-        measured = {
-            key: read_experiment(experiment, directory) for key, experiment in job.experiments.items()
-        }
-        computed = job.claim.compute(scale) if job.claim.compute else {}
-        evidence = Evidence(fleets, {**name_arrays(measured), **computed})
+        fleets, measured = {}, {}
+        for key, need in job.needs.items():
+            if isinstance(need, Experiment):
+                measured[key] = read_experiment(need, directory)
+            else:
+                fleets[key] = read_evidence(need, read_fleet(job.works[key].path))
+        evidence = Evidence(fleets, {**name_arrays(measured), **job.claim.compute(scale)})
         return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise
         return Verdict(job.claim, "not run", describe_failure(error), None)

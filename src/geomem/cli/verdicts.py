@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from geomem.claims.claim import AnyClaim, Expected, Quantity, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.check import Quantity
+from geomem.claims.claim import Claim, Expected, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.runs.checkpoint import format_bytes
@@ -76,7 +77,7 @@ class ClaimTable(LiveTable):
             table.add_row(Text(self._work_line(), style="dim"), "")
         return table
 
-    def _state(self, claim: AnyClaim) -> Text:
+    def _state(self, claim: Claim) -> Text:
         if claim.id in self.verdicts:
             status = self.verdicts[claim.id].status
             return Text(status, style=STYLES[status])
@@ -185,7 +186,7 @@ def format_quantity(quantity: Quantity) -> str:
     """Mean, interval and number of seeds; a value that no seed changes stands alone.
 
     >>> import numpy as np
-    >>> from geomem.claims.claim import measure_quantity
+    >>> from geomem.claims.check import measure_quantity
     >>> format_quantity(measure_quantity("level", np.array([0.5, 0.5, 0.5])))
     '0.500 [0.500, 0.500], 3'
     """

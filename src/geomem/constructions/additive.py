@@ -115,7 +115,7 @@ def additive_recall_bound(table: FactTable) -> float:
     N, R = found.shape
     if table.object_count != N or (np.sort(found, axis=0) != np.arange(N)[:, None]).any():
         raise InputError(
-            f"The table {table.name!r} has a relation that is no bijection of its {N:,} subjects onto all "
+            f"The table {table.name!r} has a relation that is not a bijection of its {N:,} subjects onto all "
             "objects; give random_bijections or the like."
         )
     if R == 1:

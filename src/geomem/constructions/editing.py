@@ -100,7 +100,7 @@ def rewrite_block(
 def relation_map(weights: Weights, relation: int) -> Float[np.ndarray, "width length"]:
     """W_r of a gated superposition, read off the neurons that pass relation r with a plus sign.
 
-    Raises `InputError` if the weights have no such gate.
+    Raises `InputError` if the weights lack such a gate.
 
     >>> from geomem.constructions.one_hop import block_superposition
     >>> from geomem.worlds.facts.families import random_bijections
@@ -134,7 +134,7 @@ def _code_length(weights: Weights) -> int:
     gated = 0 < m < width and neurons == 2 * R * m and not weights[OBJECTS][:, :-m].any()
     if not gated or not np.array_equal(weights[CONTRACT][-m:, :m], np.eye(m)):
         raise InputError(
-            "The weights have no gate that passes one relation's code, so a fact is no part of one vector; "
+            "The weights have no gate that passes one relation's code, so a fact is not part of one vector; "
             "give those of block_superposition or dense_superposition."
         )
     return m

@@ -29,7 +29,7 @@ class HeldFacts:
     weights: Weights
     cells: Cells | None
     margin: float
-    """By how much answers lead at least; what leads by less than half of it is none."""
+    """By how much answers lead at least; a lead below half of it counts as no answer."""
     code: CodeKind
     """The code of cells that are still to be made, and its seed."""
     seed: int

@@ -61,9 +61,9 @@ class HopModel:
     objects: sparse.csr_array
     """Read-out [object, width]."""
     entities: Int[np.ndarray, " object"]
-    """The subject that an emitted object is read as, -1 if it is none."""
+    """The subject that an emitted object is read as, -1 if it is not a subject."""
     unknown: Float[np.ndarray, " width"]
-    """The token of an object that is no subject."""
+    """The token of an object that is not a subject."""
     layers: tuple[Layer, ...]
     margin: float
 
@@ -86,8 +86,8 @@ def answer_hops(
 ) -> HopAnswers:
     """The last object of every chain x -r_1-> y_1 -r_2-> ... -r_k-> y_k, in blocks of questions.
 
-    An answer whose lead is below half the guaranteed margin is none, -1: a fact of the chain is missing, or
-    one of its objects is no subject.
+    A lead below half the guaranteed margin counts as no answer, -1: a fact of the chain is missing, or
+    one of its objects is not a subject.
 
     Raises `InputError` for ids that do not exist or chains of another number of hops.
 

@@ -104,7 +104,7 @@ def read_columns(
 
     - A *separator* splits all lines into equally many cells: a tab, else a comma, a semicolon, a bar or an
       arrow, else blanks; quotes protect what is inside, and so do brackets except from tabs.
-    - What frames every line alike is no part of its cells (see `geomem.worlds.line_frames`).
+    - What frames every line alike is not part of its cells (see `geomem.worlds.line_frames`).
     - *Comments* begin with `#`, `%` or `//` and stand before the data, or have another shape than they;
       before the data also with `;` or `--` and a blank.
     - The first line is a *header* if `known` knows its names and they do not come again, or if it has no

@@ -13,9 +13,9 @@ from geomem.worlds.graphs.readers import graph_from, read_graph
 
 
 def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
-    """The graph that is meant. A built-in name comes before a file of the same name; `./name` is the file.
+    """Find a graph by name, file or object; a built-in name comes before a file, `./name` is the file.
 
-    Raises `InputError` if it is nothing of all that, or cannot be read.
+    Raises `InputError` if it is none of these, or cannot be read.
 
     >>> find_world("cycle").node_count
     15
@@ -51,9 +51,9 @@ def find_facts(
     several: bool = False,
     layout: FactLayout | None = None,
 ) -> FactTable:
-    """The table of facts that is meant, by the rules of `find_world`; `several` is that of `read_facts`.
+    """Find a table of facts by the rules of `find_world`; `several` is that of `read_facts`.
 
-    `layout` says how a file is laid out. Raises `InputError` if it is nothing of all that, or cannot be read.
+    `layout` says how a file is laid out. Raises `InputError` if it is none of these, or cannot be read.
 
     >>> find_facts("countries").fact_count
     1169

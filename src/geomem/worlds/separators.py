@@ -216,7 +216,7 @@ def _columns_of_rows(lines: Sequence[str], separator: Separator) -> list[tuple[s
 def find_separator(lines: Sequence[str], *, least: int = 2) -> tuple[Separator, ...]:
     """The separator that splits all lines alike; several if they are equally plausible, none if none does.
 
-    A tab goes before all others and blanks after them; a comma in decimal numbers is none.
+    A tab goes before all others and blanks after them; a comma in decimal numbers does not separate.
 
     >>> [found.name for found in find_separator(["Berlin;Paris;0,5", "Paris;Rome;1,25"])]
     ['semicolon']

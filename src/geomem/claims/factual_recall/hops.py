@@ -15,8 +15,8 @@ from geomem.claims.check import Picture, check
 from geomem.claims.claim import claim
 from geomem.claims.evidence import Evidence, imagine_arrays
 from geomem.claims.experiment import experiment
+from geomem.claims.factual_recall.chains import ENTITIES
 from geomem.claims.factual_recall.settings import OWN, Request, band, request
-from geomem.claims.recall_chains import ENTITIES
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from geomem.claims import recall_written as written
 from geomem.claims.check import Numbers, Picture, check, paper
 from geomem.claims.claim import claim
 from geomem.claims.evidence import Evidence
+from geomem.claims.factual_recall import written
 from geomem.claims.factual_recall.settings import OWN, check_arrays, imagine_numbers
 from geomem.claims.need import computed
 

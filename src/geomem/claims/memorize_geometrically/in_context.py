@@ -50,7 +50,7 @@ def check_chance(runs: Mapping[str, Curves]) -> Iterator[Check | Picture]:
 @path_claim(
     "in-context/chance",
     "L16",
-    place="Fig 5 left; notes B.2; L16",
+    place="Fig 5 left; B.2; L16",
     conditions=CONDITIONS,
     settings=PROMPTS,
     counterexample=guess(2, 1.0),
@@ -137,7 +137,7 @@ def reverse(runs):
 @path_claim(
     "in-context/first-hop",
     "L19",
-    place="Fig 5 right; notes B.2; L19",
+    place="Fig 5 right; B.2; L19",
     conditions=f"{CONDITIONS}; the first hop is the only target",
     settings=PROMPTS,
     counterexample={"first-hop": {FIRST_HOP: 0.95}},

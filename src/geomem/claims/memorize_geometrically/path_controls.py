@@ -191,7 +191,7 @@ def tree_splits(runs):
 
 @path_claim(
     "paths/self-edges",
-    place="beside notes B.3.3 and Fig 4",
+    place="beside B.3.3 and Fig 4",
     conditions=f"{CONDITIONS}; every node asked for itself once as well",
     counterexample={"self-edges": {EXACT: 0.2}, "base": {EXACT: 0.9}},
     expected=OURS,
@@ -207,7 +207,7 @@ def self_edges(runs):
 
 @path_claim(
     "paths/untied",
-    place="beside notes B.3.7 and Fig 4",
+    place="beside B.3.7 and Fig 4",
     conditions=f"{CONDITIONS}; a read-out table of its own",
     counterexample={"untied": {EXACT: 0.2}, "base": {EXACT: 0.9}},
     expected=OURS,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from geomem.claims.claim import Checks, MeasuredClaim, claim
+from geomem.claims.claim import Checks, Claim, claim
 from geomem.claims.curves import Curves, Imagined, curves, imagine_curves
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
@@ -257,7 +257,7 @@ def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress
 
 def path_claim(
     id: str, *aliases: str, counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS, **rest: Any
-) -> Callable[[Callable[[Mapping[str, Curves]], Checks]], MeasuredClaim]:
+) -> Callable[[Callable[[Mapping[str, Curves]], Checks]], Claim]:
     """A claim about trainings of these settings: those whose curves the counterexample has, by their keys.
 
     Its checks are given the curves by key, in place of the evidence.
@@ -270,7 +270,7 @@ def path_claim(
             for key, own in described.items()
         )
 
-    def register(checks: Callable[[Mapping[str, Curves]], Checks]) -> MeasuredClaim:
+    def register(checks: Callable[[Mapping[str, Curves]], Checks]) -> Claim:
         @wraps(checks)
         def check_curves(evidence: Evidence) -> Checks:
             return checks({key: curves(evidence, key) for key in counterexample})

@@ -164,7 +164,7 @@ def _checked(path: Path, array: StoredArray, size: int) -> StoredArray:
     if needed != size:
         raise InputError(
             f"The array {array.name!r} in {str(path)!r} promises {needed:,} bytes and has {size:,}; "
-            "the file is damaged: write it anew."
+            "the file is damaged: write it again."
         )
     return array
 
@@ -207,7 +207,7 @@ def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: Stored
 def _as_labels(path: Path, stored: StoredArray, array: np.ndarray) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in "USiuf":
         raise InputError(
-            f"The array {stored.name!r} in {str(path)!r} is no list of labels; give text, one label per row."
+            f"The array {stored.name!r} in {str(path)!r} is not a list of labels; give one text per row."
         )
     if array.dtype.itemsize > 4 * MAXIMUM_LABEL_CHARACTERS:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Lines of a text file that may be gzipped and far larger than memory, and what is no text, by its name."""
+"""Lines of a text file that may be gzipped and far larger than memory, and what is not text, by its name."""
 
 import gzip
 import re
@@ -60,7 +60,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 number += len(lines)
             yield from _texts([rest], number)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"The file {str(path)!r} is not a complete gzip file; pack it anew.") from error
+        raise InputError(f"The file {str(path)!r} is not a complete gzip file; pack it again.") from error
 
 
 def _texts(lines: list[bytes], number: int) -> Iterator[tuple[int, str]]:
@@ -101,6 +101,6 @@ def _refuse_binary(path: Path, block: bytes) -> None:
             raise InputError(f"The file {str(path)!r} {what}.")
     if b"\0" in block:
         raise InputError(
-            f"The file {str(path)!r} is no text; give vectors as text, .csv, .tsv, .npy, .npz or "
+            f"The file {str(path)!r} is not text; give vectors as text, .csv, .tsv, .npy, .npz or "
             ".safetensors."
         )

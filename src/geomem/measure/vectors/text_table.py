@@ -85,7 +85,7 @@ def _in_order(
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[tuple[str, tuple[int, str]]]:
-    """Label, and number and text, of every line that holds a vector; the label is empty if there is none."""
+    """Label, and number and text, of every line that holds a vector; the label may be empty."""
     separator, column, count = layout.separator, layout.label_column, 0
     for at, (number, line) in enumerate(read_lines(path)):
         if at < layout.header_lines:

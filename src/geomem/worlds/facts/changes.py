@@ -79,6 +79,6 @@ def _row_of(table: FactTable, subject: int, relation: int, old_object: int | Non
         return rows.start + int(found[0])
     if len(objects) > 1:
         raise InputError(
-            f"The table {table.name!r} has {len(objects)} answers to {question}; name the one that is meant."
+            f"The table {table.name!r} has {len(objects)} answers to {question}; name one of them."
         )
     return rows.start if len(objects) else None

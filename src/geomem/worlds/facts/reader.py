@@ -147,7 +147,7 @@ def facts_from(
     frame = frame_columns(value)
     if frame is None and not isinstance(value, Iterable):
         raise InputError(
-            f"A {type(value).__name__} is no table of facts; give a path, a pandas or polars data frame, "
+            f"A {type(value).__name__} is not a table of facts; give a path, a pandas or polars data frame, "
             "an array [fact, 3], or a list of triples."
         )
     if frame is None:

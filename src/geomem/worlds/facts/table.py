@@ -33,9 +33,8 @@ class FactTable:
     subject may lack an answer to a relation, and a label may be both a subject and an object: then relations
     can be chained (`geomem.worlds.facts.hops`).
 
-    Raises `InputError` if facts are not whole numbers [fact, 3], there is none, one names a subject, relation
-    or object that does not exist, a fact is listed twice, two labels of a kind are equal, one is empty or no
-    valid Unicode, or there are more than `MAXIMUM_LABELS` and `MAXIMUM_FACTS`.
+    Raises `InputError` for facts or labels that make no such table, and for one larger than `MAXIMUM_LABELS`
+    and `MAXIMUM_FACTS`.
 
     >>> table = FactTable("towns", ("France", "Italy"), ("capital",), ("Paris", "Rome"),
     ...                   np.array([[1, 0, 1], [0, 0, 0]]))
@@ -203,7 +202,7 @@ def answers(table: FactTable) -> Int[np.ndarray, "subject relation"]:
 
 
 def object_subjects(table: FactTable) -> Int[np.ndarray, " object"]:
-    """The subject with the same label as each object, -1 where there is none: what a chain goes on from.
+    """The subject with the same label as each object, -1 if no subject has it: what a chain goes on from.
 
     >>> table = FactTable("line", ("a", "b"), ("next",), ("b", "c"), np.array([[0, 0, 0], [1, 0, 1]]))
     >>> object_subjects(table).tolist()

@@ -32,10 +32,8 @@ class Graph:
     Equality of two graphs is equality of their `digest`, which covers labels, edges, root, coordinates and
     mutual edges but not the name and the notes.
 
-    Raises `InputError` if edges are not whole numbers [edge, 2], there is no edge, an edge or the root names
-    a node that does not exist, an edge joins a node to itself, an undirected edge is listed twice, two labels
-    are equal, a label is not valid Unicode, a coordinate is not finite, or there are more nodes or edges than
-    `MAXIMUM_NODES` and `MAXIMUM_EDGES`.
+    Raises `InputError` for fields that make no such graph, as self-edges, repeated edges and equal labels do,
+    and for one larger than `MAXIMUM_NODES` and `MAXIMUM_EDGES`.
 
     >>> graph = Graph(name="triangle", labels=("a", "b", "c"), edges=np.array([[0, 1], [1, 2], [2, 0]]))
     >>> graph.node_count, graph.edge_count
@@ -167,7 +165,7 @@ def simple_graph(
 
     An edge and its reverse are one edge; the direction of the first is its forward direction, and `mutual`
     says which edges have their reverse.
-    Raises `InputError` as `Graph` does, thus also if nothing but self-loops is left.
+    Raises `InputError` as `Graph` does, and so for self-loops alone.
 
     >>> graph = simple_graph("small", ["a", "b"], np.array([[1, 0], [0, 1], [1, 1]]))
     >>> graph.edges.tolist(), graph.mutual.tolist()
@@ -212,7 +210,7 @@ def simple_graph(
 def induced_subgraph(graph: Graph, nodes: Int[np.ndarray, " node"]) -> Graph:
     """The graph of some nodes, given by ascending id, and the edges between them.
 
-    Raises `InputError` if there is no such edge.
+    Raises `InputError` if no edge is left.
 
     >>> from geomem.worlds.graphs.families import path
     >>> part = induced_subgraph(path(4), np.array([1, 2, 3]))

@@ -201,8 +201,8 @@ def _from_object(name: str, value: Any) -> Graph:
         return _from_adjacency(name, value)
     if not isinstance(value, Iterable):
         raise InputError(
-            f"A {type(value).__name__} is no graph; give a networkx graph, a scipy sparse matrix, a pandas "
-            "or polars data frame, an array [edge, 2], or a list of pairs."
+            f"A {type(value).__name__} is not a graph; give a networkx graph, a scipy sparse matrix, a "
+            "pandas or polars data frame, an array [edge, 2], or a list of pairs."
         )
     tails, heads = tuple_columns(
         value,

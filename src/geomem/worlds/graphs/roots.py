@@ -49,7 +49,7 @@ def find_root(graph: Graph) -> Graph:
     far = leaves[np.argmax(distances[leaves])]
     distances, parents = csgraph.dijkstra(adjacency, indices=far, unweighted=True, return_predecessors=True)
     node = leaves[np.argmax(distances[leaves])]
-    # The middle of a longest path; of an odd one there is none, and no node is equally far from its ends.
+    # The middle of a longest path; an odd one has no middle, and no node is equally far from its ends.
     length = int(distances[node])
     for _ in range(length // 2):
         node = parents[node]
