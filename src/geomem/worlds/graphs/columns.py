@@ -217,8 +217,10 @@ def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
         # A star beside an index looks like weighted edges; the weight of edges that all weigh the same is 1.
         alike = numbers[2] if len(numbers) == 3 and is_index(table, first) and second == numbers[1] else None
         if alike is not None and table.cells[alike][0].isdigit() and table.cells[alike][0] != "1":
-            why = f"column {table.name(first)} counts the lines and column {table.name(alike)} holds one number"
-            raise _two_ways(table, why, Ends(second, alike), usual)
+            one = f"column {table.name(alike)} holds one number"
+            raise _two_ways(
+                table, f"column {table.name(first)} counts the lines and {one}", Ends(second, alike), usual
+            )
         return Ends(first, second)
     one, two, three = (set(table.cells[column]) for column in (first, second, third))
     if is_index(table, first) and (two & three or not one & two):
