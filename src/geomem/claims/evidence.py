@@ -210,7 +210,11 @@ def imagined(
     def imagine(requests: Iterable[FleetRequest]) -> Evidence:
         fleets = {}
         for request in requests:
-            own = next((other for text, other in by_text.items() if text in request.key), memory)
+            own = memory
+            for text, other in by_text.items():
+                if text in request.key:
+                    own = other
+                    break
             fleets[request.key] = imagine_fleet(request, own, memorized_at=memorized_at)
         return Evidence(fleets)
 
