@@ -61,6 +61,7 @@ def find_paths(
     the same configuration.
 
     >>> import tempfile
+    >>> from geomem.models.configuration import Transformer
     >>> from geomem.worlds.graphs.families import path_star
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     short = PathTraining(epochs=4, warmup_steps=2)
