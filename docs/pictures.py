@@ -17,6 +17,7 @@ import geomem
 from geomem.geometry.alignment import fit_to_map, map_coordinates
 from geomem.geometry.projection import pca
 from geomem.runs.presets import PATH_PRESETS
+from geomem.runs.run import metrics_table
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -79,7 +80,7 @@ def draw_two_memories() -> None:
     drawn = np.array(
         [[step * np.cos(turn), step * np.sin(turn)] for step, turn in zip(steps, turns, strict=True)]
     )
-    panels = [drawn, *(pca(geomem.fleet_embeddings(fleet)[0], dimensions=2).coordinates for fleet in fleets)]
+    panels = [drawn, *(pca(fleet.embeddings()[0], dimensions=2).coordinates for fleet in fleets)]
     titles = ["what is told", "as a lookup table", "as a geometry"]
     lines = [
         f"{graph.edge_count} edges,\none at a time",
@@ -114,9 +115,7 @@ def draw_europe() -> None:
     panels, lines = [graph.coordinates], ["places of the capitals,\nnever shown to the models"]
     for fleet in fleets:
         fit = geomem.measure_fleet(fleet)["map_correlation"]
-        panels.append(
-            fit_to_map(map_coordinates(geomem.fleet_embeddings(fleet)[0]), graph.coordinates).aligned
-        )
+        panels.append(fit_to_map(map_coordinates(fleet.embeddings()[0]), graph.coordinates).aligned)
         lines.append(
             f"correlation with the map: {fit.mean:.2f}\nby chance: {fit.null_mean:.2f}, p = {fit.p_value:.3f}"
         )
@@ -153,7 +152,11 @@ def draw_planning() -> None:
             seeds=3,
             directory="runs",
         )
-        table = geomem.fleet_metrics(fleet).filter(pl.col("metric") == "held_out.first_hop").sort("step")
+        table = (
+            metrics_table(fleet.curves(), fleet.steps)
+            .filter(pl.col("metric") == "held_out.first_hop")
+            .sort("step")
+        )
         curves = [part.sort("step") for _, part in table.group_by("run", maintain_order=True)]
         panels.append((f"paths of {nodes}, 1,000 arms", preset, curves))
         print(fleet.path.name, fleet.manifest["seconds"], [curve["value"].max() for curve in curves])

@@ -39,8 +39,8 @@ from geomem.geometry.selector import map_cosines, read_out_cosines
 from geomem.geometry.superposition import fit_superposition
 from geomem.measure.facts import recall_with
 from geomem.measure.probes import RecallNetwork, load_network, measure_gate_rates, summarize_network_jacobians
-from geomem.runs.memory_store import StoredMemory, is_memory, memory_weights, read_memory
-from geomem.runs.store import is_finished
+from geomem.runs.directory import is_finished
+from geomem.runs.run import Run, holds_facts, read_run
 from geomem.sweep.thresholds import fit_thresholds
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.table import FactTable, answers, entropy_bits
@@ -71,7 +71,7 @@ def recall_of_table(facts: FactTable, weights: Weights) -> float:
     return recall_every_fact(weights, facts).recall
 
 
-def rounded(memories: dict[str, StoredMemory]) -> Iterator[Drawn]:
+def rounded(memories: dict[str, Run]) -> Iterator[Drawn]:
     """Constructions of three seeds, and the trained memories, with their subject tables rounded."""
     parts = []
     for seed in SCALE.seeds:
@@ -91,7 +91,7 @@ def rounded(memories: dict[str, StoredMemory]) -> Iterator[Drawn]:
     for key in ("d16", "d64", "d208"):
         memory = memories[key]
         for run, seed in enumerate(memory.seeds):
-            weights = {name: values[run] for name, values in memory_weights(memory).items()}
+            weights = {name: values[run] for name, values in memory.weights().items()}
             others = sum(array.size for name, array in weights.items() if name != SUBJECT_TABLE)
             parts.append(
                 tabulate_bits(
@@ -128,14 +128,14 @@ def portraits(runs: Path) -> Iterator[Drawn]:
         yield name, tabulate_portraits(rows, picture), partial(draw_portraits, picture=picture)
 
 
-def subject(memory: StoredMemory) -> Iterator[Drawn]:
+def subject(memory: Run) -> Iterator[Drawn]:
     """A subject of the first seed's memory taken apart."""
     network, vectors, facts = first_run(memory)
     fit = fit_superposition(vectors, network.unembedding, facts)
     yield "subject", tabulate_subject(fit, vectors, facts, relations=memory.table.relations), draw_subject
 
 
-def gates(memory: StoredMemory) -> Iterator[Drawn]:
+def gates(memory: Run) -> Iterator[Drawn]:
     """Maps and gates of the first seed's memory."""
     network, vectors, facts = first_run(memory)
     maps = summarize_network_jacobians(network, vectors, facts >= 0).means
@@ -148,19 +148,19 @@ def gates(memory: StoredMemory) -> Iterator[Drawn]:
     yield f"gates-d{memory.model.width}", table, draw_selector
 
 
-def first_run(memory: StoredMemory) -> tuple[RecallNetwork, np.ndarray, np.ndarray]:
+def first_run(memory: Run) -> tuple[RecallNetwork, np.ndarray, np.ndarray]:
     """Network, subject vectors and facts of a memory's first run."""
-    weights = {name: values[0] for name, values in memory_weights(memory).items()}
+    weights = {name: values[0] for name, values in memory.weights().items()}
     return load_network(memory.model, weights), weights[SUBJECT_TABLE], answers(memory.table)
 
 
-def find_memories(runs: Path) -> dict[str, StoredMemory]:
+def find_memories(runs: Path) -> dict[str, Run]:
     """The memories behind the portraits, by the key of their settings."""
     settings = settings_by_width(SCALE)
     found = {}
     for path in sorted(runs.glob(f"random-bijections-{SUBJECTS}-*")):
-        if is_memory(path) and is_finished(path):
-            memory = read_memory(path)
+        if holds_facts(path) and is_finished(path):
+            memory = read_run(path)
             steps = memory.manifest["configuration"]["training"]["steps"]
             found |= {
                 key: memory

@@ -36,7 +36,7 @@ for measurement in geomem.measure_fleet(fleet).measurements:
 
 # %%
 # The first seed, seen along its two main directions.
-places = pca(geomem.fleet_embeddings(fleet)[0], dimensions=2).coordinates
+places = pca(fleet.embeddings()[0], dimensions=2).coordinates
 figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 for tail, head in world.edges:
     axes.plot(*places[[tail, head]].T, color="lightgrey", zorder=0)

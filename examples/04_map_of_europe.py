@@ -30,7 +30,7 @@ for name, fleet in fleets.items():
 # The true map and the first seed of each model, laid over it.
 maps = {"capitals": world.coordinates}
 for name, fleet in fleets.items():
-    learned = map_coordinates(geomem.fleet_embeddings(fleet)[0])
+    learned = map_coordinates(fleet.embeddings()[0])
     maps[name] = fit_to_map(learned, world.coordinates).aligned
 figure, panels = plt.subplots(1, 3, figsize=(11, 4), layout="constrained", sharex=True, sharey=True)
 for axes, (name, places) in zip(panels, maps.items(), strict=True):

@@ -17,7 +17,7 @@ from geomem.geometry.spectrum import distinct_eigenvalues, laplacian_spectrum
 
 world = geomem.cycle(nodes=15)
 fleet = geomem.memorize(world, model="node2vec", seeds=3)
-steps, snapshots = geomem.fleet_snapshots(fleet)
+steps, snapshots = fleet.snapshots()
 
 # %%
 # The length of the embedding along each eigenspace, over training. Eigenvalues come in pairs on a ring, and

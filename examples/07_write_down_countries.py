@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 
 from geomem.memories.ask import ask, open_memory
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
-from geomem.runs.memory_store import memory_weights
 from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries_with_borders
 
 table = countries_with_borders()
@@ -56,7 +55,7 @@ for question in facts:
 # %%
 # The vectors of Europe after that: ten numbers of two colours for every fact, white where there is none.
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-vectors = memory_weights(changed.stored)["subject_embedding"][0, :42, :150]
+vectors = changed.stored.weights()["subject_embedding"][0, :42, :150]
 axes.imshow(vectors, cmap="RdBu", aspect="auto", interpolation="nearest")
 axes.set(xlabel="coordinate", ylabel="country", xticks=range(0, 151, 10))
 plt.show()

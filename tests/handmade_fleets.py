@@ -6,7 +6,8 @@ import numpy as np
 
 from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
 from geomem.geometry.similarity import geometric_level
-from geomem.runs.store import FORMAT, StoredFleet, configuration_hash, write_fleet
+from geomem.runs.directory import FORMAT, configuration_hash
+from geomem.runs.run import Run, write_run
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
@@ -43,7 +44,7 @@ def make_fleet(
     seeds: tuple[int, ...] = (0, 1),
     steps: int = 300,
     diverged: tuple[int, ...] = (),
-) -> StoredFleet:
+) -> Run:
     """Train Node2Vec by gradient ascent (or only draw it, if it learns nothing) and store it as a fleet.
 
     The runs in `diverged` end in NaN.
@@ -82,7 +83,7 @@ def make_fleet(
     if not learns:
         parameters |= {"weight": np.zeros((len(seeds), 24, 24), np.float32)}
         parameters |= {"bias": np.zeros((len(seeds), 24), np.float32)}
-    return write_fleet(
+    return write_run(
         directory / f"{'node2vec' if learns else 'associative'}-{configuration_hash(configuration)}",
         manifest={
             "format": FORMAT,
@@ -91,7 +92,7 @@ def make_fleet(
             "configuration": configuration,
             "versions": {"numpy": np.__version__},
         },
-        graph=graph,
+        world=graph,
         metrics={name: np.stack(values) for name, values in metrics.items()},
         metric_steps=kept,
         weights=parameters,

@@ -15,9 +15,9 @@ from geomem.cli.construct import read_arguments
 from geomem.cli.facts import NO_ANSWER, SEPARATOR
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Bilinear
+from geomem.runs.directory import DONE, MANIFEST
 from geomem.runs.edges import memorize
-from geomem.runs.memory_store import FACTS, read_memory
-from geomem.runs.store import DONE, MANIFEST, METRICS, WEIGHTS
+from geomem.runs.run import FACTS, METRICS, WEIGHTS, read_run
 from geomem.training.configuration import Training
 from geomem.worlds.catalogue import FACT_WORLDS
 from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries, countries_with_borders
@@ -135,7 +135,7 @@ def test_options_reach_the_memory(said, tmp_path):
     memory = ["--width", "40", "--code", "sphere", "--seed", "7", "--out", tmp_path / "memory"]
     status, _, _ = said("construct", "random-bijections", *options, *memory)
     assert status == 0
-    stored = read_memory(tmp_path / "memory")
+    stored = read_run(tmp_path / "memory")
     assert stored.table.digest == random_bijections(9, 2, world_seed=3).digest
     training = stored.manifest["configuration"]["training"]
     assert (training["code"], training["seed"], training["length"]) == ("sphere", 7, 12)

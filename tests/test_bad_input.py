@@ -15,7 +15,7 @@ from geomem.cli import main
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.models.configuration import Bilinear
 from geomem.runs.edges import memorize
-from geomem.runs.store import WEIGHTS, read_fleet
+from geomem.runs.run import WEIGHTS, read_run
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import path, path_star
 
@@ -46,7 +46,7 @@ def accepted(capfd, tmp_path):
     def check(path):
         assert main(["memorize", str(path), *MEMORIZE, "--directory", str(tmp_path / "runs")]) == 0
         printed = capfd.readouterr()
-        return read_fleet(printed.out.strip()), printed.err
+        return read_run(printed.out.strip()), printed.err
 
     return check
 
@@ -283,14 +283,14 @@ def test_not_enough_disk(refused, tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_disk_that_fills_while_writing(refused, tmp_path, monkeypatch):
     """The operating system's own error, from a device that is always full."""
-    from geomem.runs import store
+    from geomem.runs import directory
 
     def full(arrays, path, metadata=None):
         Path(path).write_bytes(b"x")
         with open("/dev/full", "wb") as device:
             device.write(b"x" * 100_000)
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr(directory, "save_file", full)
     sentence = refused("memorize", "cycle", *MEMORIZE, "--directory", tmp_path, "--quiet")
     assert re.search(r"The disk became full while writing .*weights.safetensors; free some space", sentence)
     (path,) = tmp_path.iterdir()

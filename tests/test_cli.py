@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from rich.console import Console
 from geomem.cli import VERBS, main
 from geomem.cli.memorize import option_groups, read_arguments
 from geomem.cli.options import configuration_arguments, option_names, read_configuration
-from geomem.cli.progress import FleetTable
+from geomem.cli.progress import RunTable
 from geomem.errors import InputError
 from geomem.geometry.signatures import SIGNATURES
 from geomem.measure.edges import READINGS, measure_fleet
 from geomem.models.configuration import MODELS, Bilinear, Node2Vec
-from geomem.runs.edges import Announcement, memorize
-from geomem.runs.store import read_fleet
+from geomem.runs.edges import edge_job, memorize
+from geomem.runs.run import read_run
+from geomem.runs.train import Announcement
 from geomem.training.configuration import Training, default_training
 from geomem.training.loop import Progress
 from geomem.worlds.catalogue import FACT_WORLDS, WORLDS
@@ -93,7 +95,7 @@ def test_memorize_prints_the_run_directory_and_keeps_the_options(tmp_path, capsy
     assert main(["memorize", *arguments, *QUICK, "--directory", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    fleet = read_fleet(printed.out.strip())
+    fleet = read_run(printed.out.strip())
     assert fleet.graph.digest == path_star(arms=3, length=4, world_seed=None).digest
     configuration = fleet.manifest["configuration"]
     assert configuration["model"] == {
@@ -119,7 +121,7 @@ def test_memorize_takes_a_file_and_a_list_of_seeds(tmp_path, capsys):
     )
     arguments = ["memorize", str(tmp_path / "borders.tsv"), "--model", "node2vec", "--steps", "3"]
     assert main([*arguments, "--seed-list", "7", "2", "--directory", str(tmp_path)]) == 0
-    fleet = read_fleet(capsys.readouterr().out.strip())
+    fleet = read_run(capsys.readouterr().out.strip())
     assert fleet.seeds == (7, 2)
     assert fleet.graph.labels == ("Österreich", "日本", "اليمن")
 
@@ -362,7 +364,7 @@ def test_demo_makes_five_fleets_and_a_report(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == out
     assert "measuring 5 fleets" in done.stderr
-    fleets = [read_fleet(path) for path in (tmp_path / "runs").iterdir()]
+    fleets = [read_run(path) for path in (tmp_path / "runs").iterdir()]
     assert len(fleets) == 5
     assert sum(fleet.graph.coordinates is not None for fleet in fleets) == 1
 
@@ -378,22 +380,14 @@ def progress_at(step, steps=1000):
 
 
 def announcement_of(tmp_path, first_step=0):
-    return Announcement(
-        path=tmp_path / "run",
-        graph=cycle(6),
-        model="transformer",
-        run_count=2,
-        fact_count=12,
-        steps=1000,
-        first_step=first_step,
-        memory_bytes=2_500_000,
-        disk_bytes=900,
-    )
+    job = edge_job(cycle(6), training=Training(steps=1000), seeds=2)
+    job = replace(job, cost=replace(job.cost, memory_bytes=2_500_000), disk_bytes=900)
+    return Announcement(job, tmp_path / "run", first_step)
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_live_table_fits_the_terminal(tmp_path, width):
-    table = FleetTable(console=Console(file=io.StringIO(), force_terminal=True, width=width))
+    table = RunTable(console=Console(file=io.StringIO(), force_terminal=True, width=width))
     table.show(announcement_of(tmp_path))
     table.show(progress_at(500))
     table.show(announcement_of(tmp_path))
@@ -419,7 +413,7 @@ def test_fleets_trained_before_are_named_and_not_trained(fleet, capsys):
 
 def test_without_a_terminal_there_are_few_plain_lines(tmp_path):
     console = Console(file=io.StringIO(), width=80)
-    with FleetTable(console=console) as table:
+    with RunTable(console=console) as table:
         table.show(announcement_of(tmp_path, first_step=400))
         for step in range(400, 1001, 10):
             table.show(progress_at(step))
@@ -434,7 +428,7 @@ def test_without_a_terminal_there_are_few_plain_lines(tmp_path):
 
 def test_a_quiet_table_says_nothing(tmp_path):
     console = Console(file=io.StringIO())
-    with FleetTable(quiet=True, console=console) as table:
+    with RunTable(quiet=True, console=console) as table:
         table.show(announcement_of(tmp_path))
         table.show(progress_at(10))
         table.say("anything")
@@ -446,9 +440,9 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path, capsys, monkeypatch):
         if isinstance(event, Progress):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(FleetTable, "show", interrupt)
+    monkeypatch.setattr(RunTable, "show", interrupt)
     assert main(["memorize", "cycle", "--model", "node2vec", "--directory", str(tmp_path)]) == 130
-    assert capsys.readouterr().err == "geomem: interrupted; the same command starts anew\n"
+    assert capsys.readouterr().err == "geomem: interrupted; the same command starts again\n"
 
 
 def test_a_closed_pipe_is_no_error():

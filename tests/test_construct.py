@@ -18,18 +18,9 @@ from geomem.memories.ask import ask, open_memory, relation_group
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits, initialize_recall
-from geomem.runs.checkpoint import locked_run
-from geomem.runs.memory_store import (
-    EDITED,
-    FACTS,
-    FILES,
-    describe_memory,
-    memory_metrics,
-    memory_weights,
-    read_memory,
-    write_memory,
-)
-from geomem.runs.store import DONE, MANIFEST, configuration_hash
+from geomem.runs.configuration import FactRecall, describe_configuration
+from geomem.runs.directory import DONE, MANIFEST, configuration_hash, locked_run
+from geomem.runs.run import EDITED, FACT_FILES, FACTS, read_run, write_run
 from geomem.worlds.facts.changes import replace_fact, without_fact
 from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.hops import chain_answers
@@ -62,19 +53,17 @@ def towns(tmp_path):
 
 
 def bare_weights(memory):
-    return {name: array[0] for name, array in memory_weights(memory).items()}
+    return {name: array[0] for name, array in memory.weights().items()}
 
 
 def as_trained(path, table, model, weights, seeds):
     """The same weights with a manifest that does not say that they were written down."""
-    configuration = describe_memory(
-        table, model, task={"kind": "fact-recall"}, training={"steps": 3}, seeds=seeds
-    )
+    configuration = describe_configuration(table, FactRecall(), model, {"steps": 3}, seeds)
     manifest = {"format": 1, "name": "trained", "configuration": configuration}
-    return write_memory(
+    return write_run(
         path,
         manifest=manifest | {"hash": configuration_hash(configuration)},
-        table=table,
+        world=table,
         metrics={"recall": np.ones((1, len(seeds)))},
         metric_steps=np.array([3]),
         weights=weights,
@@ -97,11 +86,11 @@ def test_what_is_written_is_the_construction_and_recalls_every_fact(tmp_path, co
     assert said["recall"] == 1
     assert said["margin"] == pytest.approx(expected.margin)
     assert said["facts"] == 72
-    metrics = dict(memory_metrics(memory).select("metric", "value").iter_rows())
+    metrics = {name: values[0] for name, values in memory.final().items()}
     assert metrics == {"recall": 1.0, "margin": said["margin"]}
     # Our own model class says the same in torch, in single precision.
     assert recalled_facts(memory).all()
-    assert sorted(path.name for path in memory.path.iterdir()) == sorted([*FILES, DONE])
+    assert sorted(path.name for path in memory.path.iterdir()) == sorted([*FACT_FILES, DONE])
     assert [path.name for path in memory.path.parent.iterdir()] == ["memory"]
 
 
@@ -224,13 +213,13 @@ def test_the_weights_answer_and_not_the_table(tmp_path, towns):
     other = replace_fact(TOWNS, 0, 0, TOWNS.object_ids["Vienna"])
     weights = construct_memory(other, tmp_path / "other")
     told = dict(towns.manifest)
-    write_memory(
+    write_run(
         tmp_path / "mixed",
         manifest=told,
-        table=TOWNS,
+        world=TOWNS,
         metrics={"recall": np.ones((1, 1))},
         metric_steps=np.array([0]),
-        weights=memory_weights(weights),
+        weights=weights.weights(),
     )
     assert ask(tmp_path / "mixed", "Italy", "capital").answers == ("Vienna",)
 
@@ -238,7 +227,7 @@ def test_the_weights_answer_and_not_the_table(tmp_path, towns):
 def test_a_trained_memory_is_asked_run_by_run_and_only_what_it_was_taught(tmp_path):
     table = partial_facts(random_permutations(6, 2), 0.8)
     memory = construct_memory(table, tmp_path / "memory")
-    weights = {name: np.concatenate([array, array]) for name, array in memory_weights(memory).items()}
+    weights = {name: np.concatenate([array, array]) for name, array in memory.weights().items()}
     weights[OBJECTS][1] = weights[OBJECTS][1][::-1]  # the second run has its objects in reverse
     trained = as_trained(tmp_path / "trained", table, memory.model, weights, [3, 5])
     found = answers(table)
@@ -254,7 +243,7 @@ def test_a_trained_memory_is_asked_run_by_run_and_only_what_it_was_taught(tmp_pa
 def test_a_memory_of_chains_answers_them_as_a_whole(tmp_path):
     table = random_permutations(5, 2)
     model = Recall(width=6, mlp_width=8, hops=2)
-    from geomem.runs.memory_store import memory_size
+    from geomem.runs.run import memory_size
 
     parameters = initialize_recall([model], [memory_size(table)], seeds=[0])
     weights = {name: tensor.numpy() for name, tensor in parameters.items()}
@@ -301,7 +290,7 @@ def test_a_change_moves_one_vector_and_no_other_answer(tmp_path_factory, data):
     assert effect.before == (table.objects[before] if before >= 0 else None)
     assert (effect.changed_answers, effect.largest_shift) == (0, 0.0)
     assert effect.other_facts == table.fact_count - (before >= 0)
-    new = read_memory(path)
+    new = read_run(path)
     assert new.table.digest == expected.digest
     weights = bare_weights(new)
     for name, array in old.items():
@@ -325,7 +314,7 @@ def test_changes_stand_in_the_manifest_and_the_hash_is_that_of_the_facts(tmp_pat
     edit_fact(towns.path, "Austria", "language", "Italian")
     edit_fact(towns.path, "France", "language", "German")  # a question that had no answer
     forget_fact(towns.path, "Italy", "borders")
-    memory = read_memory(towns.path)
+    memory = read_run(towns.path)
     told = [
         tuple(edit[part] for part in ("subject", "relation", "before", "after"))
         for edit in memory.manifest["edits"]
@@ -341,12 +330,12 @@ def test_changes_stand_in_the_manifest_and_the_hash_is_that_of_the_facts(tmp_pat
     assert memory.manifest["recalled"] | {"entropy_bits": 0} == {
         "facts": 9, "recall": 1.0, "margin": towns.manifest["recalled"]["margin"], "entropy_bits": 0,
     }  # fmt: skip
-    assert memory_metrics(memory)["step"].to_list() == [3, 3]
+    assert memory.steps.tolist() == [3]
     assert ask(memory, "Italy", "borders").answers == ("Austria",)  # the second of its answers is left
     # An edited memory is what its facts written down are.
     again = construct_memory(memory.table, tmp_path / "again")
-    for name, array in memory_weights(memory).items():
-        np.testing.assert_array_equal(array, memory_weights(again)[name])
+    for name, array in memory.weights().items():
+        np.testing.assert_array_equal(array, again.weights()[name])
 
 
 @pytest.mark.parametrize(
@@ -379,7 +368,7 @@ def test_the_last_fact_stays(tmp_path):
 
 
 def test_a_trained_memory_is_not_edited(tmp_path, towns):
-    trained = as_trained(tmp_path / "trained", TOWNS, towns.model, memory_weights(towns), [0])
+    trained = as_trained(tmp_path / "trained", TOWNS, towns.model, towns.weights(), [0])
     for change in (
         lambda: edit_fact(trained, "Italy", "capital", "Paris"),
         lambda: forget_fact(trained, "Italy", "capital"),
@@ -435,17 +424,17 @@ def test_a_kill_at_any_moment_of_an_edit_leaves_the_old_or_the_new(tmp_path, tow
             ended = True
         except Killed:
             pass
-        memory = read_memory(path)
+        memory = read_run(path)
         (capital,) = ask(memory, "Italy", "capital").answers
         edits = memory.manifest["edits"]
         assert (capital, len(edits)) in {("Rome", 0), ("Vienna", 1)}
         seen.append(capital)
         # The next change goes on from what was there, and leaves nothing lying about.
         forget_fact(memory, "Austria", "language")
-        after = read_memory(path)
+        after = read_run(path)
         assert ask(after, "Italy", "capital").answers == (capital,)
         assert ask(after, "Austria", "language").answers == ()
-        assert sorted(file.name for file in path.iterdir()) == sorted([*FILES, DONE])
+        assert sorted(file.name for file in path.iterdir()) == sorted([*FACT_FILES, DONE])
     assert seen == sorted(seen)  # once new, new for good: "Rome" comes before "Vienna"
     assert seen[0] == "Rome" if start == 0 else True
     assert (seen[-1] == "Vienna" and ended) if start == 30 else True
@@ -463,9 +452,9 @@ def test_a_kill_at_any_moment_of_a_construction_leaves_nothing_or_all(tmp_path, 
             ended = True
         except Killed:
             pass
-        assert not (place / "memory").exists() or read_memory(place / "memory").table.digest == TOWNS.digest
+        assert not (place / "memory").exists() or read_run(place / "memory").table.digest == TOWNS.digest
         assert ask(construct_memory(TOWNS, place / "memory"), "Italy", "capital").answers == ("Rome",)
-        assert [path.name for path in place.iterdir()] == ["memory"]
+        assert [path.name for path in place.glob("[!.]*")] == ["memory"]
     assert ended
 
 
@@ -473,11 +462,11 @@ def test_a_stranger_cannot_lead_out_of_the_directory(tmp_path, towns):
     """A link in the place of the next version does not count."""
     other = construct_memory(random_bijections(4, 2), tmp_path / "other")
     (towns.path / EDITED).symlink_to(other.path)
-    assert read_memory(towns.path).table.digest == TOWNS.digest
+    assert read_run(towns.path).table.digest == TOWNS.digest
     with pytest.raises(InputError, match="Could not write"):
         edit_fact(towns, "Italy", "capital", "Paris")
-    assert read_memory(towns.path).table.digest == TOWNS.digest
-    assert read_memory(other.path).table.digest == other.table.digest
+    assert read_run(towns.path).table.digest == TOWNS.digest
+    assert read_run(other.path).table.digest == other.table.digest
 
 
 @pytest.mark.parametrize("margin", [None, 0.0, -1.0, "0.5", 1, True])
@@ -485,25 +474,25 @@ def test_a_construction_without_its_margin_is_damaged(tmp_path, towns, margin):
     manifest = json.loads((towns.path / MANIFEST).read_text())
     configuration = manifest["configuration"]
     configuration["training"]["margin"] = margin
-    write_memory(
+    write_run(
         tmp_path / "altered",
         manifest=manifest | {"hash": configuration_hash(configuration)},
-        table=TOWNS,
+        world=TOWNS,
         metrics={"recall": np.ones((1, 1))},
         metric_steps=np.array([0]),
-        weights=memory_weights(towns),
+        weights=towns.weights(),
     )
     with pytest.raises(InputError, match=r"manifest.json is damaged \(its construction states no margin\)"):
         ask(tmp_path / "altered", "Italy", "capital")
 
 
 def test_weights_that_are_not_numbers_are_damaged(tmp_path, towns):
-    weights = memory_weights(towns)
+    weights = towns.weights()
     weights[SUBJECTS][0, 0, 0] = np.nan
-    write_memory(
+    write_run(
         tmp_path / "altered",
         manifest=towns.manifest,
-        table=TOWNS,
+        world=TOWNS,
         metrics={"recall": np.ones((1, 1))},
         metric_steps=np.array([0]),
         weights=weights,

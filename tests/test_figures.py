@@ -29,7 +29,6 @@ from geomem.figures.tables import (
 )
 from geomem.figures.views import display_order
 from geomem.geometry.similarity import cosine_similarity
-from geomem.runs.store import fleet_embeddings, fleet_metrics, fleet_snapshots
 from geomem.worlds.graphs.families import cycle, erdos_renyi, path_star, tree_star
 from geomem.worlds.graphs.graph import Graph, distance_matrix
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
@@ -61,7 +60,7 @@ def pixels(figure: Figure) -> np.ndarray:
 def test_places_keep_the_shape_of_the_embedding_where_three_axes_suffice(tmp_path):
     fleet = make_fleet(tmp_path, path_star(arms=3, length=4), steps=4000)
     view = view_fleet(fleet)
-    final = fleet_embeddings(fleet)[0][view.nodes]
+    final = fleet.embeddings()[0][view.nodes]
     centred = final - final.mean(axis=0)
     shown = view.places[0, -1]
     share = view.explained[0, -1]
@@ -109,7 +108,7 @@ def test_numbers_as_labels_keep_their_natural_order():
 
 def test_tables_hold_what_is_stored(star, star_view):
     order = star_view.nodes
-    final = fleet_embeddings(star)
+    final = star.embeddings()
     heat = tabulate_heatmap(star_view)
     expected = cosine_similarity(final).mean(axis=0)[np.ix_(order, order)]
     assert heat["cosine"].to_numpy() == pytest.approx(expected.ravel(), abs=1e-6)
@@ -123,11 +122,10 @@ def test_tables_hold_what_is_stored(star, star_view):
     assert (shells["low"] <= shells["mean"]).all()
     assert (shells["mean"] <= shells["high"]).all()
     curves = tabulate_curves(star_view)
-    stored = fleet_metrics(star).filter(pl.col("metric") == "geometric_level")
-    last = stored.filter(pl.col("step") == stored["step"].max())["value"].mean()
+    last = star.final()["geometric_level"].mean()
     assert curves.filter(pl.col("metric") == "geometric_level")["mean"][-1] == pytest.approx(last)
     assert len(tabulate_edges(star_view)) == star.graph.edge_count
-    steps, _ = fleet_snapshots(star)
+    steps, _ = star.snapshots()
     assert len(tabulate_embedding(star_view)) == len(star.seeds) * len(steps) * star.graph.node_count
 
 
@@ -136,7 +134,7 @@ def test_dynamics_end_where_the_embedding_does(star, star_view):
     final = table.filter(pl.col("step") == table["step"].max())
     energy = (final["projection"] ** 2 * final["multiplicity"]).sum()
     # Means over seeds of root mean squares, so not exactly the mean energy; within a per cent of it.
-    assert energy == pytest.approx((fleet_embeddings(star) ** 2).sum(axis=(1, 2)).mean(), rel=0.02)
+    assert energy == pytest.approx((star.embeddings() ** 2).sum(axis=(1, 2)).mean(), rel=0.02)
     assert (final["gradient"] >= 0).all()
 
 

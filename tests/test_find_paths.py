@@ -8,8 +8,10 @@ import pytest
 from geomem.errors import InputError
 from geomem.models.configuration import Mamba, Transformer
 from geomem.runs.checkpoint import CHECKPOINT
-from geomem.runs.paths import PathAnnouncement, find_paths
-from geomem.runs.store import configuration_hash, fleet_metrics, fleet_snapshots, fleet_weights, read_fleet
+from geomem.runs.directory import configuration_hash
+from geomem.runs.paths import find_paths
+from geomem.runs.run import read_run
+from geomem.runs.train import Announcement
 from geomem.training import loop as loop_module
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import grid, path_star
@@ -37,8 +39,8 @@ def test_a_run_holds_what_was_asked_for_and_is_not_trained_again(tmp_path):
     events = []
     fleet = train(tmp_path, task=PathFinding(pauses=1), seeds=[3, 1], on_progress=events.append)
     announcement, *progress = events
-    assert isinstance(announcement, PathAnnouncement)
-    assert (announcement.run_count, announcement.fact_count, announcement.path_count) == (2, 48, 9)
+    assert isinstance(announcement, Announcement)
+    assert (len(announcement.job.seeds), announcement.job.counts) == (2, {"edges": 48, "paths": 9})
     assert announcement.path == fleet.path
     assert 0 < announcement.seconds < float("inf")
     assert [event.step for event in progress] == [0, 6, 12]
@@ -46,11 +48,10 @@ def test_a_run_holds_what_was_asked_for_and_is_not_trained_again(tmp_path):
     assert configuration["task"]["kind"] == "path-finding"
     assert configuration["task"]["pauses"] == 1
     assert configuration["training"]["precision"] == "float32"
-    table = fleet_metrics(fleet)
-    assert {"loss", "held_out.first_hop", "train.exact_match", "retrieval"} <= set(table["metric"])
-    stored = table.filter(metric="loss", step=6).sort("run")["value"].to_numpy()
-    np.testing.assert_array_equal(stored, progress[1].metrics["loss"])
-    assert fleet_weights(fleet)["position_embedding"].shape == (2, 5, 8)
+    curves = fleet.curves()
+    assert {"loss", "held_out.first_hop", "train.exact_match", "retrieval"} <= set(curves)
+    np.testing.assert_array_equal(curves["loss"][1], progress[1].metrics["loss"])
+    assert fleet.weights()["position_embedding"].shape == (2, 5, 8)
     again = []
     assert (
         train(tmp_path, task=PathFinding(pauses=1), seeds=[3, 1], on_progress=again.append).path == fleet.path
@@ -74,26 +75,27 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, monkeypatch, world):
             train(tmp_path / "parts", world, on_progress=press)
     finally:
         signal.signal(signal.SIGINT, former)
-    path = next((tmp_path / "parts").iterdir())
+    path = next((tmp_path / "parts").glob("[!.]*"))
     assert (path / CHECKPOINT).is_file()
     resumed, whole = train(tmp_path / "parts", world), train(tmp_path / "whole", world)
     assert resumed.manifest["first_step"] == 7
     assert not (path / CHECKPOINT).exists()
-    for name, array in fleet_weights(whole).items():
-        np.testing.assert_array_equal(array, fleet_weights(resumed)[name])
-    for mine, theirs in zip(fleet_snapshots(whole), fleet_snapshots(resumed), strict=True):
+    for name, array in whole.weights().items():
+        np.testing.assert_array_equal(array, resumed.weights()[name])
+    for mine, theirs in zip(whole.snapshots(), resumed.snapshots(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert fleet_metrics(whole).equals(fleet_metrics(resumed))
+    for name, values in whole.curves().items():
+        np.testing.assert_array_equal(values, resumed.curves()[name])
 
 
 @pytest.mark.parametrize("model", [MODEL, Mamba(width=8)], ids=["transformer", "mamba"])
 def test_a_staged_run_goes_on_where_the_stored_one_ended(tmp_path, model):
     edges = train(tmp_path, model=model, task=EDGES_FIRST)
     paths = train(tmp_path, model=model, task=PathFinding(), start=edges.path)
-    last = fleet_metrics(edges).filter(metric="edge_loss", step=12).sort("run")["value"].to_numpy()
-    first = fleet_metrics(paths).filter(metric="edge_loss", step=0).sort("run")["value"].to_numpy()
+    last = edges.final()["edge_loss"]
+    first = paths.curves()["edge_loss"][0]
     np.testing.assert_allclose(first, last, rtol=1e-6)
-    np.testing.assert_array_equal(fleet_snapshots(paths)[1][0], fleet_snapshots(edges)[1][-1])
+    np.testing.assert_array_equal(paths.snapshots()[1][0], edges.snapshots()[1][-1])
     assert paths.manifest["configuration"]["start"] == configuration_hash(edges.manifest["configuration"])
     assert train(tmp_path, model=model, task=PathFinding()).path != paths.path
     with pytest.raises(InputError, match="has another vocabulary"):
@@ -106,8 +108,8 @@ def test_prompts_are_stored_with_the_world_of_the_first(tmp_path):
     assert fleet.graph.node_count == 8
     assert fleet.graph.edge_count == 4
     assert fleet.manifest["configuration"]["task"]["kind"] == "in-context-path-finding"
-    assert set(fleet_metrics(fleet)["metric"]) >= {"loss", "held_out.exact_match"}
-    assert read_fleet(fleet.path).seeds == (0, 1)
+    assert set(fleet.curves()) >= {"loss", "held_out.exact_match"}
+    assert read_run(fleet.path).seeds == (0, 1)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path):

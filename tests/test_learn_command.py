@@ -1,5 +1,6 @@
 """`geomem learn` and `geomem measure` of memories: what is printed for people and scripts, every mistake."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -13,15 +14,16 @@ from geomem.cli import main
 from geomem.cli.learn import ModelOptions, choose_model, describe_learned, option_groups, read_arguments
 from geomem.cli.measure import print_memory
 from geomem.cli.options import option_names
-from geomem.cli.recall_progress import TITLES, RecallTable
+from geomem.cli.progress import FACT_COLUMNS, RunTable
 from geomem.errors import InputError
 from geomem.measure.facts import measure_memory
 from geomem.memories.answers import recalled_facts
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
 from geomem.models.recall import count_trained
-from geomem.runs.facts import COMFORTABLE_BITS, MemoryAnnouncement, default_recall_model, learn_facts
-from geomem.runs.memory_store import memory_size, memory_weights, read_memory
+from geomem.runs.facts import COMFORTABLE_BITS, default_recall_model, fact_job, learn_facts
+from geomem.runs.run import memory_size, read_run
+from geomem.runs.train import Announcement
 from geomem.training.configuration import RecallTraining
 from geomem.training.loop import Progress
 from geomem.worlds.catalogue import FACT_WORLDS
@@ -41,7 +43,7 @@ def learn(tmp_path, capfd):
         assert main(command) == 0
         printed = capfd.readouterr()
         lines = printed.out.splitlines()
-        return read_memory(lines[-1]), lines, printed.err
+        return read_run(lines[-1]), lines, printed.err
 
     return run
 
@@ -88,8 +90,8 @@ def test_options_reach_the_training_of_python(learn, tmp_path):
         directory=tmp_path / "python",
     )
     assert memory.path.name == expected.path.name
-    weights = memory_weights(expected)
-    for name, array in memory_weights(memory).items():
+    weights = expected.weights()
+    for name, array in memory.weights().items():
         np.testing.assert_array_equal(array, weights[name])
     assert lines[0].split(" %")[1].startswith(" of 24 chains of 2 relations, all of them in ")
 
@@ -184,18 +186,14 @@ def test_facts_of_a_file_must_be_a_name(tmp_path):
         read_arguments(["--config", str(file), "--help"])
 
 
-def announcement(*, first_step=0, finished=False) -> MemoryAnnouncement:
-    return MemoryAnnouncement(
-        path=Path("runs/memory"),
-        table=random_bijections(4, 2),
-        model=Recall(width=8, mlp_width=32),
-        run_count=2,
-        steps=80,
-        first_step=80 if finished else first_step,
-        bits_per_weight=0.51,
-        memory_bytes=3_000_000,
-        disk_bytes=5_000,
+def announcement(*, first_step=0, finished=False) -> Announcement:
+    training = RecallTraining(steps=80)
+    model = Recall(width=8, mlp_width=32)
+    job = fact_job(random_bijections(4, 2), model=model, training=training, seeds=2)
+    job = dataclasses.replace(
+        job, cost=dataclasses.replace(job.cost, memory_bytes=3_000_000), disk_bytes=5_000
     )
+    return Announcement(job, Path("runs/memory"), 80 if finished else first_step)
 
 
 def progress_at(step, *, loss=(1.0, 2.0), recall=(0.5, 1.0)) -> Progress:
@@ -203,15 +201,15 @@ def progress_at(step, *, loss=(1.0, 2.0), recall=(0.5, 1.0)) -> Progress:
     return Progress(step, 80, seconds=4.0, seconds_left=36.0, metrics=metrics)
 
 
-def cells_of(table: RecallTable) -> dict[str, str]:
+def cells_of(table: RunTable) -> dict[str, str]:
     drawn = table.render()
     return {str(column.header): str(next(iter(column.cells))) for column in drawn.columns}
 
 
 def test_the_live_table_shows_means_and_the_lowest_margin():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with RecallTable(console=console) as table:
-        assert set(cells_of(table).values()) == {""}
+    with RunTable(console=console) as table:
+        assert cells_of(table) == {}
         table.show(announcement(first_step=16))
         assert cells_of(table)["step"] == "16/80"
         table.show(progress_at(40))
@@ -226,14 +224,19 @@ def test_the_live_table_shows_means_and_the_lowest_margin():
         }
         table.show(progress_at(80))
         assert (cells_of(table)["time"], cells_of(table)["left"]) == ("4.0 s", "done")
-    kept = RecallTable(console=console)
+    kept = RunTable(console=console)
     kept.show(announcement(finished=True))
-    assert cells_of(kept) == {**dict.fromkeys(TITLES, ""), "step": "80/80", "time": "kept", "left": ""}
+    assert cells_of(kept) == {
+        **dict.fromkeys(FACT_COLUMNS.numbers, ""),
+        "step": "80/80",
+        "time": "kept",
+        "left": "",
+    }
 
 
 def test_without_a_terminal_the_first_and_the_last_row_are_lines():
     output = io.StringIO()
-    with RecallTable(console=Console(file=output, width=40)) as table:
+    with RunTable(console=Console(file=output, width=40)) as table:
         table.show(announcement(first_step=16))
         for step in (16, 40, 80):
             table.show(progress_at(step))
@@ -249,10 +252,12 @@ def test_without_a_terminal_the_first_and_the_last_row_are_lines():
 
 def test_runs_that_diverged_are_said_to_have():
     output = io.StringIO()
-    with RecallTable(console=Console(file=output, width=200)) as table:
+    with RunTable(console=Console(file=output, width=200)) as table:
         table.show(announcement())
         table.show(progress_at(80, loss=(1.0, float("nan"))))
-    assert "1 of 2 runs diverged (the loss is no number); try a smaller --learning-rate" in output.getvalue()
+    assert (
+        "1 of 2 runs diverged (loss is NaN or infinite); try a smaller --learning-rate" in output.getvalue()
+    )
     assert "did not learn" not in output.getvalue()
 
 

@@ -12,8 +12,8 @@ import geomem.training.loop as loop_module
 from geomem.errors import InputError
 from geomem.memories.answers import memory_answers, recalled_facts
 from geomem.models.configuration import Recall
-from geomem.runs.facts import MemoryAnnouncement, learn_facts, plan_memory, question_answers
-from geomem.runs.memory_store import memory_weights
+from geomem.runs.facts import fact_job, learn_facts, question_answers
+from geomem.runs.train import Announcement
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.reader import write_facts
@@ -26,7 +26,7 @@ SHORT = RecallTraining(steps=200, learning_rate=0.02, warmup_steps=4)
 def test_a_table_is_learned_once(tmp_path):
     told = []
     memory = learn_facts(TABLE, training=SHORT, seeds=2, directory=tmp_path, on_progress=told.append)
-    assert isinstance(told[0], MemoryAnnouncement)
+    assert isinstance(told[0], Announcement)
     assert not told[0].finished
     assert told[-1].step == 200
     assert recalled_facts(memory).all()
@@ -51,9 +51,9 @@ def test_answers_in_pieces_are_the_same(tmp_path, monkeypatch):
 
 
 def test_interrupted_and_continued_ends_in_the_same_bits(tmp_path, monkeypatch):
-    whole = memory_weights(learn_facts(TABLE, training=SHORT, directory=tmp_path / "whole"))
+    whole = learn_facts(TABLE, training=SHORT, directory=tmp_path / "whole").weights()
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(sys.modules["geomem.runs.edges"], "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(sys.modules["geomem.runs.train"], "CHECKPOINT_SHARE", 0)
 
     def interrupt(event):
         if getattr(event, "step", 0) == 100:
@@ -64,7 +64,7 @@ def test_interrupted_and_continued_ends_in_the_same_bits(tmp_path, monkeypatch):
     told = []
     memory = learn_facts(TABLE, training=SHORT, directory=tmp_path / "cut", on_progress=told.append)
     assert told[0].first_step == 100
-    weights = memory_weights(memory)
+    weights = memory.weights()
     assert all(np.array_equal(whole[name], weights[name]) for name in whole)
 
 
@@ -85,13 +85,13 @@ def test_two_hops(tmp_path):
 
 def test_what_is_refused_before_anything_is_allocated(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="give tied=False"):
-        plan_memory(TABLE, model=Recall(tied=True))
+        fact_job(TABLE, model=Recall(tied=True))
     with pytest.raises(InputError, match=r"531,441 questions|questions, .* GiB of answers"):
-        plan_memory(random_permutations(12, 9), model=Recall(hops=9))
+        fact_job(random_permutations(12, 9), model=Recall(hops=9))
     with pytest.raises(InputError, match=r"has no chain of 2 hops to learn; .* or hops=1"):
-        plan_memory(random_bijections(12, 2), model=Recall(hops=2))
+        fact_job(random_bijections(12, 2), model=Recall(hops=2))
     with pytest.raises(InputError, match="neither a built-in table"):
-        plan_memory("contries")
+        fact_job("contries")
     huge = Recall(width=2_000_000, mlp_width=0)
     with pytest.raises(InputError, match=r"needs about .* of memory"):
         learn_facts(TABLE, model=huge, directory=tmp_path)

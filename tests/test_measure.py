@@ -15,7 +15,8 @@ from geomem.measure.edges import (
     sound_runs,
     stored_task,
 )
-from geomem.runs.store import configuration_hash, fleet_snapshots, fleet_weights, write_fleet
+from geomem.runs.directory import configuration_hash
+from geomem.runs.run import write_run
 from geomem.worlds.graphs.families import complete, cycle, path_star
 from geomem.worlds.graphs.graph import distance_matrix
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
@@ -47,10 +48,10 @@ def stored(folder, graph, kind, weights, snapshots, metrics, task=None):
         "hash": configuration_hash(configuration),
         "configuration": configuration,
     }
-    return write_fleet(
+    return write_run(
         folder / f"{graph.name}-{kind}",
         manifest=manifest,
-        graph=graph,
+        world=graph,
         metrics=metrics,
         metric_steps=np.array([0, 20]),
         weights=weights,
@@ -222,19 +223,19 @@ def test_signatures_of_a_fleet_see_every_run_and_measurements_the_sound_ones(tmp
 def test_recalled_facts_are_named_and_must_be_those_of_the_task(tmp_path):
     graph = path_star()
     fleet = bilinear_fleet(tmp_path, graph)[0]
-    steps, snapshots = fleet_snapshots(fleet)
+    steps, snapshots = fleet.snapshots()
     metrics = {name: np.full((1, RUNS), 0.5) for name in ("loss", "associative_accuracy", "top1_accuracy")}
 
     def write(facts):
         recalled = np.ones((RUNS, facts), dtype=bool)
         recalled[1, 0] = False
-        return write_fleet(
+        return write_run(
             fleet.path,
             manifest=fleet.manifest,
-            graph=graph,
+            world=graph,
             metrics=metrics,
             metric_steps=np.array([20]),
-            weights=fleet_weights(fleet),
+            weights=fleet.weights(),
             snapshots=snapshots,
             snapshot_steps=steps,
             recalled=recalled,

@@ -15,17 +15,13 @@ import pytest
 import geomem
 from geomem.errors import InputError
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer
-from geomem.runs.checkpoint import CHECKPOINT, locked_run
-from geomem.runs.edges import Announcement, available_memory, memorize
-from geomem.runs.plan import find_model
-from geomem.runs.store import (
-    DONE,
-    fleet_embeddings,
-    fleet_metrics,
-    fleet_snapshots,
-    fleet_weights,
-    read_fleet,
-)
+from geomem.runs.checkpoint import CHECKPOINT
+from geomem.runs.directory import DONE, locked_run
+from geomem.runs.edges import memorize
+from geomem.runs.environment import available_memory
+from geomem.runs.job import find_model
+from geomem.runs.run import read_run
+from geomem.runs.train import Announcement
 from geomem.training import loop as loop_module
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle
@@ -39,16 +35,23 @@ MODELS = [
     Node2Vec(width=8, tied=False),
 ]
 # The package's attribute of that name is the function.
-module = importlib.import_module("geomem.runs.edges")
+module = importlib.import_module("geomem.runs.train")
+
+
+def same_curves(one, other):
+    np.testing.assert_array_equal(one.steps, other.steps)
+    assert one.curves().keys() == other.curves().keys()
+    for name, values in one.curves().items():
+        np.testing.assert_array_equal(values, other.curves()[name])
 
 
 def same_files(one, other):
     """Whether two fleets hold the same arrays and curves, bit for bit."""
-    for name, array in fleet_weights(one).items():
-        np.testing.assert_array_equal(array, fleet_weights(other)[name], err_msg=name)
-    for mine, theirs in zip(fleet_snapshots(one), fleet_snapshots(other), strict=True):
+    for name, array in one.weights().items():
+        np.testing.assert_array_equal(array, other.weights()[name], err_msg=name)
+    for mine, theirs in zip(one.snapshots(), other.snapshots(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    assert fleet_metrics(one).equals(fleet_metrics(other))
+    same_curves(one, other)
 
 
 def test_the_function_stays_the_function_whatever_is_imported():
@@ -81,18 +84,20 @@ def test_a_run_holds_what_was_asked_for(tmp_path):
     assert {"versions", "device", "dtype", "platform", "git", "started", "seconds"} <= fleet.manifest.keys()
     announcement, *progress = events
     assert isinstance(announcement, Announcement)
-    assert (announcement.run_count, announcement.fact_count, announcement.first_step) == (2, 18, 0)
+    assert (len(announcement.job.seeds), announcement.job.counts, announcement.first_step) == (
+        2,
+        {"facts": 18},
+        0,
+    )
     assert announcement.path == fleet.path
     assert [event.step for event in progress] == [0, 10, 20, 30]
-    metrics = fleet_metrics(fleet)
-    assert metrics.filter(metric="loss")["step"].unique().sort().to_list() == [0, 10, 20, 30]
-    for number, event in zip([0, 10, 20, 30], progress, strict=True):
-        stored = metrics.filter(metric="loss", step=number).sort("run")["value"].to_numpy()
+    assert fleet.steps.tolist() == [0, 10, 20, 30]
+    for stored, event in zip(fleet.curves()["loss"], progress, strict=True):
         np.testing.assert_array_equal(stored, event.metrics["loss"])
     # The last snapshot is the final embedding.
-    steps, snapshots = fleet_snapshots(fleet)
+    steps, snapshots = fleet.snapshots()
     assert steps[-1] == 30
-    np.testing.assert_array_equal(snapshots[-1], fleet_embeddings(fleet).astype(np.float32))
+    np.testing.assert_array_equal(snapshots[-1], fleet.embeddings().astype(np.float32))
 
 
 def test_the_same_configuration_again_trains_nothing(tmp_path):
@@ -157,10 +162,10 @@ def test_an_interrupted_run_ends_in_the_same_bits(tmp_path, monkeypatch, model):
 
     with pytest.raises(KeyboardInterrupt, match="goes on from step 20 of 30"):
         train(tmp_path / "parts", interrupt)
-    path = next((tmp_path / "parts").iterdir())
+    path = next((tmp_path / "parts").glob("[!.]*"))
     assert (path / CHECKPOINT).is_file()
     with pytest.raises(InputError, match="is unfinished"):
-        read_fleet(path)
+        read_run(path)
     events = []
     resumed = train(tmp_path / "parts", events.append)
     assert events[0].first_step == 20
@@ -204,7 +209,7 @@ def test_a_run_interrupted_before_its_first_checkpoint_says_so(tmp_path):
         if not isinstance(event, Announcement):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="the same command starts anew"):
+    with pytest.raises(KeyboardInterrupt, match="the same command starts again"):
         memorize(cycle(6), model=Node2Vec(width=4), directory=tmp_path, on_progress=interrupt_training)
 
 
@@ -293,7 +298,7 @@ def test_the_disk_estimate_covers_what_is_written(tmp_path):
             cycle(40), model=model, training=Training(steps=50), directory=tmp_path, on_progress=events.append
         )
         written = sum(entry.stat().st_size for entry in fleet.path.iterdir())
-        assert written < events[0].disk_bytes < 20 * written
+        assert written < events[0].job.disk_bytes < 20 * written
 
 
 KILLED = """
@@ -324,12 +329,12 @@ def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
     finally:
         killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    path = next((tmp_path / "parts").iterdir())
+    path = next((tmp_path / "parts").glob("[!.]*"))
     assert not (path / DONE).exists()
 
     for directory in ("parts", "whole"):
         subprocess.run([sys.executable, "-m", "geomem", *command(directory)], env=environment, check=True)
-    resumed, whole = read_fleet(path), read_fleet(next((tmp_path / "whole").iterdir()))
+    resumed, whole = read_run(path), read_run(next((tmp_path / "whole").iterdir()))
     assert 0 < resumed.manifest["first_step"] < 800
     assert whole.manifest["first_step"] == 0
     same_files(resumed, whole)

@@ -10,17 +10,9 @@ from safetensors.numpy import load_file, save_file
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.models.recall import describe_recall_parameters
-from geomem.runs.memory_store import (
-    FILES,
-    describe_memory,
-    is_memory,
-    memory_metrics,
-    memory_size,
-    memory_weights,
-    read_memory,
-    write_memory,
-)
-from geomem.runs.store import DONE, FORMAT, configuration_hash, fingerprint
+from geomem.runs.configuration import FactRecall, describe_configuration
+from geomem.runs.directory import DONE, FORMAT, configuration_hash, fingerprint
+from geomem.runs.run import FACT_FILES, holds_facts, memory_size, read_run, write_run
 from geomem.worlds.facts.families import random_bijections
 
 TABLE = random_bijections(5, 2, world_seed=3)
@@ -33,7 +25,7 @@ def write(path: Path):
         name: np.full((2, *part.shape), number, dtype=np.float32)
         for number, (name, part) in enumerate(described.items())
     }
-    configuration = describe_memory(TABLE, MODEL, task={"kind": "fact-recall"}, training={}, seeds=[4, 7])
+    configuration = describe_configuration(TABLE, FactRecall(), MODEL, {}, [4, 7])
     manifest = {
         "format": FORMAT,
         "name": "facts",
@@ -41,8 +33,8 @@ def write(path: Path):
         "configuration": configuration,
     }
     metrics = {"recall": np.array([[0.0, 0.5], [1.0, 0.9]])}
-    return write_memory(
-        path, manifest=manifest, table=TABLE, metrics=metrics, metric_steps=np.array([0, 10]), weights=weights
+    return write_run(
+        path, manifest=manifest, world=TABLE, metrics=metrics, metric_steps=np.array([0, 10]), weights=weights
     )
 
 
@@ -54,7 +46,7 @@ def path(tmp_path):
 
 def sign(path):
     """Make a changed directory's fingerprints fit again, as a forger would."""
-    (path / DONE).write_text(json.dumps({name: fingerprint(path / name) for name in FILES}))
+    (path / DONE).write_text(json.dumps({name: fingerprint(path / name) for name in FACT_FILES}))
 
 
 def rewrite(path, change):
@@ -66,52 +58,53 @@ def rewrite(path, change):
 
 
 def test_what_is_written_is_read(path):
-    memory = read_memory(path)
+    memory = read_run(path)
     assert (memory.table.digest, memory.model, memory.seeds) == (TABLE.digest, MODEL, (4, 7))
-    assert is_memory(path)
-    assert memory_weights(memory)["relation_embedding"].shape == (2, 2, 4)
-    assert memory_metrics(memory).rows()[-1] == (1, 10, "recall", 0.9)
+    assert holds_facts(path)
+    assert memory.weights()["relation_embedding"].shape == (2, 2, 4)
+    assert memory.final()["recall"].tolist() == [1.0, 0.9]
 
 
 def test_equal_memories_have_equal_bytes(tmp_path):
     write(tmp_path / "one")
     write(tmp_path / "two")
     assert all(
-        (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in FILES
+        (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        for name in FACT_FILES
     )
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FACT_FILES)
 def test_a_changed_truncated_linked_or_missing_file_is_named(path, name):
     whole = (path / name).read_bytes()
     for content in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         (path / name).write_bytes(content)
         with pytest.raises(InputError, match=name.replace(".", r"\.")):
-            read_memory(path)
+            read_run(path)
     (path / name).unlink()
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        read_memory(path)
+        read_run(path)
     (path / name).symlink_to("/etc/hostname")
     with pytest.raises(InputError, match="not a plain file"):
-        read_memory(path)
+        read_run(path)
 
 
 def test_weights_without_their_vocabulary(path):
     (path / "facts.json").unlink()
-    assert not is_memory(path)
+    assert not holds_facts(path)
     with pytest.raises(InputError, match=r"has no facts\.json, the vocabulary of its weights"):
-        read_memory(path)
+        read_run(path)
 
 
 def test_nothing_unfinished_and_nothing_else(path, tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        read_memory(tmp_path / "none")
+        read_run(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no memory of facts"):
-        read_memory(tmp_path / "empty")
+    with pytest.raises(InputError, match="is not a run directory"):
+        read_run(tmp_path / "empty")
     (path / DONE).unlink()
     with pytest.raises(InputError, match="unfinished"):
-        read_memory(path)
+        read_run(path)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +126,7 @@ def test_nothing_unfinished_and_nothing_else(path, tmp_path):
 def test_a_manifest_that_does_not_fit(path, change, message):
     rewrite(path, change)
     with pytest.raises(InputError, match=message):
-        read_memory(path)
+        read_run(path)
 
 
 def test_weights_of_another_shape(path):
@@ -141,4 +134,4 @@ def test_weights_of_another_shape(path):
     save_file(weights | {"relation_embedding": np.zeros((2, 3, 4), np.float32)}, path / "weights.safetensors")
     sign(path)
     with pytest.raises(InputError, match=r"relation_embedding has shape \(2, 3, 4\)"):
-        read_memory(path)
+        read_run(path)

@@ -40,7 +40,6 @@ from geomem.measure.paths import (
 )
 from geomem.models.configuration import Transformer
 from geomem.runs.paths import find_paths
-from geomem.runs.store import fleet_embeddings, fleet_metrics
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.graphs.graph import Graph
@@ -110,12 +109,9 @@ def test_chances_are_those_of_guessing(star, tree, prompts):
 
 
 def test_measurements_are_the_last_metrics_beside_guesses(star):
-    table = fleet_metrics(star)
-    last = table.filter(pl.col("step") == table["step"].max()).sort("run")
     found = {measured.name: measured for measured in measure_answers(star)}
     for name in ("held_out.first_hop", "held_out.exact_match", "retrieval", "edge_recall", "path_own"):
-        expected = last.filter(metric=name)["value"].to_numpy()
-        np.testing.assert_array_equal(found[name.replace(".", "_")].values, expected)
+        np.testing.assert_array_equal(found[name.replace(".", "_")].values, star.final()[name])
     guessed = found["held_out_first_hop"]
     assert guessed.null == "guesses"
     assert guessed.null_mean == pytest.approx(1 / 20, abs=0.01)
@@ -180,11 +176,11 @@ def test_shown_distances_agree_with_the_metrics(star):
 
 def test_the_table_is_mean_and_range_of_the_metrics(star, prompts):
     table = tabulate_paths({"star": star, "prompts": prompts})
-    metrics = fleet_metrics(star)
+    metrics = star.curves()
     assert table.filter(setting="star")["epoch"].max() == 6
     for name in ("loss", "held_out.token_2"):
         for row in table.filter(setting="star", metric=name).iter_rows(named=True):
-            values = metrics.filter(metric=name, step=int(row["epoch"] * 2))["value"].to_numpy()
+            values = metrics[name][star.steps == int(row["epoch"] * 2)]
             assert (row["mean"], row["low"], row["high"]) == pytest.approx(
                 (values.mean(), values.min(), values.max())
             )
@@ -305,7 +301,7 @@ def test_places_are_principal_components_of_the_coloured_paths(star):
     assert coloured["place"].unique().sort().to_list() == [1, 2, 3]
     assert len(table) == star.graph.node_count - 1 + len(coloured)
     points = coloured.select("x", "y").to_numpy()
-    vectors = fleet_embeddings(star)[1][coloured["node"].to_numpy()]
+    vectors = star.embeddings()[1][coloured["node"].to_numpy()]
     centred = vectors - vectors.mean(axis=0)
     variances = np.linalg.eigvalsh(centred.T @ centred)[::-1]
     np.testing.assert_allclose((points**2).sum(axis=0), variances[:2], rtol=1e-9)

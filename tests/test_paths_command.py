@@ -9,14 +9,15 @@ import pytest
 from rich.console import Console
 
 from geomem.cli import main
-from geomem.cli.path_progress import COLUMNS, PathTable
 from geomem.cli.paths import IN_CONTEXT, read_arguments
+from geomem.cli.progress import PATH_COLUMNS, RunTable
 from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer, path_models
-from geomem.runs.path_plan import check_memory, estimate_path_cost, estimate_seconds, plan_paths
-from geomem.runs.paths import PathAnnouncement, find_paths
+from geomem.runs.path_cost import estimate_path_cost
+from geomem.runs.paths import find_paths, path_job, path_sizes
 from geomem.runs.presets import PATH_PRESETS, find_preset
-from geomem.runs.store import fleet_metrics, fleet_weights, read_fleet
+from geomem.runs.run import read_run
+from geomem.runs.train import Announcement, check_memory
 from geomem.training.configuration import PathTraining, Training, check_training
 from geomem.training.loop import Progress
 from geomem.worlds.catalogue import WORLDS
@@ -51,7 +52,7 @@ def paths(tmp_path, capfd):
         command = ["paths", *map(str, arguments), "--directory", str(tmp_path / "runs")]
         assert main(command) == 0
         printed = capfd.readouterr()
-        return read_fleet(printed.out.splitlines()[-1]), printed.err
+        return read_run(printed.out.splitlines()[-1]), printed.err
 
     return run
 
@@ -109,7 +110,7 @@ def test_the_same_command_again_trains_nothing(paths):
 
 def test_it_stops_at_the_accuracy_asked_for(paths):
     fleet, said = paths(*WORLD, *QUICK, "--path-weight", "0", "--stop-at", "1e-9", "--epochs", "60")
-    assert max(fleet_metrics(fleet)["step"].to_list()) < 120
+    assert fleet.steps[-1] < 120
     assert "epoch 60/60" not in said
 
 
@@ -127,9 +128,7 @@ def test_staged_training_goes_on_from_a_stored_run(paths, model):
     assert staged.manifest["configuration"]["model"] == edges.manifest["configuration"]["model"]
     assert staged.manifest["configuration"]["start"] == edges.manifest["hash"]
     # Without a learning rate nothing but the weight decay, which it multiplies, would change a weight.
-    np.testing.assert_array_equal(
-        fleet_weights(staged)["token_embedding"], fleet_weights(edges)["token_embedding"]
-    )
+    np.testing.assert_array_equal(staged.weights()["token_embedding"], edges.weights()["token_embedding"])
 
 
 def test_in_context(paths):
@@ -192,10 +191,11 @@ def test_presets_are_runs_that_can_be_planned(name):
     check_training(preset.training)
     world = path_star(preset.arms, preset.length)
     for kind, model in preset.models.items():
-        plan = plan_paths(world, model=model, task=preset.task, training=preset.training, seeds=1)
+        plan = path_job(world, model=model, task=preset.task, training=preset.training, seeds=1)
         assert plan.kind == kind
-        assert plan.sizes.held_out_rows == preset.arms // 4
-        assert plan.sizes.context_length == 2 + preset.task.pauses + preset.length - 1
+        sizes = path_sizes(world, preset.task)
+        assert sizes.held_out_rows == preset.arms // 4
+        assert sizes.context_length == 2 + preset.task.pauses + preset.length - 1
 
 
 @pytest.mark.parametrize(
@@ -224,24 +224,25 @@ def test_presets_of_the_paper_have_its_sizes(name, width, parameters, vocabulary
     )
     assert preset.training.learning_rate == 5e-5
     assert preset.training.weight_decay == 0.01
-    plan = plan_paths(
+    plan = path_job(
         path_star(preset.arms, preset.length),
         model=transformer,
         task=preset.task,
         training=preset.training,
         seeds=1,
     )
-    assert plan.sizes.vocabulary_size == vocabulary
+    sizes = path_sizes(plan.world, preset.task)
+    assert sizes.vocabulary_size == vocabulary
     assert plan.cost.trained_parameters == pytest.approx(parameters, rel=0.01)
     # Facts and training paths of an epoch, in batches of 1,024.
-    examples = 2 * plan.graph.edge_count + plan.sizes.train_rows
+    examples = 2 * plan.world.edge_count + sizes.train_rows
     assert preset.training.batches == -(-examples // 1024)
 
 
 def test_the_middle_preset_of_the_paper_fits_a_laptop():
     preset = find_preset("paper-10000x6")
     for model in preset.models.values():
-        plan = plan_paths(
+        plan = path_job(
             path_star(10_000, 6), model=model, task=preset.task, training=preset.training, seeds=1
         )
         assert plan.cost.memory_bytes < 8 * 2**30
@@ -254,18 +255,18 @@ def test_sizes_are_those_of_the_rows():
         PathFinding(target="first-hop", pauses=0),
         PathFinding(directions="forward", self_edges=True),
     ):
-        sizes = plan_paths(world, task=task).sizes
+        sizes = path_sizes(world, task)
         train, held_out = split_paths(world, task)
         rows = path_rows(world, task, train)
         assert (sizes.train_rows, sizes.held_out_rows) == (len(train), len(held_out))
         assert (sizes.context_length, sizes.read) == (rows.inputs.shape[1], rows.targets.shape[1])
         assert sizes.edge_rows == len(edge_rows(world, task).prefixes)
-    assert plan_paths(world, task=PathFinding(edge_weight=0.0)).sizes.edge_rows == 0
-    assert plan_paths(world, task=PathFinding(path_weight=0.0)).sizes.train_rows == 0
+    assert path_sizes(world, PathFinding(edge_weight=0.0)).edge_rows == 0
+    assert path_sizes(world, PathFinding(path_weight=0.0)).train_rows == 0
 
 
 def test_the_estimate_grows_with_what_it_is_made_of():
-    sizes = plan_paths(path_star(100, 4)).sizes
+    sizes = path_sizes(path_star(100, 4), PathFinding())
     model, training = path_models()["transformer"], PathTraining()
     cost = estimate_path_cost(model, sizes, training, run_count=1)
     double = estimate_path_cost(model, sizes, training, run_count=2)
@@ -279,7 +280,7 @@ def test_the_estimate_grows_with_what_it_is_made_of():
 def test_memory_does_not_grow_with_batch_times_vocabulary():
     """A batch of twice the rows takes its own activations, and none of the logits these would have."""
     model = path_models()["transformer"]
-    sizes = replace(plan_paths(path_star(1000, 4)).sizes, vocabulary_size=50_000, node_count=49_991)
+    sizes = replace(path_sizes(path_star(1000, 4), PathFinding()), vocabulary_size=50_000, node_count=49_991)
     half, whole = (
         estimate_path_cost(model, sizes, PathTraining(batches=batches), run_count=1).memory_bytes
         for batches in (2, 1)
@@ -289,12 +290,12 @@ def test_memory_does_not_grow_with_batch_times_vocabulary():
 
 
 def test_the_estimate_of_seconds_is_that_of_all_steps():
-    short = plan_paths(path_star(40, 4), training=PathTraining(epochs=10))
-    seconds = estimate_seconds(short)
+    short = path_job(path_star(40, 4), training=PathTraining(epochs=10))
+    seconds = short.seconds("cpu")
     assert 0 < seconds < 60
     # Of a model as small as this the calls of torch take longer than the arithmetic in them.
-    tiny = plan_paths(path_star(40, 4), model=Transformer(width=2), training=PathTraining(epochs=1000))
-    assert estimate_seconds(tiny) > 1
+    tiny = path_job(path_star(40, 4), model=Transformer(width=2), training=PathTraining(epochs=1000))
+    assert tiny.seconds("cpu") > 1
 
 
 @pytest.mark.parametrize("world", ["grid", "cycle", "irregular", "karate-club", "path"])
@@ -375,14 +376,14 @@ def test_more_arms_than_memory_allows_are_refused_with_the_estimate(refused, mod
     sizes = ["--arms", "5000", "--length", "4", "--width", "65536", "--layers", "1", "--seeds", "400"]
     sentence = refused("path-star", *sizes, "--model", model)
     assert re.match(
-        r"Path finding on 'path-star-5000-4-seed0' with 400 runs needs about [\d.]+ TB of memory, "
+        r"Training on 'path-star-5000-4-seed0' with 400 runs needs about [\d.]+ TB of memory, "
         r".* are free; use fewer arms, fewer seeds, a smaller width or more micro-batches\.",
         sentence,
     )
 
 
 def test_memory_is_checked_against_the_estimate():
-    plan = plan_paths(path_star(12, 3), seeds=1)
+    plan = path_job(path_star(12, 3), seeds=1)
     check_memory(plan, plan.cost.memory_bytes)
     with pytest.raises(InputError, match=r"with 1 run needs about .* of memory, .* are free"):
         check_memory(plan, plan.cost.memory_bytes - 1)
@@ -416,11 +417,11 @@ def test_a_start_is_refused_in_python_too(tmp_path):
         path_star(12, 3), model=Bilinear(width=6), training=Training(steps=2), seeds=1, directory=tmp_path
     )
     with pytest.raises(InputError, match="is of a bilinear, which cannot find paths"):
-        plan_paths(path_star(12, 3), start=stored)
+        path_job(path_star(12, 3), start=stored)
     with pytest.raises(InputError, match=r"'bilinear' cannot find paths; give one of transformer, mamba"):
-        plan_paths(path_star(12, 3), model="bilinear")
+        path_job(path_star(12, 3), model="bilinear")
     with pytest.raises(InputError, match="The task is given twice"):
-        plan_paths(InContextPathFinding(), task=PathFinding())
+        path_job(InContextPathFinding(), task=PathFinding())
     with pytest.raises(InputError, match="ill-posed on 'cycle-15'"):
         find_paths(cycle(), directory=tmp_path)
 
@@ -429,9 +430,7 @@ def test_frozen_embeddings_may_start_from_trained_ones(paths):
     stored, _ = paths(*WORLD, *QUICK)
     frozen, _ = paths("--start", stored.path, "--frozen-embeddings", *QUICK[6:])
     assert frozen.manifest["configuration"]["model"]["frozen_embeddings"] is True
-    np.testing.assert_array_equal(
-        fleet_weights(frozen)["token_embedding"], fleet_weights(stored)["token_embedding"]
-    )
+    np.testing.assert_array_equal(frozen.weights()["token_embedding"], stored.weights()["token_embedding"])
 
 
 def test_the_help_of_a_world_shows_what_applies(capsys):
@@ -457,24 +456,18 @@ def test_no_two_groups_have_an_option_of_one_name(world, capsys):
 
 
 def announcement(tmp_path, **changes):
-    values = {
-        "path": tmp_path / "run",
-        "graph": path_star(12, 3),
-        "model": "mamba",
-        "run_count": 2,
-        "fact_count": 48,
-        "steps": 80,
-        "first_step": 0,
-        "memory_bytes": 3_000_000,
-        "disk_bytes": 2_000_000,
-        "path_count": 9,
-        "seconds": 75.0,
-    }
-    return PathAnnouncement(**(values | changes))
+    training = PathTraining(epochs=10, batches=8)
+    job = path_job(path_star(12, 3), model="mamba", training=training, seeds=2)
+    job = replace(job, cost=replace(job.cost, memory_bytes=3_000_000), disk_bytes=2_000_000)
+    return Announcement(
+        **({"job": job, "path": tmp_path / "run", "first_step": 0, "seconds": 75.0} | changes)
+    )
 
 
 def progress_at(step, *, loss=(1.0, 2.0)):
-    metrics = {name: np.array([0.25, 0.75]) for name in COLUMNS.values()} | {"loss": np.array(loss)}
+    metrics = {name: np.array([0.25, 0.75]) for name in PATH_COLUMNS.numbers.values()} | {
+        "loss": np.array(loss)
+    }
     return Progress(step=step, steps=80, seconds=4.0, seconds_left=36.0, metrics=metrics)
 
 
@@ -486,12 +479,16 @@ def cells_of(table):
 def test_on_a_terminal_one_row_is_redrawn(tmp_path):
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=100)
-    with PathTable(batches=8, console=console) as table:
+    with RunTable(console=console) as table:
         table.show(announcement(tmp_path))
         table.show(progress_at(40))
         cells = cells_of(table)
         del cells["time"]
-        expected = dict.fromkeys(COLUMNS, "0.500") | {"epoch": "5/10", "loss": "1.500", "left": "36 s"}
+        expected = dict.fromkeys(PATH_COLUMNS.numbers, "0.500") | {
+            "epoch": "5/10",
+            "loss": "1.500",
+            "left": "36 s",
+        }
         assert cells == expected
     ended = cells_of(table)
     assert (ended["epoch"], ended["time"], ended["left"]) == ("5/10", "4.0 s", "done")
@@ -501,7 +498,7 @@ def test_on_a_terminal_one_row_is_redrawn(tmp_path):
 
 def test_without_a_terminal_the_first_and_the_last_row_are_lines(tmp_path):
     output = io.StringIO()
-    with PathTable(batches=8, console=Console(file=output, width=40)) as table:
+    with RunTable(console=Console(file=output, width=40)) as table:
         table.show(announcement(tmp_path, first_step=16))
         for step in (16, 24, 32):
             table.show(progress_at(step))
@@ -516,10 +513,10 @@ def test_without_a_terminal_the_first_and_the_last_row_are_lines(tmp_path):
 
 def test_nothing_is_said_to_be_left_where_it_is_not_known_or_nothing(tmp_path):
     output = io.StringIO()
-    with PathTable(batches=8, console=Console(file=output, width=200)) as table:
+    with RunTable(console=Console(file=output, width=200)) as table:
         table.show(announcement(tmp_path))
         table.show(replace(progress_at(0), seconds_left=np.inf))
-        table.line_written = -np.inf
+        table.rows[-1].line_written = -np.inf
         table.show(replace(progress_at(80), seconds_left=0.0))
     first, last = output.getvalue().splitlines()[2:]
     assert first.startswith("epoch 0/10: ")
@@ -530,7 +527,7 @@ def test_nothing_is_said_to_be_left_where_it_is_not_known_or_nothing(tmp_path):
 def test_the_first_hop_alone_is_no_full_path(tmp_path):
     output = io.StringIO()
     asked = progress_at(40)
-    with PathTable(batches=8, console=Console(file=output, width=200)) as table:
+    with RunTable(console=Console(file=output, width=200)) as table:
         table.show(announcement(tmp_path))
         table.show(replace(asked, metrics=asked.metrics | {"held_out.token_1": np.zeros(2)}))
     line = output.getvalue().splitlines()[-1]
@@ -540,10 +537,12 @@ def test_the_first_hop_alone_is_no_full_path(tmp_path):
 
 def test_runs_that_diverged_are_said_to_have(tmp_path):
     output = io.StringIO()
-    with PathTable(batches=8, console=Console(file=output, width=200)) as table:
+    with RunTable(console=Console(file=output, width=200)) as table:
         table.show(announcement(tmp_path))
         table.show(progress_at(80, loss=(1.0, float("nan"))))
-    assert "1 of 2 runs diverged (the loss is no number); try a smaller --learning-rate" in output.getvalue()
+    assert (
+        "1 of 2 runs diverged (loss is NaN or infinite); try a smaller --learning-rate" in output.getvalue()
+    )
 
 
 def test_presets_of_another_model_class_share_the_laptop_defaults():

@@ -15,7 +15,7 @@ from geomem.cli.paths import PathOptions, read_arguments
 from geomem.figures.path_tables import tabulate_paths
 from geomem.figures.views import view_fleet
 from geomem.report.content import curve_sets, fleet_data
-from geomem.runs.store import read_fleet
+from geomem.runs.run import read_run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "path-finding.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^geomem paths .*$", PAGE, flags=re.MULTILINE)
@@ -39,7 +39,7 @@ def command(tmp_path, capfd, monkeypatch):
 def test_one_option_over_several_values_is_one_figure(command):
     lines, said = command("paths", *QUICK, "--compare", "directions=both,forward", "--figure", "out/a.svg")
     *runs, pdf, svg, csv = lines
-    fleets = [read_fleet(path) for path in runs]
+    fleets = [read_run(path) for path in runs]
     asked = [fleet.manifest["configuration"]["task"]["directions"] for fleet in fleets]
     assert asked == ["both", "forward"]
     assert [Path(path).name for path in (pdf, svg, csv)] == ["a.pdf", "a.svg", "a.csv"]
@@ -58,19 +58,19 @@ def test_one_option_over_several_values_is_one_figure(command):
 
 def test_switches_and_the_model_itself_can_be_compared(command):
     runs, _ = command("paths", *QUICK, "--compare", "tied=true,false", "--quiet")
-    assert [read_fleet(path).manifest["configuration"]["model"]["tied"] for path in runs] == [True, False]
+    assert [read_run(path).manifest["configuration"]["model"]["tied"] for path in runs] == [True, False]
     again, _ = command("paths", *QUICK, "--compare", "tied=yes,no", "--quiet")
     assert again == runs
     without_heads = [*QUICK[:9], *QUICK[11:]]  # a Mamba has none
     runs, _ = command("paths", *without_heads, "--compare", "model=transformer,mamba", "--quiet")
-    kinds = [read_fleet(path).manifest["configuration"]["model"]["kind"] for path in runs]
+    kinds = [read_run(path).manifest["configuration"]["model"]["kind"] for path in runs]
     assert kinds == ["transformer", "mamba"]
 
 
 def test_one_run_alone_has_a_figure_of_its_tokens(command):
     run, *files = command("paths", *QUICK, "--figure", "tokens.pdf", "--quiet")[0]
     assert files == ["tokens.pdf", "tokens.svg", "tokens.csv"]
-    fleet = read_fleet(run)
+    fleet = read_run(run)
     assert set(pl.read_csv("tokens.csv")["setting"]) == {fleet.graph.name}
     assert ">token 3<" in Path("tokens.svg").read_text()
 
@@ -78,8 +78,8 @@ def test_one_run_alone_has_a_figure_of_its_tokens(command):
 def test_edges_first_is_two_runs_the_second_from_the_first(command):
     options = ["--edges-first", "3", "--edge-weight", "0", "--target", "first-hop"]
     (run,), said = command("paths", *QUICK, *options)
-    configuration = read_fleet(run).manifest["configuration"]
-    stages = [read_fleet(path) for path in Path("runs").iterdir()]
+    configuration = read_run(run).manifest["configuration"]
+    stages = [read_run(path) for path in Path("runs").iterdir()]
     (edges,) = [stage for stage in stages if stage.path.name != Path(run).name]
     assert configuration["start"] == edges.manifest["hash"]
     first = edges.manifest["configuration"]
@@ -165,7 +165,7 @@ def test_measure_and_report_of_a_fleet_that_finds_paths(command):
     assert "Held-out paths" in page
     assert "of all held-out paths." in page
     assert Path("pictures/paths/distances.csv").exists()
-    view = view_fleet(read_fleet(run))
+    view = view_fleet(read_run(run))
     names = [shown.name for shown in curve_sets(view)]
     assert names == ["Paths", "Tokens", "Geometry", "Loss"]
     # First hops among all tokens and among the arms, of trained leaves and of held-out ones.

@@ -20,7 +20,7 @@ from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Recall
 from geomem.report import write_memory_report
 from geomem.runs.facts import learn_facts
-from geomem.runs.memory_store import memory_weights, read_memory
+from geomem.runs.run import read_run
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import random_bijections, random_permutations
 from geomem.worlds.facts.table import FactTable, entropy_bits
@@ -250,7 +250,7 @@ def test_report_on_the_command_line_tells_facts_from_graphs(memories, tmp_path, 
 
 
 def test_recall_with_changed_weights_and_names_of_paths(memories, tmp_path):
-    weights = {name: values[0] for name, values in memory_weights(memories[2]).items()}
+    weights = {name: values[0] for name, values in memories[2].weights().items()}
     assert recall_with(memories[2], weights) == 1.0
     assert recall_with(memories[2], weights | {"subject_embedding": 0 * weights["subject_embedding"]}) == 0.0
     hops = learn_facts(
@@ -261,5 +261,5 @@ def test_recall_with_changed_weights_and_names_of_paths(memories, tmp_path):
         directory=tmp_path,
     )
     a, b = hops.table.relations
-    assert question_names(read_memory(hops.path)) == [f"{a}, {a}", f"{a}, {b}", f"{b}, {a}", f"{b}, {b}"]
+    assert question_names(read_run(hops.path)) == [f"{a}, {a}", f"{a}, {b}", f"{b}, {a}", f"{b}, {b}"]
     assert PORTRAITS.keys() == {"superposition", "selector", "transfer"}

@@ -17,9 +17,9 @@ from geomem.errors import InputError
 from geomem.memories.answers import recalled_facts
 from geomem.memories.ask import ask, held_in_cells, model_table, open_memory
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.runs.directory import DONE, configuration_hash
 from geomem.runs.facts import learn_facts
-from geomem.runs.memory_store import FILES, cell_weights, memory_weights, read_memory, write_memory
-from geomem.runs.store import DONE, configuration_hash
+from geomem.runs.run import FACT_FILES, read_run, write_run
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.reader import facts_from
 from geomem.worlds.facts.several_answers import numbered_relations
@@ -96,7 +96,7 @@ def test_the_size_of_a_knowledge_graph_follows_its_facts(tmp_path, facts, entiti
     one_each = block_size(
         table.subject_count, table.relation_count, table.object_count, binary_length(table.object_count)
     ).numbers
-    stored = sum(array.size for array in (*memory_weights(memory).values(), *cell_weights(memory).values()))
+    stored = sum(array.size for array in (*memory.weights().values(), *memory.cell_weights().values()))
     assert stored - one_each < 200_000
     further = table.fact_count - len(table.answer_counts)
     length = binary_length(table.relation_count + table.object_count)
@@ -193,7 +193,7 @@ def test_what_is_asked_is_what_was_written_and_changes_change_nothing_else(tmp_p
         assert (effect.changed_answers, effect.largest_shift) == (0, 0.0)
         assert effect.other_facts == facts - gone
         assert len(effect.changed_vectors) == max(gone, 1) if verb != "every" else gone
-        again = read_memory(path)
+        again = read_run(path)
         assert answer_sets(named(again.table)) == sets
         assert again.manifest["recalled"]["recall"] == 1
         assert (
@@ -201,7 +201,7 @@ def test_what_is_asked_is_what_was_written_and_changes_change_nothing_else(tmp_p
             >= again.manifest["configuration"]["training"]["margin"] - 1e-9
         )
         assert said_by(path, table) == sets
-        assert sorted(file.name for file in path.iterdir()) == sorted([*FILES, DONE])
+        assert sorted(file.name for file in path.iterdir()) == sorted([*FACT_FILES, DONE])
 
 
 def test_chains_follow_every_answer(towns):
@@ -228,19 +228,19 @@ def test_the_weights_of_cells_answer_and_not_the_table(tmp_path, towns):
     other = construct_memory(
         [(s, r, "Rome" if o == "English" else o) for s, r, o in TRIPLES], tmp_path / "other", several=True
     )
-    changed = {f"cells.{name}": array for name, array in cell_weights(towns).items()}
+    changed = {f"cells.{name}": array for name, array in towns.cell_weights().items()}
     cell = list(np.repeat(np.arange(4), towns.cell_counts)).index(towns.table.subject_ids["Malta"])
     edit_fact(other, "Malta", "language", "Paris", instead_of="Rome")
     assert ask(towns, "Malta", "language").answers == ("Maltese", "English")
     rows = changed[f"cells.{SUBJECTS}"].copy()
     rows[:, cell] = 0
-    write_memory(
+    write_run(
         tmp_path / "mixed",
         manifest=towns.manifest,
-        table=towns.table,
+        world=towns.table,
         metrics={"recall": np.ones((1, 1))},
         metric_steps=np.array([0]),
-        weights=memory_weights(towns) | changed | {f"cells.{SUBJECTS}": rows},
+        weights=towns.weights() | changed | {f"cells.{SUBJECTS}": rows},
     )
     assert ask(tmp_path / "mixed", "Malta", "language").answers == ("Maltese",)
 
@@ -293,12 +293,12 @@ def test_several_answers_are_changed_by_name_alone(towns):
 
 
 def test_a_change_of_a_cell_moves_its_vector_and_no_logit_of_another(towns):
-    before = {**memory_weights(towns), **{f"cells.{n}": a for n, a in cell_weights(towns).items()}}
+    before = {**towns.weights(), **{f"cells.{n}": a for n, a in towns.cell_weights().items()}}
     effect = edit_fact(towns, "Italy", "borders", "Italy", instead_of="Malta")
     assert (effect.before, effect.after, effect.changed_vectors) == ("Malta", "Italy", ("cell",))
     assert ask(towns.path, "Italy", "borders").answers == ("France", "Austria", "Italy")
-    again = read_memory(towns.path)
-    after = {**memory_weights(again), **{f"cells.{n}": a for n, a in cell_weights(again).items()}}
+    again = read_run(towns.path)
+    after = {**again.weights(), **{f"cells.{n}": a for n, a in again.cell_weights().items()}}
     differs = {name: np.argwhere(array != after[name]) for name, array in before.items()}
     assert {name for name, where in differs.items() if len(where)} == {f"cells.{SUBJECTS}"}
     assert len(set(differs[f"cells.{SUBJECTS}"][:, 1].tolist())) == 1
@@ -309,9 +309,9 @@ def test_a_forgotten_cell_is_used_again_and_a_memory_without_cells_gets_some(tmp
     cells = sum(towns.cell_counts)
     assert forget_fact(towns, "Italy", "borders", "Austria").changed_vectors == ("cell",)
     assert edit_fact(towns, "Italy", "capital", "Paris", also=True).changed_vectors == ("cell",)
-    assert sum(read_memory(towns.path).cell_counts) == cells
+    assert sum(read_run(towns.path).cell_counts) == cells
     assert edit_fact(towns, "Italy", "capital", "Vienna", also=True).changed_vectors == ("new cell",)
-    assert sum(read_memory(towns.path).cell_counts) == cells + 1
+    assert sum(read_run(towns.path).cell_counts) == cells + 1
     assert ask(towns.path, "Italy", "capital").answers == ("Rome", "Paris", "Vienna")
     assert forget_fact(towns, "Italy", "borders", "France").changed_vectors == ("subject vector",)
     assert edit_fact(towns, "Italy", "borders", "Italy", also=True).changed_vectors == ("subject vector",)
@@ -321,7 +321,7 @@ def test_a_forgotten_cell_is_used_again_and_a_memory_without_cells_gets_some(tmp
     plain = construct_memory([("a", "r", "x"), ("b", "r", "y")], tmp_path / "plain")
     assert not plain.cell_counts
     assert edit_fact(plain, "a", "r", "y", also=True).changed_vectors == ("new cell",)
-    again = read_memory(plain.path)
+    again = read_run(plain.path)
     assert (again.cell_counts, again.manifest["recalled"]["recall"]) == ((1, 0), 1.0)
     assert ask(again, "a", "r").answers == ("x", "y")
     assert again.manifest["hash"] == configuration_hash(again.manifest["configuration"])
@@ -351,7 +351,7 @@ def test_a_kill_while_a_cell_is_added_leaves_the_old_or_the_new(towns, monkeypat
             edit_fact(towns.path, "France", "borders", "Malta", also=True)
     except Killed:
         pass
-    memory = read_memory(towns.path)
+    memory = read_run(towns.path)
     answers = ask(memory, "France", "borders").answers
     assert (answers, sum(memory.cell_counts)) in {(("Italy",), 3), (("Italy", "Malta"), 4)}
     forget_fact(memory, "Austria", "capital")
@@ -382,12 +382,12 @@ def test_a_kill_while_a_cell_is_added_leaves_the_old_or_the_new(towns, monkeypat
 def test_a_manifest_whose_cells_do_not_fit_is_damaged(tmp_path, towns, change, message):
     manifest = json.loads(json.dumps(towns.manifest))
     change(manifest["configuration"]["training"])
-    weights = memory_weights(towns) | {f"cells.{name}": array for name, array in cell_weights(towns).items()}
+    weights = towns.weights() | {f"cells.{name}": array for name, array in towns.cell_weights().items()}
     with pytest.raises(InputError, match=message):
-        write_memory(
+        write_run(
             tmp_path / "altered",
             manifest=manifest | {"hash": configuration_hash(manifest["configuration"])},
-            table=towns.table,
+            world=towns.table,
             metrics={"recall": np.ones((1, 1))},
             metric_steps=np.array([0]),
             weights=weights,
@@ -395,16 +395,16 @@ def test_a_manifest_whose_cells_do_not_fit_is_damaged(tmp_path, towns, change, m
 
 
 def test_cells_that_are_not_numbers_or_name_no_code_are_damaged(tmp_path, towns):
-    weights = memory_weights(towns) | {f"cells.{name}": array for name, array in cell_weights(towns).items()}
+    weights = towns.weights() | {f"cells.{name}": array for name, array in towns.cell_weights().items()}
     broken = weights | {f"cells.{SUBJECTS}": np.full_like(weights[f"cells.{SUBJECTS}"], np.nan)}
     manifest = json.loads(json.dumps(towns.manifest))
     manifest["configuration"]["training"]["code"] = "morse"
     manifest |= {"hash": configuration_hash(manifest["configuration"])}
     for name, parts, told in (("nan", broken, towns.manifest), ("code", weights, manifest)):
-        write_memory(
+        write_run(
             tmp_path / name,
             manifest=told,
-            table=towns.table,
+            world=towns.table,
             metrics={"recall": np.ones((1, 1))},
             metric_steps=np.array([0]),
             weights=parts,
@@ -423,7 +423,7 @@ def test_the_model_alone_holds_first_answers(towns):
     assert table.fact_count == 11 - int(held_in_cells(open_memory(towns)).sum()) == 8
     check_single_answers(table)
     assert recalled_facts(towns).all()
-    logits = recall_logits({n: a[0] for n, a in memory_weights(towns).items()}, *table.facts[:, :2].T)
+    logits = recall_logits({n: a[0] for n, a in towns.weights().items()}, *table.facts[:, :2].T)
     assert (logits.argmax(axis=1) == table.facts[:, 2]).all()
 
 

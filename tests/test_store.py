@@ -12,39 +12,36 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from geomem.errors import InputError
-from geomem.runs import store
+from geomem.runs import directory
 from geomem.runs.checkpoint import (
     CHECKPOINT,
     Checkpoint,
-    locked_run,
     read_checkpoint,
     remove_checkpoint,
-    require_disk,
     write_checkpoint,
 )
-from geomem.runs.store import (
+from geomem.runs.directory import (
     DONE,
-    FILES,
     MANIFEST,
+    canonical_json,
+    configuration_hash,
+    locked_run,
+    require_disk,
+    run_path,
+    safe_name,
+    write_arrays,
+    write_json,
+)
+from geomem.runs.run import (
+    GRAPH_FILES,
     METRICS,
     SNAPSHOTS,
     WEIGHTS,
     WORLD,
-    canonical_json,
-    configuration_hash,
-    fleet_embeddings,
-    fleet_metrics,
-    fleet_recalled,
-    fleet_snapshots,
-    fleet_weights,
     metrics_table,
-    read_fleet,
-    run_path,
-    safe_name,
+    read_run,
     select_runs,
-    write_arrays,
-    write_fleet,
-    write_json,
+    write_run,
 )
 from geomem.worlds.graphs.families import cycle
 
@@ -79,15 +76,15 @@ def written(tmp_path):
         "hash": configuration_hash(configuration),
         "configuration": configuration,
     }
-    fleet = write_fleet(
-        run_path(tmp_path, "cycle-6-bilinear", configuration), manifest=manifest, graph=GRAPH, **arrays
+    fleet = write_run(
+        run_path(tmp_path, "cycle-6-bilinear", configuration), manifest=manifest, world=GRAPH, **arrays
     )
     return fleet, arrays
 
 
 def sign_again(path):
     """Make `DONE` agree with the files, as a forger would: then only the contents can give a file away."""
-    write_json(path / DONE, {name: store.fingerprint(path / name) for name in FILES})
+    write_json(path / DONE, {name: directory.fingerprint(path / name) for name in GRAPH_FILES})
 
 
 def test_what_is_written_is_read_back(written):
@@ -95,20 +92,20 @@ def test_what_is_written_is_read_back(written):
     assert fleet.seeds == (5, 7)
     assert fleet.graph.digest == GRAPH.digest
     assert fleet.path.name == f"cycle-6-bilinear-{fleet.manifest['hash']}"
-    weights = fleet_weights(fleet)
+    weights = fleet.weights()
     assert weights.keys() == arrays["weights"].keys()
     for name, array in arrays["weights"].items():
         np.testing.assert_array_equal(weights[name], array)
-    np.testing.assert_array_equal(fleet_embeddings(fleet), arrays["weights"]["token_embedding"][:, :6])
-    assert fleet_embeddings(fleet).dtype == np.float64
-    steps, snapshots = fleet_snapshots(fleet)
+    np.testing.assert_array_equal(fleet.embeddings(), arrays["weights"]["token_embedding"][:, :6])
+    assert fleet.embeddings().dtype == np.float64
+    steps, snapshots = fleet.snapshots()
     np.testing.assert_array_equal(steps, arrays["snapshot_steps"])
     np.testing.assert_array_equal(snapshots, arrays["snapshots"])
-    metrics = fleet_metrics(fleet)
-    assert metrics.columns == ["run", "step", "metric", "value"]
-    loss = metrics.filter(metric="loss", run=1).sort("step")
-    assert loss["step"].to_list() == [0, 5, 10]
-    np.testing.assert_array_equal(loss["value"].to_numpy(), arrays["metrics"]["loss"][:, 1])
+    assert fleet.steps.tolist() == [0, 5, 10]
+    assert list(fleet.curves()) == ["loss", "geometric_level"]
+    for name, values in fleet.curves().items():
+        np.testing.assert_array_equal(values, arrays["metrics"][name])
+        np.testing.assert_array_equal(fleet.final()[name], values[-1])
     tokens = json.loads((fleet.path / "vocabulary.json").read_text())["tokens"]
     assert tokens[:6] == list(GRAPH.labels)
     assert tokens[6 + 7] == "[EDGE]"
@@ -116,48 +113,48 @@ def test_what_is_written_is_read_back(written):
 
 def test_only_the_files_of_a_run_are_left_and_all_can_read_them(written):
     fleet, _ = written
-    assert {entry.name for entry in fleet.path.iterdir()} == {*FILES, DONE}
-    modes = {(fleet.path / name).stat().st_mode & 0o777 for name in FILES}
+    assert {entry.name for entry in fleet.path.iterdir()} == {*GRAPH_FILES, DONE}
+    modes = {(fleet.path / name).stat().st_mode & 0o777 for name in GRAPH_FILES}
     assert modes == {fleet.path.stat().st_mode & 0o666}
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GRAPH_FILES)
 def test_a_truncated_file_is_refused(written, name):
     path = written[0].path / name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(
         InputError, match=rf"{name} is damaged .*delete the directory .* run the same command again\.$"
     ):
-        read_fleet(path.parent)
+        read_run(path.parent)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GRAPH_FILES)
 def test_a_changed_bit_is_refused(written, name):
     path = written[0].path / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"{name} is damaged \(its content changed"):
-        read_fleet(path.parent)
+        read_run(path.parent)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GRAPH_FILES)
 def test_a_missing_file_is_refused(written, name):
     (written[0].path / name).unlink()
     with pytest.raises(InputError, match=rf"{name} is damaged \(it is missing\)"):
-        read_fleet(written[0].path)
+        read_run(written[0].path)
 
 
-@pytest.mark.parametrize("name", [*FILES, DONE])
+@pytest.mark.parametrize("name", [*GRAPH_FILES, DONE])
 def test_a_link_out_of_the_directory_is_refused(written, tmp_path, name):
     path = written[0].path / name
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=rf"{name} is damaged \(it is not a plain file\)"):
-        read_fleet(path.parent)
+        read_run(path.parent)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", GRAPH_FILES)
 @pytest.mark.parametrize(
     "content", [b"", b"PAR1", b"\xff\xfe{}", b"[" * 100_000, b'{"format": NaN}', b"null"]
 )
@@ -166,24 +163,24 @@ def test_a_forged_file_is_refused_in_one_sentence(written, name, content):
     (path / name).write_bytes(content)
     sign_again(path)
     with pytest.raises(InputError, match=rf"{name} is damaged") as caught:
-        read_fleet(path)
+        read_run(path)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unfinished_run_says_how_to_finish(written):
     (written[0].path / DONE).unlink()
     with pytest.raises(InputError, match=r"is unfinished .*run the same command again"):
-        read_fleet(written[0].path)
+        read_run(written[0].path)
 
 
 def test_what_is_no_run_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist; give a run directory"):
-        read_fleet(tmp_path / "nothing")
+        read_run(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"is not a run directory \(no manifest.json in it\)"):
-        read_fleet(tmp_path)
+        read_run(tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file; give a run directory"):
-        read_fleet(tmp_path / "file")
+        read_run(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +204,7 @@ def test_a_manifest_that_cannot_be_is_refused(written, change, complaint):
     write_json(path / MANIFEST, manifest)
     sign_again(path)
     with pytest.raises(InputError, match=complaint):
-        read_fleet(path)
+        read_run(path)
 
 
 def test_seeds_that_are_no_numbers_are_refused(written):
@@ -218,7 +215,7 @@ def test_seeds_that_are_no_numbers_are_refused(written):
     write_json(path / MANIFEST, manifest)
     sign_again(path)
     with pytest.raises(InputError, match="its seeds are not a list of whole numbers"):
-        read_fleet(path)
+        read_run(path)
 
 
 def test_another_world_is_refused(written):
@@ -228,7 +225,7 @@ def test_another_world_is_refused(written):
     write_json(path / WORLD, world)
     sign_again(path)
     with pytest.raises(InputError, match="it holds another world than the manifest says"):
-        read_fleet(path)
+        read_run(path)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +247,7 @@ def test_wrong_shapes_are_refused(written, name, arrays, complaint):
     save_file(arrays, path / name)
     sign_again(path)
     with pytest.raises(InputError, match=complaint):
-        read_fleet(path)
+        read_run(path)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +263,7 @@ def test_wrong_metrics_are_refused(written, table, complaint):
     table.write_parquet(path / METRICS)
     sign_again(path)
     with pytest.raises(InputError, match=complaint):
-        read_fleet(path)
+        read_run(path)
 
 
 def test_equal_configurations_have_equal_hashes_whatever_the_order():
@@ -296,7 +293,7 @@ def test_a_failed_write_leaves_the_former_file(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(InputError, match=r"The disk became full while writing .*; free some space"):
-        store.replace_file(path, fail)
+        directory.replace_file(path, fail)
     assert json.loads(path.read_text()) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.json"]
 
@@ -308,7 +305,7 @@ def test_a_full_disk_is_one_sentence_for_every_kind_of_file(tmp_path, monkeypatc
     def full(*_, **__):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr(directory, "save_file", full)
     with pytest.raises(InputError, match="The disk became full"):
         write_arrays(tmp_path / "a.safetensors", {"a": np.ones(2)}, {})
 
@@ -316,7 +313,7 @@ def test_a_full_disk_is_one_sentence_for_every_kind_of_file(tmp_path, monkeypatc
         raise pl.exceptions.ComputeError("underlying IO error: No space left on device (os error 28)")
 
     with pytest.raises(InputError, match="The disk became full"):
-        store.replace_file(tmp_path / "a.parquet", full_parquet)
+        directory.replace_file(tmp_path / "a.parquet", full_parquet)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -346,7 +343,7 @@ def test_a_checkpoint_survives_the_next_one_failing(tmp_path, monkeypatch):
     def die(source, target):
         raise KeyboardInterrupt  # between the two phases: written beside, not yet renamed
 
-    monkeypatch.setattr(store.os, "replace", die)
+    monkeypatch.setattr(directory.os, "replace", die)
     with pytest.raises(KeyboardInterrupt):
         write_checkpoint(tmp_path, Checkpoint(50, {"a": np.zeros(3)}), configuration_hash="abc")
     found = read_checkpoint(tmp_path, configuration_hash="abc")
@@ -405,34 +402,31 @@ def test_chosen_runs_are_read_alone_and_in_their_order(written):
     last = select_runs(fleet, [1])
     assert last.seeds == fleet.seeds[1:]
     assert select_runs(select_runs(fleet, [1, 0]), [1]).seeds == fleet.seeds[:1]
-    np.testing.assert_array_equal(fleet_embeddings(last), fleet_embeddings(fleet)[1:])
-    np.testing.assert_array_equal(fleet_snapshots(last)[1], fleet_snapshots(fleet)[1][:, 1:])
-    for name, array in fleet_weights(fleet).items():
-        np.testing.assert_array_equal(fleet_weights(last)[name], array[1:])
-    metrics = fleet_metrics(fleet)
-    expected = metrics.filter(pl.col("run") == 1)["value"]
-    assert fleet_metrics(last)["value"].to_list() == expected.to_list()
-    assert fleet_metrics(last)["run"].unique().to_list() == [0]
-    assert fleet_metrics(last).schema == metrics.schema
+    np.testing.assert_array_equal(last.embeddings(), fleet.embeddings()[1:])
+    np.testing.assert_array_equal(last.snapshots()[1], fleet.snapshots()[1][:, 1:])
+    for name, array in fleet.weights().items():
+        np.testing.assert_array_equal(last.weights()[name], array[1:])
+    for name, values in fleet.curves().items():
+        np.testing.assert_array_equal(last.curves()[name], values[:, 1:])
 
 
 def test_recalled_facts_are_kept_if_given(written):
     fleet = written[0]
-    assert fleet_recalled(fleet) is None
+    assert fleet.recalled() is None
     recalled = np.array([[True, False, True], [False, False, True]])
-    steps, snapshots = fleet_snapshots(fleet)
-    again = write_fleet(
+    steps, snapshots = fleet.snapshots()
+    again = write_run(
         fleet.path,
         manifest=fleet.manifest,
-        graph=fleet.graph,
+        world=fleet.graph,
         metrics={"loss": np.zeros((1, 2))},
         metric_steps=np.array([0]),
-        weights=fleet_weights(fleet),
+        weights=fleet.weights(),
         snapshots=snapshots,
         snapshot_steps=steps,
         recalled=recalled,
     )
-    found = fleet_recalled(again)
+    found = again.recalled()
     assert found.dtype == bool
     np.testing.assert_array_equal(found, recalled)
-    np.testing.assert_array_equal(fleet_recalled(select_runs(again, [1])), recalled[1:])
+    np.testing.assert_array_equal(select_runs(again, [1]).recalled(), recalled[1:])

@@ -22,10 +22,8 @@ from .report import write_report as write_report
 from .runs.edges import memorize as memorize
 from .runs.facts import learn_facts as learn_facts
 from .runs.paths import find_paths as find_paths
-from .runs.store import fleet_embeddings as fleet_embeddings
-from .runs.store import fleet_metrics as fleet_metrics
-from .runs.store import fleet_snapshots as fleet_snapshots
-from .runs.store import read_fleet as read_fleet
+from .runs.run import Run as Run
+from .runs.run import read_run as read_run
 from .training.configuration import Training as Training
 from .worlds.facts.reader import facts_from as facts_from
 from .worlds.facts.reader import read_facts as read_facts

@@ -5,7 +5,8 @@ A bound is one of `annotated-types`, a choice a `Literal`; the command line igno
 its error.
 """
 
-from collections.abc import Collection
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from math import inf, isfinite
 from operator import index
@@ -50,9 +51,7 @@ def check_fields(settings: Any) -> None:
     """
     hints = get_type_hints(type(settings), include_extras=True)
     for field in fields(settings):
-        value = getattr(settings, field.name)
-        if not _is_allowed(value, hints[field.name]):
-            raise InputError(f"{field.name} is {value!r}; give {_wanted(hints[field.name])}.")
+        _check_value(field.name, getattr(settings, field.name), hints[field.name])
 
 
 def coerce_fields(settings: Settings) -> Settings:
@@ -79,14 +78,52 @@ def coerce_fields(settings: Settings) -> Settings:
     return type(settings)(**values)
 
 
+def read_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """A settings class from the fields of a file; what the file lacks gets its default, and that is logged.
+
+    Raises `InputError` for a field that the class does not have, and as `check_fields` does.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Bath:
+    ...     taps: Count = 2
+    >>> read_fields(Bath, {})
+    Bath(taps=2)
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if unknown := values.keys() - names:
+        raise InputError(f"{min(unknown)} is not a field of {kind.__name__}; leave it out.")
+    if missing := names - values.keys():
+        logging.getLogger(__name__).info(
+            "%s has no %s; the defaults are taken", kind.__name__, ", ".join(sorted(missing))
+        )
+    known = {}
+    for name, value in values.items():
+        plain = _take_apart(hints[name])[0]
+        is_tuple = isinstance(value, list) and get_origin(plain) is tuple
+        known[name] = tuple(value) if is_tuple else value
+        _check_value(name, known[name], hints[name])
+        if plain is float:
+            known[name] = float(value)  # pyright: ignore[reportArgumentType]
+    return kind(**known)
+
+
+def _check_value(name: str, value: Any, hint: Any) -> None:
+    if not _is_allowed(value, hint):
+        raise InputError(f"{name} is {value!r}; give {_wanted(hint)}.")
+
+
 def _is_allowed(value: Any, hint: Any) -> bool:
     kind, bounds = _take_apart(hint)
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is tuple:
-        return isinstance(value, Collection) and all(_is_allowed(entry, get_args(kind)[0]) for entry in value)
-    if kind not in (int, float):
-        return True
+        return isinstance(value, tuple) and all(_is_allowed(entry, get_args(kind)[0]) for entry in value)
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind not in (int, float) or isinstance(value, bool):
+        return kind not in (int, float)
     try:
         number = index(value) if kind is int else float(value)
     except (TypeError, ValueError):

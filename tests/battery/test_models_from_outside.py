@@ -11,7 +11,7 @@ from geomem.figures.views import describe_model
 from geomem.models.architecture import Model, architecture
 from geomem.models.configuration import MODELS
 from geomem.runs.paths import find_paths
-from geomem.runs.store import read_fleet
+from geomem.runs.run import read_run
 from geomem.sweep import sweep
 from geomem.training.configuration import PathTraining, Training
 from geomem.worlds.graphs.families import cycle, path_star
@@ -30,9 +30,9 @@ def known():
 
 def test_it_memorizes_edges_and_is_read_back(tmp_path):
     fleet = geomem.memorize(cycle(6), model="averager", seeds=2, directory=tmp_path)
-    losses = geomem.fleet_metrics(fleet).filter(metric="loss").sort("step")["value"]
-    assert losses[-1] < losses[0]
-    stored = read_fleet(fleet.path).manifest["configuration"]
+    losses = fleet.curves()["loss"]
+    assert (losses[-1] < losses[0]).all()
+    stored = read_run(fleet.path).manifest["configuration"]
     assert stored["model"] == {"kind": "averager", "layers": 1, "width": 16, "tied": True}
     assert stored["training"]["steps"] == 40
     assert describe_model(stored["model"] | {"tied": False}, stored["task"]).startswith(

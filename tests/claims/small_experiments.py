@@ -52,7 +52,7 @@ def sleep(settings, *, directory, device, on_progress):
 @experiment(version=1)
 def keep_a_run(settings, *, directory, device, on_progress):
     """Holds a run directory that other experiments want as well, and fails unless it gets it."""
-    from geomem.runs.checkpoint import locked_run
+    from geomem.runs.directory import locked_run
 
     with locked_run(directory / "common-run"):
         time.sleep(settings["seconds"])

@@ -25,7 +25,7 @@ from geomem.claims.experiment import (
 )
 from geomem.claims.reproduce import reproduce
 from geomem.errors import InputError
-from geomem.runs.store import DONE, MANIFEST, fingerprint, write_json
+from geomem.runs.directory import DONE, MANIFEST, fingerprint, write_json
 
 HERE = Path(__file__).parent
 

@@ -77,7 +77,6 @@ def test_an_experiment_is_the_curves_of_its_fleet(setting, tmp_path):
 
 def test_runs_of_an_experiment_are_those_of_find_paths(tmp_path):
     from geomem.runs.paths import find_paths
-    from geomem.runs.store import fleet_metrics
     from geomem.worlds.graphs.families import path_star
 
     run = measured(TINY, tmp_path / "experiments")
@@ -90,10 +89,8 @@ def test_runs_of_an_experiment_are_those_of_find_paths(tmp_path):
         seeds=SEEDS,
         directory=tmp_path / "runs",
     )
-    table = fleet_metrics(fleet)
     for seed, row in ((0, 0), (1, 2)):
-        rows = table.filter((table["metric"] == "loss") & (table["run"] == seed)).sort("step")
-        assert run.metrics["loss"][row, seed] == rows["value"][row]
+        assert run.metrics["loss"][row, seed] == fleet.curves()["loss"][row, seed]
 
 
 def test_a_staged_training_starts_where_the_first_one_ended(tmp_path):
@@ -131,12 +128,12 @@ def test_experiments_keep_the_name_they_had_before_they_moved():
 
 
 def test_every_setting_of_the_groups_can_be_trained(tmp_path):
-    from geomem.runs.path_plan import plan_paths
+    from geomem.runs.paths import path_job
 
     for setting in (setting for group in (STARS, PROMPTS, PAPER_PROMPTS) for setting in group.values()):
         task = setting.task
         in_weights = isinstance(task, PathFinding)
-        plan_paths(
+        path_job(
             FAMILIES[setting.family](arms=setting.arms, length=setting.length) if in_weights else task,
             model=setting.model,
             task=task if in_weights else None,

@@ -412,9 +412,9 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path, processes):
 
 
 def plan_of(fleet, directory):
-    from geomem.runs.plan import plan_fleet
+    from geomem.runs.edges import edge_job
 
-    return plan_fleet(
+    return edge_job(
         fleet.world,
         model=fleet.model,
         task=fleet.task,

@@ -21,7 +21,7 @@ from geomem.claims.experiment import Experiment, experiment_path
 from geomem.claims.need import computed
 from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
 from geomem.models.configuration import Node2Vec
-from geomem.runs.checkpoint import locked_run
+from geomem.runs.directory import locked_run
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from bare_process import run_bare
 from geomem.claims.evidence import Evidence, FleetEvidence, read_evidence
 from geomem.claims.memorize_geometrically.tiny_graphs import tiny_graphs
 from geomem.claims.need import FleetRequest, Scale
-from geomem.runs.checkpoint import RunLocked
+from geomem.runs.directory import RunLocked
 
 SEEDS = tuple(range(8))
 SCALE = Scale("full", SEEDS)

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 
 from geomem.claims.need import FleetRequest
 from geomem.geometry.alignment import fiedler_alignment
-from geomem.geometry.recovery import loss_floor
 from geomem.geometry.similarity import distance_shells, geometric_level
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
 from geomem.models.parameters import describe_parameters
-from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots, fleet_weights
+from geomem.runs.run import Run
+from geomem.training.floor import lowest_loss as lowest_possible_loss
 from geomem.training.schedule import metric_steps, snapshot_steps
 from geomem.worlds.graphs.graph import distance_matrix
 from geomem.worlds.tasks import directed_facts, edge_examples
@@ -82,16 +82,11 @@ class Evidence:
         return [(end, fleet) for (start, _, end), fleet in parts if start == name]
 
 
-def read_evidence(request: FleetRequest, fleet: StoredFleet) -> FleetEvidence:
+def read_evidence(request: FleetRequest, fleet: Run) -> FleetEvidence:
     """A stored fleet's measurements; raises `InputError` if its files are damaged."""
-    table = fleet_metrics(fleet).sort("metric", "step", "run")
-    steps = table["step"].unique().sort().to_numpy()
-    metrics = {}
-    for (name,), part in table.group_by("metric"):
-        metrics[str(name)] = part.sort("step", "run")["value"].to_numpy().reshape(len(steps), -1)
-    kept, snapshots = fleet_snapshots(fleet)
+    kept, snapshots = fleet.snapshots()
     return FleetEvidence(
-        request, steps, metrics, fleet_embeddings(fleet), kept, snapshots, fleet_weights(fleet)
+        request, fleet.steps, fleet.curves(), fleet.embeddings(), kept, snapshots, fleet.weights()
     )
 
 
@@ -129,12 +124,7 @@ def lowest_loss(request: FleetRequest) -> float:
     >>> round(lowest_loss(star), 4)
     0.6931
     """
-    examples = edge_examples(request.world, request.task)
-    weights = examples.fact_weights
-    if request.model.scores == "nodes":  # its objective weighs nodes, not facts, equally (equation 1)
-        totals = np.bincount(examples.fact_examples, weights=weights)
-        weights = weights / (totals[examples.fact_examples] * examples.example_count)
-    return loss_floor(examples.fact_examples, weights)
+    return lowest_possible_loss(request.model, edge_examples(request.world, request.task))
 
 
 def excess_loss(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:

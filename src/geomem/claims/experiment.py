@@ -23,12 +23,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.runs.store import (
+from geomem.runs.directory import (
     DONE,
     FORMAT,
     MANIFEST,
     canonical_json,
-    check_fingerprints,
+    check_directory,
     configuration_hash,
     damaged,
     fingerprint,
@@ -148,8 +148,9 @@ def run_experiment(
     >>> again["roots"]
     array([2., 3.])
     """
-    from geomem.runs.checkpoint import locked_run, remove_checkpoint
-    from geomem.runs.edges import describe_environment
+    from geomem.runs.checkpoint import remove_checkpoint
+    from geomem.runs.directory import locked_run
+    from geomem.runs.environment import describe_environment
 
     configuration = identify(experiment)
     path = experiment_path(experiment, directory)
@@ -191,7 +192,7 @@ def read_experiment(experiment: Experiment, directory: str | os.PathLike[str]) -
         raise InputError(
             f"The experiment {path} is unfinished (no {DONE} in it); run the same command again to finish it."
         )
-    check_fingerprints(path, FILES)
+    check_directory(path, FILES)
     manifest = read_json(path / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise damaged(path / MANIFEST, f"it is not a manifest of format {FORMAT}")

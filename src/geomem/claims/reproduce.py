@@ -16,10 +16,11 @@ from geomem.claims.experiment import Experiment, experiment_path, read_experimen
 from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
-from geomem.runs.store import is_finished, read_fleet
+from geomem.runs.directory import is_finished
+from geomem.runs.run import read_run
 
 if TYPE_CHECKING:
-    from geomem.runs.plan import FleetPlan
+    from geomem.runs.job import Job
 
 CALL_SECONDS = 2e-6
 CORE_FLOPS = 3e10
@@ -115,8 +116,8 @@ def reproduce(
     Traceback (most recent call last):
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
-    from geomem.runs.checkpoint import require_disk
-    from geomem.runs.plan import check_seeds
+    from geomem.runs.directory import require_disk
+    from geomem.runs.job import check_seeds
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -201,16 +202,16 @@ def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
     return chosen
 
 
-def estimate_seconds(plan: "FleetPlan") -> float:
+def estimate_seconds(plan: "Job") -> float:
     """Time that training a fleet takes on one core: every step costs calls, then arithmetic.
 
     A call of torch took 2 microseconds in fleets of three runs; an architecture says how many it makes.
     """
     calls = CALL_SECONDS * (plan.model.step_calls + plan.model.layers * plan.model.block_calls)
-    return plan.training.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
+    return plan.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
 
 
-def _disk_bytes(plans: "Collection[FleetPlan]", processes: int) -> int:
+def _disk_bytes(plans: "Collection[Job]", processes: int) -> int:
     """What all fleets keep, and the checkpoints of as many as train at once."""
     checkpoints = sorted((plan.disk_bytes - plan.kept_bytes for plan in plans), reverse=True)
     return sum(plan.kept_bytes for plan in plans) + sum(checkpoints[:processes])
@@ -232,7 +233,7 @@ def _count(works: Iterable[Work]) -> Count:
 
 
 def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
-    from geomem.runs.plan import plan_fleet
+    from geomem.runs.edges import edge_job
 
     try:
         for need in job.claim.requests(scale):
@@ -245,16 +246,10 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
                 work = Work(experiment_path(need, directory), need, need.seconds)
             else:
-                plan = plan_fleet(
-                    need.world,
-                    model=need.model,
-                    task=need.task,
-                    training=need.training,
-                    seeds=need.seeds,
-                    directory=directory,
-                    device=device,
+                plan = edge_job(
+                    need.world, model=need.model, task=need.task, training=need.training, seeds=need.seeds
                 )
-                work = Work(plan.path, plan, estimate_seconds(plan))
+                work = Work(plan.path(directory), plan, estimate_seconds(plan))
             job.works[need.key], job.needs[need.key] = work, need
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
@@ -269,7 +264,7 @@ def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> 
             if isinstance(need, Experiment):
                 measured[key] = read_experiment(need, directory)
             else:
-                fleets[key] = read_evidence(need, read_fleet(job.works[key].path))
+                fleets[key] = read_evidence(need, read_run(job.works[key].path))
         evidence = Evidence(fleets, {**name_arrays(measured), **job.claim.compute(scale)})
         return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise

@@ -12,7 +12,7 @@ from geomem.claims.experiment import Experiment, run_experiment
 from geomem.errors import InputError
 
 if TYPE_CHECKING:
-    from geomem.runs.plan import FleetPlan
+    from geomem.runs.job import Job
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Work:
 
     path: Path
     """Its directory, which tells it from other work."""
-    task: "FleetPlan | Experiment"
+    task: "Job | Experiment"
     seconds: float
     """Estimated time on one core."""
 
@@ -64,8 +64,8 @@ def _name_ends(works: Sequence[Work], done: Generator[tuple[int, str], None, Non
 
 
 def _do(work: Work, directory: str | os.PathLike[str], device: str) -> str:
-    from geomem.runs.checkpoint import RunLocked
-    from geomem.runs.edges import memorize
+    from geomem.runs.directory import RunLocked
+    from geomem.runs.train import train
 
     task = work.task
     while True:
@@ -73,15 +73,7 @@ def _do(work: Work, directory: str | os.PathLike[str], device: str) -> str:
             if isinstance(task, Experiment):
                 run_experiment(task, directory=directory, device=device)
             else:
-                memorize(
-                    task.graph,
-                    model=task.model,
-                    task=task.task,
-                    training=task.training,
-                    seeds=task.seeds,
-                    directory=directory,
-                    device=device,
-                )
+                train(task, directory, device=device)
         except RunLocked:
             # Two experiments may keep a run in common: when its owner is done with it, it is read.
             sleep(1)

@@ -20,7 +20,7 @@ from geomem.cli.progress import count_of
 from geomem.constructions.one_hop import NUMBERS_LIMIT
 from geomem.errors import InputError
 from geomem.memories.construct import Code, construct_memory
-from geomem.runs.memory_store import StoredMemory
+from geomem.runs.run import Run
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.find import find_facts
 
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def describe_recalled(memory: StoredMemory) -> str:
+def describe_recalled(memory: Run) -> str:
     """What was recalled and what it took, in one line."""
     said, training = memory.manifest["recalled"], memory.manifest["configuration"]["training"]
     cells = sum(memory.cell_counts)

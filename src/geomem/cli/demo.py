@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from geomem.cli.options import parse_options
-from geomem.cli.progress import FleetTable, format_seconds
+from geomem.cli.progress import RunTable, format_seconds
 from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         (star, "transformer", self_edges),
         (europe(), "node2vec", EdgeMemorization()),
     )
-    with FleetTable(quiet=options.quiet) as table:
+    with RunTable(quiet=options.quiet) as table:
         fleets = [
             memorize(
                 graph,

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from geomem.cli.options import parse_options
 from geomem.cli.progress import format_seconds
-from geomem.runs.checkpoint import format_bytes
+from geomem.runs.directory import format_bytes
 
 LEAST_PYTHON = (3, 11)
 LEAST_FREE_DISK = 100_000_000
@@ -86,14 +86,14 @@ def check_packages() -> str:
 
 def check_torch() -> str:
     """The build of torch, its threads and devices."""
-    from geomem.runs.edges import describe_devices
+    from geomem.runs.environment import describe_devices
 
     return describe_devices()
 
 
 def check_memory() -> str:
     """Memory that a training could take."""
-    from geomem.runs.edges import available_memory
+    from geomem.runs.environment import available_memory
 
     free = available_memory()
     if free < LEAST_FREE_MEMORY:
@@ -120,14 +120,13 @@ def check_training_result() -> str:
     On a cycle every node has two neighbours, so no model can do better than a loss of log 2.
     """
     from geomem.runs.edges import memorize
-    from geomem.runs.store import fleet_metrics
     from geomem.training.configuration import Training
 
     began = monotonic()
     with tempfile.TemporaryDirectory() as directory:
         training = Training(steps=300, metric_every=300)
         fleet = memorize("cycle", model="bilinear", training=training, seeds=1, directory=directory)
-        last = dict(fleet_metrics(fleet).filter(step=300).select("metric", "value").iter_rows())
+        last = {name: values[0] for name, values in fleet.final().items()}
     found = (
         f"a cycle of 15 nodes: recalled {last['associative_accuracy']:.3f} (expected 1.000), "
         f"loss {last['loss']:.4f} (expected {math.log(2):.4f}), {format_seconds(monotonic() - began)}"

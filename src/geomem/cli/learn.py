@@ -21,8 +21,7 @@ from geomem.cli.options import (
     signature_options,
     value_of,
 )
-from geomem.cli.progress import count_of
-from geomem.cli.recall_progress import RecallTable
+from geomem.cli.progress import RunTable, count_of
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -32,7 +31,7 @@ from geomem.worlds.facts.table import FactTable
 from geomem.worlds.find import find_facts, unknown_facts
 
 if TYPE_CHECKING:
-    from geomem.runs.memory_store import StoredMemory
+    from geomem.runs.run import Run
 
 USAGE = """Train models to answer every fact of a table; every option below has a default.
 
@@ -91,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from geomem.runs.facts import learn_facts
 
-    with RecallTable(quiet=options.memory.quiet) as progress:
+    with RunTable(quiet=options.memory.quiet) as progress:
         memory = learn_facts(
             table,
             model=choose_model(options.model, table),
@@ -123,15 +122,11 @@ def choose_model(options: Any, table: FactTable) -> Recall:
     return Recall(**values, width=width, mlp_width=4 * width if mlp_width is None else mlp_width)
 
 
-def describe_learned(memory: "StoredMemory") -> str:
+def describe_learned(memory: "Run") -> str:
     """How much the runs recall at their last step, and of what size they are, in one line."""
-    import polars as pl
-
     from geomem.runs.facts import question_answers
-    from geomem.runs.memory_store import memory_metrics
 
-    rows = memory_metrics(memory).filter(pl.col("metric") == "recall")
-    recall = rows.filter(pl.col("step") == pl.col("step").max())["value"].to_numpy()
+    recall = memory.final()["recall"]
     hops = memory.model.hops
     asked = f"{(question_answers(memory.table, hops) >= 0).sum():,} "
     asked += "facts" if hops == 1 else f"chains of {hops} relations"

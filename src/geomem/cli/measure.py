@@ -36,8 +36,7 @@ from geomem.errors import InputError
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
 from geomem.measure.vectors.reading import read_embeddings
-from geomem.runs.memory_store import is_memory, read_memory
-from geomem.runs.store import read_fleet
+from geomem.runs.run import holds_facts, read_run
 from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
 from geomem.worlds.find import unknown_world
 from geomem.worlds.graphs.graph import Graph
@@ -79,10 +78,10 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--labels and --array are about --embeddings; name the file of vectors as well.")
     notes: list[str] = []
     match options:
-        case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if is_memory(path):
+        case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if holds_facts(path):
             return _measure_memory(path, options)
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None):
-            fleet = read_fleet(path)
+            fleet = read_run(path, holding="graph")
             title, portrait = fleet.path.name, measure_fleet(fleet, seed=options.seed)
             if isinstance(stored_path_task(fleet), InContextPathFinding):
                 notes.append(FIRST_PROMPT)
@@ -142,7 +141,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
-    memory = read_memory(path)
+    memory = read_run(path, holding="facts")
 
     from geomem.measure.facts import measure_memory
 

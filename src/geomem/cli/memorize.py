@@ -14,13 +14,14 @@ from geomem.cli.options import (
     option_names,
     option_values,
     parse_options,
+    print_notes,
     read_configuration,
     refuse_file_options,
     signature_options,
     value_of,
     with_choice,
 )
-from geomem.cli.progress import FleetTable
+from geomem.cli.progress import RunTable
 from geomem.errors import InputError
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.training.configuration import Training, default_training
@@ -61,10 +62,12 @@ def run(arguments: Sequence[str]) -> int:
         graph = WORLDS[world](**option_values(options.world))
     else:
         graph = options.file.read(world)
+    if not options.fleet.quiet:
+        print_notes(graph)
 
     from geomem.runs.edges import memorize
 
-    with FleetTable(quiet=options.fleet.quiet) as table:
+    with RunTable(quiet=options.fleet.quiet) as table:
         fleet = memorize(
             graph,
             model=options.model,

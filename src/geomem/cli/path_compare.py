@@ -14,7 +14,7 @@ from rich.text import Text
 from geomem.errors import InputError
 
 if TYPE_CHECKING:
-    from geomem.runs.store import StoredFleet
+    from geomem.runs.run import Run
 
 COLUMNS = {
     "first hop": "held_out.first_hop",
@@ -73,7 +73,7 @@ def check_figure(path: Path) -> None:
         raise InputError(f"The figure could not be written to {path} ({place} is {why}); give another place.")
 
 
-def print_comparison(fleets: Mapping[str, "Sequence[StoredFleet]"], name: str) -> None:
+def print_comparison(fleets: Mapping[str, "Sequence[Run]"], name: str) -> None:
     """Means and range over the seeds after the last epoch, one row per value, on standard error.
 
     The fleets of a value are the stages of its training, `epochs` is the number of all of them.
@@ -102,7 +102,7 @@ def _interval(row: Mapping[str, Any] | None) -> str:
     return f"{row['mean']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
-def write_figure(fleets: Mapping[str, "Sequence[StoredFleet]"], name: str, path: Path) -> Sequence[Path]:
+def write_figure(fleets: Mapping[str, "Sequence[Run]"], name: str, path: Path) -> Sequence[Path]:
     """The figure of one training, or of several by value of an option, as PDF and SVG with its data as CSV.
 
     The fleets of each are the stages of its training. Raises `InputError` if the files cannot be written.

@@ -25,7 +25,7 @@ from geomem.cli.options import (
     with_choice,
 )
 from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
-from geomem.cli.path_progress import PathTable
+from geomem.cli.progress import RunTable
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import Model, path_models
 from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
@@ -38,7 +38,7 @@ from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
 
 if TYPE_CHECKING:
-    from geomem.runs.store import StoredFleet
+    from geomem.runs.run import Run
 
 IN_CONTEXT = "in-context"
 """The world whose path-stars stand in the prompts and not in the weights."""
@@ -90,7 +90,7 @@ class PathJob:
     model: Model
     training: PathTraining
     options: PathOptions
-    start: "StoredFleet | None"
+    start: "Run | None"
 
     @property
     def world_name(self) -> str:
@@ -110,7 +110,7 @@ class _Defaults:
     model: Model
     task: PathFinding
     training: PathTraining
-    start: "StoredFleet | None"
+    start: "Run | None"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -142,7 +142,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _check_jobs(jobs: list[PathJob]) -> None:
     """Raise `InputError` if anything that shows before training is wrong with one of them."""
-    from geomem.runs.path_plan import plan_paths
+    from geomem.runs.paths import path_job
+    from geomem.runs.train import check_precision
 
     for job in jobs:
         if job.options.edges_first < 0:
@@ -156,15 +157,15 @@ def _check_jobs(jobs: list[PathJob]) -> None:
                 "leave one of the two out."
             )
         for stage in _stages(job):
-            plan_paths(
+            planned = path_job(
                 job.world,
                 model=job.model,
                 task=stage.task,
                 training=stage.training,
                 seeds=job.options.seed_list or job.options.seeds,
-                device=job.options.device,
                 start=job.start,
             )
+            check_precision(planned, job.options.device)
 
 
 def _stages(job: PathJob) -> list[PathJob]:
@@ -175,13 +176,13 @@ def _stages(job: PathJob) -> list[PathJob]:
     return [replace(job, task=edges, training=replace(job.training, epochs=job.options.edges_first)), job]
 
 
-def _train(job: PathJob) -> "list[StoredFleet]":
+def _train(job: PathJob) -> "list[Run]":
     """The fleets of the job's stages, one after the other."""
     from geomem.runs.paths import find_paths
 
     fleet, trained = job.start, []
     for stage in _stages(job):
-        with PathTable(batches=stage.training.batches, quiet=job.options.quiet) as table:
+        with RunTable(quiet=job.options.quiet) as table:
             fleet = find_paths(
                 job.world,
                 model=job.model,
@@ -274,13 +275,12 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
     )
     stored = None
     if start:
-        from geomem.runs.memory_store import is_memory
-        from geomem.runs.path_plan import stored_path_model
-        from geomem.runs.store import read_fleet
+        from geomem.runs.paths import stored_path_model
+        from geomem.runs.run import holds_facts, read_run
 
-        if is_memory(start):
+        if holds_facts(start):
             raise InputError(f"{start} holds facts and no graph; start from a run of paths or edges.")
-        stored = read_fleet(start)
+        stored = read_run(start)
         configuration = stored_path_model(stored)
         task = stored.manifest["configuration"]["task"]
         if world in ("", IN_CONTEXT) and task.get("kind") == "in-context-path-finding":

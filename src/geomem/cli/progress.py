@@ -1,10 +1,11 @@
 """What a person sees while fleets train: one live table, or plain lines where there is no terminal."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from rich.console import Console, RenderableType
@@ -12,24 +13,19 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from geomem.runs.checkpoint import format_bytes
+from geomem.runs.configuration import FactRecall
+from geomem.runs.directory import format_bytes
+from geomem.training.configuration import PathTraining
+from geomem.worlds.facts.table import FactTable, entropy_bits
+from geomem.worlds.tasks import EdgeMemorization
+from geomem.worlds.text_file import show_label
 
 if TYPE_CHECKING:
-    from geomem.runs.edges import Announcement, Event
+    from geomem.runs.train import Announcement, Event
     from geomem.training.loop import Progress
 
 LINE_SECONDS = 10.0
 """Without a terminal, a line of progress at most this often."""
-
-
-@dataclass(frozen=True)
-class _Row:
-    """What the table says of one fleet."""
-
-    announcement: "Announcement"
-    progress: "Progress | None" = None
-    began: float = field(default_factory=monotonic)
-    line_written: float = 0.0
 
 
 AnyTable = TypeVar("AnyTable", bound="LiveTable")
@@ -64,10 +60,95 @@ class LiveTable(ABC):
             self.live.stop()
 
 
-class FleetTable(LiveTable):
-    """A table on standard error with a row per fleet; `show` is the `on_progress` of `memorize`.
+@dataclass(frozen=True)
+class Columns:
+    """What the table shows of one kind of training."""
 
-    Use it as a context: `with FleetTable() as table: memorize(..., on_progress=table.show)`. When `quiet`, it
+    numbers: Mapping[str, str]
+    """Titles of the numbers, means over the runs, with the metric that each shows."""
+    place: Literal["step", "epoch"] = "step"
+    named: bool = False
+    """Whether there are columns for the world, the model and the number of runs."""
+
+
+EDGE_COLUMNS = Columns(
+    {"loss": "loss", "recall": "associative_accuracy", "level": "geometric_level"}, named=True
+)
+PATH_COLUMNS = Columns(
+    {
+        "loss": "loss",
+        "first hop": "held_out.first_hop",
+        "among arms": "held_out.first_hop_among_arms",
+        "full path": "held_out.exact_match",
+        "retrieval": "retrieval",
+    },
+    place="epoch",
+)
+"""All numbers but the loss are of held-out paths."""
+FACT_COLUMNS = Columns({"loss": "loss", "recall": "recall", "margin": "margin"})
+"""Of the margin, by which the worst fact leads, the lowest run's."""
+
+
+@dataclass
+class _Row:
+    """What the table says of one job."""
+
+    announcement: "Announcement"
+    progress: "Progress | None" = None
+    began: float = field(default_factory=monotonic)
+    line_written: float = 0.0
+    line_step: int = -1
+    done: bool = False
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the job's kind."""
+        task = self.announcement.job.task
+        if isinstance(task, EdgeMemorization):
+            return EDGE_COLUMNS
+        return FACT_COLUMNS if isinstance(task, FactRecall) else PATH_COLUMNS
+
+    def place(self, *, step: int | None = None) -> str:
+        """How far it is, in steps or epochs."""
+        job = self.announcement.job
+        if step is None:
+            step = self.progress.step if self.progress else self.announcement.first_step
+        unit = job.training.batches if isinstance(job.training, PathTraining) else 1
+        return f"{step // unit}/{job.steps // unit}"
+
+    def numbers(self) -> dict[str, str]:
+        """The numbers as they stand; nothing where there is none."""
+        found = dict(self.progress.metrics) if self.progress else {}
+        if "held_out.token_1" in found and "held_out.token_2" not in found:
+            # The first hop alone is asked: to call it a whole path would mislead.
+            del found["held_out.exact_match"]
+        return {
+            title: f"{(np.min if name == 'margin' else np.mean)(found[name]):.3f}" if name in found else ""
+            for title, name in self.columns.numbers.items()
+        }
+
+    def cells(self) -> dict[str, str]:
+        """The row by its titles; between two rows of the metrics the clock goes on."""
+        announcement, progress, job = self.announcement, self.progress, self.announcement.job
+        names = {"world": job.world.name, "model": job.kind, "runs": str(len(job.seeds))}
+        cells = names if self.columns.named else {}
+        cells |= {self.columns.place: self.place(), **self.numbers()}
+        if announcement.finished:
+            return cells | {"time": "kept", "left": ""}
+        if progress is None and announcement.seconds is None:
+            return cells | {"time": "", "left": ""}
+        passed = progress.seconds if progress and self.done else monotonic() - self.began
+        left = progress.seconds_left if progress else announcement.seconds
+        return cells | {
+            "time": format_seconds(passed),
+            "left": "done" if self.done else format_seconds(left or 0.0),
+        }
+
+
+class RunTable(LiveTable):
+    """A table on standard error with a row per job; `show` is the `on_progress` of every training.
+
+    Use it as a context: `with RunTable() as table: memorize(..., on_progress=table.show)`. When `quiet`, it
     says nothing.
     """
 
@@ -75,92 +156,108 @@ class FleetTable(LiveTable):
         self.rows: list[_Row] = []
         super().__init__(quiet=quiet, console=console, refresh_per_second=8)
 
+    def __exit__(self, *error: Any) -> None:
+        """Draw a last time; where there is no terminal, write the last line."""
+        self._end(done=error[0] is None)
+        super().__exit__(*error)
+
     def show(self, event: "Event") -> None:
-        """Take in an announcement or the progress of the fleet announced last."""
+        """Take in an announcement, or the progress of the job announced last."""
         if self.quiet:
             return
         # Told apart by what they have: importing their classes here would import torch for `geomem --help`.
-        if hasattr(event, "first_step"):
-            self._announce(event)  # pyright: ignore[reportArgumentType]
-        else:
-            self._advance(event)  # pyright: ignore[reportArgumentType]
-
-    def _announce(self, announcement: "Announcement") -> None:
-        self.rows.append(_Row(announcement))
-        graph = announcement.graph
-        for note in graph.notes:
-            self.say(f"{graph.name}: {note}")
-        if announcement.finished:
-            self.say(f"already trained: {announcement.path}")
+        if hasattr(event, "job"):
+            self._end(done=False)
+            self.rows.append(_Row(event))  # pyright: ignore[reportArgumentType]
+            for line in describe_announcement(self.rows[-1], whole=not self.live):
+                self.say(line)
             return
-        memory, disk = format_bytes(announcement.memory_bytes), format_bytes(announcement.disk_bytes)
-        world = f"{graph.name}: {graph.node_count} nodes, {announcement.fact_count} facts"
-        said = f"{world}; {memory} memory, {disk} disk"
-        if not self.live:  # else the table says the rest
-            runs = count_of(announcement.run_count, "run")
-            said += f"; {announcement.model}, {runs}, {announcement.steps} steps"
-        self.say(said)
-        if announcement.first_step:
-            self.say(f"going on from the checkpoint at step {announcement.first_step}")
+        row, progress = self.rows[-1], event
+        row.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
+        if progress.step == progress.steps:  # pyright: ignore[reportAttributeAccessIssue]
+            self._end(done=True)
+        elif not self.live and monotonic() - row.line_written > LINE_SECONDS:
+            self._write_line(row)
 
-    def _advance(self, progress: "Progress") -> None:
-        row = replace(self.rows[-1], progress=progress)
-        last = progress.step == progress.steps
-        if not self.live and (last or monotonic() - row.line_written > LINE_SECONDS):
-            row = replace(row, line_written=monotonic())
-            numbers = ", ".join(f"{title} {value}" for title, value in _numbers(progress))
-            left = "" if last else f", {format_seconds(progress.seconds_left)} left"
+    def _end(self, *, done: bool) -> None:
+        """Say what is left to say of the last row."""
+        if not self.rows or self.rows[-1].done:
+            return
+        row = self.rows[-1]
+        row.done = done
+        if (progress := row.progress) is None:
+            return
+        if not self.live and row.line_step != progress.step:
+            self._write_line(row)
+        runs = count_of(len(progress.metrics["loss"]), "run")
+        if diverged := np.count_nonzero(~np.isfinite(progress.metrics["loss"])):
             self.say(
-                f"step {progress.step}/{progress.steps}: {numbers}, {format_seconds(progress.seconds)}{left}"
+                f"{diverged} of {runs} diverged (loss is NaN or infinite); try a smaller --learning-rate"
             )
-        self.rows[-1] = row
-        if last and (diverged := np.count_nonzero(~np.isfinite(progress.metrics["loss"]))):
-            runs = count_of(row.announcement.run_count, "run")
-            self.say(f"{diverged} of {runs} diverged (the loss is no number); try a smaller --learning-rate")
+        elif row.columns is FACT_COLUMNS and (missed := np.count_nonzero(progress.metrics["recall"] < 1)):
+            self.say(f"{missed} of {runs} did not learn every fact; try more --steps or a greater --width")
+
+    def _write_line(self, row: _Row) -> None:
+        if (progress := row.progress) is None:
+            return
+        row.line_written, row.line_step = monotonic(), progress.step
+        numbers = ", ".join(f"{title} {value}" for title, value in row.numbers().items() if value)
+        left = progress.seconds_left
+        # Nothing is known of the pace before the first step, and nothing is left after the last.
+        ending = f", {format_seconds(left)} left" if 0 < left < np.inf and not row.done else ""
+        self.say(f"{row.columns.place} {row.place()}: {numbers}, {format_seconds(progress.seconds)}{ending}")
 
     def say(self, text: str) -> None:
         """Write a line, above the table where there is one."""
-        if self.quiet:
-            return
-        self.console.print(Text(text, style="dim" if self.live else ""), soft_wrap=not self.live)
+        if not self.quiet:
+            self.console.print(Text(text, style="dim" if self.live else ""), soft_wrap=not self.live)
 
     def render(self) -> Table:
         """The table as it stands; where the terminal is narrow, the worlds' names give way."""
-        titles = ("world", "model", "runs", "step", "loss", "recall", "level", "time", "left")
-        rows = [_cells(row) for row in self.rows]
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-        table.add_column(titles[0], overflow="ellipsis", no_wrap=True)
-        for number, title in enumerate(titles[1:], start=1):
-            width = max([len(title), *[len(row[number]) for row in rows]])
-            table.add_column(title, justify="left" if title == "model" else "right", min_width=width)
+        rows = [row.cells() for row in self.rows]
+        for title in rows[0] if rows else ():
+            if title == "world":
+                table.add_column(title, overflow="ellipsis", no_wrap=True)
+                continue
+            width = max([len(title), *[len(row[title]) for row in rows]])
+            justify = "left" if title == "model" else "right"
+            table.add_column(title, justify=justify, min_width=width, no_wrap=True)
         for row in rows:
-            table.add_row(*[Text(cell) for cell in row])
+            table.add_row(*[Text(cell) for cell in row.values()])
         return table
 
 
-def _cells(row: _Row) -> list[str]:
-    announcement, progress = row.announcement, row.progress
-    cells = [announcement.graph.name, announcement.model, str(announcement.run_count)]
+def describe_announcement(row: _Row, *, whole: bool) -> list[str]:
+    """What is said before the first step, a line each; `whole` if no table says the rest."""
+    announcement, job = row.announcement, row.announcement.job
     if announcement.finished:
-        return [*cells, f"{announcement.steps}/{announcement.steps}", "", "", "", "kept", ""]
-    if progress is None:
-        return [*cells, f"{announcement.first_step}/{announcement.steps}", "", "", "", "", ""]
-    numbers = [value for _, value in _numbers(progress)]
-    done = progress.step == progress.steps
-    return [
-        *cells,
-        f"{progress.step}/{progress.steps}",
-        *numbers,
-        # Between two rows of the metrics the clock goes on.
-        format_seconds(progress.seconds if done else monotonic() - row.began),
-        "done" if done else format_seconds(progress.seconds_left),
-    ]
-
-
-def _numbers(progress: "Progress") -> list[tuple[str, str]]:
-    """Means over the runs of the three numbers that say what kind of memory is growing."""
-    names = {"loss": "loss", "recall": "associative_accuracy", "level": "geometric_level"}
-    return [(title, f"{np.mean(progress.metrics[name]):.3f}") for title, name in names.items()]
+        return [f"already trained: {announcement.path}"]
+    world, runs = job.world, count_of(len(job.seeds), "run")
+    took = f"{format_bytes(job.cost.memory_bytes)} memory, {format_bytes(job.disk_bytes)} disk"
+    if isinstance(world, FactTable):
+        bits = entropy_bits(world) / max(1, job.cost.trained_parameters)
+        lines = [
+            f"{show_label(world.name)}: {count_of(world.fact_count, 'fact')} about "
+            f"{count_of(world.subject_count, 'subject')}; width {job.model.width}, {job.model.mlp_width} "
+            f"neurons, {runs}, {count_of(job.steps, 'step')}",
+            f"{bits:.2g} bits of facts per weight, where about 1.4 is the most that fits; {took}",
+        ]
+    elif row.columns is EDGE_COLUMNS:
+        rest = f"; {job.kind}, {runs}, {job.steps} steps" if whole else ""
+        lines = [f"{world.name}: {world.node_count} nodes, {job.counts['facts']} facts; {took}{rest}"]
+    else:
+        held = " and ".join(f"{count:,} {noun}" for noun, count in job.counts.items())
+        epochs = row.place(step=job.steps - announcement.first_step).partition("/")[0]
+        about = format_seconds(announcement.seconds or 0.0)
+        lines = [
+            f"{world.name}: {world.node_count:,} nodes, {held} an epoch; {job.kind}, {runs}",
+            f"about {about} for {count_of(int(epochs), 'epoch')} at most, {took}",
+        ]
+    if announcement.first_step:
+        place = row.place(step=announcement.first_step).partition("/")[0]
+        lines.append(f"going on from the checkpoint at {row.columns.place} {place}")
+    return lines
 
 
 def count_of(count: int, noun: str) -> str:

@@ -35,17 +35,16 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("Give one run directory or more, as in `geomem report runs/* --out report.html`.")
 
     from geomem.report import write_memory_report, write_report
-    from geomem.runs.memory_store import is_memory, read_memory
-    from geomem.runs.store import read_fleet
+    from geomem.runs.run import holds_facts, read_run
 
-    facts = [path for path in options.runs if is_memory(path)]
+    facts = [path for path in options.runs if holds_facts(path)]
     if 0 < len(facts) < len(options.runs):
         raise InputError(
             f"{facts[0]} holds facts, another run a graph; give memories of facts and runs of graphs to "
             "two reports."
         )
     if facts:
-        print(write_memory_report([read_memory(path) for path in facts], options.out, options.figures))
+        print(write_memory_report([read_run(path) for path in facts], options.out, options.figures))
         return 0
-    print(write_report([read_fleet(path) for path in options.runs], options.out, options.figures))
+    print(write_report([read_run(path) for path in options.runs], options.out, options.figures))
     return 0

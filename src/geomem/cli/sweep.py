@@ -24,7 +24,7 @@ from geomem.cli.options import (
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.models.configuration import MODELS, find_architecture
-from geomem.runs.checkpoint import format_bytes
+from geomem.runs.directory import format_bytes
 from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.find import find_world, unknown_world
 

@@ -13,7 +13,7 @@ from geomem.claims.check import Quantity
 from geomem.claims.claim import Claim, Expected, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
 from geomem.cli.progress import LiveTable, count_of, format_seconds
-from geomem.runs.checkpoint import format_bytes
+from geomem.runs.directory import format_bytes
 
 STYLES: dict[Status, str] = {
     "reproduced": "green",

@@ -21,7 +21,7 @@ from geomem.figures.path_tables import (
     tabulate_paths,
 )
 from geomem.measure.paths import path_distances
-from geomem.runs.store import StoredFleet
+from geomem.runs.run import Run
 
 BARS = {"held_out.first_hop": "first hop", "held_out.exact_match": "whole path"}
 """Bars of the picture of answers, by metric."""
@@ -38,7 +38,7 @@ LABELLED_ROWS = 32
 """Rows of a heatmap that are named at most."""
 
 
-def save_path_figures(fleets: Mapping[str, StoredFleet], directory: Path) -> list[Path]:
+def save_path_figures(fleets: Mapping[str, Run], directory: Path) -> list[Path]:
     """Every picture of fleets that find paths, as PDF, SVG and CSV in a directory; the paths written.
 
     `answers` has all fleets side by side; `<setting>-tokens`, `-distances` and `-places` are of one fleet.
@@ -66,7 +66,7 @@ def save_path_figures(fleets: Mapping[str, StoredFleet], directory: Path) -> lis
     ]
 
 
-def name_settings(fleets: Mapping[str, StoredFleet]) -> dict[str, str]:
+def name_settings(fleets: Mapping[str, Run]) -> dict[str, str]:
     """What a picture calls each fleet: in weights or in context, world, model; a number if two agree."""
     named = {}
     for setting, fleet in fleets.items():

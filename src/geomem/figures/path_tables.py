@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.geometry.projection import column_signs
 from geomem.measure.paths import PathDistances, path_chances, path_distances, steps_of_epoch, unasked_metrics
-from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics
+from geomem.runs.run import Run, metrics_table
 
 COLOURED_PATHS = 8
 """Held-out paths coloured in a picture of the embedding."""
@@ -22,7 +22,7 @@ COLOURED_PATHS = 8
 Projection = Literal["pca", "umap"]
 
 
-def tabulate_paths(fleets: Mapping[str, StoredFleet | Sequence[StoredFleet]]) -> pl.DataFrame:
+def tabulate_paths(fleets: Mapping[str, Run | Sequence[Run]]) -> pl.DataFrame:
     """Every metric of every setting over training.
 
     The columns are setting, stage, metric, epoch, mean, low, high, runs and chance. A sequence of fleets is
@@ -35,7 +35,7 @@ def tabulate_paths(fleets: Mapping[str, StoredFleet | Sequence[StoredFleet]]) ->
     parts = []
     for setting, given in fleets.items():
         before = 0.0
-        for stage, fleet in enumerate([given] if isinstance(given, StoredFleet) else given, start=1):
+        for stage, fleet in enumerate([given] if isinstance(given, Run) else given, start=1):
             part = _tabulate_stage(fleet).with_columns(
                 pl.lit(setting).alias("setting"), pl.lit(stage).alias("stage"), pl.col("epoch") + before
             )
@@ -44,11 +44,11 @@ def tabulate_paths(fleets: Mapping[str, StoredFleet | Sequence[StoredFleet]]) ->
     return pl.concat(parts)
 
 
-def _tabulate_stage(fleet: StoredFleet) -> pl.DataFrame:
+def _tabulate_stage(fleet: Run) -> pl.DataFrame:
     """The rows of one fleet, its epochs counted from its own start."""
     value = pl.col("value").fill_nan(None)
     table = (
-        fleet_metrics(fleet)
+        metrics_table(fleet.curves(), fleet.steps)
         .filter(~pl.col("metric").is_in(list(unasked_metrics(fleet))))
         .group_by("metric", "step", maintain_order=True)
         .agg(value.mean().alias("mean"), value.min().alias("low"), value.max().alias("high"))
@@ -73,7 +73,7 @@ def last_rows(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(*last)
 
 
-def tabulate_path_distances(fleet: StoredFleet, distances: PathDistances | None = None) -> pl.DataFrame:
+def tabulate_path_distances(fleet: Run, distances: PathDistances | None = None) -> pl.DataFrame:
     """Both heatmaps, means over seeds: row and column (leaves), first_hop (the column's), distances.
 
     `leaf_first` is from the row's leaf to the column's first hop, `path_path` between the two paths; null
@@ -98,7 +98,7 @@ def tabulate_path_distances(fleet: StoredFleet, distances: PathDistances | None 
     )
 
 
-def tabulate_path_places(fleet: StoredFleet, projection: Projection = "pca", *, run: int = 0) -> pl.DataFrame:
+def tabulate_path_places(fleet: Run, projection: Projection = "pca", *, run: int = 0) -> pl.DataFrame:
     """Nodes in two dimensions: path, place in it, node, label, x, y, share; all nodes, then coloured paths.
 
     The rows of all nodes but the root have no path; the coloured paths are held out and drawn by seed 0. The
@@ -111,7 +111,7 @@ def tabulate_path_places(fleet: StoredFleet, projection: Projection = "pca", *, 
     if distances is None:
         raise ValueError(f"{fleet.path} has no held-out paths")
     coloured = distances.paths[:, 1:]
-    embeddings, share = fleet_embeddings(fleet)[run], None
+    embeddings, share = fleet.embeddings()[run], None
     others = np.flatnonzero(np.arange(len(embeddings)) != fleet.graph.root)
     if projection == "pca":
         points, share = place_by_pca(embeddings, np.unique(coloured))

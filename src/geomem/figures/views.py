@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float, Int
 from scipy.sparse import csgraph
 
@@ -29,7 +28,7 @@ from geomem.measure.paths import (
     unasked_metrics,
 )
 from geomem.models.configuration import MODELS
-from geomem.runs.store import StoredFleet, fleet_embeddings, fleet_metrics, fleet_snapshots
+from geomem.runs.run import Run
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix, component_labels, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import edge_examples
@@ -62,7 +61,7 @@ class Dynamics:
 class FleetView:
     """Everything the pictures of one fleet show."""
 
-    fleet: StoredFleet
+    fleet: Run
     portrait: Portrait
     model: str
     nodes: Int[np.ndarray, " node"]
@@ -119,7 +118,7 @@ class FleetView:
         return int(found[0]) if len(found) else None
 
 
-def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetView:
+def view_fleet(fleet: Run, portrait: Portrait | None = None) -> FleetView:
     """Everything the pictures of a stored fleet show; its `Portrait` is measured unless given.
 
     Runs that diverged to NaN or infinity are not shown; the portrait's signatures tell of them.
@@ -150,7 +149,7 @@ def view_fleet(fleet: StoredFleet, portrait: Portrait | None = None) -> FleetVie
         rows = np.unique(np.linspace(0, len(nodes) - 1, HEATMAP_NODES).astype(np.int64))
         omissions.append(f"The heatmaps show {len(rows):,} of {graph.node_count:,} nodes, evenly chosen.")
 
-    steps, stacked = fleet_snapshots(fleet)
+    steps, stacked = fleet.snapshots()
     if stacked.size > SNAPSHOT_NUMBERS:
         count = max(2, len(steps) * SNAPSHOT_NUMBERS // stacked.size)
         kept = np.linspace(0, len(steps) - 1, count).astype(np.int64)
@@ -343,26 +342,18 @@ def _stretched_modes(
     return np.divide(coordinates, reach, out=np.zeros_like(coordinates), where=reach > 0)
 
 
-def _curves(fleet: StoredFleet) -> tuple[Int[np.ndarray, " step"], dict[str, Float[np.ndarray, "step run"]]]:
-    table = fleet_metrics(fleet).filter(~pl.col("metric").is_in(list(unasked_metrics(fleet))))
-    steps = np.sort(table["step"].unique().to_numpy())
+def _curves(fleet: Run) -> tuple[Int[np.ndarray, " step"], dict[str, Float[np.ndarray, "step run"]]]:
+    steps, rows = fleet.steps, np.arange(len(fleet.steps))
     if len(steps) > CURVE_ROWS:
         # Half of the rows evenly, half by ratio, so that neither a linear nor a logarithmic axis has holes.
         even = np.linspace(0, len(steps) - 1, CURVE_ROWS // 2)
         ratios = np.geomspace(1, len(steps), CURVE_ROWS // 2) - 1
-        steps = steps[np.unique(np.concatenate([even, ratios]).astype(np.int64))]
-    curves = {}
-    for (name,), rows in table.group_by("metric", maintain_order=True):
-        values = np.full((len(steps), len(fleet.seeds)), np.nan)
-        kept = rows.filter(rows["step"].is_in(steps.tolist()))
-        values[np.searchsorted(steps, kept["step"].to_numpy()), kept["run"].to_numpy()] = kept[
-            "value"
-        ].to_numpy()
-        curves[str(name)] = values
-    return steps, curves
+        rows = np.unique(np.concatenate([even, ratios]).astype(np.int64))
+    unasked = unasked_metrics(fleet)
+    return steps[rows], {name: curve[rows] for name, curve in fleet.curves().items() if name not in unasked}
 
 
-def _dynamics(fleet: StoredFleet, snapshots: Float[np.ndarray, "run snapshot node width"]) -> Dynamics | None:
+def _dynamics(fleet: Run, snapshots: Float[np.ndarray, "run snapshot node width"]) -> Dynamics | None:
     configuration = fleet.manifest["configuration"]
     graph = fleet.graph
     if configuration["model"].get("kind") != "node2vec" or graph.node_count > DENSE_NODES:
@@ -387,10 +378,10 @@ def _dynamics(fleet: StoredFleet, snapshots: Float[np.ndarray, "run snapshot nod
 
 
 def _maps(
-    fleet: StoredFleet, nodes: Int[np.ndarray, " node"]
+    fleet: Run, nodes: Int[np.ndarray, " node"]
 ) -> tuple[Float[np.ndarray, "run node 2"] | None, Float[np.ndarray, " run"] | None]:
     true = fleet.graph.coordinates
     if true is None:
         return None, None
-    fits = [fit_to_map(learned, true) for learned in map_coordinates(fleet_embeddings(fleet))]
+    fits = [fit_to_map(learned, true) for learned in map_coordinates(fleet.embeddings())]
     return np.stack([fit.aligned[nodes] for fit in fits]), np.array([fit.correlation for fit in fits])

@@ -20,7 +20,6 @@ from geomem.geometry.portrait import measure_embeddings as measure_embeddings
 from geomem.geometry.portrait import measure_snapshots as measure_snapshots
 from geomem.geometry.portrait import measure_vectors as measure_vectors
 from geomem.geometry.reading import READINGS as READINGS
-from geomem.geometry.recovery import loss_floor
 from geomem.geometry.signatures import (
     Signature,
     find_divergence,
@@ -29,19 +28,10 @@ from geomem.geometry.signatures import (
     spread_over_runs,
 )
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT
-from geomem.measure.paths import find_first_token_guessed, last_values, measure_answers, stored_path_task
-from geomem.models.configuration import MODELS
-from geomem.runs.store import (
-    SNAPSHOTS,
-    StoredFleet,
-    damaged,
-    fleet_embeddings,
-    fleet_metrics,
-    fleet_recalled,
-    fleet_snapshots,
-    fleet_weights,
-    select_runs,
-)
+from geomem.measure.paths import find_first_token_guessed, measure_answers, stored_path_task
+from geomem.runs.directory import damaged
+from geomem.runs.run import SNAPSHOTS, Run, metrics_table, select_runs
+from geomem.training.floor import lowest_loss
 from geomem.worlds.graphs.graph import Graph, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
@@ -67,7 +57,7 @@ MARGINS = (
 """Of bilinear models."""
 
 
-def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Portrait:
+def measure_fleet(fleet: Run, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Portrait:
     """Measure a finished fleet: its final embeddings, and what it recalls of its facts.
 
     Adds to `measure_embeddings` the final associative accuracy, top-1 accuracy, loss and its distance to the
@@ -92,39 +82,33 @@ def measure_fleet(fleet: StoredFleet, *, permutations: int = PERMUTATIONS, seed:
     return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
 
 
-def _measured_part(fleet: StoredFleet) -> tuple[Float[np.ndarray, "run node width"], Graph]:
+def _measured_part(fleet: Run) -> tuple[Float[np.ndarray, "run node width"], Graph]:
     """Embeddings and graph; where every prompt has its own star, those of the first test prompt's."""
-    embeddings, graph = fleet_embeddings(fleet), fleet.graph
+    embeddings, graph = fleet.embeddings(), fleet.graph
     if not isinstance(stored_path_task(fleet), InContextPathFinding):
         return embeddings, graph
     nodes = np.unique(graph.edges)
     return embeddings[:, nodes], induced_subgraph(graph, nodes)
 
 
-def sound_runs(fleet: StoredFleet) -> StoredFleet:
+def sound_runs(fleet: Run) -> Run:
     """The runs whose last loss and embeddings are finite numbers; all runs if there is none."""
-    sound = np.isfinite(fleet_embeddings(fleet)).all(axis=(1, 2)) & np.isfinite(_metric(fleet, "loss")[-1])
+    sound = np.isfinite(fleet.embeddings()).all(axis=(1, 2)) & np.isfinite(fleet.final()["loss"])
     return fleet if sound.all() or not sound.any() else select_runs(fleet, np.flatnonzero(sound).tolist())
 
 
-def _metric(fleet: StoredFleet, name: str) -> np.ndarray:
-    """The curve of a metric, [row, run]."""
-    rows = fleet_metrics(fleet).filter(pl.col("metric") == name).sort("step", "run")
-    return rows["value"].to_numpy().reshape(-1, len(fleet.seeds))
-
-
 def _fleet_signatures(
-    everything: StoredFleet, sound: StoredFleet, portrait: Portrait, task: EdgeMemorization
+    everything: Run, sound: Run, portrait: Portrait, task: EdgeMemorization
 ) -> tuple[Signature, ...]:
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
     facts = directed_facts(everything.graph, task)
     if stored_path_task(everything) is None:
-        accuracies = _metric(everything, "associative_accuracy")[-1]
+        accuracies = everything.final()["associative_accuracy"]
     else:
         # The same number, of a sample of the nodes if there are many; none in context.
-        accuracies = last_values(everything).get("edge_recall", np.full(len(everything.seeds), np.nan))
-    recalled = fleet_recalled(everything)
+        accuracies = everything.final().get("edge_recall", np.full(len(everything.seeds), np.nan))
+    recalled = everything.recalled()
     if recalled is not None and recalled.shape[1] != len(facts):
         raise damaged(
             everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
@@ -133,7 +117,7 @@ def _fleet_signatures(
         *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
     )
     return (
-        find_divergence(_metric(everything, "loss"), fleet_embeddings(everything)),
+        find_divergence(everything.curves()["loss"], everything.embeddings()),
         find_unfinished_memorization(
             np.where(measured, accuracies, np.nan), recalled, facts, everything.graph.labels
         ),
@@ -142,29 +126,20 @@ def _fleet_signatures(
     )
 
 
-def stored_task(fleet: StoredFleet) -> EdgeMemorization:
+def stored_task(fleet: Run) -> EdgeMemorization:
     """The task a fleet was trained on, as its manifest says."""
-    settings = fleet.manifest["configuration"]["task"]
-    return EdgeMemorization(
-        **{field.name: settings[field.name] for field in fields(EdgeMemorization) if field.name in settings}
-    )
+    shared = {field.name for field in fields(EdgeMemorization)} & {field.name for field in fields(fleet.task)}
+    return EdgeMemorization(**{name: getattr(fleet.task, name) for name in shared})
 
 
-def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
+def _recall_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[Measurement]:
     examples = edge_examples(fleet.graph, task)
-    weights = examples.fact_weights
-    kind = fleet.manifest["configuration"]["model"]["kind"]
-    if kind in MODELS and MODELS[kind].scores == "nodes":
-        # Its objective gives every node the same weight, however many neighbours it has (the paper's equation
-        # 1).
-        totals = np.bincount(examples.fact_examples, weights=weights)
-        weights = weights / (totals[examples.fact_examples] * examples.example_count)
-    floor = loss_floor(examples.fact_examples, weights)
+    floor = lowest_loss(fleet.model, examples)
     # One fact of each example can be the single best answer; facts are sorted by example.
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
-    values = last_values(fleet)
+    values = fleet.final()
     definitions = (
         Definition(
             "associative_accuracy",
@@ -192,10 +167,10 @@ def _recall_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     ]
 
 
-def _margin_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) -> list[Measurement]:
-    parameters = fleet_weights(fleet)
+def _margin_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[Measurement]:
+    parameters = fleet.weights()
     facts = directed_facts(fleet.graph, task)
-    E = fleet_embeddings(fleet)
+    E = fleet.embeddings()
     W, b = parameters["weight"].astype(np.float64), parameters["bias"].astype(np.float64)
     whole = measure_margins(bilinear_logits(E, W, b), facts)
     skewed = measure_margins(bilinear_logits(E, skewed_weight(E, W), b), facts)
@@ -205,22 +180,10 @@ def _margin_measurements(fleet: StoredFleet, task: EdgeMemorization, seed: int) 
     ]
 
 
-def measure_curves(fleet: StoredFleet) -> pl.DataFrame:
-    """`measure_snapshots` of a finished fleet, long as `fleet_metrics` is: run, step, metric, value."""
-    steps, snapshots = fleet_snapshots(fleet)
-    curves = measure_snapshots(snapshots, fleet.graph)
-    runs = snapshots.shape[1]
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "run": np.tile(np.arange(runs, dtype=np.int32), len(steps)),
-                "step": np.repeat(np.asarray(steps, dtype=np.int64), runs),
-                "metric": [name] * values.size,
-                "value": values.ravel(),
-            }
-        )
-        for name, values in curves.items()
-    )
+def measure_curves(fleet: Run) -> pl.DataFrame:
+    """`measure_snapshots` of finished runs as a long table: run, step, metric, value."""
+    steps, snapshots = fleet.snapshots()
+    return metrics_table(measure_snapshots(snapshots, fleet.graph), steps)
 
 
 def portrait_table(portrait: Portrait) -> pl.DataFrame:

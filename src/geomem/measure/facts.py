@@ -15,10 +15,10 @@ from geomem.measure.recall_portrait import (
 from geomem.memories.ask import model_table
 from geomem.models.networks.recall import all_paths
 from geomem.runs.facts import question_answers
-from geomem.runs.memory_store import StoredMemory, memory_weights
+from geomem.runs.run import Run
 
 
-def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> pl.DataFrame:
+def measure_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> pl.DataFrame:
     """Everything measured of each run of a memory, one row per run; the columns of `portrait_numbers`.
 
     The docs page "Recall measurements" defines them; further answers in cells are left out. `seed` decides
@@ -43,7 +43,7 @@ def measure_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int
     return tabulate_portrait_numbers(memory, portraits)
 
 
-def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPortrait]) -> pl.DataFrame:
+def tabulate_portrait_numbers(memory: Run, portraits: Sequence[RecallPortrait]) -> pl.DataFrame:
     """The rows of `measure_memory` from the portraits of all runs, for those who need both."""
     rows = [
         {"run": run, "seed": seed} | portrait_numbers(portrait)
@@ -53,24 +53,22 @@ def tabulate_portrait_numbers(memory: StoredMemory, portraits: Sequence[RecallPo
     return pl.DataFrame(rows).with_columns(pl.col(whole).cast(pl.Int64))
 
 
-def recall_with(memory: StoredMemory, weights: Mapping[str, np.ndarray]) -> float:
+def recall_with(memory: Run, weights: Mapping[str, np.ndarray]) -> float:
     """Share of the facts of the model that one run's weights, changed or not, answer; ties are wrong."""
     known = question_answers(model_table(memory), memory.model.hops)
     return judge_vectors(load_network(memory.model, weights), weights["subject_embedding"], known)[0]
 
 
-def question_names(memory: StoredMemory) -> list[str]:
+def question_names(memory: Run) -> list[str]:
     """The relation of every question by its label; with several hops the path, as in `father, sister`."""
     labels = memory.table.relations
     paths = all_paths(len(labels), memory.model.hops).tolist()
     return [", ".join(labels[relation] for relation in path) for path in paths]
 
 
-def draw_portrait(
-    memory: StoredMemory, run: int = 0, *, training_steps: int = 250, seed: int = 0
-) -> RecallPortrait:
+def draw_portrait(memory: Run, run: int = 0, *, training_steps: int = 250, seed: int = 0) -> RecallPortrait:
     """The whole portrait of one run of a memory: curves over gains, maps of relations, rates of gates."""
-    arrays = {name: values[run] for name, values in memory_weights(memory).items()}
+    arrays = {name: values[run] for name, values in memory.weights().items()}
     return measure_recall_memory(
         load_network(memory.model, arrays),
         arrays["subject_embedding"],

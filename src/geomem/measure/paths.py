@@ -3,26 +3,19 @@
 Axis names: `run`, `path` (a held-out one), `node` (of a path, without the root), `width`.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float, Int
 
 from geomem.geometry.measurement import Definition, Measurement, make_measurement
 from geomem.geometry.signatures import Signature, find_random_first_token
-from geomem.runs.store import MANIFEST, StoredFleet, damaged, fleet_embeddings, fleet_metrics
+from geomem.runs.run import Run
 from geomem.worlds.graphs.graph import leaves_and_first_hops
 from geomem.worlds.in_context import TEST_PROMPTS, InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, split_paths
 
 PathTask = PathFinding | InContextPathFinding
-
-KINDS: dict[str, type[PathFinding] | type[InContextPathFinding]] = {
-    "path-finding": PathFinding,
-    "in-context-path-finding": InContextPathFinding,
-}
-"""The tasks by the name that manifests have for them."""
 
 FIRST_PROMPT = (
     "Every prompt shows a path-star of its own: geometry is that of the first test prompt's, as good as any."
@@ -104,21 +97,15 @@ class PathDistances:
     root left out. None where paths have one node besides it."""
 
 
-def stored_path_task(fleet: StoredFleet) -> PathTask | None:
-    """What a fleet was asked if it was trained to find paths, else None.
+def stored_path_task(fleet: Run) -> PathTask | None:
+    """What runs were asked if they were trained to find paths, else None.
 
     Raises `InputError` if the manifest does not describe the task as this geomem does.
     """
-    described = dict(fleet.manifest["configuration"]["task"])
-    kind = KINDS.get(described.pop("kind", ""))
-    if kind is None:
-        return None
-    if set(described) != {entry.name for entry in fields(kind)}:
-        raise damaged(fleet.path / MANIFEST, "its task is another path finding than this geomem's")
-    return kind(**described)
+    return fleet.task if isinstance(fleet.task, PathTask) else None
 
 
-def path_chances(fleet: StoredFleet) -> dict[str, float]:
+def path_chances(fleet: Run) -> dict[str, float]:
     """What guessing gives, by metric: one of the arms for a first hop, one of the leaves for a path.
 
     Retrieval chooses among the held-out first hops. Raises `ValueError` for a fleet that finds no paths.
@@ -140,7 +127,7 @@ def path_chances(fleet: StoredFleet) -> dict[str, float]:
     return chances
 
 
-def unasked_metrics(fleet: StoredFleet) -> frozenset[str]:
+def unasked_metrics(fleet: Run) -> frozenset[str]:
     """Metrics under a name that says more than was asked: whole paths where the first hop alone is asked."""
     task = stored_path_task(fleet)
     if task is None or task.target != "first-hop":
@@ -148,32 +135,23 @@ def unasked_metrics(fleet: StoredFleet) -> frozenset[str]:
     return frozenset({"held_out.exact_match", "train.exact_match"})
 
 
-def tested_paths(fleet: StoredFleet) -> int:
+def tested_paths(fleet: Run) -> int:
     """Held-out paths, or prompts, that every row of the metrics asks for."""
     task = stored_path_task(fleet)
     return len(split_paths(fleet.graph, task)[1]) if isinstance(task, PathFinding) else TEST_PROMPTS
 
 
-def steps_of_epoch(fleet: StoredFleet) -> int:
+def steps_of_epoch(fleet: Run) -> int:
     """Steps of an epoch of a fleet that finds paths."""
     return int(fleet.manifest["configuration"]["training"]["batches"])
 
 
-def last_values(fleet: StoredFleet) -> dict[str, Float[np.ndarray, " run"]]:
-    """Every metric after the last step."""
-    table = fleet_metrics(fleet)
-    last = table.filter(pl.col("step") == table["step"].max()).sort("run")
-    return {
-        str(name): rows["value"].to_numpy() for (name,), rows in last.group_by("metric", maintain_order=True)
-    }
-
-
-def measure_answers(fleet: StoredFleet, *, seed: int = 0) -> list[Measurement]:
+def measure_answers(fleet: Run, *, seed: int = 0) -> list[Measurement]:
     """Accuracies after the last step beside guessing, then edges recalled, distances of paths, and loss.
 
     A guess answers every held-out path with probability of chance: the p-value is that of the mean over runs.
     """
-    values, chances, count = last_values(fleet), path_chances(fleet), tested_paths(fleet)
+    values, chances, count = fleet.final(), path_chances(fleet), tested_paths(fleet)
     made = []
     for metric, definition in ANSWERS.items():
         if metric not in values or metric in unasked_metrics(fleet):
@@ -192,12 +170,12 @@ def measure_answers(fleet: StoredFleet, *, seed: int = 0) -> list[Measurement]:
     ]
 
 
-def find_first_token_guessed(fleet: StoredFleet) -> list[Signature]:
+def find_first_token_guessed(fleet: Run) -> list[Signature]:
     """Whether runs know held-out paths but for where they begin; nothing where that cannot be told.
 
     The first hop is the greedy one, later hops are given the right ones before them.
     """
-    task, values = stored_path_task(fleet), last_values(fleet)
+    task, values = stored_path_task(fleet), fleet.final()
     later = sorted(name for name in values if name.startswith("held_out.forced_token_"))[2:]
     if task is None or task.target != "path" or not later:
         return []
@@ -206,7 +184,7 @@ def find_first_token_guessed(fleet: StoredFleet) -> list[Signature]:
     return [find_random_first_token(accuracies, paths=tested_paths(fleet), arms=arms)] if arms > 1 else []
 
 
-def path_distances(fleet: StoredFleet, *, count: int = SHOWN_PATHS, seed: int = 0) -> PathDistances | None:
+def path_distances(fleet: Run, *, count: int = SHOWN_PATHS, seed: int = 0) -> PathDistances | None:
     """Cosine distances of up to `count` held-out paths, drawn by the seed; None for prompts and other tasks.
 
     Appendix C.4 of arXiv 2510.26745, section B.1 of which figures 16 (leaf and first hop) and 17 (path and
@@ -219,7 +197,7 @@ def path_distances(fleet: StoredFleet, *, count: int = SHOWN_PATHS, seed: int = 
     drawn = np.random.default_rng([seed, SHOWN_STREAM]).permutation(len(paths))[:count]
     shown = paths[drawn]
     shown = shown[np.lexsort((shown[:, -1], shown[:, 1]))]
-    leaf_first, path_path = distances_of_paths(fleet_embeddings(fleet), shown)
+    leaf_first, path_path = distances_of_paths(fleet.embeddings(), shown)
     return PathDistances(shown, len(paths), leaf_first, path_path)
 
 

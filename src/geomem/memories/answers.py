@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from geomem.memories.ask import model_table
 from geomem.models.loss import best_objects
 from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
-from geomem.runs.memory_store import StoredMemory, memory_weights
+from geomem.runs.run import Run
 from geomem.training.facts import EVALUATED
 
 
@@ -22,7 +22,7 @@ class MemoryAnswers:
 
 
 def memory_answers(
-    memory: StoredMemory,
+    memory: Run,
     *,
     subjects: Int[np.ndarray, " subject"] | None = None,
     paths: Int[np.ndarray, "path hop"] | None = None,
@@ -33,7 +33,7 @@ def memory_answers(
     Computed in chunks of subjects, to bound memory.
     """
     model = memory.model
-    weights = {name: torch.tensor(array).to(dtype) for name, array in memory_weights(memory).items()}
+    weights = {name: torch.tensor(array).to(dtype) for name, array in memory.weights().items()}
     asked = all_paths(memory.table.relation_count, model.hops) if paths is None else torch.tensor(paths)
     chosen = torch.arange(memory.table.subject_count) if subjects is None else torch.tensor(subjects)
     runs, parts = len(memory.seeds), []
@@ -47,7 +47,7 @@ def memory_answers(
     return MemoryAnswers(objects, leads)
 
 
-def recalled_facts(memory: StoredMemory) -> Bool[np.ndarray, "run fact"]:
+def recalled_facts(memory: Run) -> Bool[np.ndarray, "run fact"]:
     """Which facts of its model each run of a one-hop memory answers; a tie counts as wrong.
 
     The facts are those of `geomem.memories.ask.model_table`: its own but for further answers in cells.

@@ -17,8 +17,8 @@ from jaxtyping import Bool, Int
 from geomem.constructions.answering import Answers, answer
 from geomem.constructions.cells import Cells, cells_of, read_cells
 from geomem.errors import InputError
-from geomem.runs.memory_store import CONSTRUCTION, StoredMemory, cell_weights, memory_weights, read_memory
-from geomem.runs.store import MANIFEST, WEIGHTS, damaged
+from geomem.runs.directory import MANIFEST, damaged
+from geomem.runs.run import CONSTRUCTION, WEIGHTS, Run, read_run
 from geomem.worlds.facts.hops import chain_answers
 from geomem.worlds.facts.table import FactTable, find_relation, find_subject, number_facts, select_facts
 
@@ -32,7 +32,7 @@ class OpenMemory:
     asked the questions that were facts of its training alone, and says "no answer" to all others.
     """
 
-    stored: StoredMemory
+    stored: Run
     run: int
     weights: dict[str, np.ndarray] | None
     """Without run axis; None for a trained memory."""
@@ -59,12 +59,12 @@ class Asked:
     """The last answers, each once; none if there is no answer."""
 
 
-def open_memory(memory: StoredMemory | str | os.PathLike[str], *, seed: int | None = None) -> OpenMemory:
+def open_memory(memory: Run | str | os.PathLike[str], *, seed: int | None = None) -> OpenMemory:
     """Open a memory, or its directory, to ask it often; of a trained one the run with `seed`, else the first.
 
-    Raises `InputError` as `read_memory` does, and if no run has the seed.
+    Raises `InputError` as `read_run` does, and if no run has the seed.
     """
-    stored = memory if isinstance(memory, StoredMemory) else read_memory(memory)
+    stored = memory if isinstance(memory, Run) else read_run(memory, holding="facts")
     if seed is not None and seed not in stored.seeds:
         known = ", ".join(map(str, stored.seeds))
         raise InputError(f"{stored.path} has no run of seed {seed}; its seeds are {known}.")
@@ -72,8 +72,8 @@ def open_memory(memory: StoredMemory | str | os.PathLike[str], *, seed: int | No
     margin = stated_margin(stored)
     if margin is None:
         return OpenMemory(stored, run, None, 0.0)
-    weights = {name: array[run] for name, array in memory_weights(stored).items()}
-    further = {name: array[run] for name, array in cell_weights(stored).items()}
+    weights = {name: array[run] for name, array in stored.weights().items()}
+    further = {name: array[run] for name, array in stored.cell_weights().items()}
     for name, array in [*weights.items(), *further.items()]:
         if not np.isfinite(array).all():
             raise damaged(stored.path / WEIGHTS, f"{name} holds numbers that are not finite")
@@ -84,7 +84,7 @@ def open_memory(memory: StoredMemory | str | os.PathLike[str], *, seed: int | No
     return OpenMemory(stored, run, weights, margin / 2, cells)
 
 
-def stated_margin(memory: StoredMemory) -> float | None:
+def stated_margin(memory: Run) -> float | None:
     """By how much the answers of a memory that was written down lead at least; None for a trained one.
 
     Raises `InputError` if the manifest of one that was written down states no margin.
@@ -107,7 +107,7 @@ def held_in_cells(opened: OpenMemory) -> Bool[np.ndarray, " fact"]:
     return np.isin(number_facts(table, table.facts), number_facts(table, held[held[:, 1] >= 0]))
 
 
-def model_table(memory: StoredMemory) -> FactTable:
+def model_table(memory: Run) -> FactTable:
     """The facts that a memory's model holds, thus all of them but those in cells: one answer per question.
 
     >>> import tempfile
@@ -123,7 +123,7 @@ def model_table(memory: StoredMemory) -> FactTable:
     return select_facts(memory.table, ~held_in_cells(open_memory(memory)))
 
 
-def ask(memory: OpenMemory | StoredMemory | str | os.PathLike[str], subject: str, *relations: str) -> Asked:
+def ask(memory: OpenMemory | Run | str | os.PathLike[str], subject: str, *relations: str) -> Asked:
     """The answers to a subject and one relation, or to a chain of relations, and those on the way.
 
     A memory that was trained on chains answers one as a whole: then there is one step, and as many relations

@@ -19,10 +19,11 @@ from geomem.constructions.held_facts import HeldFacts, Place, add_answer, answer
 from geomem.constructions.one_hop import NUMBERS_LIMIT, OBJECTS, Weights, length_for_width
 from geomem.errors import InputError, unknown_name
 from geomem.memories.ask import OpenMemory, open_memory
-from geomem.memories.writing import check_place, directory_of, now, replace_memory, write_new, writing
+from geomem.memories.writing import check_place, directory_of, now, replace_memory, write_new
 from geomem.models.configuration import Recall
-from geomem.runs.memory_store import CELLS, CONSTRUCTION, StoredMemory, describe_memory, read_memory
-from geomem.runs.store import FORMAT, MANIFEST, configuration_hash, damaged, safe_name
+from geomem.runs.configuration import FactRecall, describe_configuration
+from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, damaged, locked_run, safe_name
+from geomem.runs.run import CELLS, CONSTRUCTION, Run, read_run
 from geomem.worlds.facts.table import (
     FactTable,
     entropy_bits,
@@ -71,7 +72,7 @@ def construct_memory(
     seed: int = 0,
     several: bool = False,
     numbers_limit: int = NUMBERS_LIMIT,
-) -> StoredMemory:
+) -> Run:
     """Write facts down as a block superposition, ask it every fact, and keep it in a new directory.
 
     `facts` is a table, the name of a built-in one, a file of triples, or whatever `facts_from` takes, which
@@ -103,7 +104,7 @@ def construct_memory(
     model = Recall(
         width=first.size.residual_size, mlp_width=first.size.mlp_width, attention="uniform", hops=1
     )
-    configuration = describe_memory(table, model, task={"kind": "fact-recall"}, training=described, seeds=[0])
+    configuration = describe_configuration(table, FactRecall(), model, described, [0])
     recalled = _recall(first.weights, memory.cells, table, memory.margin / 2)
     if recalled["recall"] < 1:
         raise InputError(
@@ -126,7 +127,7 @@ def construct_memory(
 
 
 def edit_fact(
-    memory: StoredMemory | str | os.PathLike[str],
+    memory: Run | str | os.PathLike[str],
     subject: str,
     relation: str,
     new_object: str,
@@ -141,7 +142,7 @@ def edit_fact(
     manifest's `edits`. Whoever reads the directory, after a crash too, finds the former memory or the new.
 
     Raises `InputError` for names that the memory does not know, with the nearest; an answer it gives already;
-    several answers without `instead_of` or `also`; a trained memory; and as `read_memory` does. Nothing is
+    several answers without `instead_of` or `also`; a trained memory; and as `read_run` does. Nothing is
     written then.
 
     >>> import tempfile
@@ -172,7 +173,7 @@ def edit_fact(
 
 
 def forget_fact(
-    memory: StoredMemory | str | os.PathLike[str],
+    memory: Run | str | os.PathLike[str],
     subject: str,
     relation: str,
     answer: str | None = None,
@@ -289,9 +290,9 @@ def _change(
     change: Callable[[HeldFacts, int, int], tuple[HeldFacts, list[Place]]],
 ) -> Effect:
     """Change a memory that was written down, measure what that does to all facts, write it."""
-    read_memory(directory)  # before its lock, which would make the directory
-    with writing(directory):
-        memory = read_memory(directory)
+    read_run(directory, holding="facts")  # before its lock, which would make the directory
+    with locked_run(directory, "writing"):
+        memory = read_run(directory, holding="facts")
         opened = open_memory(memory)
         if opened.weights is None:
             raise InputError(
@@ -352,9 +353,7 @@ def _write_changed(directory: Path, opened: OpenMemory, new: HeldFacts, effect: 
         bits = 2 * described["cell_length"] * (1 if new.code in ("binary", "signs") else 64)
         training = {**training, **described, "margin": new.margin}
         training["fact_bits"] = training.get("fact_bits", 0) + bits
-    configuration = describe_memory(
-        new.table, memory.model, task=old["configuration"]["task"], training=training, seeds=memory.seeds
-    )
+    configuration = describe_configuration(new.table, FactRecall(), memory.model, training, memory.seeds)
     said = {
         "time": now(),
         **{name: getattr(effect, name) for name in ("subject", "relation", "before", "after")},

@@ -2,8 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 
 from geomem.constructions.one_hop import Weights
 from geomem.errors import InputError
-from geomem.runs.checkpoint import RunLocked, locked_run
-from geomem.runs.memory_store import EDITED, FILES, StoredMemory, is_edited, read_memory, write_memory
-from geomem.runs.store import DONE, replace_file, sync_directory
+from geomem.runs.directory import DONE, RunLocked, locked_run, replace_file, sync_directory
+from geomem.runs.run import EDITED, FACT_FILES, Run, is_edited, read_run, write_run
 from geomem.worlds.facts.table import FactTable
 
 
@@ -26,12 +24,10 @@ def check_place(directory: Path) -> None:
         raise InputError(f"{directory} is not empty; give a new directory for the memory.")
 
 
-def write_new(
-    directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights
-) -> StoredMemory:
+def write_new(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> Run:
     """Write a memory beside its place and rename it there; one that is there already must be the same."""
     if (directory / DONE).is_file():
-        there = read_memory(directory)
+        there = read_run(directory, holding="facts")
         if there.manifest["hash"] != manifest["hash"] or there.manifest.get("edits"):
             raise InputError(f"{directory} holds another memory; give a new directory, or delete that one.")
         return there
@@ -43,7 +39,7 @@ def write_new(
     except OSError as error:
         raise InputError(f"{directory} cannot be made ({error.strerror}); give another directory.") from None
     try:
-        with writing(partial):
+        with locked_run(partial, "writing"):
             _write(partial, manifest, table, weights)
             os.replace(partial, directory)
             sync_directory(directory.parent)
@@ -56,14 +52,14 @@ def write_new(
                 f"{directory} cannot be made ({error.strerror}); give another directory."
             ) from None
         raise
-    return read_memory(directory)
+    return read_run(directory, holding="facts")
 
 
 def replace_memory(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> None:
     """Put a changed memory in place of the former one; a kill at any moment leaves the one or the other.
 
     The new version is written whole into a directory within, and from the one rename on that makes it
-    `EDITED` it is what `read_memory` reads. Then its files take their places, and it goes. Raises
+    `EDITED` it is what `read_run` reads. Then its files take their places, and it goes. Raises
     `InputError` if the disk is full or refuses.
     """
     partial = directory / f"{EDITED}.partial"
@@ -84,7 +80,7 @@ def _settle(directory: Path) -> None:
     """Let the files of the next version of a memory take their places; what is not complete goes."""
     edited = directory / EDITED
     if is_edited(directory):
-        for name in (*FILES, DONE):
+        for name in (*FACT_FILES, DONE):
             _copy_file(edited / name, directory / name)
         (edited / DONE).unlink()  # first: without it the rest does not count
     shutil.rmtree(edited, ignore_errors=True)
@@ -99,31 +95,19 @@ def _copy_file(source: Path, place: Path) -> None:
 
 def _write(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> None:
     recalled = manifest["recalled"]
-    write_memory(
+    write_run(
         directory,
         manifest=manifest,
-        table=table,
+        world=table,
         metrics={name: np.array([[recalled[name]]]) for name in ("recall", "margin")},
         metric_steps=np.array([len(manifest["edits"])]),
         weights={name: array[None] for name, array in weights.items()},
     )
 
 
-@contextmanager
-def writing(directory: Path) -> Iterator[None]:
-    """Hold a memory's directory; raises `RunLocked` in words of its own if another process does."""
-    try:
-        with locked_run(directory):
-            yield
-    except RunLocked:
-        raise RunLocked(
-            f"Another process is writing {directory} now; wait until it ends and run the same command again."
-        ) from None
-
-
-def directory_of(memory: StoredMemory | str | os.PathLike[str]) -> Path:
+def directory_of(memory: Run | str | os.PathLike[str]) -> Path:
     """The directory that a person gave, also where a killed edit left the newest files within it."""
-    path = memory.path if isinstance(memory, StoredMemory) else Path(memory)
+    path = memory.path if isinstance(memory, Run) else Path(memory)
     return path.parent if path.name == EDITED else path
 
 

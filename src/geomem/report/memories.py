@@ -29,7 +29,7 @@ from geomem.report.html import (
     render_html,
     write_page,
 )
-from geomem.runs.memory_store import StoredMemory, memory_weights
+from geomem.runs.run import Run
 from geomem.worlds.facts.table import entropy_bits
 
 CAPTIONS = {
@@ -66,14 +66,14 @@ class Picture:
 class MemoryView:
     """What the page shows of one memory."""
 
-    memory: StoredMemory
+    memory: Run
     rows: pl.DataFrame
     """One row of numbers per run."""
     pictures: tuple[Picture, ...]
     """Of its first run."""
 
 
-def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
+def view_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
     """Measure every run of a memory, about a minute each at 1,000 subjects, and take the first one apart."""
     from geomem.measure.facts import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
     from geomem.runs.facts import question_answers
@@ -81,7 +81,7 @@ def view_memory(memory: StoredMemory, *, training_steps: int = 250, seed: int = 
     runs = range(len(memory.seeds))
     portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]
     first, names = portraits[0], question_names(memory)
-    weights = {name: values[0] for name, values in memory_weights(memory).items()}
+    weights = {name: values[0] for name, values in memory.weights().items()}
     known = question_answers(model_table(memory), memory.model.hops)
     subject = tabulate_subject(first.fit, weights["subject_embedding"], known, relations=names)
     maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
@@ -120,7 +120,7 @@ def compare_memories(views: Sequence[MemoryView]) -> tuple[Picture, ...]:
 
 
 def write_memory_report(
-    memories: Sequence[StoredMemory],
+    memories: Sequence[Run],
     out: str | os.PathLike[str],
     figures: str | os.PathLike[str] | None = None,
     *,

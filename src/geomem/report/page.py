@@ -26,7 +26,7 @@ from geomem.report.html import (
     render_html,
     write_page,
 )
-from geomem.runs.store import StoredFleet
+from geomem.runs.run import Run
 
 HERO_FLEETS = 4
 """Graphs drawn side by side at the head of the page at most."""
@@ -35,7 +35,7 @@ SCRIPTS = ("scene.js", "charts.js", "page.js")
 
 
 def write_report(
-    fleets: Sequence[StoredFleet], out: str | os.PathLike[str], figures: str | os.PathLike[str] | None = None
+    fleets: Sequence[Run], out: str | os.PathLike[str], figures: str | os.PathLike[str] | None = None
 ) -> Path:
     """Write one self-contained HTML page about finished fleets; the path written.
 

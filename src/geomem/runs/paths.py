@@ -1,38 +1,33 @@
-"""Path finding as a job: a world or prompts, a model, a task and seeds become a trained fleet on disk.
-
-Nothing is printed; whoever wants to know what happens gives `on_progress`.
-"""
+"""Path finding on a graph whose edges are held in the weights: runs in a directory."""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from geomem.models.architecture import Model
-from geomem.runs.edges import Announcement, Hooks, available_memory, train_in_directory
-from geomem.runs.path_plan import PathPlan, check_memory, estimate_seconds, plan_paths
-from geomem.runs.store import FORMAT, StoredFleet, fleet_weights, is_finished, read_fleet, write_fleet
-from geomem.training.configuration import PathTraining, RunSettings
-from geomem.training.loop import Progress
-from geomem.training.path_batches import path_examples
-from geomem.training.paths import TrainedPaths, train_paths
+import numpy as np
+
+from geomem.errors import InputError
+from geomem.fields import coerce_fields
+from geomem.models.configuration import Model, check_model, check_reads_sequences, path_models
+from geomem.models.parameters import describe_parameters
+from geomem.runs.configuration import Task, model_kind
+from geomem.runs.job import Job, check_seeds, count_disk, job_name
+from geomem.runs.path_cost import SLOTS, Sizes, answer_length, estimate_path_cost, estimate_seconds
+from geomem.runs.prompts import prompt_sizes
+from geomem.runs.run import Run, read_run, select_runs
+from geomem.training.configuration import PathTraining, check_training, run_settings, step_count
+from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.in_context import InContextPathFinding
-from geomem.worlds.path_finding import PathFinding
+from geomem.worlds.graphs.roots import find_root
+from geomem.worlds.in_context import InContextPathFinding, in_context_graph
+from geomem.worlds.path_finding import PathFinding, split_paths
+from geomem.worlds.tasks import EdgeMemorization, directed_facts
+from geomem.worlds.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True, eq=False)
-class PathAnnouncement(Announcement):
-    """What is about to happen, said before the first step."""
-
-    path_count: int
-    """Paths trained in an epoch, or prompts."""
-    seconds: float
-    """Estimate for the steps that are left, if none of them is saved by stopping early."""
-
-
-PathEvent = PathAnnouncement | Progress
-"""What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
+if TYPE_CHECKING:
+    from geomem.runs.train import Event
+    from geomem.training.loop import Trained
 
 
 def find_paths(
@@ -44,21 +39,21 @@ def find_paths(
     seeds: int | Sequence[int] | None = None,
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
-    start: StoredFleet | str | os.PathLike[str] | None = None,
-    on_progress: Callable[[PathEvent], None] | None = None,
-) -> StoredFleet:
+    start: Run | str | os.PathLike[str] | None = None,
+    on_progress: "Callable[[Event], None] | None" = None,
+) -> Run:
     """Train one run per seed to name the path to a leaf, and keep everything in a run directory.
 
     `world` is a path-star or tree-star as `memorize` takes worlds, or an `InContextPathFinding`, which shows
-    a fresh small path-star in every prompt; `start` a finished fleet on the same world whose weights the runs
+    a fresh small path-star in every prompt; `start` finished runs on the same world whose weights these
     begin with, seed by seed (staged training). Weights of the task at 0 leave out edges or paths. Metrics are
     those of `geomem.training.path_metrics`; the world stored for prompts is that of the first one tested.
     The same configuration again trains nothing; an interrupted one goes on where its last checkpoint left it
     and ends in the same bits (same machine, same versions).
 
-    Raises `InputError` if anything cannot be read or meant, if path finding is ill-posed on the world, if
-    the fleet to start from does not fit, if memory or disk will not do, or if another process is training
-    the same configuration.
+    Raises `InputError` if an argument is invalid, if path finding is ill-posed on the world, if the runs to
+    start from do not fit, if memory or disk is too small, or if another process is training the same
+    configuration.
 
     >>> import tempfile
     >>> from geomem.models.configuration import Transformer
@@ -67,89 +62,179 @@ def find_paths(
     ...     short = PathTraining(epochs=4, warmup_steps=2)
     ...     star = path_star(arms=20, length=3)
     ...     fleet = find_paths(star, model=Transformer(width=8), training=short, directory=directory)
-    ...     fleet.seeds, fleet.manifest["configuration"]["task"]["kind"]
-    ((0, 1, 2), 'path-finding')
+    ...     fleet.seeds, fleet.task.held_out
+    ((0, 1, 2), 0.25)
     """
-    plan = plan_paths(
-        world,
+    from geomem.runs.train import train
+
+    job = path_job(world, model=model, task=task, training=training, seeds=seeds, start=start)
+    return train(job, directory, device=device, on_progress=on_progress)
+
+
+def path_job(
+    world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
+    *,
+    model: Model | str | None = None,
+    task: PathFinding | None = None,
+    training: PathTraining | None = None,
+    seeds: int | Sequence[int] | None = None,
+    start: Run | str | os.PathLike[str] | None = None,
+) -> Job:
+    """What `find_paths` would do with the same arguments; nothing is written and no row of tokens made.
+
+    With `start`, the model and the seeds are those of these runs unless given; without, a small Transformer
+    and the seeds 0, 1, 2. Raises `InputError` if an argument is invalid, if path finding is ill-posed on
+    the world, or if the runs to start from have another world, other seeds or other shapes.
+
+    >>> job = path_job(InContextPathFinding(arms=2, length=5), seeds=1)
+    >>> job.path().name[:27], job.counts["prompts"]
+    ('in-context-2-5-transformer-', 2048)
+    """
+    stored = start if start is None or isinstance(start, Run) else read_run(start, holding="graph")
+    model = _find_path_model(model, stored)
+    check_model(model)
+    training = coerce_fields(training or PathTraining())
+    check_training(training)
+    seeds = check_seeds(seeds if seeds is not None else (stored.seeds if stored else 3))
+    if isinstance(world, InContextPathFinding):
+        if task is not None:
+            raise InputError("The task is given twice; in context the world says what is asked for.")
+        asked: Task = coerce_fields(world)
+        graph, sizes = in_context_graph(asked), prompt_sizes(asked, training)
+        counts = {"prompts": sizes.train_rows}
+    else:
+        asked = coerce_fields(task or PathFinding())
+        graph = find_root(find_world(world))
+        sizes = path_sizes(graph, asked)
+        check_batches(training, sizes)
+        both = 2 if asked.directions == "both" else 1
+        edges = both * graph.edge_count + asked.self_edges * graph.node_count
+        counts = {"edges": edges if asked.edge_weight else 0, "paths": sizes.train_rows}
+    if stored:
+        stored = _check_start(stored, graph, model, seeds)
+    cost = estimate_path_cost(model, sizes, training, run_count=len(seeds))
+    kept, disk, _ = count_disk(
+        describe_parameters(
+            model,
+            vocabulary_size=sizes.vocabulary_size,
+            context_length=sizes.context_length,
+            node_count=sizes.node_count,
+        ),
+        len(seeds),
+        snapshot_numbers=training.snapshots * sizes.node_count * model.width,
+        rows=training.epochs // training.metric_every + 2,
+        metric_count=30,
+        text_bytes=200 * graph.node_count + 60 * graph.edge_count + 10_000,
+        averaging=True,
+    )
+
+    def train(**hooks: Any) -> "Trained":
+        from geomem.training.path_batches import path_examples
+        from geomem.training.paths import train_paths
+
+        examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
+        weights = stored.weights() if stored else None
+        return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
+
+    def seconds(device: str) -> float:
+        return estimate_seconds(model, training, cost, steps=step_count(training), device=device)
+
+    return Job(
+        world=graph,
+        task=asked,
         model=model,
-        task=task,
         training=training,
         seeds=seeds,
-        directory=directory,
-        device=device,
-        start=start,
+        name=job_name(graph, model_kind(model), "paths"),
+        counts=counts,
+        cost=cost,
+        kept_bytes=kept,
+        disk_bytes=disk,
+        train=train,
+        start=stored,
+        seconds=seconds,
     )
-    if not is_finished(plan.path):
-        check_memory(plan, available_memory(device))
 
-    def announce(first_step: int) -> None:
-        if on_progress:
-            left = 1 - first_step / plan.steps
-            on_progress(
-                PathAnnouncement(
-                    path=plan.path,
-                    graph=plan.graph,
-                    model=plan.kind,
-                    run_count=len(plan.seeds),
-                    fact_count=_count_facts(plan),
-                    steps=plan.steps,
-                    first_step=first_step,
-                    memory_bytes=plan.cost.memory_bytes,
-                    disk_bytes=plan.disk_bytes,
-                    path_count=plan.sizes.train_rows,
-                    seconds=left * estimate_seconds(plan) if left else 0.0,
-                )
+
+def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
+    """What the cost of path finding on a graph is counted from; raises `InputError` as `split_paths` does.
+
+    >>> from geomem.worlds.graphs.families import path_star
+    >>> path_sizes(path_star(arms=20, length=3), PathFinding()).train_rows
+    15
+    """
+    train, held_out = split_paths(graph, task)
+    facts = directed_facts(graph, EdgeMemorization(directions=task.directions, self_edges=task.self_edges))
+    degrees = np.bincount(facts[:, 0], minlength=graph.node_count)
+    read = answer_length(task.target, train.shape[1])
+    return Sizes(
+        vocabulary_size=Vocabulary(graph.labels).size,
+        node_count=graph.node_count,
+        context_length=max(2, 2 + task.pauses + read - 1),
+        read=read,
+        train_rows=len(train) if task.path_weight else 0,
+        held_out_rows=len(held_out),
+        edge_rows=int((-(-degrees // SLOTS)).sum()) if task.edge_weight else 0,
+    )
+
+
+def check_batches(training: PathTraining, sizes: Sizes) -> None:
+    """Raise `InputError` if there are more batches than rows to fill them."""
+    pieces = training.batches * training.micro_batches
+    for count, one, more in (
+        (sizes.train_rows, "training path", "training paths"),
+        (sizes.edge_rows, "row of edges", "rows of edges"),
+    ):
+        if 0 < count < pieces:
+            there = f"there is only 1 {one}" if count == 1 else f"there are only {count} {more}"
+            raise InputError(
+                f"batches is {training.batches} and micro_batches {training.micro_batches}, but "
+                f"{there}; give fewer of either, or more arms."
             )
 
-    def train(hooks: Hooks) -> TrainedPaths:
-        asked = plan.task
-        return train_paths(
-            plan.model,
-            asked if isinstance(asked, InContextPathFinding) else path_examples(plan.graph, asked),
-            [
-                RunSettings(seed, plan.training.learning_rate, plan.training.weight_decay)
-                for seed in plan.seeds
-            ],
-            plan.training,
-            start=fleet_weights(plan.start) if plan.start else None,
-            state=hooks.state,
-            on_progress=on_progress,
-            on_checkpoint=hooks.on_checkpoint,
-            should_stop=hooks.should_stop,
-            device=device,
-        )
 
-    def write(trained: TrainedPaths, manifest: dict[str, Any]) -> StoredFleet:
-        return write_fleet(
-            plan.path,
-            manifest=manifest,
-            graph=plan.graph,
-            metrics=trained.metrics,
-            metric_steps=trained.metric_steps,
-            weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
-            snapshots=trained.snapshots,
-            snapshot_steps=trained.snapshot_steps,
-        )
+def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
+    """Resolve a name to the laptop's configuration, and None to that of the runs to start from."""
+    if model is None and stored:
+        return stored_path_model(stored)
+    if model is None:
+        return path_models()["transformer"]
+    if isinstance(model, str):
+        if model not in path_models():
+            raise InputError(f"{model!r} cannot find paths; give one of {', '.join(path_models())}.")
+        return path_models()[model]
+    check_reads_sequences(model)
+    return coerce_fields(model)
 
-    return train_in_directory(
-        plan.path,
-        manifest={"format": FORMAT, "name": plan.name, "configuration": plan.configuration},
-        steps=plan.steps,
-        memory_bytes=plan.cost.memory_bytes,
-        disk_bytes=plan.disk_bytes,
-        threads=plan.threads,
-        device=device,
-        announce=announce,
-        train=train,
-        write=write,
-        read=read_fleet,
+
+def stored_path_model(stored: Run) -> Model:
+    """The model of stored runs; raises `InputError` if it cannot find paths."""
+    if stored.model.laptop is not None:
+        return stored.model
+    raise InputError(
+        f"The run {stored.path} is of a {stored.model.name}, which cannot find paths; "
+        f"start from one of {', '.join(path_models())}."
     )
 
 
-def _count_facts(plan: PathPlan) -> int:
-    """Directed edges that are trained; none in context, where each prompt has its own."""
-    if isinstance(plan.task, InContextPathFinding) or not plan.task.edge_weight:
-        return 0
-    both = 2 if plan.task.directions == "both" else 1
-    return both * plan.graph.edge_count + plan.task.self_edges * plan.graph.node_count
+def _check_start(stored: Run, graph: Graph, model: Model, seeds: tuple[int, ...]) -> Run:
+    """The runs to start from, one per seed; raises `InputError` if they do not fit."""
+    if stored.graph.digest != graph.digest:
+        raise InputError(
+            f"The run {stored.path} has another vocabulary, that of {stored.graph.name!r}, than "
+            f"{graph.name!r}; start from a run on the same world."
+        )
+    if missing := [seed for seed in seeds if seed not in stored.seeds]:
+        raise InputError(
+            f"The run {stored.path} has the seeds {', '.join(map(str, stored.seeds))} and not {missing[0]}; "
+            "start runs of seeds that it has."
+        )
+    there, here = ({"kind": model_kind(own), **asdict(own)} for own in (stored_path_model(stored), model))
+    for name in here:
+        # Whether embeddings are trained changes no shape: frozen ones may start from trained ones.
+        if name != "frozen_embeddings" and here[name] != there.get(name):
+            raise InputError(
+                f"The run {stored.path} has model {name} {there.get(name)} and this one {here[name]}; "
+                "leave the model's options out to start from it."
+            )
+    return select_runs(stored, [stored.seeds.index(seed) for seed in seeds])

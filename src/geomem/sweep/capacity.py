@@ -17,9 +17,9 @@ import polars as pl
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
-from geomem.runs.edges import limit_threads
-from geomem.runs.plan import check_seeds
-from geomem.runs.store import run_path
+from geomem.runs.directory import run_path
+from geomem.runs.environment import limit_threads
+from geomem.runs.job import check_seeds
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds

@@ -5,11 +5,12 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.geometry.reading import read_embeddings
-from geomem.geometry.recovery import loss_floor
 from geomem.measure.edges import measure_snapshots
-from geomem.runs.edges import directed_pairs, limit_threads
+from geomem.runs.edges import directed_pairs
+from geomem.runs.environment import limit_threads
 from geomem.sweep.grid import Fleet
 from geomem.training.edges import train_fleet
+from geomem.training.floor import lowest_loss
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import edge_examples
 
@@ -42,14 +43,10 @@ def train_and_measure(fleet: Fleet) -> pl.DataFrame:
     embeddings = trained.snapshots[-1]
     curves = measure_snapshots(embeddings[None], fleet.graph)
     nothing = np.full(len(fleet.runs), np.nan)
-    weights = examples.fact_weights
-    if fleet.model.scores == "nodes":  # whose loss is a mean over nodes
-        totals = np.bincount(examples.fact_examples, weights=weights)
-        weights = weights / (totals[examples.fact_examples] * examples.example_count)
     loss, level = trained.metrics["loss"][-1], trained.metrics["geometric_level"]
     measured = {
         "loss": loss,
-        "excess_loss": loss - loss_floor(examples.fact_examples, weights),
+        "excess_loss": loss - lowest_loss(fleet.model, examples),
         "associative_accuracy": trained.metrics["associative_accuracy"][-1],
         "geometric_level": level[-1],
         "geometric_level_peak": np.fmax.reduce(level, axis=0),

@@ -18,8 +18,8 @@ import polars as pl
 from geomem.fields import coerce_fields
 from geomem.models.configuration import Model, check_model
 from geomem.models.parameters import Cost, estimate_cost
-from geomem.runs.plan import check_seeds, find_model
-from geomem.runs.store import run_path, safe_name
+from geomem.runs.directory import run_path, safe_name
+from geomem.runs.job import check_seeds, find_model
 from geomem.sweep.grid import Fleet, Value, check_axes, find_worlds, plan_fleets
 from geomem.sweep.measured import MEASUREMENTS, is_memorized, train_and_measure
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts

@@ -7,15 +7,14 @@ and AdamW's passes over 14 thousand parameters and their moments (11 us). Measur
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.models.architecture import Model
-from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
+from geomem.models.model import initialize_parameters, node_embeddings, trainable_names
 from geomem.models.objective import Evaluation, make_objective, put_examples
 from geomem.training.configuration import RunSettings, Training, check_training
 from geomem.training.loop import (
@@ -23,25 +22,13 @@ from geomem.training.loop import (
     Problem,
     Progress,
     Row,
+    Trained,
     copy_to_host,
     join_parameters,
     train_problem,
 )
 from geomem.training.metrics import METRICS, measure_fleet_step, recalled_facts
 from geomem.worlds.tasks import Examples
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedFleet:
-    """What a finished fleet leaves: final parameters (on the CPU), curves and embeddings over time."""
-
-    parameters: Parameters
-    metrics: dict[str, Float[np.ndarray, "row run"]]
-    metric_steps: Int[np.ndarray, " row"]
-    snapshots: Float[np.ndarray, "snapshot run node width"]
-    snapshot_steps: Int[np.ndarray, " snapshot"]
-    recalled: Bool[np.ndarray, "run fact"]
-    """Which facts of the examples are among their prefix's best answers after the last step."""
 
 
 def train_fleet(
@@ -57,7 +44,7 @@ def train_fleet(
     on_checkpoint: Callable[[FleetState], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
-) -> TrainedFleet:
+) -> Trained:
     """Train every run full-batch on the examples, in float32.
 
     `graph_edges` are the directed facts without self-edges, over which the geometric level is the mean
@@ -110,7 +97,7 @@ def train_fleet(
         on_checkpoint=on_checkpoint,
         should_stop=should_stop,
     )
-    return TrainedFleet(
+    return Trained(
         parameters=copy_to_host(parameters),
         recalled=recalled_facts(objective.evaluate().logits, data).cpu().numpy(),
         **curves.as_fields(),

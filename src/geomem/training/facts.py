@@ -36,6 +36,7 @@ from geomem.training.loop import (
     Problem,
     Progress,
     Row,
+    Trained,
     copy_to_host,
     join_parameters,
     train_problem,
@@ -45,16 +46,6 @@ METRICS = ("loss", "recall", "margin")
 
 EVALUATED = 1 << 24
 """Numbers of hidden states that an evaluation holds at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedRecall:
-    """What a finished fleet leaves: final parameters (on the CPU), padded, and its curves."""
-
-    parameters: Parameters
-    metrics: dict[str, Float[np.ndarray, "row run"]]
-    """`loss`, `recall` (ties wrong) and `margin` (of the worst fact)."""
-    metric_steps: Int[np.ndarray, " row"]
 
 
 def train_recall(
@@ -68,7 +59,7 @@ def train_recall(
     enough: Callable[[Row], bool] | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> TrainedRecall:
+) -> Trained:
     """Train every run on its facts: mean cross-entropy over all objects that the run has, AdamW.
 
     Peak learning rate, weight decay and scale are those of the runs' settings; `training` gives the schedule.
@@ -132,7 +123,7 @@ def train_recall(
         enough=enough,
         betas=RECALL_BETAS,
     )
-    return TrainedRecall(copy_to_host(parameters), curves.metrics, curves.metric_steps)
+    return Trained(parameters=copy_to_host(parameters), **curves.as_fields())
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from geomem.training.configuration import RunSettings, Training
@@ -75,6 +75,15 @@ class Curves:
     def as_fields(self) -> dict[str, Any]:
         """The four by name, for the dataclasses that have them among their own fields."""
         return {field.name: getattr(self, field.name) for field in fields(Curves)}
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Curves):
+    """What finished runs leave: curves, embeddings over time, final parameters (on the CPU)."""
+
+    parameters: dict[str, Tensor]
+    recalled: Bool[np.ndarray, "run fact"] | None = None
+    """Which facts of the examples are among their prefix's best answers after the last step; edges only."""
 
 
 @dataclass(frozen=True, eq=False)

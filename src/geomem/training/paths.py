@@ -8,11 +8,10 @@ with batch times vocabulary, and `micro_batches` cuts down what the network itse
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from geomem.errors import InputError
@@ -26,6 +25,7 @@ from geomem.training.loop import (
     Problem,
     Progress,
     Row,
+    Trained,
     copy_to_host,
     join_parameters,
     train_problem,
@@ -33,17 +33,6 @@ from geomem.training.loop import (
 from geomem.training.path_batches import Part, PathExamples, context_length, count_vocabulary, make_batches
 from geomem.training.path_metrics import make_measure
 from geomem.worlds.in_context import InContextPathFinding
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedPaths:
-    """What a finished fleet leaves: final parameters (on the CPU), curves and embeddings over time."""
-
-    parameters: Parameters
-    metrics: dict[str, Float[np.ndarray, "row run"]]
-    metric_steps: Int[np.ndarray, " row"]
-    snapshots: Float[np.ndarray, "snapshot run node width"]
-    snapshot_steps: Int[np.ndarray, " snapshot"]
 
 
 def train_paths(
@@ -58,7 +47,7 @@ def train_paths(
     on_checkpoint: Callable[[FleetState], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
-) -> TrainedPaths:
+) -> Trained:
     """Train every run on edges and paths of one graph, or on fresh prompts.
 
     `start` gives the weights to begin with, of every run (staged training); else they are drawn from the
@@ -98,7 +87,7 @@ def train_paths(
         should_stop=should_stop,
         enough=lambda row: is_enough(row, examples, training),
     )
-    return TrainedPaths(parameters=copy_to_host(kept), **curves.as_fields())
+    return Trained(parameters=copy_to_host(kept), **curves.as_fields())
 
 
 def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "run ..."]]) -> Parameters:

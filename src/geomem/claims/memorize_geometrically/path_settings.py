@@ -215,15 +215,10 @@ def measure_paths(
 
     The fleet stays in the directory, so that an interrupted one goes on and a staged one shares its start.
     """
-    from geomem.runs.store import fleet_metrics
 
     fleet = _train(settings, directory, device, on_progress)
-    table = fleet_metrics(fleet).sort("metric", "run", "step")
-    steps = table["step"].unique().sort().to_numpy()
-    curves = {"epochs": steps / settings["training"]["batches"]}
-    for (name,), part in table.group_by("metric"):
-        curves[str(name)] = part.sort("run", "step")["value"].to_numpy().reshape(-1, len(steps))
-    return curves
+    curves = {name: values.T for name, values in fleet.curves().items()}
+    return {"epochs": fleet.steps / settings["training"]["batches"]} | curves
 
 
 def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress: Callable[[float], None]):

@@ -1,0 +1,139 @@
+"""Runs before their training: every setting definite, what they will take, and where they go."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from operator import index
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomem.errors import InputError
+from geomem.models.architecture import ParameterDescription
+from geomem.models.configuration import Model, find_architecture
+from geomem.models.parameters import Cost
+from geomem.runs.configuration import Task, describe_configuration, model_kind
+from geomem.runs.directory import configuration_hash, run_path, safe_name
+from geomem.runs.run import Run
+from geomem.training.configuration import AnyTraining, step_count
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.graph import Graph
+
+if TYPE_CHECKING:
+    from geomem.training.loop import Trained
+
+SINGLE_THREAD_FLOPS = 1e8
+"""Steps with less arithmetic run on one thread: waking others costs more than they do, on a busy machine ten
+times more, and the result does not depend on the number of cores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One fleet before its training: everything definite, nothing allocated."""
+
+    world: Graph | FactTable
+    """The world; in context, that of the first test prompt."""
+    task: Task
+    model: Any
+    """A `Model`, or a `Recall`."""
+    training: AnyTraining
+    seeds: tuple[int, ...]
+    name: str
+    """How the directory's name begins."""
+    counts: dict[str, int]
+    """How much is trained on, by name: `facts`, or `edges` and `paths` of an epoch, or `prompts`."""
+    cost: Cost
+    kept_bytes: int
+    """Disk that the finished runs take."""
+    disk_bytes: int
+    """Disk that they take at most, with the checkpoints of their training."""
+    train: "Callable[..., Trained]"
+    """Trains the runs with the arguments of `train_fleet` from `state` on; it is this that imports torch."""
+    start: Run | None = None
+    """The finished runs whose weights these start from, seed by seed."""
+    seconds: Callable[[str], float] | None = None
+    """Estimates how long all steps take on a device, at rates that it measures there."""
+
+    @property
+    def steps(self) -> int:
+        """Steps, unless stopped early."""
+        return step_count(self.training)
+
+    @property
+    def kind(self) -> str:
+        """The architecture's name."""
+        return model_kind(self.model)
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """What the path's hash is made from, as the manifest says it."""
+        described = describe_configuration(self.world, self.task, self.model, self.training, self.seeds)
+        return described | ({"start": configuration_hash(self.start.configuration)} if self.start else {})
+
+    def path(self, directory: str | os.PathLike[str] = "runs") -> Path:
+        """The run directory; equal jobs have equal paths."""
+        return run_path(directory, self.name, self.configuration)
+
+
+def job_name(world: Graph | FactTable, *words: str) -> str:
+    """How the directory's name of a job begins.
+
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> job_name(cycle(6), "mamba", "paths")
+    'cycle-6-mamba-paths'
+    """
+    return safe_name("-".join([world.name, *words]))
+
+
+def count_disk(
+    described: dict[str, ParameterDescription],
+    run_count: int,
+    *,
+    snapshot_numbers: int,
+    rows: int,
+    metric_count: int,
+    text_bytes: int,
+    averaging: bool = False,
+) -> tuple[int, int, int]:
+    """Bytes of disk that runs keep and take at most, and of what they write down besides their weights.
+
+    `described` are the tensors of one run, `snapshot_numbers` those of its snapshots, `rows` of the metrics
+    with `metric_count` numbers each. While a checkpoint replaces the former both exist, each with AdamW's two
+    moments beside the weights, and with their mean where it is kept.
+    """
+    weights = 4 * run_count * sum(prod(parameter.shape) for parameter in described.values())
+    snapshots = 4 * run_count * snapshot_numbers
+    # Numbers of eight bytes, twice in the unpacked long table.
+    metrics = 2 * 8 * run_count * metric_count * rows
+    written = snapshots + metrics
+    kept = weights + written + text_bytes
+    return kept, kept + 2 * ((3 + averaging) * weights + written), written
+
+
+def find_model(model: Model | str) -> Model:
+    """Resolve an architecture's name to its default configuration.
+
+    >>> find_model("node2vec").width
+    100
+    """
+    return find_architecture(model)() if isinstance(model, str) else model
+
+
+def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    """The seeds that a count or a list stands for.
+
+    Raises `InputError` if there is none, or one twice, or one is not a whole number from 0 to 2^63 - 1.
+
+    >>> check_seeds(3), check_seeds([7, 1])
+    ((0, 1, 2), (7, 1))
+    """
+    try:
+        found = tuple(map(index, seeds)) if isinstance(seeds, Sequence) else tuple(range(index(seeds)))
+    except TypeError:
+        found = ()
+    if not found or len(set(found)) < len(found) or not all(0 <= seed < 2**63 for seed in found):
+        raise InputError(
+            f"seeds is {seeds!r}; give a count of at least 1, or different whole numbers of at least 0."
+        )
+    return found

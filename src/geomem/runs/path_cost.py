@@ -1,0 +1,150 @@
+"""What path finding will take: memory, arithmetic and time, counted from sizes before anything is made."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, prod
+
+from geomem.models.configuration import Model
+from geomem.models.loss import CHUNK_NUMBERS
+from geomem.models.parameters import Cost, describe_parameters
+from geomem.training.configuration import PathTraining
+from geomem.worlds.path_finding import Target
+
+SLOTS = 32
+"""Targets of a row of edges, as `edge_rows` has them unless told otherwise."""
+TRAINING_SHARE = 0.6
+"""Share of a large matrix product's rate that training reaches, its evaluations included.
+
+Steps alone reached 0.7 (1,000 arms of length 4) and 0.8 (of length 6) of it on one core.
+"""
+
+CALL_COST = 2.0
+"""Cost of one such call, in units of adding two small matrices (1.5 to 3 for 1 to 4 layers)."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the cost of path finding is counted from."""
+
+    vocabulary_size: int
+    node_count: int
+    context_length: int
+    read: int
+    """Positions of an input at which something is asked."""
+    train_rows: int
+    """Paths trained in an epoch, or prompts."""
+    held_out_rows: int
+    edge_rows: int
+    """Rows of edges in an epoch, each of at most `SLOTS` facts."""
+
+
+def answer_length(target: Target, length: int) -> int:
+    """Tokens that are asked for, of a path of so many nodes.
+
+    >>> answer_length("path", 6), answer_length("first-hop", 6)
+    (6, 1)
+    """
+    return 1 if target == "first-hop" else length
+
+
+def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, run_count: int) -> Cost:
+    """Memory and arithmetic of path training, counted from sizes alone.
+
+    | memory | numbers |
+    |---|---|
+    | trained number, gradient, two moments, scratch, gradient of a micro-batch, mean | 7, with a mean 8 |
+    | position of one micro-batch and block, as `estimate_cost` counts | 16 vectors |
+    | states that are read, with their gradient | 2 vectors |
+    | logits | 3 copies of one chunk |
+
+    and what decodes the held-out answers, the rows of an epoch and each run's order of them, cosines of the
+    held-out paths, snapshots. A matrix of size [out, in] costs 2 · out · in operations for every vector it
+    meets, three times that with the backward pass; the read-out costs a fourth product, since its logits are
+    computed in chunks.
+
+    >>> sizes = Sizes(3010, 3001, 8, 4, 750, 250, 3032)
+    >>> model = path_models()["transformer"]
+    >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
+    >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
+    (783104, 120, 5.9)
+    """
+    described = describe_parameters(
+        model,
+        vocabulary_size=sizes.vocabulary_size,
+        context_length=sizes.context_length,
+        node_count=sizes.node_count,
+    )
+    counts = {name: prod(parameter.shape) for name, parameter in described.items()}
+    trained = sum(count for name, count in counts.items() if described[name].trained)
+    frozen = sum(counts.values()) - trained
+    matrices = sum(
+        count
+        for name, count in counts.items()
+        if name.startswith("block") and len(described[name].shape) == 2 and name.endswith("weight")
+    )
+    pieces = training.batches * training.micro_batches
+    path_rows, edge_rows = sizes.train_rows / pieces, sizes.edge_rows / pieces
+    positions = path_rows * sizes.context_length + edge_rows * 2
+    read_rows = path_rows * sizes.read + edge_rows
+    vectors = model.count_activations(sizes.context_length)
+    activations = model.layers * positions * vectors + 2 * read_rows * model.width
+    logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
+    # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
+    answers = 8 * min(CHUNK_NUMBERS, sizes.held_out_rows * sizes.vocabulary_size)
+    cosines = 2 * sizes.held_out_rows**2
+    snapshots = 2 * training.snapshots * sizes.node_count * model.width
+    # Tokens and orders are whole numbers of eight bytes; slots have a weight as well.
+    tables = 2 * (sizes.train_rows * (sizes.context_length + sizes.read) + sizes.edge_rows * (2 + SLOTS))
+    tables += sizes.edge_rows * SLOTS
+    orders = 2 * (sizes.train_rows + sizes.edge_rows)
+    flops = training.micro_batches * (
+        6 * positions * (matrices + 4 * model.layers * model.count_scan())
+        + 8 * read_rows * sizes.vocabulary_size * model.width
+    )
+    per_run = (
+        (7 + bool(training.averaging)) * trained
+        + frozen
+        + activations
+        + logits
+        + answers
+        + cosines
+        + snapshots
+        + orders
+    )
+    return Cost(
+        trained_parameters=trained,
+        memory_bytes=ceil(4 * (run_count * per_run + tables)),
+        flops_per_step=ceil(run_count * (flops + 14 * trained)),
+    )
+
+
+def estimate_seconds(
+    model: Model, training: PathTraining, cost: Cost, *, steps: int, device: str = "cpu"
+) -> float:
+    """About how long all epochs take: the counted arithmetic and calls of torch, at the rates measured now.
+
+    Takes some hundredths of a second: a large matrix product and a hundred small sums, the best of three.
+    """
+    import torch  # here, so that a job is made without it
+
+    size = 1024 if torch.device(device).type == "cpu" else 4096
+    left = torch.ones(size, size, device=device)
+    product = _time(lambda: float((left @ left)[0, 0]))
+    small = torch.ones(16, 16, device=device)
+    call = CALL_COST * _time(lambda: float(sum([small] * 100, small)[0, 0])) / 100
+    rows = training.epochs // training.metric_every + 2
+    # A row of the metrics makes 2.5 times as many calls as a step.
+    calls = model.block_calls * model.layers * training.micro_batches
+    arithmetic = steps * cost.flops_per_step * product / (2 * size**3 * TRAINING_SHARE)
+    return arithmetic + (steps + 2.5 * rows) * calls * call
+
+
+def _time(compute: Callable[[], float]) -> float:
+    """Seconds of a computation with a number on the host, the best of three after one to warm up."""
+    seconds = []
+    for _ in range(4):
+        began = time.perf_counter()
+        compute()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])

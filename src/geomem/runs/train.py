@@ -1,0 +1,218 @@
+"""Training a job in its directory: one process at a time, with checkpoints, so that it can always go on.
+
+Nothing is printed; whoever wants to know what happens gives `on_progress`.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+import torch
+
+from geomem.errors import InputError
+from geomem.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, write_checkpoint
+from geomem.runs.directory import (
+    FORMAT,
+    MANIFEST,
+    configuration_hash,
+    format_bytes,
+    is_finished,
+    locked_run,
+    require_disk,
+    write_json,
+)
+from geomem.runs.environment import available_memory, check_device, describe_environment, limit_threads
+from geomem.runs.job import SINGLE_THREAD_FLOPS, Job
+from geomem.runs.run import Run, read_run, write_run
+from geomem.training.configuration import PathTraining
+from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
+
+CHECKPOINT_SHARE = 20
+"""A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Announcement:
+    """What is about to happen, said before the first step."""
+
+    job: Job
+    path: Path
+    """The run directory."""
+    first_step: int
+    """0; the checkpoint's step when an interrupted training goes on; `job.steps` if nothing is left to do."""
+    seconds: float | None = None
+    """Estimate for the steps that are left, if none of them is saved by stopping early; None if not made."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the same configuration was trained before, so that nothing is left to do."""
+        return self.first_step == self.job.steps
+
+
+Event = Announcement | Progress
+"""What `on_progress` is called with: one announcement, then progress at every row of the metrics."""
+
+
+def train(
+    job: Job,
+    directory: str | os.PathLike[str] = "runs",
+    *,
+    device: str = "cpu",
+    on_progress: Callable[[Event], None] | None = None,
+) -> Run:
+    """Train a job in its run directory, or open what is finished there.
+
+    An interrupted training goes on where its last checkpoint left it, and ends in the same bits (same
+    machine, same versions). Versions, device and git state are added to the manifest. Ctrl-C ends the
+    training after its step, with a checkpoint.
+
+    Raises `InputError` if the device is missing, if memory or disk is too small, or if another process is
+    training the same configuration.
+    """
+    check_precision(job, device)
+    path = job.path(directory)
+
+    def announce(first_step: int) -> None:
+        if on_progress:
+            left = 1 - first_step / job.steps
+            seconds = left * job.seconds(device) if job.seconds and left else None
+            on_progress(Announcement(job, path, first_step, seconds))
+
+    if is_finished(path):
+        run = read_run(path)
+        announce(job.steps)
+        return run
+    check_memory(job, available_memory(device))
+    require_disk(path, job.disk_bytes)
+    with locked_run(path):
+        if is_finished(path):  # by whoever held the lock before
+            return read_run(path)
+        digest = configuration_hash(job.configuration)
+        state = _read_state(path, read_checkpoint(path, configuration_hash=digest))
+        first_step = state.step if state else 0
+        threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
+        manifest = {
+            "format": FORMAT,
+            "name": job.name,
+            "configuration": job.configuration,
+            "hash": digest,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "first_step": first_step,
+            **describe_environment(device),
+            "threads": threads,
+        }
+        write_json(path / MANIFEST, manifest)
+        announce(first_step)
+        began = monotonic()
+        checkpoints = _Checkpoints(path, digest, step=first_step)
+        try:
+            with limit_threads(threads), _stop_between_steps(checkpoints):
+                trained = job.train(
+                    state=state,
+                    on_progress=on_progress,
+                    on_checkpoint=checkpoints.write,
+                    should_stop=lambda: checkpoints.stopping,
+                    device=device,
+                )
+        except KeyboardInterrupt:
+            step = (
+                f"goes on from step {checkpoints.step} of {job.steps}" if checkpoints.step else "starts again"
+            )
+            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
+        run = write_run(
+            path,
+            manifest=manifest | {"seconds": round(monotonic() - began, 3)},
+            world=job.world,
+            metrics=trained.metrics,
+            metric_steps=trained.metric_steps,
+            weights={name: tensor.numpy() for name, tensor in trained.parameters.items()},
+            snapshots=trained.snapshots,
+            snapshot_steps=trained.snapshot_steps,
+            recalled=trained.recalled,
+        )
+        remove_checkpoint(path)
+    return run
+
+
+def check_precision(job: Job, device: str) -> None:
+    """Raise `InputError` if torch cannot compute on the device, or not in the job's precision."""
+    check_device(device)
+    bfloat16 = isinstance(job.training, PathTraining) and job.training.precision == "bfloat16"
+    if bfloat16 and torch.device(device).type == "cpu":
+        raise InputError(
+            "precision is 'bfloat16' and device 'cpu', where it is slower than float32; leave precision "
+            "out, or train on a GPU."
+        )
+
+
+def check_memory(job: Job, free_bytes: int) -> None:
+    """Raise `InputError` if the job needs more memory than there is, before anything large is made."""
+    if job.cost.memory_bytes > free_bytes:
+        runs = "1 run" if len(job.seeds) == 1 else f"{len(job.seeds)} runs"
+        paths = isinstance(job.training, PathTraining)
+        advice = (
+            "fewer arms, fewer seeds, a smaller width or more micro-batches"
+            if paths
+            else "fewer seeds, a smaller width, a smaller world or fewer snapshots"
+        )
+        raise InputError(
+            f"Training on {job.world.name!r} with {runs} needs about {format_bytes(job.cost.memory_bytes)} "
+            f"of memory, {format_bytes(free_bytes)} are free; use {advice}."
+        )
+
+
+def _read_state(path: Path, checkpoint: Checkpoint | None) -> FleetState | None:
+    if checkpoint is None:
+        return None
+    try:
+        return state_from_arrays(checkpoint.arrays)
+    except (KeyError, IndexError) as error:
+        raise InputError(
+            f"The checkpoint in {path} is incomplete; delete the directory and run again."
+        ) from error
+
+
+class _Checkpoints:
+    """Writes the checkpoints of one training and knows the step of the last."""
+
+    def __init__(self, path: Path, digest: str, *, step: int):
+        self.path, self.digest, self.step = path, digest, step
+        self.not_before = 0.0
+        self.stopping = False
+        """Whether Ctrl-C was pressed: the training ends after this step, with a checkpoint."""
+
+    def write(self, state: FleetState) -> None:
+        began = monotonic()
+        if began < self.not_before and not self.stopping:
+            return
+        checkpoint = Checkpoint(state.step, state_to_arrays(state))
+        write_checkpoint(self.path, checkpoint, configuration_hash=self.digest)
+        self.step = state.step
+        self.not_before = monotonic() + CHECKPOINT_SHARE * (monotonic() - began)
+
+
+@contextmanager
+def _stop_between_steps(checkpoints: _Checkpoints) -> Iterator[None]:
+    """Let the first Ctrl-C end the training after the step it is in, and a second one at once."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as shells set it for what runs behind them
+    if ignored or threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        if checkpoints.stopping:
+            raise KeyboardInterrupt
+        checkpoints.stopping = True
+
+    former = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)

@@ -1,0 +1,116 @@
+"""Run directories that an earlier version wrote (format 1) still open, are measured, reported and resumed.
+
+They were written by the commit tagged one-house-base and are never written again.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geomem.cli import main
+from geomem.fields import read_fields
+from geomem.measure.edges import measure_fleet
+from geomem.memories.ask import ask
+from geomem.models.configuration import Node2Vec, Recall, Transformer
+from geomem.runs.edges import edge_job, memorize
+from geomem.runs.facts import fact_job, learn_facts
+from geomem.runs.paths import path_job
+from geomem.runs.run import read_run
+from geomem.training.configuration import PathTraining, RecallTraining, Training
+from geomem.worlds.facts.families import random_bijections
+from geomem.worlds.graphs.families import cycle, path_star
+from geomem.worlds.in_context import InContextPathFinding
+
+KEPT = Path(__file__).parent / "kept_runs"
+SMALL = Transformer(layers=1, width=4, heads=1)
+RECALL = Recall(width=4, mlp_width=4)
+
+
+def jobs():
+    """The jobs of the kept runs, as they were asked for."""
+    one = PathTraining(epochs=4, batches=1, prompts=8, warmup_steps=2, snapshots=2)
+    gradient = Training(steps=20, optimizer="gradient-descent", snapshots=3)
+    return {
+        "edges": edge_job(cycle(6), model=Node2Vec(width=4), training=gradient, seeds=2),
+        "paths": path_job(
+            path_star(6, 3),
+            model=SMALL,
+            training=PathTraining(epochs=4, batches=2, warmup_steps=2, snapshots=2),
+            seeds=2,
+        ),
+        "prompts": path_job(
+            InContextPathFinding(arms=2, length=3, node_tokens=8), model=SMALL, training=one, seeds=1
+        ),
+        "facts": fact_job(
+            random_bijections(4, 2),
+            model=RECALL,
+            training=RecallTraining(steps=50, warmup_steps=5, metric_every=25),
+            seeds=2,
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["edges", "paths", "prompts", "facts"])
+def test_the_same_job_is_found_again(name):
+    """Equal settings have equal hashes, whatever has become of the classes that hold them."""
+    run, job = read_run(KEPT / name), jobs()[name]
+    assert run.manifest["hash"] in job.path().name
+    assert (run.world.digest, run.model, run.task, run.seeds) == (
+        job.world.digest,
+        job.model,
+        job.task,
+        job.seeds,
+    )
+    assert np.isfinite(run.final()["loss"]).all()
+    assert run.curves()["loss"].shape == (len(run.steps), len(run.seeds))
+
+
+@pytest.mark.parametrize("name", ["edges", "paths", "prompts"])
+def test_kept_runs_of_graphs_are_measured(name):
+    portrait = measure_fleet(read_run(KEPT / name), permutations=9)
+    assert "geometric_level" in portrait
+
+
+def test_kept_runs_are_reported(tmp_path):
+    page = tmp_path / "report.html"
+    assert main(["report", str(KEPT / "edges"), str(KEPT / "paths"), "--out", str(page)]) == 0
+    assert "cycle-6" in page.read_text(encoding="utf-8")
+
+
+def test_a_kept_memory_is_asked():
+    assert ask(KEPT / "constructed", "Italy", "borders").answers == ("France", "Austria")
+    assert ask(KEPT / "constructed", "France", "capital").answers == ("Rome",)
+    assert len(ask(KEPT / "facts", "s0", "r0").steps) == 1
+
+
+def test_interrupted_edges_go_on_where_they_were(tmp_path):
+    settings = {"model": SMALL, "training": Training(steps=20, snapshots=3), "seeds": 2}
+    place = edge_job(cycle(6), **settings).path(tmp_path)
+    shutil.copytree(KEPT / "edges-unfinished", place)
+    told = []
+    run = memorize(cycle(6), **settings, directory=tmp_path, on_progress=told.append)
+    assert told[0].first_step == 10
+    whole = memorize(cycle(6), **settings, directory=tmp_path / "whole")
+    # The bits depend on the machine and the versions that wrote the checkpoint.
+    np.testing.assert_allclose(run.curves()["loss"], whole.curves()["loss"], rtol=1e-4)
+
+
+def test_an_interrupted_memory_goes_on_where_it_was(tmp_path):
+    training = RecallTraining(steps=60, warmup_steps=5, metric_every=25)
+    settings = {"model": RECALL, "training": training, "seeds": 2}
+    place = fact_job(random_bijections(4, 2), **settings).path(tmp_path)
+    shutil.copytree(KEPT / "facts-unfinished", place)
+    told = []
+    run = learn_facts(random_bijections(4, 2), **settings, directory=tmp_path, on_progress=told.append)
+    assert told[0].first_step == 25
+    assert run.steps.tolist() == [0, 25, 50, 60]
+
+
+def test_what_a_file_lacks_is_patched_and_logged(caplog):
+    with caplog.at_level(logging.INFO, logger="geomem.fields"):
+        assert read_fields(Recall, {"width": 8}).mlp_width == 128
+    assert "Recall has no " in caplog.text
+    assert "mlp_width" in caplog.text
