@@ -18,7 +18,7 @@ from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
-from geomem.memories.ask import model_table
+from geomem.memories.opened import model_table
 from geomem.report.html import (
     check_page_place,
     count_word,
