@@ -138,7 +138,6 @@ def test_every_setting_of_the_groups_can_be_trained(tmp_path):
             model=setting.model,
             task=task if in_weights else None,
             training=setting.training,
-            directory=tmp_path,
         )
         assert setting.seconds > 0
 

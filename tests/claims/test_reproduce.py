@@ -108,7 +108,7 @@ def test_a_claim_that_breaks_is_not_run_and_the_others_are(tmp_path, changes, se
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_fleet_that_fails_stops_only_the_claims_that_need_it(tmp_path, processes):
     ring = request("ring", SCALE, Node2Vec(width=8))
-    blocked = tmp_path / plan_of(ring, tmp_path).path.name
+    blocked = tmp_path / plan_of(ring, tmp_path).path(tmp_path).name
     blocked.write_text("a file where the run directory should be")
     claims = [small_claim("bad/one"), associative_claim("good/one")]
     verdicts, events = run(claims, tmp_path, processes=processes)
@@ -135,7 +135,7 @@ def test_a_process_that_is_killed_takes_no_other_claim_with_it(tmp_path):
 def test_a_damaged_run_directory_is_said_in_a_sentence(tmp_path, name):
     claims = [small_claim("bad/one"), associative_claim("good/one")]
     run(claims, tmp_path)
-    path = plan_of(request("ring", SCALE, Node2Vec(width=8)), tmp_path).path
+    path = plan_of(request("ring", SCALE, Node2Vec(width=8)), tmp_path).path(tmp_path)
     content = (path / name).read_bytes()
     (path / name).write_bytes(content[: len(content) // 2])
     verdicts, _ = run(claims, tmp_path)
@@ -415,10 +415,5 @@ def plan_of(fleet, directory):
     from geomem.runs.edges import edge_job
 
     return edge_job(
-        fleet.world,
-        model=fleet.model,
-        task=fleet.task,
-        training=fleet.training,
-        seeds=fleet.seeds,
-        directory=directory,
+        fleet.world, model=fleet.model, task=fleet.task, training=fleet.training, seeds=fleet.seeds
     )

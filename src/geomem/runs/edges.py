@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from geomem.runs.run import Run
 from geomem.training.configuration import Training, check_training, default_training, run_settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
 
 if TYPE_CHECKING:
     from geomem.runs.train import Event
@@ -98,13 +99,6 @@ def edge_job(
         text_bytes=200 * graph.node_count + 60 * graph.edge_count + 10_000,
     )
 
-    def train(**hooks: Any) -> "Trained":
-        from geomem.training.edges import train_fleet
-
-        runs = run_settings(training, seeds)
-        pairs = directed_pairs(graph, task)
-        return train_fleet(model, examples, pairs, graph.node_count, runs, training, **hooks)
-
     return Job(
         world=graph,
         task=task,
@@ -116,8 +110,23 @@ def edge_job(
         cost=replace(cost, memory_bytes=cost.memory_bytes + 2 * written),
         kept_bytes=kept,
         disk_bytes=disk,
-        train=train,
+        train=partial(_train, graph, task, model, training, seeds, examples),
     )
+
+
+def _train(
+    graph: Graph,
+    task: EdgeMemorization,
+    model: Model,
+    training: Training,
+    seeds: tuple[int, ...],
+    examples: Examples,
+    **hooks: Any,
+) -> "Trained":
+    from geomem.training.edges import train_fleet
+
+    runs, pairs = run_settings(training, seeds), directed_pairs(graph, task)
+    return train_fleet(model, examples, pairs, graph.node_count, runs, training, **hooks)
 
 
 def directed_pairs(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "pair 2"]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,13 +101,6 @@ def fact_job(
         text_bytes=100 * table.fact_count + 10_000,
     )
 
-    def train(**hooks: Any) -> "Trained":
-        from geomem.training.facts import train_recall
-
-        asked = question_answers(table, model.hops)
-        runs = [RecallRun(model, size, asked, settings) for settings in run_settings(training, seeds)]
-        return train_recall(runs, training, **hooks)
-
     return Job(
         world=table,
         task=FactRecall(),
@@ -118,8 +112,18 @@ def fact_job(
         cost=cost,
         kept_bytes=kept,
         disk_bytes=disk,
-        train=train,
+        train=partial(_train, table, model, training, seeds),
     )
+
+
+def _train(
+    table: FactTable, model: Recall, training: RecallTraining, seeds: tuple[int, ...], **hooks: Any
+) -> "Trained":
+    from geomem.training.facts import train_recall
+
+    size, asked = memory_size(table), question_answers(table, model.hops)
+    runs = [RecallRun(model, size, asked, settings) for settings in run_settings(training, seeds)]
+    return train_recall(runs, training, **hooks)
 
 
 def check_questions(table: FactTable, model: Recall) -> None:

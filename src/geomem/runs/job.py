@@ -49,7 +49,8 @@ class Job:
     disk_bytes: int
     """Disk that they take at most, with the checkpoints of their training."""
     train: "Callable[..., Trained]"
-    """Trains the runs with the arguments of `train_fleet` from `state` on; it is this that imports torch."""
+    """Trains the runs, with the arguments of `train_fleet` from `state` on; only this imports torch. Like
+    all of a job it can be pickled, for other processes."""
     start: Run | None = None
     """The finished runs whose weights these start from, seed by seed."""
     seconds: Callable[[str], float] | None = None

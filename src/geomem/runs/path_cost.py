@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from geomem.models.configuration import Model
-from geomem.models.loss import CHUNK_NUMBERS
 from geomem.models.parameters import Cost, describe_parameters
-from geomem.training.configuration import PathTraining
+from geomem.training.configuration import PathTraining, step_count
 from geomem.worlds.path_finding import Target
 
 SLOTS = 32
@@ -69,6 +68,8 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
     (783104, 120, 5.9)
     """
+    from geomem.models.loss import CHUNK_NUMBERS  # it imports torch
+
     described = describe_parameters(
         model,
         vocabulary_size=sizes.vocabulary_size,
@@ -119,15 +120,14 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     )
 
 
-def estimate_seconds(
-    model: Model, training: PathTraining, cost: Cost, *, steps: int, device: str = "cpu"
-) -> float:
+def estimate_seconds(model: Model, training: PathTraining, cost: Cost, device: str = "cpu") -> float:
     """About how long all epochs take: the counted arithmetic and calls of torch, at the rates measured now.
 
     Takes some hundredths of a second: a large matrix product and a hundred small sums, the best of three.
     """
     import torch  # here, so that a job is made without it
 
+    steps = step_count(training)
     size = 1024 if torch.device(device).type == "cpu" else 4096
     left = torch.ones(size, size, device=device)
     product = _time(lambda: float((left @ left)[0, 0]))

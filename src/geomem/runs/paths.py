@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from geomem.errors import InputError
 from geomem.fields import coerce_fields
 from geomem.models.configuration import Model, check_model, check_reads_sequences, path_models
 from geomem.models.parameters import describe_parameters
-from geomem.runs.configuration import Task, model_kind
+from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, job_name
 from geomem.runs.path_cost import SLOTS, Sizes, answer_length, estimate_path_cost, estimate_seconds
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run, select_runs
-from geomem.training.configuration import PathTraining, check_training, run_settings, step_count
+from geomem.training.configuration import PathTraining, check_training, run_settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.roots import find_root
@@ -99,7 +100,7 @@ def path_job(
     if isinstance(world, InContextPathFinding):
         if task is not None:
             raise InputError("The task is given twice; in context the world says what is asked for.")
-        asked: Task = coerce_fields(world)
+        asked: PathFinding | InContextPathFinding = coerce_fields(world)
         graph, sizes = in_context_graph(asked), prompt_sizes(asked, training)
         counts = {"prompts": sizes.train_rows}
     else:
@@ -128,17 +129,6 @@ def path_job(
         averaging=True,
     )
 
-    def train(**hooks: Any) -> "Trained":
-        from geomem.training.path_batches import path_examples
-        from geomem.training.paths import train_paths
-
-        examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
-        weights = stored.weights() if stored else None
-        return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
-
-    def seconds(device: str) -> float:
-        return estimate_seconds(model, training, cost, steps=step_count(training), device=device)
-
     return Job(
         world=graph,
         task=asked,
@@ -150,10 +140,27 @@ def path_job(
         cost=cost,
         kept_bytes=kept,
         disk_bytes=disk,
-        train=train,
+        train=partial(_train, graph, asked, model, training, seeds, stored),
         start=stored,
-        seconds=seconds,
+        seconds=partial(estimate_seconds, model, training, cost),
     )
+
+
+def _train(
+    graph: Graph,
+    asked: PathFinding | InContextPathFinding,
+    model: Model,
+    training: PathTraining,
+    seeds: tuple[int, ...],
+    stored: Run | None,
+    **hooks: Any,
+) -> "Trained":
+    from geomem.training.path_batches import path_examples
+    from geomem.training.paths import train_paths
+
+    examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
+    weights = stored.weights() if stored else None
+    return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
 
 
 def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
