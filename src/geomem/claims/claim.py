@@ -89,7 +89,7 @@ class Claim:
     statement: str
     """What the paper says, in our words."""
     place: str
-    """Where in the paper, and the table of the paper file if it has one."""
+    """Where in the paper, and where in our notes (`claims.places`)."""
     checks: Callable[[Evidence], Checks]
     """A pure function of its evidence."""
     needs: tuple[Needs, ...]

@@ -14,7 +14,7 @@ from geomem.errors import InputError
 
 DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
 
-PATTERN is a claim's id, its group, its table in the paper file (T6), small-graphs, or a glob of these.
+PATTERN is a claim's id, its group, its row in our notes (T6), small-graphs, or a glob of these.
 Without one all quick claims of both papers are checked: about an hour on two cores; small-graphs takes two
 minutes. Trainings are kept in --directory: the same command again trains nothing, an interrupted one goes on.
 Exit status: 0 if every claim came out as expected, 1 if any did not."""
