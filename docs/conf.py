@@ -10,10 +10,10 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 import geomem
-from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, PAGES, anchor, link_notes
+from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, anchor, cited_sections, link_notes
 
 HERE = Path(__file__).parent
-NOTES = re.compile(r"notes on (geometric memory|factual recall), ([A-G](?:\.?\d)*(?:\.\d)*)")
+NOTES = re.compile(r"\bnotes ([A-G](?:\.\d)+|[A-G](?![\w.])|[A-GSL]\d+)")
 VERBS = (
     "demo",
     "memorize",
@@ -156,8 +156,10 @@ def mark_up_docstring(_application, _what, _name, _object, _options, lines: list
 
 def link_section(cited: re.Match[str]) -> str:
     """A section of our notes that a docstring cites, as a link in reStructuredText."""
-    paper = next(paper for paper, page in PAGES.items() if page == cited[1].replace(" ", "-"))
-    return f"notes on {cited[1]}, :ref:`{cited[2]} <{anchor(cited[2], paper)}>`"
+    name = cited[1]
+    paper = FACTUAL_RECALL if re.fullmatch(r"[A-Z]\d+", name) else GEOMETRIC_MEMORY
+    section = name if len(name) == 1 else cited_sections(name, paper)[0][1]
+    return f"notes :ref:`{name} <{anchor(section, paper)}>`"
 
 
 def link_rows_of_claims(_application, document: str, source: list[str]) -> None:

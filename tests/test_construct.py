@@ -14,8 +14,9 @@ from geomem.constructions.answering import recall_logits
 from geomem.constructions.one_hop import OBJECTS, SUBJECTS, block_superposition, smallest_width
 from geomem.errors import InputError
 from geomem.memories.answers import memory_answers, recalled_facts
-from geomem.memories.ask import ask, open_memory, relation_group
+from geomem.memories.ask import ask, relation_group
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.memories.opened import open_memory
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits, initialize_recall
 from geomem.runs.configuration import FactRecall, describe_configuration

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ NEVER_TORCH = {
     "training/configuration.py",
     "memories/__init__.py",
     "memories/ask.py",
+    "memories/opened.py",
     "memories/construct.py",
     "memories/writing.py",
 }
@@ -57,6 +59,19 @@ def imported_modules(path: Path) -> list[tuple[str, int]]:
 
 def test_the_page_of_layers_is_current():
     assert PAGE.read_text(encoding="utf-8") == page(), "run `python tests/layers.py`"
+
+
+def test_no_import_runs_in_a_loop():
+    """At the top of modules and inside functions alike: every module can be read after those it imports."""
+    graph = {module_of(path): set() for path in SOURCES}
+    for path in SOURCES:
+        for module, _ in imported_modules(path):
+            if module in graph and module != "geomem" and module_of(path) not in ("geomem", module):
+                graph[module_of(path)].add(module)
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_the_checker_sees_imports_inside_functions(tmp_path):

@@ -15,8 +15,9 @@ from geomem.constructions.codes import binary_length
 from geomem.constructions.one_hop import SUBJECTS, block_size, block_superposition
 from geomem.errors import InputError
 from geomem.memories.answers import recalled_facts
-from geomem.memories.ask import ask, held_in_cells, model_table, open_memory
+from geomem.memories.ask import ask
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.memories.opened import held_in_cells, model_table, open_memory
 from geomem.runs.directory import DONE, configuration_hash
 from geomem.runs.facts import learn_facts
 from geomem.runs.run import FACT_FILES, read_run, write_run

@@ -12,6 +12,7 @@ from geomem.models.architecture import Model, architecture
 from geomem.models.configuration import MODELS
 from geomem.runs.paths import find_paths
 from geomem.runs.run import read_run
+from geomem.sweep import sweep
 from geomem.training.configuration import PathTraining, Training
 from geomem.worlds.graphs.families import cycle, path_star
 
@@ -64,7 +65,7 @@ def test_the_command_line_takes_it(tmp_path, capsys):
 
 
 def test_a_sweep_takes_it(tmp_path):
-    found = geomem.sweep(
+    found = sweep(
         cycle(6), MODEL, axes={"width": [4, 8]}, training=Training(steps=2), directory=tmp_path, processes=1
     )
     assert found.table["width"].to_list() == [4, 8]

@@ -58,3 +58,23 @@ def test_every_heading_of_the_notes_has_an_anchor():
     for paper, text in NOTES.items():
         sections = re.findall(r"^#+ ([A-G](?:\.?\d)*(?:\.\d)*)\.? ", text, re.MULTILINE)
         assert {anchor(section, paper) for section in sections} <= ANCHORS[paper]
+
+
+SOURCES = sorted((DOCS.parent / "src" / "geomem").rglob("*.py"))
+CITED = re.compile(r"\bnotes ([A-G](?:\.\d)+|[A-G](?![\w.])|[A-GSL]\d+)")
+BARE = re.compile(
+    r"\((?:sections? )?[A-G](?:\.\d)+\)|\(section [A-G]\b|\([A-GS]\d{1,2}(?:, [A-GS]\d{1,2})*\)|paper file"
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_docstrings_cite_notes_that_are_there(path):
+    """B.3.5 and D are sections of the notes on the first paper, C2 of those on the second."""
+    text = path.read_text(encoding="utf-8")
+    for name in CITED.findall(text):
+        paper = "arXiv 2605.12426" if re.fullmatch(r"[A-Z]\d+", name) else "arXiv 2510.26745"
+        section = name if len(name) == 1 else cited_sections(name, paper)[0][1]
+        assert anchor(section, paper) in ANCHORS[paper], f"the notes have no section {section}"
+        assert name == section or name in rows_of(paper), f"the notes have no row {name}"
+    if "claims" not in path.parts:
+        assert not BARE.findall(text), "say that these are our notes, as in (notes B.3.5)"

@@ -242,6 +242,19 @@ def test_a_value_that_is_no_number_reproduces_nothing():
 # The command line.
 
 
+def test_verdicts_are_a_table_in_markdown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert geomem(monkeypatch, [arrays_claim("theory/error", aliases=("E|1",))], "--markdown") == 0
+    head, rule, row, page = capsys.readouterr().out.splitlines()
+    assert head == "| claim | rule | what came out | verdict |"
+    assert rule == "| --- | --- | --- | --- |"
+    assert row == (
+        "| `theory/error` (E&#124;1) | Error below 1e-06 everywhere. | Error: 1e-09; below 1e-06: yes. "
+        "| reproduced |"
+    )
+    assert page == "reproduce.html"
+
+
 def geomem(monkeypatch, claims, *arguments):
     monkeypatch.setattr(catalogue, "CLAIMS", {claim.id: claim for claim in claims})
     return main(["reproduce", "--processes", "1", "--seeds", "2", *map(str, arguments)])

@@ -13,7 +13,8 @@ from geomem.geometry.reading import READINGS
 from geomem.geometry.signatures import SIGNATURES
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
-from geomem.report.page import format_number, hero_choice, interval_marks, page_title
+from geomem.report.html import format_number
+from geomem.report.page import hero_choice, interval_marks, page_title
 from geomem.worlds.graphs.families import complete, cycle, irregular, path, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 

@@ -9,7 +9,7 @@ import networkx
 import numpy as np
 import pandas
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy import io as scipy_io
 from scipy import sparse
@@ -92,6 +92,8 @@ def test_columns(
         if index:
             rows = [[str(number), *row] for number, row in enumerate(rows)]
             names = names and ["", *names]
+    # A star about a node 1 beside an index cannot be told from edges that all weigh 1.
+    assume(not (index and not names and all(row[-1].split(".")[0] == "1" for row in rows)))
     table = ([names] if names else []) + rows
     # Whoever writes labels with the separator inside must quote them: so do the writers of all tools.
     text = io.StringIO()

@@ -89,7 +89,7 @@ class Claim:
     statement: str
     """What the paper says, in our words."""
     place: str
-    """Where in the paper, and the table of the paper file if it has one."""
+    """Where in the paper, and where in our notes (`claims.places`)."""
     checks: Callable[[Evidence], Checks]
     """A pure function of its evidence."""
     needs: tuple[Needs, ...]
@@ -170,6 +170,9 @@ def claim(
     Raises `ValueError` if title or statement is missing.
     """
 
+    def imagine(requests: tuple[FleetRequest, ...]) -> Evidence:
+        return counterexample if isinstance(counterexample, Evidence) else counterexample(requests)
+
     def register(checks: Callable[[Evidence], Checks]) -> Claim:
         first, _, rest = inspect.cleandoc(checks.__doc__ or "").partition("\n")
         made = Claim(
@@ -179,9 +182,7 @@ def claim(
             place=place,
             checks=checks,
             needs=(needs,) if callable(needs) else tuple(needs),
-            counterexample=(
-                (lambda requests: counterexample) if isinstance(counterexample, Evidence) else counterexample
-            ),
+            counterexample=imagine,
             expected=tuple(one if isinstance(one, Expected) else Expected(*one) for one in expected),
             stated_conditions=conditions,
             cost=cost,

@@ -195,13 +195,17 @@ def imagined(
 
     `imagined("geometric", {"-self": "associative"})` is a geometry that self-edges destroy.
     """
-    by_text = others or {}
+    by_text: Mapping[str, Memory] = others or {}
 
     def imagine(requests: Iterable[FleetRequest]) -> Evidence:
         fleets = {}
         for request in requests:
-            own = [other for text, other in by_text.items() if text in request.key]
-            fleets[request.key] = imagine_fleet(request, [*own, memory][0], memorized_at=memorized_at)
+            own = memory
+            for text, other in by_text.items():
+                if text in request.key:
+                    own = other
+                    break
+            fleets[request.key] = imagine_fleet(request, own, memorized_at=memorized_at)
         return Evidence(fleets)
 
     return imagine

@@ -1,7 +1,5 @@
 """The page of verdicts: one HTML file that holds all it needs, and the same numbers as JSON."""
 
-import base64
-import hashlib
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -10,16 +8,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from geomem.claims.claim import PAPERS, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
 from geomem.claims.need import Cost
 from geomem.claims.places import cite
-from geomem.errors import InputError
-from geomem.figures.palette import THEMES
-from geomem.report.page import format_number
+from geomem.report.html import render_html
+from geomem.report.html import write_page as write_html
 
 STATUS_COLOURS: dict[Status, str] = {
     "reproduced": "accent",
@@ -52,29 +48,18 @@ def write_page(verdicts: Sequence[Verdict], out: str | os.PathLike[str], *, scal
     Raises `InputError` if the place cannot be written to.
     """
     out = Path(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_text(render_page(verdicts, scale=scale), encoding="utf-8", newline="\n")
-        partial.replace(out)
-    except OSError as error:
-        raise InputError(
-            f"The page could not be written to {out} ({error.strerror}); give another place."
-        ) from error
+    write_html(render_page(verdicts, scale=scale), out, what="page")
     return out
 
 
 def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
     """The page's HTML."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = format_number
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     papers = group_by_paper(verdicts)
-    here, report = resources.files("geomem.claims"), resources.files("geomem.report")
-    style = (report / "style.css").read_text("utf-8") + (here / "page.css").read_text("utf-8")
-    return environment.from_string((here / "page.html").read_text("utf-8")).render(
+    here = resources.files("geomem.claims")
+    return render_html(
+        (here / "page.html").read_text("utf-8"),
+        scripts=[SCRIPT],
+        style=(here / "page.css").read_text("utf-8"),
         title=page_title(verdicts),
         papers=papers,
         paper_titles=PAPERS,
@@ -100,14 +85,7 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
         cite=cite,
         scale=scale,
         version=version("geomem"),
-        themes=THEMES,
         named=NAMED,
-        style=Markup(style),
-        script=Markup(SCRIPT),
-        policy=Markup(
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-            f"form-action 'none'; script-src 'sha256-{digest}'"
-        ),
     )
 
 

@@ -9,7 +9,8 @@ import tyro
 
 from geomem.cli.facts import NO_ANSWER, SEPARATOR, shown
 from geomem.cli.options import parse_options
-from geomem.memories.ask import ask, open_memory
+from geomem.memories.ask import ask
+from geomem.memories.opened import open_memory
 
 DESCRIPTION = """Ask a memory of facts, one that was written down or a trained one.
 

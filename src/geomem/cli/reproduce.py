@@ -14,7 +14,7 @@ from geomem.errors import InputError
 
 DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
 
-PATTERN is a claim's id, its group, its table in the paper file (T6), small-graphs, or a glob of these.
+PATTERN is a claim's id, its group, its row in our notes (T6), small-graphs, or a glob of these.
 Without one all quick claims of both papers are checked: about an hour on two cores; small-graphs takes two
 minutes. Trainings are kept in --directory: the same command again trains nothing, an interrupted one goes on.
 Exit status: 0 if every claim came out as expected, 1 if any did not."""
@@ -34,6 +34,8 @@ class ReproduceOptions:
     """How many runs of everything, with the seeds 0, 1, 2, ..."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one line per claim and train nothing."""
+    markdown: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the verdicts as a table in Markdown, as the pages of claims have it."""
     directory: Path = Path("runs")
     """Where run directories are made and looked for."""
     device: str = "cpu"
@@ -66,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from geomem.claims.page import verdicts_json, write_page
     from geomem.claims.reproduce import reproduce
-    from geomem.cli.verdicts import ClaimTable, print_verdicts
+    from geomem.cli.verdicts import ClaimTable, markdown_table, print_verdicts
 
     scale = "full" if options.full else "quick"
     with ClaimTable() as table:
@@ -79,7 +81,10 @@ def run(arguments: Sequence[str]) -> int:
             processes=options.processes,
             on_event=table.show,
         )
-    print_verdicts(verdicts)
+    if options.markdown:
+        print(markdown_table(verdicts))
+    else:
+        print_verdicts(verdicts)
     if options.json:
         _write_json(options.json, verdicts_json(verdicts, scale=scale, seeds=options.seeds))
     print(write_page(verdicts, options.out, scale=scale))

@@ -166,6 +166,15 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) 
     console.print(say_counts(verdicts))
 
 
+def markdown_table(verdicts: Sequence[Verdict]) -> str:
+    """Every claim with its rule, what came out and its verdict, as a table in Markdown."""
+    rows = [("claim", "rule", "what came out", "verdict"), ("---",) * 4]
+    for verdict in verdicts:
+        names = f" ({', '.join(verdict.claim.aliases)})" if verdict.claim.aliases else ""
+        rows.append((f"`{verdict.claim.id}`{names}", verdict.claim.rule, verdict.sentence, verdict.status))
+    return "\n".join(f"| {' | '.join(text.replace('|', '&#124;') for text in row)} |" for row in rows)
+
+
 def say_counts(verdicts: Sequence[Verdict]) -> str:
     """How many verdicts of each kind, those that there are."""
     return ", ".join(f"{count} {status}" for status, count in count_statuses(verdicts).items())

@@ -1,4 +1,4 @@
-"""Memories without a gate: what addition alone can and cannot recall (derived here, B7).
+"""Memories without a gate: what addition alone can and cannot recall (derived here, notes B7).
 
 The paper treats disjoint attributes in its appendix F, of which only the title was available to us.
 """

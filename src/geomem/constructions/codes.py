@@ -156,7 +156,7 @@ def binary_length(count: int) -> int:
 def sign_length(count: int, failure: float) -> int:
     """Length at which random signs are all distinct with probability at least 1 - failure.
 
-        m = ceil(2 log2 N - 1 + log2(1 / failure))      derived here (S2): N^2 / 2 pairs, each equal w.p. 2^-m
+        m = ceil(2 log2 N - 1 + log2(1 / failure)) derived here (notes S2): N^2 / 2 pairs, equal w.p. 2^-m
 
     Measured by us, the smallest length with success 0.9 is 2.0 to 2.5 log2 N.
 
@@ -170,7 +170,7 @@ def sign_length(count: int, failure: float) -> int:
 def gaussian_length(count: int, failure: float) -> int:
     """Length at which each of N Gaussian rows is nearest to itself with probability at least 1 - failure.
 
-        m = ceil(4 log2 N + 2 log2(1 / failure))     derived here (S2): <a_y, a_t> >= |a_t|^2 w.p. <= 2^(-m/2)
+        m = ceil(4 log2 N + 2 log2(1 / failure)) derived here (notes S2): <a_y, a_t> >= |a_t|^2 p <= 2^(-m/2)
 
     Measured by us, the smallest length with success 0.9 is 4.0 to 4.3 log2 N.
 
@@ -184,7 +184,7 @@ def gaussian_length(count: int, failure: float) -> int:
 def coherence_length(count: int, coherence: float, failure: float) -> int:
     """Length at which all inner products of random signs stay below `coherence`, so the margin above 1 - it.
 
-        m = ceil((2 / rho^2) (2 ln N + ln(1 / failure)))      derived here (S2), Hoeffding and a union bound
+        m = ceil((2 / rho^2) (2 ln N + ln(1 / failure)))   derived here (notes S2), Hoeffding, union bound
 
     Raises `InputError` for a coherence outside 0 to 1.
 

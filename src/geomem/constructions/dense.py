@@ -2,7 +2,7 @@
 
     s_x = sum_r Q_r a_{a(x, r)},    read out by Q_r^T,    logit_y = <a_y, Q_r^T s_x>
 
-Derived and measured in this project (S3, S4, algorithm B2 of its notes on arXiv 2605.12426); the paper states
+Derived and measured in this project (notes S3, S4, B2 on arXiv 2605.12426); the paper states
 that such superpositions exist, not these constants.
 """
 
@@ -93,7 +93,7 @@ def optimised_vectors(table: FactTable, code: DenseCode) -> Float[np.ndarray, "s
         s_x = argmin_s sum_r [ log sum_y exp(b <v_{r,y}, s>) - b <v_{r,t}, s> ],    t = a(x, r), b = 10
 
     All subjects at once by Adam from the plain sum, then each scaled to norm sqrt(R). Found numerically, so
-    the smallest width at which it succeeds is an upper estimate of the true threshold (S4).
+    the smallest width at which it succeeds is an upper estimate of the true threshold (notes S4).
 
     >>> from geomem.worlds.facts.families import random_bijections
     >>> table, code = random_bijections(16, 4), dense_code(4, 16, 20)
@@ -189,7 +189,7 @@ def dense_superposition(
 def dense_width(subjects: int, relations: int, objects: int) -> int:
     """Width at which a plain sum is expected to get all facts right.
 
-        d = (sqrt(2 ln A) + sqrt(2 ln(N R)))^2 (R - 1)       derived here (S3): noise of variance (R - 1) / d
+        d = (sqrt(2 ln A) + sqrt(2 ln(N R)))^2 (R - 1)    derived here (notes S3): noise variance (R - 1) / d
 
     To leading order 8 (R - 1) ln N for A = N objects. Measured by us: 7.95 (R - 1) ln N for all facts, 5.24
     for 99 %, 3.87 for 95 %.

@@ -1,6 +1,6 @@
 """Sizes of the multi-hop constructions, by formula: the rows of the trade-off between depth and width.
 
-Derived here (A4 of this project's notes on arXiv 2605.12426), every row built and checked at 100 % by us. The
+Derived here (notes A4 on arXiv 2605.12426), every row built and checked at 100 % by us. The
 paper claims constructions with and without chain of thought and a trade-off between them; its own sizes were
 not available to us. N subjects, R relations, A objects, codes of length m, k hops.
 """

@@ -1,7 +1,7 @@
 """Chains of relations, written down: with chain of thought, flat, deep and wide.
 
 That chain of thought avoids an exponential price is a claim of arXiv 2605.12426; the four constructions are
-derived in this project (B4, B5 of its notes), with sizes in `geomem.constructions.hop_sizes`. All take any
+derived in this project (notes B4, notes B5), with sizes in `geomem.constructions.hop_sizes`. All take any
 fact table: an object goes on as the subject with the same label, and a chain that breaks off has no answer.
 """
 

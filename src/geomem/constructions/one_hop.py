@@ -114,7 +114,8 @@ def block_superposition(
         logit_y = <c_y, c_{a(x, r)}>
 
     Where flag_r = 0 both neurons of a coordinate are 0, as |h| <= M; where it is 1 their difference is h
-    (derived here: S1, algorithm B1). With binary words the margin is at least 2 / m, and every number of the
+    (derived here: notes S1, notes B1).
+    With binary words the margin is at least 2 / m, and every number of the
     subject table is one bit. Any table will do: partial, many to one, objects that are subjects. A missing
     fact is an empty block, so all its logits are 0.
 

@@ -186,7 +186,7 @@ def bottom_energy(
 ) -> Float[np.ndarray, "*run"] | float:
     """The same on the highest modes, along which neighbours have opposite signs: high in a zig-zag.
 
-    At least the `count` lowest modes of -L, in whole eigenspaces: "bottom-eigenvector energy" of section D.
+    At least the `count` lowest modes of -L, in whole eigenspaces: "bottom-eigenvector energy" of notes D.
 
     >>> from geomem.geometry.spectrum import laplacian_spectrum
     >>> from geomem.worlds.graphs.families import path

@@ -1,4 +1,4 @@
-"""Causal test of the superposition: exchange one attribute in a subject's vector and ask again (D9).
+"""Causal test of the superposition: exchange one attribute in a subject's vector and ask again (notes D9).
 
 s_x + g W_r (z_new - z_old):    success: relation r now answers new;  retention: the other answers stay
 """

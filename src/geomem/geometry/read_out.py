@@ -1,4 +1,4 @@
-"""What linear maps read off a recall memory: attributes from subjects (D6), answers per relation (D11).
+"""What linear maps read off a recall memory: attributes from subjects, answers per relation (notes D6, D11).
 
 Both are fitted on most subjects and scored on the rest, so with bijections the attributes that are scored
 were never seen with that relation and no classifier over attributes could pass.
@@ -53,7 +53,7 @@ def probe_read_out(
     strengths: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> ReadOut:
-    """Ridge from s_x to z_{π_r(x)} for each relation, its top-1 among all objects on held-out subjects (D6).
+    """Ridge from s_x to z_{π_r(x)} per relation, its top-1 among all objects on held-out subjects (notes D6).
 
     Embeddings are centred and divided by their overall deviation, and strengths are chosen by held-out R².
     Ties count as wrong. A relation without facts among the held-out subjects gives NaN.
@@ -93,7 +93,7 @@ def affine_surrogate(
     strengths: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> Float[np.ndarray, " relation"]:
-    """Recall of held-out subjects when one affine map for each relation replaces the network (D11).
+    """Recall of held-out subjects when one affine map for each relation replaces the network (notes D11).
 
     The map goes from the subject embedding to the state that meets the unembedding. It is fitted by ridge on
     most subjects, its strength chosen by held-out R² of the states. Ties count as wrong. A high value says

@@ -38,7 +38,7 @@ SIGNIFICANCE = 0.05
 
 NEGLIGIBLE_COSINE = 0.1
 """Distance structure that moves the mean cosine by less than this counts as none, however significant: wide
-embeddings make tiny differences significant, and trained associative memories stay within it (paper file,
+embeddings make tiny differences significant, and trained associative memories stay within it (notes
 T5)."""
 
 STRONG_CORRELATION = 0.5

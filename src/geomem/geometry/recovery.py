@@ -16,7 +16,7 @@ def associative_accuracy(
 ) -> Float[np.ndarray, "*run"] | float:
     """Top-d recovery: share of each prefix's d targets among its d highest logits, mean over prefixes.
 
-        mean over u of |N(u) & top-d(u)(logits_u)| / d(u),    d(u) = |N(u)|        (section D; no cap on d)
+        mean over u of |N(u) & top-d(u)(logits_u)| / d(u),    d(u) = |N(u)|        (notes D; no cap on d)
 
     The whole vocabulary competes, and on ties targets lose. 1: every fact is memorised, however small its
     lead.

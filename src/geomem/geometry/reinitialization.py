@@ -1,4 +1,4 @@
-"""Zero-shot transfer: new facts written into the subject table by a rule, every other weight as it was (B6).
+"""Zero-shot transfer: new facts written into the subject table by a rule, all else unchanged (notes B6).
 
     ridge:          s = b + g Σ_r W_r z_{a_r},                            W_r: the superposition fit
     adjoint:        s = mean + g Σ_r J_rᵀ z_{a_r},                        J_r: mean Jacobians
@@ -164,7 +164,7 @@ def measure_transfer(
     subjects: int = 1024,
     seed: int = 0,
 ) -> Transfer:
-    """Recall of fresh facts, of at most `subjects` subjects drawn at random, and its wrong-map control (D7).
+    """Recall of fresh facts, of at most `subjects` random subjects, and its wrong-map control (notes D7).
 
     Chance is one over the number of objects.
     """

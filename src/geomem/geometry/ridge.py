@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-"""Ridge strengths λ that are tried (D4 names the ends 0.1 and 3000)."""
+"""Ridge strengths λ that are tried (notes D4 names the ends 0.1 and 3000)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Does the relation choose which map reads the subject? Statistics of Jacobians and of gates (D10).
+"""Does the relation choose which map reads the subject? Statistics of Jacobians and of gates (notes D10).
 
     J_r(x) = d y / d s_x [out, width]: how the state y that meets the unembedding moves with the subject
 
@@ -63,7 +63,7 @@ def read_out_cosines(
     """Cosines between U J_r of all relations: only what moves a logit counts.
 
     A residual stream carries the whole subject on to the unembedding, where most of it may move no logit; the
-    plain cosine counts that as shared. On the block superposition B1 of R relations the plain cosine is
+    plain cosine counts that as shared. On the superposition of notes B1 with R relations the plain cosine is
     R / (R + 1) and this one 0. U is centred: the same vector added to all its rows changes no answer.
 
     >>> maps = np.array([[[1.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [1.0, 1.0]]])
@@ -114,7 +114,7 @@ def gate_variance_explained(rates: Float[np.ndarray, "relation neuron"]) -> floa
         1 - mean_r p_r (1 - p_r) / (p (1 - p)),    p_r: share of subjects open under r,  p: mean of p_r
 
     Over neurons with p (1 - p) > 0.01; NaN if there is none. 1: the relation alone decides. A pair of neurons
-    relu(±h) opens by the sign of h, so block superposition as in B1 scores (R - 1) / (2R - 1) although its
+    relu(±h) opens by the sign of h, so the superposition of notes B1 scores (R - 1) / (2R - 1) although its
     selection is exact; with the flag counted thrice, relu(±h + 3 M flag - M), the same network scores 1.
 
     >>> gate_variance_explained(np.array([[1.0, 0.5], [0.0, 0.5]]))

@@ -258,7 +258,7 @@ def distance_shells(
         s_d = mean of S[u, v] over unordered pairs u != v with distance(u, v) = d
 
     Falling with distance: a global geometry. Second above first: a zig-zag, neighbours on opposite sides.
-    Flat: the similarity knows nothing of the graph (section D of the paper file).
+    Flat: the similarity knows nothing of the graph (notes D).
 
     >>> from geomem.worlds.graphs.families import path
     >>> from geomem.worlds.graphs.graph import distance_matrix

@@ -1,9 +1,9 @@
-"""Are subject embeddings sums of relation-specific attribute vectors? Held-out fit, control, shares (D4, D5).
+"""Are subject embeddings sums of attribute vectors, one per relation? Fit, control, shares (notes D4, D5).
 
     s_x ≈ b + Σ_r W_r z_{π_r(x)},    z: rows of the unembedding, centred, over their overall deviation
 
 Only this factorised form can be tested: a free vector for each (relation, attribute) fits any table of
-bijections perfectly (B3). All measurements are for one memory; a missing fact (-1) adds nothing to the sum.
+bijections perfectly (notes B3). All measurements are for one memory; a missing fact (-1) adds nothing.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class SuperpositionFit:
 
     @property
     def well_posed(self) -> bool:
-        """Whether more subjects were fitted than there are regressors; if not, the score understates (D4)."""
+        """Whether the fit has more subjects than regressors; if not, the score understates (notes D4)."""
         return len(self.fitted) > self.regressors
 
 
@@ -96,7 +96,7 @@ def fit_superposition(
     shuffles: int = 3,
     seed: int = 0,
 ) -> SuperpositionFit:
-    """Fit s_x = b + Σ_r W_r z_{π_r(x)} by ridge on most subjects and score it on the rest (D4).
+    """Fit s_x = b + Σ_r W_r z_{π_r(x)} by ridge on most subjects and score it on the rest (notes D4).
 
     The strength is the one with the best held-out R²; the control chooses its own the same way, so both are
     equally flattered. Raises `InputError` if there are not as many embeddings as subjects, or all rows of
@@ -145,7 +145,7 @@ def fit_superposition(
 def superpose(
     fit: SuperpositionFit, answers: Int[np.ndarray, "subject relation"], *, gain: float = 1.0
 ) -> Float[np.ndarray, "subject width"]:
-    """Embeddings of subjects with other attributes: b + g Σ_r W_r z_{a_r} (rule "ridge" of B6).
+    """Embeddings of subjects with other attributes: b + g Σ_r W_r z_{a_r} (rule "ridge" of notes B6).
 
     >>> codes = np.array([[1.0], [-1.0]])
     >>> fit = fit_superposition(np.tile(codes, (10, 1)), codes, np.tile([[0], [1]], (10, 1)))

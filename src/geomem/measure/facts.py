@@ -12,7 +12,7 @@ from geomem.measure.recall_portrait import (
     measure_recall_memory,
     portrait_numbers,
 )
-from geomem.memories.ask import model_table
+from geomem.memories.opened import model_table
 from geomem.models.networks.recall import all_paths
 from geomem.runs.facts import question_answers
 from geomem.runs.run import Run

@@ -1,4 +1,4 @@
-"""Everything measured of one recall memory, trained, constructed or anybody's: the columns of table C2.
+"""Everything measured of one recall memory, trained, constructed or anybody's: the table of notes C2.
 
 Definitions and their sources stand on the docs page "Recall measurements". A number is registered where it is
 defined, with `memory_measurement`; tables, reports and pictures then have it. Nothing here loads torch until
@@ -238,7 +238,7 @@ def measure_recall_memory(
 
 
 def portrait_numbers(portrait: RecallPortrait) -> dict[str, float]:
-    """Every number of `MEMORY_MEASUREMENTS` by name: table C2 and those beside it."""
+    """Every number of `MEMORY_MEASUREMENTS` by name: the table of notes C2 and those beside it."""
     return {name: float(entry.function(portrait)) for name, entry in MEMORY_MEASUREMENTS.items()}
 
 

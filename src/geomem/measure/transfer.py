@@ -1,4 +1,4 @@
-"""Embedding-only training: new facts learned by a fresh subject table while every other weight stays (D8).
+"""Embedding-only training: a fresh subject table learns new facts while every other weight stays (notes D8).
 
 How fast a table learns through a network says how reusable the network is; one drawn at random is the
 control.

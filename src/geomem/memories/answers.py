@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from geomem.memories.ask import model_table
+from geomem.memories.opened import model_table
 from geomem.models.loss import best_objects
 from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
 from geomem.runs.run import Run
@@ -50,7 +50,7 @@ def memory_answers(
 def recalled_facts(memory: Run) -> Bool[np.ndarray, "run fact"]:
     """Which facts of its model each run of a one-hop memory answers; a tie counts as wrong.
 
-    The facts are those of `geomem.memories.ask.model_table`: its own but for further answers in cells.
+    The facts are those of `geomem.memories.opened.model_table`: its own but for further answers in cells.
     """
     found = memory_answers(memory)
     subject, relation, target = model_table(memory).facts.T

@@ -9,36 +9,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import inf
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from geomem.constructions.answering import Answers, answer
-from geomem.constructions.cells import Cells, cells_of, read_cells
+from geomem.constructions.cells import cells_of, read_cells
 from geomem.errors import InputError
-from geomem.runs.directory import MANIFEST, damaged
-from geomem.runs.run import CONSTRUCTION, WEIGHTS, Run, read_run
+from geomem.memories.opened import OpenMemory, open_memory
+from geomem.runs.run import Run
 from geomem.worlds.facts.hops import chain_answers
-from geomem.worlds.facts.table import FactTable, find_relation, find_subject, number_facts, select_facts
-
-
-@dataclass(frozen=True, eq=False)
-class OpenMemory:
-    """One run of a memory, ready to be asked.
-
-    A memory that was written down has its weights here, and a stated margin: an answer that leads by less
-    than half of it is none. A trained memory states no margin and has some answer to everything, so it is
-    asked the questions that were facts of its training alone, and says "no answer" to all others.
-    """
-
-    stored: Run
-    run: int
-    weights: dict[str, np.ndarray] | None
-    """Without run axis; None for a trained memory."""
-    least_lead: float
-    cells: Cells | None = None
-    """Further answers; None for a trained memory, and where every question has one answer."""
+from geomem.worlds.facts.table import FactTable, find_relation, find_subject
 
 
 @dataclass(frozen=True)
@@ -57,70 +38,6 @@ class Asked:
     steps: tuple[AskedStep, ...]
     answers: tuple[str, ...]
     """The last answers, each once; none if there is no answer."""
-
-
-def open_memory(memory: Run | str | os.PathLike[str], *, seed: int | None = None) -> OpenMemory:
-    """Open a memory, or its directory, to ask it often; of a trained one the run with `seed`, else the first.
-
-    Raises `InputError` as `read_run` does, and if no run has the seed.
-    """
-    stored = memory if isinstance(memory, Run) else read_run(memory, holding="facts")
-    if seed is not None and seed not in stored.seeds:
-        known = ", ".join(map(str, stored.seeds))
-        raise InputError(f"{stored.path} has no run of seed {seed}; its seeds are {known}.")
-    run = 0 if seed is None else stored.seeds.index(seed)
-    margin = stated_margin(stored)
-    if margin is None:
-        return OpenMemory(stored, run, None, 0.0)
-    weights = {name: array[run] for name, array in stored.weights().items()}
-    further = {name: array[run] for name, array in stored.cell_weights().items()}
-    for name, array in [*weights.items(), *further.items()]:
-        if not np.isfinite(array).all():
-            raise damaged(stored.path / WEIGHTS, f"{name} holds numbers that are not finite")
-    cells = None
-    if further:
-        owners = np.repeat(np.arange(stored.table.subject_count), stored.cell_counts)
-        cells = Cells(further, owners, stored.table.relation_count)
-    return OpenMemory(stored, run, weights, margin / 2, cells)
-
-
-def stated_margin(memory: Run) -> float | None:
-    """By how much the answers of a memory that was written down lead at least; None for a trained one.
-
-    Raises `InputError` if the manifest of one that was written down states no margin.
-    """
-    training = memory.manifest["configuration"]["training"]
-    if training.get("kind") != CONSTRUCTION:
-        return None
-    margin = training.get("margin")
-    if not isinstance(margin, float) or not 0 < margin < inf:
-        raise damaged(memory.path / MANIFEST, "its construction states no margin")
-    return margin
-
-
-def held_in_cells(opened: OpenMemory) -> Bool[np.ndarray, " fact"]:
-    """Which facts of its table a memory holds in cells; the others are those of its subjects' vectors."""
-    table, cells = opened.stored.table, opened.cells
-    if cells is None:
-        return np.zeros(table.fact_count, dtype=bool)
-    held = np.column_stack([cells.owners, read_cells(cells, opened.least_lead)])
-    return np.isin(number_facts(table, table.facts), number_facts(table, held[held[:, 1] >= 0]))
-
-
-def model_table(memory: Run) -> FactTable:
-    """The facts that a memory's model holds, thus all of them but those in cells: one answer per question.
-
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from geomem.memories.construct import construct_memory
-    >>> facts = [("Italy", "borders", "France"), ("Italy", "borders", "Austria")]
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model_table(construct_memory(facts, Path(folder) / "memory", several=True)).fact_count
-    1
-    """
-    if not memory.cell_counts:
-        return memory.table
-    return select_facts(memory.table, ~held_in_cells(open_memory(memory)))
 
 
 def ask(memory: OpenMemory | Run | str | os.PathLike[str], subject: str, *relations: str) -> Asked:

@@ -18,7 +18,7 @@ from geomem.constructions.cells import Cells, recall_answer_sets, several_superp
 from geomem.constructions.held_facts import HeldFacts, Place, add_answer, answer_at, compare_held, put_answer
 from geomem.constructions.one_hop import NUMBERS_LIMIT, OBJECTS, Weights, length_for_width
 from geomem.errors import InputError, unknown_name
-from geomem.memories.ask import OpenMemory, open_memory
+from geomem.memories.opened import OpenMemory, open_memory
 from geomem.memories.writing import check_place, directory_of, now, replace_memory, write_new
 from geomem.models.configuration import Recall
 from geomem.runs.configuration import FactRecall, describe_configuration

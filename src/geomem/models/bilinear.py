@@ -13,7 +13,7 @@ from geomem.models.architecture import Model, ParameterDescription, Sizes, archi
 @architecture("bilinear", network="geomem.models.networks.bilinear")
 @dataclass(frozen=True)
 class Bilinear(Model):
-    """The paper's tiny "neural network": logits(u) = E (W e_u + b), linear, tied (release, B.3 and C)."""
+    """The paper's tiny "neural network": logits(u) = E (W e_u + b), linear, tied (release, notes B.3)."""
 
     width: Count = 32
     dropout: Annotated[float, Ge(0), Lt(1), doc("a chance of at least 0 and below 1")] = 0.0

@@ -2,47 +2,15 @@
 
 import tempfile
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import polars as pl
+from markupsafe import Markup
 
 from geomem.errors import InputError
 from geomem.figures.drawing import save_figure
-from geomem.figures.palette import LIGHT
 from geomem.figures.phases import COLOURS, phase_diagram, tabulate_phases
-from geomem.report.page import format_number
-from geomem.runs.directory import replace_file
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{title}</title>
-<style>
-body {{ margin: 0 auto; padding: 2rem 1rem; max-width: 70rem; background: {paper}; color: {ink};
-  font: 16px/1.5 system-ui, sans-serif; }}
-figure {{ margin: 1.5rem 0; padding: 1rem; background: {card}; border: 1px solid {line}; border-radius: 6px;
-  overflow-x: auto; }}
-figure svg {{ display: block; width: 100%; min-width: 34rem; height: auto; }}
-p, summary {{ color: {muted}; }}
-div {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }}
-th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid {line}; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{text}</p>
-<figure>{picture}</figure>
-<details><summary>The numbers</summary><div><table><thead><tr>{header}</tr></thead>
-<tbody>{rows}</tbody></table></div></details>
-</body>
-</html>
-"""
+from geomem.report.html import format_number, read_resource, render_html, write_page
 
 
 def write_diagram(
@@ -66,23 +34,15 @@ def write_diagram(
         f"{len(table):,} runs, of which {recalling:,} recall every fact. "
         "A cell shows the mean over its runs after the last step; without a colour, all of them diverged."
     )
-    page = PAGE.format(
-        title=escape(title or "Phase diagram"),
-        text=escape(text),
-        picture=svg[svg.index("<svg") :],
-        header="".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in cells.columns),
-        rows="".join(
-            "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
-            for row in cells.rows()
-        ),
-        paper=LIGHT.paper,
-        ink=LIGHT.ink,
-        card=LIGHT.card,
-        line=LIGHT.line,
-        muted=LIGHT.muted,
+    page = render_html(
+        read_resource("diagram.html"),
+        title=title or "Phase diagram",
+        text=text,
+        picture=Markup(svg[svg.index("<svg") :]),
+        cells=cells,
+        cell=_cell,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, lambda partial: _write_text(partial, page))
+    write_page(page, out, what="diagram")
     return out
 
 
@@ -97,7 +57,3 @@ def check_ending(out: Path) -> None:
 
 def _cell(value: object) -> str:
     return format_number(value) if isinstance(value, float) else "–" if value is None else str(value)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

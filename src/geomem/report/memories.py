@@ -11,25 +11,22 @@ from pathlib import Path
 
 import matplotlib
 import polars as pl
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
-from geomem.figures.palette import THEMES
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
-from geomem.memories.ask import model_table
-from geomem.report.page import (
-    COUNT_WORDS,
+from geomem.memories.opened import model_table
+from geomem.report.html import (
     check_page_place,
-    flatten_manifest,
+    count_word,
     format_number,
     make_pictures_directory,
-    naming_page,
+    naming,
     read_resource,
+    render_html,
     write_page,
 )
 from geomem.runs.run import Run
@@ -144,9 +141,9 @@ def write_memory_report(
         make_pictures_directory(Path(figures))  # before minutes of measuring
     views = [view_memory(memory, training_steps=training_steps) for memory in memories]
     shared = compare_memories(views)
-    with naming_page(out):
-        write_page(render_memories(views, shared), out)
-        if figures is not None:
+    write_page(render_memories(views, shared), out)
+    if figures is not None:
+        with naming("pictures", Path(figures)):
             for picture in shared:
                 save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
             for number, view in enumerate(views):
@@ -158,25 +155,16 @@ def write_memory_report(
 
 def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> str:
     """The page's HTML."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": format_number}
-    environment.globals |= {
-        "source": picture_source,
-        "flatten": flatten_manifest,
-        "range_of": lambda view, name: describe_range(view.rows[name]),
-        "title_of": lambda memory: f"{memory.table.name}, width {memory.model.width:,}",
-    }
-    word = COUNT_WORDS[len(views)] if len(views) < len(COUNT_WORDS) else str(len(views))
-    return environment.from_string(read_resource("memories.html")).render(
-        title=f"{word.capitalize()} memor{'y' if len(views) == 1 else 'ies'} of facts",
+    return render_html(
+        read_resource("memories.html"),
+        title=f"{count_word(len(views)).capitalize()} memor{'y' if len(views) == 1 else 'ies'} of facts",
         views=views,
         shared=shared,
         numbers=[name for name in views[0].rows.columns if name not in ("run", "seed")],
         captions=CAPTIONS,
-        themes=THEMES,
-        style=Markup(read_resource("style.css")),
+        source=picture_source,
+        range_of=lambda view, name: describe_range(view.rows[name]),
+        title_of=lambda memory: f"{memory.table.name}, width {memory.model.width:,}",
     )
 
 

@@ -1,49 +1,35 @@
 """The report: from stored fleets to one HTML file."""
 
-import base64
-import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from geomem.errors import InputError
 from geomem.figures import save_figures, view_fleet
-from geomem.figures.palette import READING_COLOURS, THEMES
+from geomem.figures.palette import READING_COLOURS
 from geomem.figures.path_drawing import save_path_figures
 from geomem.figures.views import FleetView
 from geomem.geometry.reading import READINGS
 from geomem.measure.edges import Measurement
 from geomem.report.content import curve_sets, page_data, script_json
+from geomem.report.html import (
+    check_page_place,
+    count_word,
+    make_pictures_directory,
+    naming,
+    read_resource,
+    render_html,
+    write_page,
+)
 from geomem.runs.run import Run
 
 HERO_FLEETS = 4
 """Graphs drawn side by side at the head of the page at most."""
-
-COUNT_WORDS = (
-    "no",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-)
 
 SCRIPTS = ("scene.js", "charts.js", "page.js")
 
@@ -64,9 +50,9 @@ def write_report(
     views = [view_fleet(fleet) for fleet in fleets]
     if figures is not None:
         make_pictures_directory(Path(figures))  # before the page, which says nothing of pictures it lacks
-    with naming_page(out):
-        write_page(render_page(views), out)
-        if figures is not None:
+    write_page(render_page(views), out)
+    if figures is not None:
+        with naming("pictures", Path(figures)):
             for name, view in zip(_directory_names(views), views, strict=True):
                 save_figures(view, Path(figures) / name)
             finding = {
@@ -79,61 +65,15 @@ def write_report(
     return out
 
 
-def check_page_place(out: str | os.PathLike[str]) -> Path:
-    """The file that a page is written to; `InputError` if it is a directory."""
-    out = Path(out)
-    if out.is_dir():
-        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
-    return out
-
-
-@contextmanager
-def naming_page(out: Path) -> Iterator[None]:
-    """Make what the system refuses meanwhile an `InputError` that names the page."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"The report could not be written to {out} ({error.strerror}); give another place."
-        ) from error
-
-
-def write_page(html: str, out: Path) -> None:
-    """Write a page whole or not at all, its directory too."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(html, encoding="utf-8", newline="\n")
-    partial.replace(out)
-
-
-def make_pictures_directory(path: Path) -> None:
-    """Make the directory of a page's pictures; `InputError` if it cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The pictures could not be written to {path} ({error.strerror}); give another directory."
-        ) from error
-
-
 def render_page(views: list[FleetView]) -> str:
     """The page's HTML."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": format_number, "p_value": format_p_value}
-    environment.globals |= {
-        "marks": interval_marks,
-        "flatten": flatten_manifest,
-        "step_count": lambda n: f"{n:,}",
-        "finds_paths": finds_paths,
-        "curve_choices": lambda view: [(i, shown.name) for i, shown in enumerate(curve_sets(view))],
-    }
-    scripts = [
-        _inline_script(get_plotlyjs()),
-        _inline_script("\n".join(read_resource(name) for name in SCRIPTS)),
-    ]
-    return environment.from_string(read_resource("template.html")).render(
+    return render_html(
+        read_resource("template.html"),
+        scripts=[get_plotlyjs(), "\n".join(read_resource(name) for name in SCRIPTS)],
+        marks=interval_marks,
+        step_count=lambda n: f"{n:,}",
+        finds_paths=finds_paths,
+        curve_choices=lambda view: [(i, shown.name) for i, shown in enumerate(curve_sets(view))],
         title=page_title(views),
         lede=page_lede(views),
         views=views,
@@ -142,35 +82,8 @@ def render_page(views: list[FleetView]) -> str:
         compared=compared_measurements(views),
         readings=READINGS,
         reading_colours=READING_COLOURS,
-        themes=THEMES,
-        style=Markup(read_resource("style.css")),
         data=Markup(script_json(page_data(views))),
-        scripts=[Markup(script.text) for script in scripts],
-        policy=Markup(
-            "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
-            "form-action 'none'; script-src " + " ".join(f"'sha256-{script.digest}'" for script in scripts)
-        ),
     )
-
-
-@dataclass(frozen=True)
-class InlineScript:
-    """A script's text and the hash by which the page's policy lets it, and no other, run."""
-
-    text: str
-    digest: str
-
-
-def _inline_script(text: str) -> InlineScript:
-    # A browser reads line ends as \n before it hashes, and ends the element at the first closing tag.
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
-    return InlineScript(text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
-
-
-@cache
-def read_resource(name: str) -> str:
-    """A file of this package as text."""
-    return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _directory_names(views: list[FleetView]) -> list[str]:
@@ -181,7 +94,7 @@ def _directory_names(views: list[FleetView]) -> list[str]:
 def page_title(views: list[FleetView]) -> str:
     """The page's heading: one graph and so many memories, or so many memories of so many graphs."""
     graphs = len({view.graph.digest for view in views})
-    words = [COUNT_WORDS[n] if n < len(COUNT_WORDS) else str(n) for n in (graphs, len(views))]
+    words = [count_word(n) for n in (graphs, len(views))]
     memory = "memory" if len(views) == 1 else "memories"
     return f"{words[0].capitalize()} graph{'s' if graphs > 1 else ''}, {words[1]} {memory}"
 
@@ -227,37 +140,6 @@ def compared_measurements(views: list[FleetView]) -> list[tuple[str, str]]:
     return list(titles.items())
 
 
-def format_number(value: float) -> str:
-    """A number as people read it: three significant digits, a real minus, a dash for none.
-
-    >>> format_number(0.98765), format_number(-0.00041), format_number(12345.6), format_number(float("nan"))
-    ('0.988', '−0.00041', '12,346', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    if abs(value) < 5e-6:
-        return "0"
-    if abs(value) >= 1000:
-        text = f"{value:,.0f}"
-    else:
-        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) >= 0.001 else 5
-        text = f"{value:.{min(decimals, 3 if abs(value) >= 0.001 else 5)}f}"
-    return text.replace("-", "−")
-
-
-def format_p_value(value: float) -> str:
-    """A p-value with its sign, which a line never breaks.
-
-    >>> format_p_value(0.2534).split(), format_p_value(float("nan"))
-    (['p', '=', '0.25'], '')
-    """
-    return (
-        f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.2g}"
-        if value is not None and math.isfinite(value)
-        else ""
-    )
-
-
 @dataclass(frozen=True)
 class Marks:
     """Places, 0 to 100, of a measurement on its little scale."""
@@ -284,18 +166,3 @@ def interval_marks(measurement: Measurement) -> Marks | None:
     low, high = (place(v) if math.isfinite(v) else place(m.mean) for v in (m.low, m.high))
     null = [place(v) if math.isfinite(v) else 0.0 for v in (m.null_low, m.null_high)]
     return Marks(place(m.mean), low, round(high - low, 2), null[0], round(null[1] - null[0], 2), place(0.0))
-
-
-def flatten_manifest(content: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """A manifest as rows of dotted name and value.
-
-    >>> flatten_manifest({"model": {"kind": "node2vec"}, "seeds": [0, 1]})
-    [('model.kind', 'node2vec'), ('seeds', '0, 1')]
-    """
-    if not isinstance(content, dict):
-        text = ", ".join(str(item) for item in content) if isinstance(content, list) else str(content)
-        return [(prefix, text)]
-    rows = []
-    for name, value in content.items():
-        rows += flatten_manifest(value, f"{prefix}.{name}" if prefix else str(name))
-    return rows

@@ -26,7 +26,7 @@ class PathPreset:
 
 
 def _both(width: int) -> Mapping[str, Model]:
-    """The paper's large models: 12 layers, 8 heads, sinusoidal positions; Mamba with 16 states (B.0.4)."""
+    """The paper's large models: 12 layers, 8 heads, sinusoidal positions; Mamba: 16 states (notes B.0.4)."""
     return MappingProxyType(
         {
             "transformer": Transformer(layers=12, width=width, heads=8, positions="sinusoidal"),
@@ -36,7 +36,7 @@ def _both(width: int) -> Mapping[str, Model]:
 
 
 def _published(batches: int) -> PathTraining:
-    """Table 1 (B.0.5) with the release's warm-up and floor (B.0.3).
+    """Table 1 (notes B.0.5) with the release's warm-up and floor (notes B.0.3).
 
     Batches of 1,024 examples, the largest of the paper's grid; "a couple of thousand" epochs of its 50,000.
     """
@@ -77,7 +77,7 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
             task=PathFinding(edge_weight=5.0),
             training=NARROW_TRAINING,
         ),
-        # Examples of an epoch (facts and training paths, B.0.3) by 1,024: 43,750, 107,500 and 187,500.
+        # Examples of an epoch (facts and training paths, notes B.0.3) by 1,024: 43,750, 107,500 and 187,500.
         "paper-5000x5": PathPreset(
             about="the paper's smallest: 5,000 arms of length 5 (Table 1), for a GPU",
             arms=5000,

@@ -29,7 +29,7 @@ from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.table import FactTable, answers, entropy_bits
 
 TYPICAL_BITS = 1.38
-"""Bits that a weight holds at the threshold, on average over 18 cells (our notes on arXiv 2605.12426, C1)."""
+"""Bits that a weight holds at the threshold, on average over 18 cells (notes C1 on arXiv 2605.12426)."""
 
 SPREAD = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.3, 1.5)
 """Widths of a cell, as multiples of the width that would hold `TYPICAL_BITS`."""

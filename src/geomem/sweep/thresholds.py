@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from geomem.geometry.crossing import crossing
 
 LEVELS = (0.99, 0.95)
-"""Recall at which a threshold is read; the first is C1's of our notes on arXiv 2605.12426."""
+"""Recall at which a threshold is read; the first is that of notes C1 on arXiv 2605.12426."""
 
 Varied = Literal["width", "mlp_width"]
 
@@ -110,7 +110,7 @@ class ThresholdFit:
 
 
 def fit_thresholds(thresholds: pl.DataFrame, column: str = "threshold") -> ThresholdFit | None:
-    """The law of the thresholds (E8, C1 of our notes on arXiv 2605.12426: its theory is Θ(R log N)).
+    """The law of the thresholds (notes E8, C1 on arXiv 2605.12426: its theory is Θ(R log N)).
 
     None if fewer than four cells have a threshold, or if they do not tell the three numbers apart.
 

@@ -175,7 +175,7 @@ def run_settings(training: AnyTraining, seeds: tuple[int, ...]) -> list[RunSetti
 
 
 def default_training(model: Model) -> Training:
-    """The published setting of each architecture on the tiny graphs (release notebooks, B.3.1).
+    """The published setting of each architecture on the tiny graphs (release notebooks, notes B.3.1).
 
     >>> from geomem.models.configuration import Node2Vec
     >>> default_training(Node2Vec()).optimizer

@@ -21,7 +21,7 @@ TEST_PROMPTS = 1000
 
 @dataclass(frozen=True)
 class InContextPathFinding:
-    """Name the path to a leaf of a path-star that the prompt lists, edge by edge (arXiv 2510.26745, B.2)."""
+    """Name the path to a leaf of a path-star that the prompt lists by edges (arXiv 2510.26745, notes B.2)."""
 
     arms: Count = 2
     length: Annotated[int, Ge(2)] = 5

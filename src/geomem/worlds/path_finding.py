@@ -1,6 +1,6 @@
 """Path finding: from a leaf, name the path of the root to it, with the edges held in the weights.
 
-Rows of tokens for arXiv 2510.26745, sections B.0.2 and B.1; no array has an axis of batches here.
+Rows of tokens for arXiv 2510.26745, notes B.0.2 and B.1; no array has an axis of batches here.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _SOME_PATHS = "a share above 0 and below 1, so that paths are left both to train
 
 @dataclass(frozen=True)
 class PathFinding:
-    """Name the path from the root to a leaf, with every edge a fact of its own (arXiv 2510.26745, B.0.2)."""
+    """Name the path from root to leaf, with every edge a fact as well (arXiv 2510.26745, notes B.0.2)."""
 
     target: Target = "path"
     """What is asked for: the path from the root, the node after the root alone, the path from the leaf, or

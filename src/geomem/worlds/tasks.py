@@ -17,7 +17,7 @@ _WEIGHT = "a positive number, or leave out self-edges"
 
 @dataclass(frozen=True)
 class EdgeMemorization:
-    """Memorise the edges of a graph: prefix `[EDGE] u`, target `v` (arXiv 2510.26745, section B.1)."""
+    """Memorise the edges of a graph: prefix `[EDGE] u`, target `v` (arXiv 2510.26745, notes B.1)."""
 
     directions: Literal["both", "forward", "reverse"] = "both"
     """Which directions of every edge are facts."""

@@ -17,7 +17,7 @@ from geomem.claims.evidence import (
     memorized,
 )
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
-from geomem.claims.need import FleetRequest, Scale
+from geomem.claims.need import Need, Scale
 from geomem.worlds.tasks import edge_examples
 
 SMALL = ("star", "grid", "cycle")
@@ -210,7 +210,7 @@ PUBLISHED_LOSSES: dict[str, tuple[float, float]] = {
 """Range of the final cross-entropy over the runs of E.2.1 that memorise, where its settings are ours."""
 
 
-def published(scale: Scale) -> tuple[FleetRequest, ...]:
+def published(scale: Scale) -> tuple[Need, ...]:
     """The fleets of the published losses."""
     keys = [key.split("/") for key in PUBLISHED_LOSSES]
     return tuple(need for name, graph in keys for need in tiny_graphs(name, graphs=(graph,))(scale))

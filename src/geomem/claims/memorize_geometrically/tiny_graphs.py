@@ -1,6 +1,6 @@
 """The four tiny graphs and the published settings of the models trained on them, as requests for fleets.
 
-Settings are those of the release's notebooks (tables B.3.1 to B.3.4 of the paper file) with three
+Settings are those of the release's notebooks (notes B.3.1 to B.3.4) with three
 differences: self-edges count once, associative runs have no positions, and at the quick scale what `FULL`
 lists is trained for fewer steps or at a smaller width.
 """

@@ -214,6 +214,13 @@ def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
             raise _two_ways(table, f"column {table.name(same)} holds one number", Ends(first, second), usual)
     third = whole[2] if len(whole) > 2 and whole[:2] == [first, second] else None
     if third is None:
+        # A star beside an index looks like weighted edges; the weight of edges that all weigh the same is 1.
+        alike = numbers[2] if len(numbers) == 3 and is_index(table, first) and second == numbers[1] else None
+        if alike is not None and table.cells[alike][0].isdigit() and table.cells[alike][0] != "1":
+            one = f"column {table.name(alike)} holds one number"
+            raise _two_ways(
+                table, f"column {table.name(first)} counts the lines and {one}", Ends(second, alike), usual
+            )
         return Ends(first, second)
     one, two, three = (set(table.cells[column]) for column in (first, second, third))
     if is_index(table, first) and (two & three or not one & two):

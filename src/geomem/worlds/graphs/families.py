@@ -1,4 +1,4 @@
-"""Families of graphs: those of arXiv 2510.26745 in their exact sizes (section B.1, release), and random ones.
+"""Families of graphs: those of arXiv 2510.26745 in their exact sizes (notes B.1, release), and random ones.
 
 Star graphs permute their node ids by `world_seed`, as the release does, so that ids do not give the structure
 away; `None` keeps the natural ids, and labels travel with their node. Random graphs are drawn from it.
@@ -24,7 +24,7 @@ _Three = Annotated[int, Ge(3)]
 def path_star(arms: Count = 4, length: _Two = 5, *, world_seed: WholeNumber | None = 0) -> Graph:
     """Path-star: a root with disjoint arms; `length` counts the nodes of an arm, the root included.
 
-    n = d (l - 1) + 1 nodes for d arms of length l (arXiv 2510.26745, section B.1). Label "2.1" is arm 2,
+    n = d (l - 1) + 1 nodes for d arms of length l (arXiv 2510.26745, notes B.1). Label "2.1" is arm 2,
     position 1, the first hop; position l - 1 is the leaf. Forward is away from the root.
 
     Raises `InputError` for no arm, a length below 2, a negative seed, or too many nodes.
@@ -47,7 +47,7 @@ def path_star(arms: Count = 4, length: _Two = 5, *, world_seed: WholeNumber | No
 def tree_star(arms: Count = 3, length: _Two = 4, *, world_seed: WholeNumber | None = 0) -> Graph:
     """Tree-star: a root with binary trees as arms; `length` counts the nodes from root to leaf.
 
-    n = 1 + d (2^(l - 1) - 1) nodes, d 2^(l - 2) of them leaves, for d arms of length l (section C.2).
+    n = 1 + d (2^(l - 1) - 1) nodes, d 2^(l - 2) of them leaves, for d arms of length l (notes B.0.1).
     Label "2" is the first hop of arm 2, and every further ".0" or ".1" goes to its first or second child.
     Forward is away from the root.
 

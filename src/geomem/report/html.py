@@ -1,0 +1,159 @@
+"""HTML pages that hold all they need: one template environment, one policy, one way to write them."""
+
+import base64
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from geomem.errors import InputError
+from geomem.figures.palette import THEMES
+from geomem.runs.directory import replace_file
+
+COUNT_WORDS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+
+
+def render_html(template: str, *, scripts: Sequence[str] = (), style: str = "", **values: Any) -> str:
+    """A page from a template, everything in it escaped; `style` follows the style of all pages.
+
+    The page's policy lets nothing be loaded, and no script run but `scripts`, each by its hash.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": format_number, "p_value": format_p_value}
+    # A browser reads line ends as \n before it hashes, and ends the element at the first closing tag.
+    texts = [
+        text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script") for text in scripts
+    ]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+    policy += "form-action 'none'"
+    if hashes:
+        policy += "; script-src " + " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return environment.from_string(template).render(
+        flatten=flatten_manifest,
+        themes=THEMES,
+        style=Markup(read_resource("style.css") + style),
+        scripts=[Markup(text) for text in texts],
+        policy=Markup(policy),
+        **values,
+    )
+
+
+@cache
+def read_resource(name: str) -> str:
+    """A file of this package as text."""
+    return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def check_page_place(out: str | os.PathLike[str]) -> Path:
+    """The file that a page is written to; `InputError` if it is a directory."""
+    out = Path(out)
+    if out.is_dir():
+        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
+    return out
+
+
+def write_page(html: str, out: Path, *, what: str = "report") -> None:
+    """Write a page whole or not at all, its directory too; `InputError` if it cannot be."""
+    with naming(what, out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(out, lambda partial: _write_text(partial, html))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def make_pictures_directory(path: Path) -> None:
+    """Make the directory of a page's pictures; `InputError` if it cannot be."""
+    with naming("pictures", path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def naming(what: str, place: Path) -> Iterator[None]:
+    """Make what the system refuses meanwhile an `InputError` that names the place."""
+    try:
+        yield
+    except OSError as error:
+        verb = f"The {what} could not be written to {place} ({error.strerror})"
+        raise InputError(f"{verb}; give another {'directory' if what == 'pictures' else 'place'}.") from error
+
+
+def count_word(number: int) -> str:
+    """A small number in words.
+
+    >>> count_word(2), count_word(40)
+    ('two', '40')
+    """
+    return COUNT_WORDS[number] if number < len(COUNT_WORDS) else str(number)
+
+
+def format_number(value: float) -> str:
+    """A number as people read it: three significant digits, a real minus, a dash for none.
+
+    >>> format_number(0.98765), format_number(-0.00041), format_number(12345.6), format_number(float("nan"))
+    ('0.988', '−0.00041', '12,346', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if abs(value) < 5e-6:
+        return "0"
+    if abs(value) >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) >= 0.001 else 5
+        text = f"{value:.{min(decimals, 3 if abs(value) >= 0.001 else 5)}f}"
+    return text.replace("-", "−")
+
+
+def format_p_value(value: float) -> str:
+    """A p-value with its sign, which a line never breaks.
+
+    >>> format_p_value(0.2534).split(), format_p_value(float("nan"))
+    (['p', '=', '0.25'], '')
+    """
+    return (
+        f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value:.2g}"
+        if value is not None and math.isfinite(value)
+        else ""
+    )
+
+
+def flatten_manifest(content: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A manifest as rows of dotted name and value.
+
+    >>> flatten_manifest({"model": {"kind": "node2vec"}, "seeds": [0, 1]})
+    [('model.kind', 'node2vec'), ('seeds', '0, 1')]
+    """
+    if not isinstance(content, dict):
+        text = ", ".join(str(item) for item in content) if isinstance(content, list) else str(content)
+        return [(prefix, text)]
+    rows = []
+    for name, value in content.items():
+        rows += flatten_manifest(value, f"{prefix}.{name}" if prefix else str(name))
+    return rows
