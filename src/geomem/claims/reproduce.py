@@ -110,7 +110,7 @@ def reproduce(
     sentence that says why.
 
     Raises `InputError` for a pattern that matches nothing, for seeds or a device that cannot be, or if the
-    disk will not do.
+    disk is too small.
 
     >>> reproduce(["perpetuum*"])
     Traceback (most recent call last):

@@ -25,12 +25,12 @@ NO_ANSWER_STATUS = 1
 
 @dataclass(frozen=True)
 class AskOptions:
-    """What is asked."""
+    """The question."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of the memory."""
     subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
-    """What the question is about."""
+    """The subject of the question."""
     relations: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RELATION ...")]
     """One relation, or a chain of them."""
     seed: int | None = None

@@ -33,20 +33,20 @@ options). The last line printed is the directory, for `geomem ask`, `edit` and `
 
 @dataclass(frozen=True, kw_only=True)
 class ConstructOptions:
-    """How the memory is written, and where it goes."""
+    """How to write the memory, and where."""
 
     out: Path
-    """The directory that is made."""
+    """The directory to write."""
     width: int | None = None
-    """Most numbers in a vector; the least that will do if not given. Longer codes have a wider margin."""
+    """Largest width of a vector; the smallest that suffices if not given. Longer codes have a wider margin."""
     code: Code = "binary"
     """One vector per object: binary words, random signs, random directions, or points of a circle."""
     seed: int = 0
-    """Of the codes signs and sphere."""
+    """Seed of the codes signs and sphere."""
     several: bool = False
     """Allow several answers to a question of a file: each further one is kept in a cell of its subject."""
     numbers_limit: int = NUMBERS_LIMIT
-    """Most numbers the memory may hold; more is refused before any is allocated."""
+    """Largest number of weights; a larger memory is refused before anything is allocated."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -97,7 +97,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
             "Give facts first, as in `geomem construct facts.tsv --out memory`; "
             "`geomem worlds` lists the built-in tables."
         )
-    title = "How the memory is written, and where it goes."
+    title = "How to write the memory, and where."
     entries: list[Any] = [("memory", Annotated[ConstructOptions, tyro.conf.arg(help=title)])]
     layout = Annotated[FactFileOptions, tyro.conf.arg(help=first_line(FactFileOptions))]
     entries.append(("file", layout, field(default=FactFileOptions())))

@@ -21,20 +21,20 @@ place, and the edit kept in its manifest. Labels that start with a dash come aft
 
 @dataclass(frozen=True)
 class EditOptions:
-    """What is changed."""
+    """The change."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of a memory that `geomem construct` wrote."""
     subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
-    """Whose vector changes."""
+    """The subject whose vector changes."""
     relation: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RELATION")]
-    """The question that is answered otherwise."""
+    """The relation whose answer changes."""
     new_object: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OBJECT")]
     """The new answer."""
     instead_of: str | None = None
-    """Which answer is replaced, where there are several."""
+    """The answer to replace, if there are several."""
     also: bool = False
-    """Keep the answers there are and add the new one."""
+    """Keep all answers and add the new one."""
 
 
 def run(arguments: Sequence[str]) -> int:

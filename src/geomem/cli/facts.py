@@ -12,7 +12,7 @@ from geomem.worlds.facts.columns import FactLayout
 
 @dataclass(frozen=True)
 class FactFileOptions(FileOptions):
-    """How a file of facts is laid out; what is not given is found out and said."""
+    """The layout of a file of facts; whatever is not given is detected and printed."""
 
     wide: bool = False
     """Read a table with one subject per line: each other column is a relation, named by the first line."""

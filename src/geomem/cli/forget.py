@@ -21,16 +21,16 @@ Labels that start with a dash come after `--`."""
 
 @dataclass(frozen=True)
 class ForgetOptions:
-    """What is forgotten."""
+    """The fact to forget."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MEMORY")]
     """The directory of a memory that `geomem construct` wrote."""
     subject: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUBJECT")]
-    """Whose vector changes."""
+    """The subject whose vector changes."""
     relation: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RELATION")]
-    """The question that has an answer less."""
+    """The relation that loses an answer."""
     object: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="OBJECT")] = None
-    """The answer that goes, where there are several."""
+    """The answer to forget, if there are several."""
     every: bool = False
     """Forget all answers to the question."""
 

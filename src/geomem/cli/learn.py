@@ -47,17 +47,17 @@ class LearnOptions:
     seeds: int = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
-    """The seeds themselves, in place of their number."""
+    """The seeds, instead of their number."""
     directory: Path = Path("runs")
-    """Where run directories are made."""
+    """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     several: bool = False
     """Allow several answers to a question of a file: a model learns them as `borders`, `borders (2)`, ..."""
     config: Path | None = None
-    """A TOML file with any of these options (and `facts`), one per line; the command line comes before it."""
+    """A TOML file with any of these options (and `facts`), one per line; the command line overrides it."""
     quiet: bool = False
-    """Show no progress; print the run directory alone."""
+    """Show no progress; print only the run directory."""
 
 
 def _chosen(name: str, text: str) -> tuple[str, Any, Any]:

@@ -44,15 +44,15 @@ class FleetOptions:
     seeds: int = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
-    """The seeds themselves, in place of their number."""
+    """The seeds, instead of their number."""
     directory: Path = Path("runs")
-    """Where run directories are made."""
+    """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     config: Path | None = None
-    """A TOML file with any of these options (and `world`), one per line; the command line comes before it."""
+    """A TOML file with any of these options (and `world`), one per line; the command line overrides it."""
     quiet: bool = False
-    """Show no progress; print the run directory alone."""
+    """Show no progress; print only the run directory."""
 
 
 def run(arguments: Sequence[str]) -> int:

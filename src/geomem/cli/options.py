@@ -28,7 +28,7 @@ LONGEST_NOTE = 2000
 
 @dataclass(frozen=True)
 class FileOptions:
-    """How a file is laid out; what is not given is found out and said."""
+    """The layout of a file; whatever is not given is detected and printed."""
 
     columns: str = ""
     """The columns to read, by name or by number from 1, as in from,to or 1,3."""
@@ -37,9 +37,9 @@ class FileOptions:
     no_header: tyro.conf.FlagCreatePairsOff[bool] = False
     """The first line is data."""
     separator: str = ""
-    """What stands between columns: tab, comma, semicolon, pipe, blank, or the characters, as in '->'."""
+    """The column separator: tab, comma, semicolon, pipe, blank, or its characters, as in '->'."""
     comment: str = ""
-    """What comments start with, as in '#'; none if every line is data."""
+    """The start of a comment, as in '#'; the word none if every line is data."""
 
     @property
     def layout(self) -> FileLayout:
@@ -56,12 +56,12 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class GraphFileOptions(FileOptions):
-    """How a file of edges is laid out; what is not given is found out and said."""
+    """The layout of a file of edges; whatever is not given is detected and printed."""
 
     relation: str = ""
-    """Of a file of triples: the relation whose edges are meant, or all."""
+    """In a file of triples: the relation whose pairs are the edges, or all."""
     root: str = ""
-    """The label of the root, where the graph is a path-star or tree-star."""
+    """The label of the root, if the graph is a path-star or tree-star."""
 
     def read(self, path: str | Path) -> Graph:
         """The graph of a file that is laid out as was said."""

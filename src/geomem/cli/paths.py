@@ -62,7 +62,7 @@ class PathOptions:
     start: Path | None = None
     """Go on from the weights of this run directory, on the same world: edges first, then paths."""
     edges_first: int = 0
-    """Epochs of edges alone, in a run of its own from whose weights what is asked for then starts."""
+    """Train on edges only for this many epochs first; the main run starts from those weights."""
     compare: str = ""
     """One option with several values, as in pauses=0,2,4: all are trained and shown side by side."""
     figure: Path | None = None
@@ -70,15 +70,15 @@ class PathOptions:
     seeds: int | None = None
     """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
     seed_list: tuple[int, ...] = ()
-    """The seeds themselves, in place of their number."""
+    """The seeds, instead of their number."""
     directory: Path = Path("runs")
-    """Where run directories are made."""
+    """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
     config: Path | None = None
-    """A TOML file with any of these options (and `world`), one per line; the command line comes before it."""
+    """A TOML file with any of these options (and `world`), one per line; the command line overrides it."""
     quiet: bool = False
-    """Show no progress; print the run directory alone."""
+    """Show no progress; print only the run directory."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,9 +53,9 @@ class SweepOptions:
     seeds: int = 1
     """Runs per cell, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
-    """The seeds themselves, in place of their number."""
+    """The seeds, instead of their number."""
     directory: Path = Path("sweeps")
-    """Where the sweep's directory is made."""
+    """Where the sweep's directory is written."""
     processes: int = 0
     """Processes of one thread each; 0 means one per core."""
     out: Path | None = None
@@ -65,7 +65,7 @@ class SweepOptions:
     y: str = ""
     """The axis upwards; the second one given unless named, or the worlds."""
     quiet: bool = False
-    """Show no progress; print paths alone."""
+    """Show no progress; print only paths."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -43,7 +43,7 @@ def tabulate_phases(table: pl.DataFrame, x: str, y: str, colours: Sequence[str] 
     A diverged run counts as one that does not recall, and not in the means. All runs of a cell are averaged,
     whatever else differs between them: filter `table` first if more than the seed does.
 
-    Raises `InputError` if a column does not exist, a colour is no number, or x and y are the same.
+    Raises `InputError` if a column does not exist, a colour is not numeric, or x and y are the same.
 
     >>> table = pl.DataFrame({"a": [1, 1], "b": [2, 2], "seed": [0, 1], "associative_accuracy": [1.0, 0.5],
     ...     "geometric_level": [0.5, 0.7], "fiedler_alignment": [0.9, float("nan")]})

@@ -37,7 +37,7 @@ DRAWN_NODES = 1200
 """Nodes drawn in three dimensions at most; of a larger graph a connected piece is drawn, and it is said."""
 DRAWN_EDGES = 4000
 HEATMAP_NODES = 120
-"""Rows of a heatmap at most; of a larger graph every so-manieth node is shown."""
+"""Rows of a heatmap at most; of a larger graph every n-th node is shown."""
 DENSE_NODES = 600
 """Largest graph for which the dynamics of every eigenspace are computed."""
 CURVE_ROWS = 300

@@ -115,7 +115,7 @@ def gate_variance_explained(rates: Float[np.ndarray, "relation neuron"]) -> floa
 
     Over neurons with p (1 - p) > 0.01; NaN if there is none. 1: the relation alone decides. A pair of neurons
     relu(±h) opens by the sign of h, so the superposition of notes B1 scores (R - 1) / (2R - 1) although its
-    selection is exact; with the flag counted thrice, relu(±h + 3 M flag - M), the same network scores 1.
+    selection is exact; with the flag counted three times, relu(±h + 3 M flag - M), the same network scores 1.
 
     >>> gate_variance_explained(np.array([[1.0, 0.5], [0.0, 0.5]]))
     0.5

@@ -120,8 +120,8 @@ def capacity_curves(
     `random_permutations` draws them. Finished fleets are kept: an interrupted call goes on, and the same call
     again trains nothing.
 
-    Raises `InputError` for numbers that cannot be meant, for a tied model of other objects, or, before any
-    run starts, if memory will not do.
+    Raises `InputError` for invalid numbers, for a tied model of other objects, or, before any
+    run starts, if memory is too small.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:

@@ -57,7 +57,7 @@ def sweep(
     `memorize` trains from the same configuration and seed. Finished fleets are kept, so that an interrupted
     sweep goes on and the same sweep again trains nothing.
 
-    Raises `InputError` for an axis or value that cannot be meant, or if memory or disk will not do.
+    Raises `InputError` for an invalid axis or value, or if memory or disk is too small.
 
     >>> import tempfile
     >>> from geomem.models.configuration import Node2Vec

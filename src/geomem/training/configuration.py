@@ -47,11 +47,11 @@ class PathTraining(Optimization):
     """Training in epochs: every edge and every training path is in one of the batches of an epoch."""
 
     epochs: Count = 200
-    """At most so many; the schedule of the learning rate is as long."""
+    """Number of epochs at most; the learning rate's schedule has this length."""
     batches: Count = 8
-    """Batches, thus steps, of an epoch."""
+    """Batches in an epoch; each is one step."""
     micro_batches: Count = 1
-    """Parts of a batch that are computed one after the other, to save memory; the gradient is the same."""
+    """Parts of a batch, computed one after the other to save memory; the gradient is the same."""
     prompts: Count = 256
     """Fresh prompts in a batch of path finding in context."""
     learning_rate: NonNegative = 1e-3

@@ -56,7 +56,7 @@ def train_fleet(
     Peak learning rate and weight decay are those of `runs`; `training` gives the schedule.
 
     A run that diverges never stops the others: its loss is recorded as NaN or infinity from then on.
-    Raises `InputError` for settings that cannot be meant.
+    Raises `InputError` for invalid settings.
     """
     check_training(training)
     if not runs:

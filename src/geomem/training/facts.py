@@ -65,7 +65,7 @@ def train_recall(
     Peak learning rate, weight decay and scale are those of the runs' settings; `training` gives the schedule.
     Callbacks, checkpoints and the early end by `enough` are those of `geomem.training.loop.train_problem`.
 
-    Raises `InputError` for settings that cannot be meant, `ValueError` for runs that do not fit one fleet.
+    Raises `InputError` for invalid settings, `ValueError` for runs that do not fit one fleet.
     """
     check_training(training, subjects=min(run.size.subjects for run in runs))
     models, sizes = [run.model for run in runs], [run.size for run in runs]

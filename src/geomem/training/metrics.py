@@ -54,7 +54,7 @@ def top1_accuracy(
     """Weighted share of the facts whose target has the highest logit; one-to-many facts cap it below one."""
     best = logits.max(dim=-1)
     hit = best.indices.index_select(1, examples.fact_examples) == examples.fact_targets
-    # A logit that is no number is no hit, wherever `max` points.
+    # NaN logits never count as hits, wherever `max` points.
     hit &= pick_facts(logits, examples) == best.values.index_select(1, examples.fact_examples)
     return hit.to(logits.dtype) @ examples.fact_weights
 

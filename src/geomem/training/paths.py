@@ -55,7 +55,7 @@ def train_paths(
     `geomem.training.loop.train_problem`, and the metrics are those of `geomem.training.path_metrics`; with
     `stop_at` the training ends when they say so (`is_enough`).
 
-    Raises `InputError` for settings that cannot be meant, and for a model that reads no sequences.
+    Raises `InputError` for invalid settings, and for a model that reads no sequences.
     """
     check_training(training)
     check_reads_sequences(model)
