@@ -38,7 +38,7 @@ class ConstructOptions:
     out: Path
     """The directory to write."""
     width: int | None = None
-    """Largest width of a vector; the smallest that suffices if not given. Longer codes have a wider margin."""
+    """Largest width of a vector; the smallest sufficient if not given. Longer codes have a wider margin."""
     code: Code = "binary"
     """One vector per object: binary words, random signs, random directions, or points of a circle."""
     seed: int = 0
