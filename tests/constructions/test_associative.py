@@ -87,7 +87,7 @@ def test_both_ridge_systems_give_the_same_map():
 
 def test_bad_input_is_refused():
     for make in (outer_product_memory, key_value_network):
-        with pytest.raises(InputError, match="was given no number for its facts"):
+        with pytest.raises(InputError, match="got no number for its facts"):
             make(TABLE, 0)
         with pytest.raises(InputError, match="more than the limit of 100"):
             make(TABLE, 5000, numbers_limit=100)

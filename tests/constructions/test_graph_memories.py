@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geomem.claims.tiny_graphs import GRAPHS
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
 from geomem.constructions.graph_memories import (
     adjacency_table,
     arm_lattice,

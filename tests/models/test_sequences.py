@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.models import sequences
 from geomem.models.configuration import Mamba, Transformer
 from geomem.models.model import compute_logits, initialize_parameters
+from geomem.models.networks import network_of
 from geomem.models.sequences import advance_sequence, begin_sequence, read_out_table, read_states
 
 VOCABULARY, CONTEXT = 13, 9
@@ -187,14 +187,15 @@ def test_runs_do_not_touch(model):
 @pytest.mark.parametrize("model", BOTH, ids=str)
 def test_shared_tokens_are_passed_once_and_the_last_block_computes_what_is_read(model, monkeypatch):
     passed = []
-    apply_block = sequences.apply_block
+    network = network_of(model)
+    apply_block = network.apply_block
 
     def record(model, parameters, name, inputs, memory, *, first):
         outputs, after = apply_block(model, parameters, name, inputs, memory, first=first)
         passed.append((inputs.shape[1:3], outputs.shape[2]))
         return outputs, after
 
-    monkeypatch.setattr(sequences, "apply_block", record)
+    monkeypatch.setattr(network, "apply_block", record)
     read_states(model, draw_parameters(model, 1), draw_tokens(1, 5, 8, shared=2), first_read=6, shared=2)
     # (examples, tokens) that enter each block, and how many leave it.
     assert passed == [((1, 2), 2), ((1, 2), 0), ((5, 6), 6), ((5, 6), 2)]

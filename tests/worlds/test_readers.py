@@ -362,7 +362,7 @@ def test_no_file_at_all_ends_in_anything_but_a_graph_or_one_sentence(tmp_path, d
         (pandas.DataFrame({"a": ["x", "y"], "b": pandas.array([1, None], dtype="Int64")}), "Edge 1 of"),
         (polars.DataFrame({"a": ["x", None], "b": ["z", "y"]}), "Edge 1 of"),
         (sparse.coo_array((2, 3)), "shape (2, 3)"),
-        (sparse.coo_array(([float("nan")], ([0], [1])), shape=(2, 2)), "not a number"),
+        (sparse.coo_array(([float("nan")], ([0], [1])), shape=(2, 2)), "has a NaN"),
         (sparse.coo_array((3, 3)), "no edge between two different nodes"),
         (networkx.Graph(), "no edge between two different nodes"),
         (networkx.Graph([(1, "1"), (1, 2)]), "same label"),
