@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.evidence import Evidence, Trained, curve_table, final, imagine_arrays
+from geomem.claims.evidence import Evidence, MeasuredRuns, curve_table, final, imagine_arrays
 
 Imagined = Mapping[str, Mapping[str, float | Sequence[float | int]]]
 """Values of metrics by key and name: one for all rows, or one for every row."""
@@ -37,12 +37,12 @@ def curves(evidence: Evidence, key: str) -> Curves:
     return Curves(arrays.pop("epochs"), {name: values.T for name, values in arrays.items()})
 
 
-def peak(run: Trained, metric: str) -> Float[np.ndarray, " run"]:
+def peak(run: MeasuredRuns, metric: str) -> Float[np.ndarray, " run"]:
     """The highest value of a metric in the training."""
     return run.metrics[metric].max(axis=0)
 
 
-def first_step(run: Trained, metric: str, *, at_least: float) -> Float[np.ndarray, " run"]:
+def first_step(run: MeasuredRuns, metric: str, *, at_least: float) -> Float[np.ndarray, " run"]:
     """The first recorded step with the metric at least so high; the last one if there is none.
 
     >>> runs = imagine_curves({"base": {"held_out.exact_match": [0.0, 0.5, 1.0]}}, epochs=8)
@@ -53,7 +53,7 @@ def first_step(run: Trained, metric: str, *, at_least: float) -> Float[np.ndarra
     return np.where(reached.any(axis=0), run.steps[reached.argmax(axis=0)], run.steps[-1])
 
 
-def area(run: Trained, metric: str) -> Float[np.ndarray, " run"]:
+def area(run: MeasuredRuns, metric: str) -> Float[np.ndarray, " run"]:
     """Mean of a metric over the training, by trapezoids."""
     return np.trapezoid(run.metrics[metric], run.steps, axis=0) / run.steps[-1]
 
@@ -69,7 +69,7 @@ def rank_correlation(values: Float[np.ndarray, "place run"]) -> Float[np.ndarray
 
 
 def draw_curves(
-    runs: Mapping[str, Trained], metric: str, title: str, labels: Mapping[str, str] | None = None
+    runs: Mapping[str, MeasuredRuns], metric: str, title: str, labels: Mapping[str, str] | None = None
 ) -> Picture:
     """Mean, lowest and highest value over seeds by epoch, a line for every key or for those with a label."""
     named = {label: runs[key] for key, label in (labels or {key: key for key in runs}).items()}
@@ -93,7 +93,7 @@ def imagine_curves(metrics: Imagined, *, epochs: int = 64, runs: int = 3) -> Evi
 
 
 def check_end(
-    runs: Mapping[str, Trained], metric: str, title: str, **bounds: Any
+    runs: Mapping[str, MeasuredRuns], metric: str, title: str, **bounds: Any
 ) -> Iterator[Check | Picture]:
     """The check that a metric of the first training ends within bounds; the others are reported beside it."""
     first, *others = runs

@@ -32,7 +32,7 @@ HEAT = 4.0
 
 
 @runtime_checkable
-class Trained(Protocol):
+class MeasuredRuns(Protocol):
     """Curves of trainings, of a fleet or of an experiment: checks ask both in one way."""
 
     @property
@@ -98,7 +98,7 @@ def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str
 # What judges ask of a fleet.
 
 
-def final(fleet: Trained, metric: str) -> Float[np.ndarray, " run"]:
+def final(fleet: MeasuredRuns, metric: str) -> Float[np.ndarray, " run"]:
     """A metric after the last step."""
     return fleet.metrics[metric][-1]
 
@@ -142,7 +142,7 @@ def alignment(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
     return np.atleast_1d(fiedler_alignment(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
 
 
-def curve_table(fleets: Mapping[str, Trained], metric: str, *, title: str) -> pl.DataFrame:
+def curve_table(fleets: Mapping[str, MeasuredRuns], metric: str, *, title: str) -> pl.DataFrame:
     """Mean, lowest and highest value over seeds at every recorded step, for a `Picture`.
 
     Columns: step, `title`, low, high, graph (the mapping's keys).
