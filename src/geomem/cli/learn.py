@@ -10,12 +10,13 @@ import tyro
 
 from geomem.cli.facts import FactFileOptions
 from geomem.cli.options import (
+    OptionGroup,
     check_no_layout,
     configuration_arguments,
     first_line,
     option_names,
     option_values,
-    parse_options,
+    parse_groups,
     print_notes,
     read_configuration,
     signature_options,
@@ -160,12 +161,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     groups = option_groups(facts if facts in FACT_WORLDS else None)
     known = option_names(*[kind for _, kind, _, _ in groups])
     given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    options = parse_options(
-        make_dataclass("LearnArguments", entries, frozen=True),
+    options = parse_groups(
+        groups,
         [*given, *arguments],
         verb=f"learn {facts or 'FACTS'}",
         description=describe_world(facts) if facts in FACT_WORLDS else USAGE,
@@ -173,9 +170,9 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     return facts or "", options
 
 
-def option_groups(facts: str | None) -> list[tuple[str, type, Any, str]]:
+def option_groups(facts: str | None) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that a table has."""
-    groups: list[tuple[str, type, Any, str]] = [
+    groups: list[OptionGroup] = [
         ("memory", LearnOptions, LearnOptions(), "What is trained, and where it goes."),
         ("file", FactFileOptions, FactFileOptions(), first_line(FactFileOptions)),
         ("model", ModelOptions, ModelOptions(), first_line(Recall)),

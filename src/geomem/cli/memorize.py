@@ -1,19 +1,18 @@
 """`geomem memorize`: the options of the world, the model, the task and the training in one flat list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from geomem.cli.options import (
     GraphFileOptions,
+    OptionGroup,
     configuration_arguments,
     first_line,
     option_names,
     option_values,
-    parse_options,
+    parse_groups,
     print_notes,
     read_configuration,
     refuse_file_options,
@@ -109,12 +108,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     if world in WORLDS:
         refuse_file_options([*(f"--{key}" for key in configuration), *arguments], world, known)
     given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    options = parse_options(
-        make_dataclass("MemorizeOptions", entries, frozen=True),
+    options = parse_groups(
+        groups,
         [*given, *arguments],
         verb=f"memorize {world or 'WORLD'}",
         description=describe_world(world) if world in WORLDS else USAGE,
@@ -122,10 +117,10 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     return world or "", options
 
 
-def option_groups(world: str | None, model: str) -> list[tuple[str, type, Any, str]]:
+def option_groups(world: str | None, model: str) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
     configuration, fleet = MODELS[model](), with_choice(FleetOptions, "model", MODELS)
-    groups: list[tuple[str, type, Any, str]] = [
+    groups: list[OptionGroup] = [
         ("fleet", fleet, fleet(), "What is trained, and where it goes."),
         ("model", MODELS[model], configuration, first_line(MODELS[model])),
         ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),

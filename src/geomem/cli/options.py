@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -142,6 +142,30 @@ def parse_options(
         if not error.code:
             raise
         raise InputError(one_sentence(complaint.getvalue(), verb)) from None
+
+
+OptionGroup = tuple[str, type, Any, str]
+"""Name, dataclass, defaults and title of a group of options."""
+
+
+def parse_groups(
+    groups: Iterable[OptionGroup], arguments: Sequence[str], *, verb: str, description: str
+) -> Any:
+    """Read arguments into groups of options: an object with a dataclass by the name of every group.
+
+    Raises `InputError` for anything wrong.
+
+    >>> from geomem.training.configuration import Training
+    >>> group = ("training", Training, Training(), "How it is trained.")
+    >>> parse_groups([group], ["--steps", "5"], verb="memorize", description="").training.steps
+    5
+    """
+    entries = [
+        (name, Annotated[kind, tyro.conf.arg(help=title)], field(default=default))
+        for name, kind, default, title in groups
+    ]
+    kind = make_dataclass("OptionGroups", entries, frozen=True)
+    return parse_options(kind, arguments, verb=verb, description=description)
 
 
 def one_sentence(complaint: str, verb: str) -> str:

@@ -1,22 +1,22 @@
 """`geomem paths`: path finding from options of world, model, task and training in one flat list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.text import Text
 
 from geomem.cli.options import (
     GraphFileOptions,
+    OptionGroup,
     check_no_layout,
     configuration_arguments,
     first_line,
     option_names,
     option_values,
-    parse_options,
+    parse_groups,
     print_notes,
     read_configuration,
     refuse_file_options,
@@ -231,12 +231,8 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
     if defaults.world in (*WORLDS, IN_CONTEXT):
         refuse_file_options([*(f"--{key}" for key in configuration), *arguments], defaults.world, known)
     given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    options: Any = parse_options(
-        make_dataclass("PathsOptions", entries, frozen=True),
+    options = parse_groups(
+        groups,
         [*given, *arguments],
         verb=f"paths {defaults.world or 'WORLD'}",
         description=_describe(defaults.world),
@@ -291,11 +287,11 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
     return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)
 
 
-def _option_groups(defaults: _Defaults) -> list[tuple[str, type, Any, str]]:
+def _option_groups(defaults: _Defaults) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that apply."""
     model, world = defaults.model, defaults.world
     options = with_choice(PathOptions, "model", path_models())
-    groups: list[tuple[str, type, Any, str]] = [
+    groups: list[OptionGroup] = [
         ("fleet", options, options(model=defaults.kind), "What is trained, and where it goes."),
         ("model", type(model), model, first_line(type(model))),
         ("task", PathFinding, defaults.task, first_line(PathFinding)),

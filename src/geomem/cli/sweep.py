@@ -1,14 +1,13 @@
 """`geomem sweep`: a grid of configurations, trained as fleets and drawn as a phase diagram."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from geomem.cli.memorize import option_groups
 from geomem.cli.options import (
     check_no_layout,
     option_names,
-    parse_options,
+    parse_groups,
     print_notes,
     refuse_file_options,
     with_choice,
@@ -86,16 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     known = option_names(*[kind for _, kind, _, _ in groups])
     if only_world:
         refuse_file_options(arguments, only_world, known)
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    given: Any = parse_options(
-        make_dataclass("SweepCommand", entries, frozen=True),
-        arguments,
-        verb="sweep WORLDS",
-        description=USAGE,
-    )
+    given = parse_groups(groups, arguments, verb="sweep WORLDS", description=USAGE)
     options: SweepOptions = given.sweep
     if not worlds:
         raise InputError("Give a world first, as in `geomem sweep path-star --over learning-rate=0.01,0.1`.")
