@@ -132,12 +132,16 @@ def hero_choice(views: list[FleetView]) -> list[int]:
 
 def compared_measurements(views: list[FleetView]) -> list[tuple[str, str]]:
     """Name and title of the columns of the comparison, in the order of the fleets' tables."""
-    titles: dict[str, str] = {}
+    columns: list[tuple[str, str]] = []
     for view in views:
-        made = {m.name: m.title.partition(" (")[0] for m in view.portrait.measurements if m.compared}
-        # What only later fleets have goes before what they share with the earlier ones.
-        titles = {name: title for name, title in made.items() if name not in titles} | titles
-    return list(titles.items())
+        place = 0
+        for measured in view.portrait.measurements:
+            if measured.compared:
+                column = measured.name, measured.title.partition(" (")[0]
+                if column not in columns:
+                    columns.insert(place, column)
+                place = columns.index(column) + 1
+    return columns
 
 
 @dataclass(frozen=True)
