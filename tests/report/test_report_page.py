@@ -14,7 +14,10 @@ from geomem.geometry.signatures import SIGNATURES
 from geomem.report import write_report
 from geomem.report.content import fleet_data, packed, rounded, script_json
 from geomem.report.html import format_number
-from geomem.report.page import hero_choice, interval_marks, page_title
+from geomem.report.page import compared_measurements, hero_choice, interval_marks, page_title
+from geomem.runs.edges import memorize
+from geomem.training.configuration import Training
+from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import complete, cycle, irregular, path, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
@@ -140,6 +143,15 @@ def test_head_shows_different_readings_of_one_graph_first(fleets):
     assert page_title(views) == "Two graphs, three memories"
     assert page_title(views[:2]) == "One graph, two memories"
     assert page_title(views[:1]) == "One graph, one memory"
+
+
+def test_columns_stand_in_the_order_of_a_table_whichever_fleet_is_first(fleets, tmp_path):
+    with_map = memorize(europe(), model="node2vec", training=Training(steps=2), seeds=1, directory=tmp_path)
+    views = [view_fleet(fleet) for fleet in (*fleets, with_map)]
+    wanted = [m.name for m in views[-1].portrait.measurements if m.compared]
+    assert "map_correlation" in wanted
+    for order in (views, views[::-1]):
+        assert [name for name, _ in compared_measurements(order)] == wanted
 
 
 def test_report_replaces_the_former_one_and_writes_figures(fleets, tmp_path):
