@@ -23,6 +23,7 @@ LAYERS = (
     ("geometry",),
     ("worlds",),
     ("fields",),
+    ("files",),
     ("errors",),
 )
 """An import may point to the same layer or to a lower one."""

@@ -8,10 +8,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from geomem.errors import InputError
+from geomem.files import fingerprint
 from geomem.models.configuration import Recall
 from geomem.models.recall import describe_recall_parameters
 from geomem.runs.configuration import FactRecall, describe_configuration
-from geomem.runs.directory import DONE, FORMAT, configuration_hash, fingerprint
+from geomem.runs.directory import DONE, FORMAT, configuration_hash
 from geomem.runs.run import FACT_FILES, holds_facts, memory_size, read_run, write_run
 from geomem.worlds.facts.families import random_bijections
 

@@ -25,7 +25,8 @@ from geomem.claims.experiment import (
 )
 from geomem.claims.reproduce import reproduce
 from geomem.errors import InputError
-from geomem.runs.directory import DONE, MANIFEST, fingerprint, write_json
+from geomem.files import fingerprint, write_json
+from geomem.runs.directory import DONE, MANIFEST
 
 HERE = Path(__file__).parent
 
@@ -136,7 +137,7 @@ def test_an_experiment_that_stops_midway_leaves_nothing_and_runs_anew(tmp_path, 
         with pytest.raises((RuntimeError, KeyboardInterrupt)):
             run_experiment(wanted, directory=tmp_path)
         assert calls(tmp_path) == attempt
-        assert not list(experiment_path(wanted, tmp_path).iterdir())
+        assert not experiment_path(wanted, tmp_path).exists()
     with pytest.raises(InputError, match=r"^The experiment .* is unfinished \(no DONE in it\)"):
         read_experiment(wanted, tmp_path)
 
@@ -159,8 +160,8 @@ def test_a_killed_experiment_leaves_nothing_half_written(tmp_path):
     path = experiment_path(wanted, tmp_path)
     assert path.is_dir()
     assert not list(path.iterdir())
-    # A process that dies while it writes leaves a file beside; it is no obstacle, and goes.
-    (path / f"{ARRAYS}.partial").write_bytes(b"half")
+    # A process that dies while it writes leaves a directory beside; it is no obstacle, and goes.
+    (path / ".geomem-0123456789abcdef.partial").mkdir()
     quick = Experiment("powers", measure_at_once, {"seconds": 60}, seconds=1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure_at_once, "__module__", "small_experiments")

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.files import fingerprint, write_json
 from geomem.runs.directory import (
     DONE,
     FORMAT,
@@ -31,13 +32,11 @@ from geomem.runs.directory import (
     check_directory,
     configuration_hash,
     damaged,
-    fingerprint,
     is_finished,
     read_arrays,
     read_json,
     run_path,
     write_arrays,
-    write_json,
 )
 
 ARRAYS = "arrays.safetensors"

@@ -140,7 +140,7 @@ def _number(value: float, digits: int) -> str:
 
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
-    from geomem.runs.directory import replace_file
+    from geomem.files import replace_file
 
     tables = {
         "runs.parquet": found.runs.write_parquet,

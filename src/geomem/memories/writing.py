@@ -11,7 +11,8 @@ import numpy as np
 
 from geomem.constructions.one_hop import Weights
 from geomem.errors import InputError
-from geomem.runs.directory import DONE, RunLocked, locked_run, replace_file, sync_directory
+from geomem.files import replace_file, sync_directory
+from geomem.runs.directory import DONE, RunLocked, locked_run
 from geomem.runs.run import EDITED, FACT_FILES, Run, is_edited, read_run, write_run
 from geomem.worlds.facts.table import FactTable
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from geomem.errors import InputError
 from geomem.figures.palette import THEMES
-from geomem.runs.directory import replace_file
+from geomem.files import replace_file
 
 COUNT_WORDS = [
     "no",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from geomem.runs.directory import check_file, damaged, read_arrays, remove_partial, write_arrays
+from geomem.runs.directory import check_file, damaged, read_arrays, write_arrays
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -45,6 +45,5 @@ def read_checkpoint(path: Path, *, configuration_hash: str) -> Checkpoint | None
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Remove what only an unfinished run needs, half-written files of a killed process included."""
+    """Remove what only an unfinished run needs."""
     (path / CHECKPOINT).unlink(missing_ok=True)
-    remove_partial(path)

@@ -1,7 +1,7 @@
-"""Files and directories that no crash leaves half-written, and that are read as if a stranger wrote them.
+"""Run directories: complete with their `DONE`, locked by who writes, read as if a stranger wrote them.
 
-Every file is written beside its place, flushed to the disk and renamed into place. A directory is complete
-when it has its `DONE`, which lists size and SHA-256 of every other file and is written last. No pickle.
+`geomem.files` says how files are written. A directory is complete when it has its `DONE`, which lists size
+and SHA-256 of every other file and is written last. No pickle.
 """
 
 import errno
@@ -10,8 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from geomem.errors import InputError
+from geomem.files import Writer, fingerprint, replace_file, system_errors, write_json
 
 FORMAT = 1
 """Version of a directory's layout; a reader refuses any other."""
@@ -30,9 +31,6 @@ MANIFEST, DONE = "manifest.json", "DONE"
 
 JSON_LIMIT = 1 << 28
 """Bytes of JSON a reader takes in: a graph of some ten million edges; more is not one of our files."""
-
-Writer = Callable[[Path], None]
-"""Writes the whole content of one file."""
 
 
 class RunLocked(InputError):
@@ -80,67 +78,22 @@ def run_path(directory: str | os.PathLike[str], name: str, configuration: Mappin
     return Path(directory) / f"{safe_name(name)}-{configuration_hash(configuration)}"
 
 
-def replace_file(path: Path, write: Writer) -> None:
-    """Let `write` fill a file beside `path`, flush it to the disk, then rename it into place.
-
-    Whoever reads `path`, after a crash or a power cut too, finds the former file or the whole new one.
-    Raises `InputError` when the disk is full or refuses; what had been written beside is removed.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_directory(path.parent)
-    except (OSError, SafetensorError, pl.exceptions.PolarsError) as error:
-        partial.unlink(missing_ok=True)
-        # safetensors and polars hand on the system's error as text only.
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error)
-        if full:
-            raise InputError(
-                f"The disk became full while writing {path}; free some space and run the same command again."
-            ) from error
-        raise InputError(
-            f"Could not write {path} ({error}); see to it and run the same command again."
-        ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def sync_directory(path: Path) -> None:
-    """Flush a directory, so that renames in it outlive a power cut."""
-    if os.name == "posix":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def write_directory(path: Path, files: Mapping[str, Writer]) -> None:
     """Write every file of a directory, then its `DONE`; raises `InputError` when the disk is full or refuses.
 
     >>> import tempfile
+    >>> from geomem.files import json_file
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_directory(Path(folder) / "new", {"a.json": json_file([1])})
     ...     check_directory(Path(folder) / "new", ["a.json"])
     ...     read_json(Path(folder) / "new" / "a.json")
     [1]
     """
-    try:
+    with system_errors(path, "made"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be made ({error.strerror}); give another directory.") from error
     for name, write in files.items():
         replace_file(path / name, write)
     write_json(path / DONE, {name: fingerprint(path / name) for name in files})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people: indented, in any script, no NaN; renamed into place."""
-    replace_file(path, json_file(content))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -148,48 +101,38 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
     replace_file(path, array_file(arrays, metadata))
 
 
-def text_file(text: str) -> Writer:
-    """Writes a text."""
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    return write
-
-
-def json_file(content: Any) -> Writer:
-    """Writes JSON for people."""
-    return text_file(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def array_file(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Writer:
     """Writes named arrays as safetensors."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def write(path: Path) -> None:
-        save_file(contiguous, path, metadata=dict(metadata))
-        # safetensors makes files for the owner alone; a run should be as readable as its directory.
-        path.chmod(path.parent.stat().st_mode & 0o666)
+        path.touch()
+        mode = path.stat().st_mode  # safetensors makes files for the owner alone
+        with _errors_as_system():
+            save_file(contiguous, path, metadata=dict(metadata))
+        path.chmod(mode)
 
     return write
 
 
 def table_file(table: pl.DataFrame) -> Writer:
     """Writes a table as parquet."""
-    return lambda path: table.write_parquet(path)
+
+    def write(path: Path) -> None:
+        with _errors_as_system():
+            table.write_parquet(path)
+
+    return write
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file, as `DONE` lists them."""
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def remove_partial(path: Path) -> None:
-    """Remove the half-written files that a killed process left in a directory."""
-    for pattern in ("*.partial", ".tmp*"):  # the latter are what safetensors writes before its own rename
-        for partial in path.glob(pattern):
-            partial.unlink(missing_ok=True)
+@contextmanager
+def _errors_as_system() -> Iterator[None]:
+    """Raise `OSError` for what safetensors and polars say of the system, which they hand on as text only."""
+    try:
+        yield
+    except (SafetensorError, pl.exceptions.PolarsError) as error:
+        full = "os error 28" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
 
 
 @contextmanager
@@ -213,6 +156,10 @@ def locked_run(path: Path, doing: str = "training") -> Iterator[None]:
         ) from error
     try:
         yield
+    except BaseException:
+        with suppress(OSError):
+            path.rmdir()  # where nothing was written
+        raise
     finally:
         if os.name == "posix":  # whoever opened this file meanwhile sees that it is gone, and makes another
             Path(lock.lock_file).unlink(missing_ok=True)

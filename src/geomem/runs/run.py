@@ -32,6 +32,7 @@ from safetensors import safe_open
 
 from geomem.constructions.cells import cells_size
 from geomem.errors import InputError
+from geomem.files import json_file
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall import RecallSize, describe_recall_parameters
 from geomem.runs.configuration import read_model, read_task
@@ -45,7 +46,6 @@ from geomem.runs.directory import (
     configuration_hash,
     damaged,
     is_finished,
-    json_file,
     read_arrays,
     read_json,
     safe_name,

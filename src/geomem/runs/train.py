@@ -17,6 +17,7 @@ from types import FrameType
 import torch
 
 from geomem.errors import InputError
+from geomem.files import write_json
 from geomem.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, write_checkpoint
 from geomem.runs.directory import (
     FORMAT,
@@ -26,7 +27,6 @@ from geomem.runs.directory import (
     is_finished,
     locked_run,
     require_disk,
-    write_json,
 )
 from geomem.runs.environment import available_memory, check_device, describe_environment, limit_threads
 from geomem.runs.job import SINGLE_THREAD_FLOPS, Job

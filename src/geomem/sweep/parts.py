@@ -15,16 +15,8 @@ from typing import Any
 import polars as pl
 
 from geomem.errors import InputError
-from geomem.runs.directory import (
-    FORMAT,
-    MANIFEST,
-    configuration_hash,
-    damaged,
-    format_bytes,
-    locked_run,
-    replace_file,
-    write_json,
-)
+from geomem.files import replace_file, write_json
+from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, damaged, format_bytes, locked_run
 from geomem.runs.environment import available_memory, describe_environment
 from geomem.sweep.pool import KILLED, do_tasks
 

@@ -1,0 +1,225 @@
+"""Files that no crash leaves half-written and no link leads astray: one way to write, one check to read.
+
+Whatever is written is written in a new directory of a random name beside its place, flushed to the disk and
+renamed into place. While its process lives it holds that directory by a lock; what a killed process left is
+removed by the next one that writes in the same place.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody can remove what another process has open
+    fcntl = None
+
+from geomem.errors import InputError
+
+Writer = Callable[[Path], object]
+"""Writes the whole content of one file, or of one directory."""
+
+_PARTIAL = re.compile(r"\.geomem-[0-9a-f]{16}\.partial")
+
+
+def replace_file(path: Path, write: Writer) -> None:
+    """Let `write` fill a file beside `path`, flush it to the disk, then rename it into place.
+
+    Whoever reads `path`, after a crash or a power cut too, finds the former file or the whole new one, and
+    of two processes that write it one wins. Nothing is written through a link. Raises `InputError` where the
+    disk is full or refuses, and where `path` is a link, a directory or a device; it stays as it was then.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder) / "a.txt", text_file("whole"))
+    ...     sorted(os.listdir(folder)), (Path(folder) / "a.txt").read_text()
+    (['a.txt'], 'whole')
+    """
+    with system_errors(path, "written"):
+        check_replaceable(path)
+        with partial_directory(path.parent) as folder:
+            partial = folder / path.name
+            write(partial)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        sync_directory(path.parent)
+
+
+def write_whole(directory: Path, write: Writer) -> None:
+    """Let `write` fill a new directory beside `directory`, then rename it into place.
+
+    Raises `InputError` where the disk is full or refuses, and where `directory` exists and is not empty.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "new", lambda path: replace_file(path / "a.txt", text_file("whole")))
+    ...     os.listdir(folder), os.listdir(Path(folder) / "new")
+    (['new'], ['a.txt'])
+    """
+    with system_errors(directory, "written"):
+        if directory.is_symlink():
+            raise InputError(f"{directory} is a link; give the place itself.")
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with partial_directory(directory.parent) as folder:
+            partial = folder / directory.name
+            partial.mkdir()
+            write(partial)
+            sync_directory(partial)
+            os.replace(partial, directory)
+        sync_directory(directory.parent)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise `InputError` where a file cannot be put: at a link, a directory, a pipe or a device."""
+    with system_errors(path, "written"):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if S_ISDIR(mode):
+            raise InputError(f"{path} is a directory; give the name of a file.")
+        if S_ISLNK(mode):
+            raise InputError(f"{path} is a link; give the place that it leads to.")
+        if not S_ISREG(mode):
+            raise InputError(f"{path} is a device or a pipe; give the name of a file.")
+
+
+@contextmanager
+def partial_directory(parent: Path) -> Iterator[Path]:
+    """A new directory in `parent` for what is being written; it is gone at the end, whatever happens.
+
+    Its name is random and the directory this process's alone, so that nobody can put a link in it.
+    """
+    remove_leftovers(parent)
+    folder = parent / f".geomem-{secrets.token_hex(8)}.partial"
+    while True:
+        folder.mkdir(mode=0o700)
+        held = _hold(folder, wait=True)
+        if folder.exists():  # else another process found it before it was held, and removed it
+            break
+        _release(held)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _release(held)
+
+
+def _hold(folder: Path, *, wait: bool) -> int | None:
+    """Lock a directory for as long as this process has it open; None if another holds it or it is gone."""
+    if fcntl is None:
+        return None
+    held = None
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        _release(held)
+        return None
+    return held
+
+
+def _release(held: int | None) -> None:
+    if held is not None:
+        os.close(held)
+
+
+@cache
+def remove_leftovers(parent: Path) -> None:
+    """Remove, once per process, what killed processes left half-written in a directory."""
+    with suppress(OSError):
+        names = [entry.name for entry in os.scandir(parent) if _PARTIAL.fullmatch(entry.name)]
+        for name in names:
+            if (held := _hold(parent / name, wait=False)) is not None:
+                shutil.rmtree(parent / name, ignore_errors=True)
+                _release(held)
+
+
+def sync_directory(path: Path) -> None:
+    """Flush a directory, so that renames in it outlive a power cut."""
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
+    """Make what the system refuses meanwhile an `InputError` that names the place; `verb` is a participle.
+
+    >>> with system_errors("a/b", "read"):
+    ...     raise PermissionError(errno.EACCES, "Permission denied")
+    Traceback (most recent call last):
+    geomem.errors.InputError: a/b could not be read (Permission denied); see to it and run this again.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"The disk became full while {path} was {verb}; free some space and run this again."
+            ) from error
+        why = error.strerror or str(error)
+        raise InputError(f"{path} could not be {verb} ({why}); see to it and run this again.") from error
+
+
+def check_plain_file(path: Path, *, links: bool = False) -> os.stat_result:
+    """The status of a plain file; raises `InputError` for anything else, before it is opened.
+
+    Links are refused too unless `links`: in a directory that a stranger may have written they would lead out
+    of it; among a person's own files they are as good as what they lead to.
+    """
+    with system_errors(path, "read"):
+        try:
+            status = path.stat() if links else path.lstat()
+        except FileNotFoundError:
+            raise InputError(f"There is no file {path}; give one that exists.") from None
+    if S_ISLNK(status.st_mode):
+        raise InputError(f"{path} is a link; give the file that it leads to.")
+    if S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a directory; give a file.")
+    if not S_ISREG(status.st_mode):
+        raise InputError(f"{path} is a device or a pipe; write its content to a file and give that.")
+    return status
+
+
+def read_bytes(path: Path, limit: int, *, links: bool = False) -> bytes:
+    """The content of a plain file of at most `limit` bytes; raises `InputError` for any other."""
+    if check_plain_file(path, links=links).st_size > limit:
+        raise InputError(f"{path} is larger than {limit:,} bytes; give a smaller file.")
+    with system_errors(path, "read"), path.open("rb") as file:
+        return file.read(limit)
+
+
+def text_file(text: str) -> Writer:
+    """Writes a text, with line ends as they are."""
+    return lambda path: path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def json_file(content: Any) -> Writer:
+    """Writes JSON for people: indented, in any script, no NaN."""
+    return text_file(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people; renamed into place."""
+    replace_file(path, json_file(content))
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, as `DONE` lists them."""
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
