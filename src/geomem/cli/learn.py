@@ -22,7 +22,7 @@ from geomem.cli.options import (
     signature_options,
     value_of,
 )
-from geomem.cli.progress import RunTable, count_of
+from geomem.cli.progress import HOURS, RunTable, count_of
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -53,6 +53,8 @@ class LearnOptions:
     """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     several: bool = False
     """Allow several answers to a question of a file: a model learns them as `borders`, `borders (2)`, ..."""
     config: Path | None = None
@@ -91,7 +93,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from geomem.runs.facts import learn_facts
 
-    with RunTable(quiet=options.memory.quiet) as progress:
+    with RunTable(quiet=options.memory.quiet, hours=options.memory.hours) as progress:
         memory = learn_facts(
             table,
             model=choose_model(options.model, table),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from geomem.cli.options import parse_options
+from geomem.cli.progress import HOURS
 from geomem.errors import InputError
 
 DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
@@ -42,6 +43,8 @@ class ReproduceOptions:
     """cpu, cuda, or cuda:1."""
     processes: int | None = None
     """Fleets and experiments at once; one per core if not given."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     out: Path = Path("reproduce.html")
     """The HTML page that is written."""
     json: Path | None = None
@@ -71,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     from geomem.cli.verdicts import ClaimTable, markdown_table, print_verdicts
 
     scale = "full" if options.full else "quick"
-    with ClaimTable() as table:
+    with ClaimTable(hours=options.hours) as table:
         verdicts = reproduce(
             options.patterns,
             scale=scale,
