@@ -1,15 +1,14 @@
 """`geomem capacity`: how wide a recall model must be for how many facts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 
-from geomem.cli.options import option_names, parse_options
+from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
@@ -58,19 +57,12 @@ class CapacityOptions:
 
 def run(arguments: Sequence[str]) -> int:
     """Train the grid; print the thresholds, the law and the paths written."""
-    groups = [
+    groups: list[OptionGroup] = [
         ("capacity", CapacityOptions, CapacityOptions(), "Tables and sizes, and where the runs go."),
         ("model", Recall, Recall(), "The recall model; its varied size is not taken from here."),
         ("training", RecallTraining, RecallTraining(), "How each run is trained."),
     ]
-    option_names(*[kind for _, kind, _, _ in groups])
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    given: Any = parse_options(
-        make_dataclass("CapacityCommand", entries, frozen=True), arguments, verb="capacity", description=USAGE
-    )
+    given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
     if options.out and options.out.suffix not in (".svg", ".pdf"):
         raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")

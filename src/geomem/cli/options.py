@@ -168,6 +168,62 @@ def parse_groups(
     return parse_options(kind, arguments, verb=verb, description=description)
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a verb's other options depend on: the word that comes first, and a file of options."""
+
+    key: str
+    """What the first word is, and its key in the file: `world` or `facts`."""
+    word: str
+    """What comes first, or what the file says; empty if neither does."""
+    arguments: list[str]
+    """The rest of the command line."""
+    configuration: dict[str, Any]
+    """The file's options, without the first word."""
+    path: Path | None
+    """The file of --config."""
+
+    @property
+    def wants_help(self) -> bool:
+        """Whether the help is asked for."""
+        return any(argument in ("-h", "--help") for argument in self.arguments)
+
+    def value(self, name: str, default: str = "") -> str:
+        """An option's value on the command line or in the file, before all options are parsed."""
+        return str(value_of(f"--{name}", self.arguments) or self.configuration.get(name, default))
+
+
+def read_head(arguments: Sequence[str], key: str) -> Head:
+    """Read the first word and the file of --config; raises `InputError` if the file cannot be read.
+
+    >>> head = read_head(["cycle", "--model", "mamba"], "world")
+    >>> head.word, head.arguments, head.value("model"), head.value("preset")
+    ('cycle', ['--model', 'mamba'], 'mamba', '')
+    """
+    rest = list(arguments)
+    word = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    given = value_of("--config", rest)
+    path = Path(given) if given else None
+    configuration = read_configuration(path) if path else {}
+    configured = configuration.pop(key, "")
+    word = word or (configured if isinstance(configured, str) else "")
+    return Head(key, word, rest, configuration, path)
+
+
+def parse_rest(head: Head, groups: Sequence[OptionGroup], *, verb: str, word: str, description: str) -> Any:
+    """Read what follows the head into groups of options, as `parse_groups` does.
+
+    The command line overrides the file. Where no group is about files, `word` is a built-in world: an option
+    about files is refused. Raises `InputError` for anything wrong.
+    """
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    if "file" not in [name for name, *_ in groups]:
+        refuse_file_options([*(f"--{key}" for key in head.configuration), *head.arguments], word, known)
+    given = configuration_arguments(head.configuration, known, path=head.path) if head.path else []
+    verb = f"{verb} {word or head.key.upper()}"
+    return parse_groups(groups, [*given, *head.arguments], verb=verb, description=description)
+
+
 def one_sentence(complaint: str, verb: str) -> str:
     """What tyro says in a box, drawn in Unicode or in ASCII, as one sentence.
 
