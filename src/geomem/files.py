@@ -17,7 +17,10 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what only writes texts need not wait for it
+    import polars as pl
 
 try:
     import fcntl
@@ -212,6 +215,27 @@ def text_file(text: str) -> Writer:
 def json_file(content: Any) -> Writer:
     """Writes JSON for people: indented, in any script, no NaN."""
     return text_file(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def csv_file(table: "pl.DataFrame") -> Writer:
+    """Writes a table as CSV for people, whose spreadsheets run a text that begins like a formula.
+
+    Such a text, unless it is a number, gets an apostrophe before it (OWASP, CSV injection).
+    Files that geomem reads again, as `write_facts` makes them, say labels as they are.
+
+    >>> import polars as pl, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder) / "a.csv", csv_file(pl.DataFrame({"node": ["=1+1", "-5", "Ada"]})))
+    ...     (Path(folder) / "a.csv").read_text().split()
+    ['node', "'=1+1", '-5', 'Ada']
+    """
+    import polars as pl
+
+    text = pl.col(pl.String)
+    number = text.str.contains(r"^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$")
+    formula = text.str.contains("^[=+@\t\r\n-]") & ~number
+    safe = table.with_columns(pl.when(formula).then("'" + text).otherwise(text).name.keep())
+    return safe.write_csv
 
 
 def write_json(path: Path, content: Any) -> None:
