@@ -179,6 +179,21 @@ def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
         raise InputError(f"{path} could not be {verb} ({why}); see to it and run this again.") from error
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether something is at a path, as far as the system says; a name that no file can have names nothing.
+
+    >>> is_there("."), is_there("a" * 300)
+    (True, False)
+    """
+    try:
+        os.stat(path)
+    except ValueError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP)
+    return True
+
+
 def check_plain_file(path: Path, *, links: bool = False) -> os.stat_result:
     """The status of a plain file; raises `InputError` for anything else, before it is opened.
 
@@ -190,6 +205,8 @@ def check_plain_file(path: Path, *, links: bool = False) -> os.stat_result:
             status = path.stat() if links else path.lstat()
         except FileNotFoundError:
             raise InputError(f"There is no file {path}; give one that exists.") from None
+        except ValueError:  # a NUL, or half a surrogate pair
+            raise InputError(f"{str(path)!r} is not a name that a file can have; give another.") from None
     if S_ISLNK(status.st_mode):
         raise InputError(f"{path} is a link; give the file that it leads to.")
     if S_ISDIR(status.st_mode):
