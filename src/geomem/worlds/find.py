@@ -43,7 +43,7 @@ def unknown_world(world: str) -> InputError:
         return InputError(
             f"{world!r} is a table of facts and not a graph; `geomem learn {world}` trains models on it."
         )
-    sentence = f"'{show_label(world)}' is neither a built-in world nor a file that exists"
+    sentence = f"'{show_label(world, 200)}' is neither a built-in world nor a file that exists"
     return unknown_name(sentence, world, WORLDS, otherwise="`geomem worlds` lists the built-in ones")
 
 
@@ -79,7 +79,7 @@ def unknown_facts(facts: str) -> InputError:
         return InputError(
             f"{facts!r} is a graph and not a table of facts; `geomem memorize {facts}` trains models on it."
         )
-    sentence = f"'{show_label(facts)}' is neither a built-in table of facts nor a file that exists"
+    sentence = f"'{show_label(facts, 200)}' is neither a built-in table of facts nor a file that exists"
     return unknown_name(
         sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"
     )
