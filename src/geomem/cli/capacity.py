@@ -132,12 +132,12 @@ def _number(value: float, digits: int) -> str:
 
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
-    from geomem.files import replace_file
+    from geomem.files import csv_file, replace_file
 
     tables = {
         "runs.parquet": found.runs.write_parquet,
-        "curves.csv": found.curves.write_csv,
-        "thresholds.csv": found.thresholds.write_csv,
+        "curves.csv": csv_file(found.curves),
+        "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
         replace_file(found.path / name, lambda partial, write=write: write(partial))

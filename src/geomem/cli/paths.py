@@ -23,6 +23,7 @@ from geomem.cli.options import (
 from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.models.configuration import Model, path_models
 from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
 from geomem.training.configuration import PathTraining
@@ -237,7 +238,7 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
             path_models(),
             otherwise=f"give {' or '.join(path_models())}",
         )
-    if world and world not in (*WORLDS, IN_CONTEXT) and not Path(world).exists():
+    if world and world not in (*WORLDS, IN_CONTEXT) and not is_there(world):
         raise unknown_world(world)
     if preset and world not in ("", "path-star"):
         raise InputError(

@@ -26,6 +26,7 @@ from geomem.figures.tables import (
     tabulate_spectrum,
 )
 from geomem.figures.views import FleetView
+from geomem.files import csv_file
 from geomem.training.metrics import lines_of
 
 INSTALLED = {entry.name for entry in fontManager.ttflist}
@@ -66,7 +67,7 @@ def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, 
         figure.set_layout_engine("none")  # solved once for both files
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "geomem", "Producer": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": "geomem"})
-    table.write_csv(paths[2])
+    csv_file(table)(paths[2])
     return paths[0], paths[1], paths[2]
 
 
