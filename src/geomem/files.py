@@ -171,12 +171,24 @@ def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"The disk became full while {path} was {verb}; free some space and run this again."
-            ) from error
-        why = error.strerror or str(error)
-        raise InputError(f"{path} could not be {verb} ({why}); see to it and run this again.") from error
+        raise InputError(describe_system_error(error, path, verb)) from error
+
+
+def describe_system_error(
+    error: OSError, path: str | os.PathLike[str] | None = None, verb: str = "used"
+) -> str:
+    """One sentence on what the system refused; of the place that the error names, if none is given.
+
+    >>> describe_system_error(PermissionError(errno.EACCES, "Permission denied", "a/b"))
+    'a/b could not be used (Permission denied); see to it and run this again.'
+    """
+    place = error.filename if path is None else path
+    place = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        meanwhile = f" while {place} was {verb}" if place else ""
+        return f"The disk became full{meanwhile}; free some space and run this again."
+    why = error.strerror or str(error)
+    return f"{place or 'Something'} could not be {verb} ({why}); see to it and run this again."
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:

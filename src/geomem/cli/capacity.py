@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table
 
+from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
 from geomem.errors import InputError
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
             processes=options.processes or None,
             on_progress=table.show,
         )
-    show_thresholds(found, Console(highlight=False))
+    show_thresholds(found)
     for path in write_tables(found):
         print(path)
     if options.out:
@@ -98,9 +98,9 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def show_thresholds(found: "Capacity", console: Console) -> None:
+def show_thresholds(found: "Capacity") -> None:
     """Print one row per table of facts, and the law they follow."""
-    what = "width" if found.varied == "width" else "neurons"
+    console, what = open_console(), "width" if found.varied == "width" else "neurons"
     titles = ("subjects", "relations", f"{what} at 0.99", "seeds' mean, 95 %", "at 0.95", "bits/weight")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:

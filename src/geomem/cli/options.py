@@ -5,7 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
 from math import isfinite
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
+from geomem.cli.streams import escape_controls, styled_stream
 from geomem.errors import InputError, unknown_name
 from geomem.files import read_bytes
 from geomem.worlds.columns import FileLayout
@@ -134,10 +135,11 @@ def parse_options(
     """
     complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
+        # A help has colours of its own.
+        with redirect_stderr(complaint), redirect_stdout(styled_stream(sys.stdout)):
             return tyro.cli(
                 kind,
-                prog=f"geomem {verb}",
+                prog=escape_controls(f"geomem {verb}"),
                 description=description,
                 args=list(arguments),
                 default=tyro.MISSING_NONPROP if default is None else default,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.cli.options import (
     GraphFileOptions,
     OptionGroup,
@@ -126,7 +126,7 @@ def run(arguments: Sequence[str]) -> int:
     for number, (value, own) in enumerate(jobs.items(), start=1):
         if name and not job.options.quiet:
             said = Text(f"{name} {value} ({number} of {len(jobs)})", style="bold")
-            Console(stderr=True, highlight=False).print(said)
+            open_console(stderr=True).print(said)
         stages = fleets[value or own.world_name] = _train(own)
         print(stages[-1].path, flush=True)
     if name and not job.options.quiet:
