@@ -98,7 +98,7 @@ def read_label_array(path: Path) -> tuple[str, ...]:
     """
     stored = _one_array(path)
     _check_labels(path, stored)
-    return _as_labels(_mapped(path, stored))
+    return _as_labels(path, _mapped(path, stored))
 
 
 def _one_array(path: Path) -> StoredArray:
@@ -130,7 +130,7 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
         raise _damaged(path) from error
     if labels is None:
         return read[vectors.name], None
-    found = _as_labels(read[labels.name])
+    found = _as_labels(path, read[labels.name])
     # Whole numbers without a name are ids only if they tell the rows apart.
     is_named = names_labels(labels.name) or labels.dtype.kind in "US"
     return read[vectors.name], found if is_named or len(set(found)) == len(found) else None
@@ -246,10 +246,13 @@ def _check_labels(path: Path, stored: StoredArray) -> None:
         raise InputError(f"{str(path)!r} has more than {MOST_LABELS:,} labels; give those of the nodes.")
 
 
-def _as_labels(array: np.ndarray) -> tuple[str, ...]:
+def _as_labels(path: Path, array: np.ndarray) -> tuple[str, ...]:
     if array.dtype.kind == "S":
         return tuple(label.decode("utf-8", "replace") for label in array.tolist())
-    return tuple(map(str, array.tolist()))
+    try:
+        return tuple(map(str, array.tolist()))
+    except (ValueError, SystemError) as error:  # numbers that are no characters of Unicode
+        raise _damaged(path) from error
 
 
 def _mapped(path: Path, array: StoredArray) -> np.ndarray:
