@@ -194,14 +194,7 @@ def commands(kind: str, place: Path) -> list[str]:
     rows, three, runs = (str(place.parent / name) for name in ("rows.npy", "three.npy", "runs"))
     on_graph = ["measure", "--graph", "cycle", "--nodes", "6", "--json", "--embeddings"]
     return {
-        "graph": [
-            "measure",
-            "--graph",
-            str(place),
-            "--json",
-            "--embeddings",
-            str(place.parent / "three.npy"),
-        ],
+        "graph": ["measure", "--graph", str(place), "--json", "--embeddings", three],
         "facts": ["construct", str(place), "--several", "--out", str(place.parent / "memory")],
         "vectors": [*on_graph, str(place)],
         "labels": [*on_graph, rows, "--labels", str(place)],
@@ -415,7 +408,7 @@ def attack(count: int, seed: int, folder: Path, *, by_command: bool = False) -> 
 
 
 def read_or_refuse(kind: str, place: Path) -> str:
-    """Read a file of a kind, and say how that ended; lets everything but an `InputError` of one line through."""
+    """Read a file of a kind, and say how that ended; raises whatever is not an `InputError` of one line."""
     with warnings.catch_warnings(action="error"):
         try:
             READERS[kind](place)
@@ -444,6 +437,6 @@ def _check_sentence(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        for end, times in sorted(attack(int(sys.argv[1]), int(sys.argv[2]), Path(place)).items()):
-            print(f"{times:7,}  {end}")
+    ends = attack(int(sys.argv[1]), int(sys.argv[2]), Path(tempfile.mkdtemp()))
+    for end, times in sorted(ends.items()):
+        print(f"{times:7,}  {end}")

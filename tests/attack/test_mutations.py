@@ -1,4 +1,4 @@
-"""A few hundred spoilt files of every kind: a result or one sentence, no warning, no traceback, little memory."""
+"""A few hundred spoilt files of every kind: a result or one sentence, no warning, and little memory."""
 
 import tempfile
 from pathlib import Path
