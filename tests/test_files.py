@@ -5,11 +5,20 @@ import subprocess
 import sys
 from contextlib import nullcontext
 
+import polars as pl
 import pytest
 
 from geomem import files
 from geomem.errors import InputError
-from geomem.files import check_place, check_plain_file, read_bytes, replace_file, text_file, write_whole
+from geomem.files import (
+    check_place,
+    check_plain_file,
+    csv_file,
+    read_bytes,
+    replace_file,
+    text_file,
+    write_whole,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and signals")
 
@@ -132,3 +141,25 @@ def test_a_place_is_tried_before_the_work_and_nothing_stays(tmp_path, name):
         check_place(tmp_path / name)
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "file").read_text() == "stays"
+
+
+def test_a_table_for_spreadsheets_holds_no_formula(tmp_path):
+    labels = [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "-5",
+        "+1.5e3",
+        "Ada",
+        "a=b",
+        None,
+    ]
+    replace_file(tmp_path / "a.csv", csv_file(pl.DataFrame({"node": labels, "value": range(len(labels))})))
+    read = pl.read_csv(tmp_path / "a.csv", infer_schema=False)["node"].to_list()
+    assert [after == before for before, after in zip(labels, read, strict=True)] == [False] * 6 + [True] * 5
+    assert all(cell is None or cell[0] == "'" or not cell.startswith(("=", "@", "\t", "\r")) for cell in read)
+    replace_file(tmp_path / "b.csv", csv_file(pl.DataFrame({"value": [-0.5]})))
+    assert (tmp_path / "b.csv").read_text() == "value\n-0.5\n"

@@ -32,6 +32,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
 from geomem.measure.vectors.reading import read_embeddings
@@ -134,7 +135,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
         return options.measure, None
     if world in WORLDS:
         return options.measure, WORLDS[world](**option_values(options.graph))
-    if not Path(world).exists():
+    if not is_there(world):
         raise unknown_world(world)
     return options.measure, options.graph.read(world)
 

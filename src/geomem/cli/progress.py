@@ -1,7 +1,6 @@
 """What a person sees while fleets train: one live table, or plain lines where there is no terminal."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -17,6 +16,7 @@ from geomem.cli.console import open_console
 from geomem.runs.configuration import FactRecall
 from geomem.runs.directory import format_bytes
 from geomem.training.configuration import PathTraining
+from geomem.training.metrics import Track, columns_of
 from geomem.worlds.facts.table import FactTable, entropy_bits
 from geomem.worlds.tasks import EdgeMemorization
 
@@ -70,29 +70,24 @@ class LiveTable(ABC):
 class Columns:
     """What the table shows of one kind of training."""
 
-    numbers: Mapping[str, str]
-    """Titles of the numbers, means over the runs, with the metric that each shows."""
+    track: Track
     place: Literal["step", "epoch"] = "step"
     named: bool = False
     """Whether there are columns for the world, the model and the number of runs."""
 
+    @property
+    def numbers(self) -> dict[str, str]:
+        """Titles of the numbers, with the metric that each shows.
 
-EDGE_COLUMNS = Columns(
-    {"loss": "loss", "recall": "associative_accuracy", "level": "geometric_level"}, named=True
-)
-PATH_COLUMNS = Columns(
-    {
-        "loss": "loss",
-        "first hop": "held_out.first_hop",
-        "among arms": "held_out.first_hop_among_arms",
-        "full path": "held_out.exact_match",
-        "retrieval": "retrieval",
-    },
-    place="epoch",
-)
-"""All numbers but the loss are of held-out paths."""
-FACT_COLUMNS = Columns({"loss": "loss", "recall": "recall", "margin": "margin"})
-"""Of the margin, by which the worst fact leads, the lowest run's."""
+        They are means over the runs, of paths held-out ones; of the margin, by which the worst fact leads,
+        the lowest run's.
+        """
+        return columns_of(self.track)
+
+
+EDGE_COLUMNS = Columns("edges", named=True)
+PATH_COLUMNS = Columns("paths", place="epoch")
+FACT_COLUMNS = Columns("facts")
 
 
 @dataclass

@@ -210,7 +210,7 @@ def format_quantity(quantity: Quantity) -> str:
 def format_expected(expected: Expected) -> str:
     """Expected value, what agrees with it, and who says so.
 
-    >>> format_expected(Expected(0.5, "replication", "E.2, T6", "at least 0.4"))
+    >>> format_expected(Expected(0.5, "replication", "E.2, T6", tolerance="at least 0.4"))
     '0.500, at least 0.4 (replication)'
     """
     value = expected.value if isinstance(expected.value, str) else format_value(expected.value)

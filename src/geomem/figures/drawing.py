@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from geomem.errors import InputError
-from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours
+from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
 from geomem.figures.tables import (
     tabulate_curves,
     tabulate_dynamics,
@@ -27,7 +27,8 @@ from geomem.figures.tables import (
     tabulate_spectrum,
 )
 from geomem.figures.views import FleetView
-from geomem.files import check_place, make_parent, replace_file
+from geomem.files import check_place, csv_file, make_parent, replace_file
+from geomem.training.metrics import lines_of
 
 FIGURE_KINDS = (".pdf", ".svg", ".csv")
 """Endings of the files of one figure, with its data."""
@@ -71,7 +72,7 @@ def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, 
         figure.set_layout_engine("none")  # solved once for both files
         replace_file(pdf, lambda path: figure.savefig(path, metadata=made_by))
         replace_file(svg, lambda path: figure.savefig(path, metadata={"Date": None, "Creator": "geomem"}))
-    replace_file(csv, table.write_csv)
+    replace_file(csv, csv_file(table))
     return pdf, svg, csv
 
 
@@ -363,18 +364,11 @@ def draw_curves(view: FleetView) -> Figure:
     figure = new_figure(8.2, 3.0, LIGHT)
     table = tabulate_curves(view)
     left, right = dressed_axes(figure, LIGHT, 1, 2, 1), dressed_axes(figure, LIGHT, 1, 2, 2)
-    lines = (
-        (left, "associative_accuracy", LIGHT.warm, "associative accuracy"),
-        (left, "geometric_level", LIGHT.accent, "geometric level"),
-        (left, "held_out.first_hop", LIGHT.accent, "held-out first hop"),
-        (left, "held_out.exact_match", LIGHT.warm, "held-out whole path"),
-        (left, "edge_recall", LIGHT.gold, "edges recalled"),
-        (right, "loss", LIGHT.slate, "loss"),
-    )
-    for axes, metric, colour, label in lines:
-        rows = table.filter(pl.col("metric") == metric)
-        if len(rows):
-            _band(axes, rows["step"].to_numpy(), rows, colour, label)
+    for metric, line in lines_of(table["metric"].unique(maintain_order=True)):
+        if line.drawn:
+            rows = table.filter(pl.col("metric") == metric)
+            axes = right if line.chart == "Loss" else left
+            _band(axes, rows["step"].to_numpy(), rows, theme_colour(LIGHT, line.colour), line.name)
     for axes in (left, right):
         _step_axis(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)
