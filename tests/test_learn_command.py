@@ -159,7 +159,7 @@ def test_settings_of_a_file_give_way_to_the_command_line(tmp_path):
         (["TOWNS"], "--several on the command line"),
         (["TOWNS", "--subjects", "3"], "--subjects"),
         (["--config", "SETTINGS"], "The key 'stepz'"),
-        (["countries", "--config", "missing.toml"], "missing.toml cannot be read"),
+        (["countries", "--config", "missing.toml"], "There is no file missing.toml; give one that exists"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(

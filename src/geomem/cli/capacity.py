@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table
 
+from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
-from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -64,8 +63,10 @@ def run(arguments: Sequence[str]) -> int:
     ]
     given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
-    if options.out and options.out.suffix not in (".svg", ".pdf"):
-        raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
+    if options.out:
+        from geomem.figures.drawing import check_figure
+
+        check_figure(options.out, "out")
 
     from geomem.sweep.capacity import capacity_curves
     from geomem.worlds.facts.families import random_bijections, random_permutations
@@ -89,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
             processes=options.processes or None,
             on_progress=table.show,
         )
-    show_thresholds(found, Console(highlight=False))
+    show_thresholds(found)
     for path in write_tables(found):
         print(path)
     if options.out:
@@ -98,9 +99,9 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def show_thresholds(found: "Capacity", console: Console) -> None:
+def show_thresholds(found: "Capacity") -> None:
     """Print one row per table of facts, and the law they follow."""
-    what = "width" if found.varied == "width" else "neurons"
+    console, what = open_console(), "width" if found.varied == "width" else "neurons"
     titles = ("subjects", "relations", f"{what} at 0.99", "seeds' mean, 95 %", "at 0.95", "bits/weight")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
@@ -132,12 +133,12 @@ def _number(value: float, digits: int) -> str:
 
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
-    from geomem.files import replace_file
+    from geomem.files import csv_file, replace_file
 
     tables = {
         "runs.parquet": found.runs.write_parquet,
-        "curves.csv": found.curves.write_csv,
-        "thresholds.csv": found.thresholds.write_csv,
+        "curves.csv": csv_file(found.curves),
+        "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
         replace_file(found.path / name, lambda partial, write=write: write(partial))

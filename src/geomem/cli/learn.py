@@ -21,6 +21,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import RunTable, count_of
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
@@ -148,7 +149,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         raise InputError(
             "Give facts first, as in `geomem learn facts.tsv`; `geomem worlds` lists the built-in tables."
         )
-    if facts and facts not in FACT_WORLDS and not Path(facts).exists():
+    if facts and facts not in FACT_WORLDS and not is_there(facts):
         raise unknown_facts(facts)
     groups = option_groups(facts if facts in FACT_WORLDS else None)
     description = describe_world(facts) if facts in FACT_WORLDS else USAGE

@@ -18,6 +18,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
@@ -90,7 +91,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         raise InputError(
             "Give a world first, as in `geomem memorize path-star`; `geomem worlds` lists the built-in ones."
         )
-    if world and world not in WORLDS and not Path(world).exists():
+    if world and world not in WORLDS and not is_there(world):
         raise unknown_world(world)
     model = head.value("model", FleetOptions.model)
     find_architecture(model)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.cli.options import (
     GraphFileOptions,
     OptionGroup,
@@ -20,9 +20,10 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
-from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
+from geomem.cli.path_compare import print_comparison, read_comparison, write_figure
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.models.configuration import Model, path_models
 from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
 from geomem.training.configuration import PathTraining
@@ -117,6 +118,8 @@ def run(arguments: Sequence[str]) -> int:
         name, values = read_comparison(job.options.compare, PathOptions)
         jobs = {value: read_arguments([*arguments, *given]) for value, given in values.items()}
     if job.options.figure:
+        from geomem.figures.drawing import check_figure
+
         check_figure(job.options.figure)
     _check_jobs(list(jobs.values()))
     if isinstance(job.world, Graph) and not job.options.quiet:
@@ -125,7 +128,7 @@ def run(arguments: Sequence[str]) -> int:
     for number, (value, own) in enumerate(jobs.items(), start=1):
         if name and not job.options.quiet:
             said = Text(f"{name} {value} ({number} of {len(jobs)})", style="bold")
-            Console(stderr=True, highlight=False).print(said)
+            open_console(stderr=True).print(said)
         stages = fleets[value or own.world_name] = _train(own)
         print(stages[-1].path, flush=True)
     if name and not job.options.quiet:
@@ -237,7 +240,7 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
             path_models(),
             otherwise=f"give {' or '.join(path_models())}",
         )
-    if world and world not in (*WORLDS, IN_CONTEXT) and not Path(world).exists():
+    if world and world not in (*WORLDS, IN_CONTEXT) and not is_there(world):
         raise unknown_world(world)
     if preset and world not in ("", "path-star"):
         raise InputError(

@@ -22,6 +22,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.runs.directory import format_bytes
 from geomem.worlds.catalogue import WORLDS
@@ -106,17 +107,17 @@ def run(arguments: Sequence[str]) -> int:
                 check_no_layout(given.file, world)
                 graphs.append(find_world(world))
                 continue
-            if not Path(world).exists():
+            if not is_there(world):
                 raise unknown_world(world)
             graphs.append(given.file.read(world))
             if not options.quiet:
                 print_notes(graphs[-1])
 
-    from geomem.report.diagram import check_ending, write_diagram
+    from geomem.report.diagram import check_diagram, write_diagram
     from geomem.sweep import sweep
 
     if options.out:
-        check_ending(options.out)
+        check_diagram(options.out)
     with SweepTable(quiet=options.quiet) as table:
         found = sweep(
             graphs,
