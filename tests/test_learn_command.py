@@ -179,13 +179,6 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_facts_of_a_file_must_be_a_name(tmp_path):
-    file = tmp_path / "settings.toml"
-    file.write_text("facts = [1]\n")
-    with pytest.raises(InputError, match="Give facts first"):
-        read_arguments(["--config", str(file), "--help"])
-
-
 def announcement(*, first_step=0, finished=False) -> Announcement:
     training = RecallTraining(steps=80)
     model = Recall(width=8, mlp_width=32)

@@ -98,6 +98,31 @@ def check_replaceable(path: Path) -> None:
             raise InputError(f"{path} is a device or a pipe; give the name of a file.")
 
 
+def check_place(path: Path) -> None:
+    """Raise `InputError` where a file could not be put with its missing directories: before the work begins.
+
+    An empty one of that name is made beside its place, and removed.
+
+    >>> check_place(Path("/dev/null"))
+    Traceback (most recent call last):
+    geomem.errors.InputError: /dev/null is a device or a pipe; give the name of a file.
+    """
+    check_replaceable(path)
+    with system_errors(path, "written"):
+        place = path.absolute()
+        parent = next(parent for parent in place.parents if os.path.lexists(parent))
+        with partial_directory(parent) as folder:
+            trial = folder / place.relative_to(parent)
+            make_parent(trial)
+            trial.touch()
+
+
+def make_parent(path: Path) -> None:
+    """Make the directory that a file goes to; raises `InputError` where it cannot be made."""
+    with system_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def partial_directory(parent: Path) -> Iterator[Path]:
     """A new directory in `parent` for what is being written; it is gone at the end, whatever happens.
@@ -171,12 +196,24 @@ def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"The disk became full while {path} was {verb}; free some space and run this again."
-            ) from error
-        why = error.strerror or str(error)
-        raise InputError(f"{path} could not be {verb} ({why}); see to it and run this again.") from error
+        raise InputError(describe_system_error(error, path, verb)) from error
+
+
+def describe_system_error(
+    error: OSError, path: str | os.PathLike[str] | None = None, verb: str = "used"
+) -> str:
+    """One sentence on what the system refused; of the place that the error names, if none is given.
+
+    >>> describe_system_error(PermissionError(errno.EACCES, "Permission denied", "a/b"))
+    'a/b could not be used (Permission denied); see to it and run this again.'
+    """
+    place = error.filename if path is None else path
+    place = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        meanwhile = f" while {place} was {verb}" if place else ""
+        return f"The disk became full{meanwhile}; free some space and run this again."
+    why = error.strerror or str(error)
+    return f"{place or 'Something'} could not be {verb} ({why}); see to it and run this again."
 
 
 def is_there(path: str | os.PathLike[str]) -> bool:

@@ -5,7 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
 from math import isfinite
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
+from geomem.cli.streams import escape_controls, styled_stream
 from geomem.errors import InputError, unknown_name
 from geomem.files import read_bytes
 from geomem.worlds.columns import FileLayout
@@ -134,10 +135,11 @@ def parse_options(
     """
     complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
+        # A help has colours of its own.
+        with redirect_stderr(complaint), redirect_stdout(styled_stream(sys.stdout)):
             return tyro.cli(
                 kind,
-                prog=f"geomem {verb}",
+                prog=escape_controls(f"geomem {verb}"),
                 description=description,
                 args=list(arguments),
                 default=tyro.MISSING_NONPROP if default is None else default,
@@ -171,6 +173,62 @@ def parse_groups(
     ]
     kind = make_dataclass("OptionGroups", entries, frozen=True)
     return parse_options(kind, arguments, verb=verb, description=description)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a verb's other options depend on: the word that comes first, and a file of options."""
+
+    key: str
+    """What the first word is, and its key in the file: `world` or `facts`."""
+    word: str
+    """What comes first, or what the file says; empty if neither does."""
+    arguments: list[str]
+    """The rest of the command line."""
+    configuration: dict[str, Any]
+    """The file's options, without the first word."""
+    path: Path | None
+    """The file of --config."""
+
+    @property
+    def wants_help(self) -> bool:
+        """Whether the help is asked for."""
+        return any(argument in ("-h", "--help") for argument in self.arguments)
+
+    def value(self, name: str, default: str = "") -> str:
+        """An option's value on the command line or in the file, before all options are parsed."""
+        return str(value_of(f"--{name}", self.arguments) or self.configuration.get(name, default))
+
+
+def read_head(arguments: Sequence[str], key: str) -> Head:
+    """Read the first word and the file of --config; raises `InputError` if the file cannot be read.
+
+    >>> head = read_head(["cycle", "--model", "mamba"], "world")
+    >>> head.word, head.arguments, head.value("model"), head.value("preset")
+    ('cycle', ['--model', 'mamba'], 'mamba', '')
+    """
+    rest = list(arguments)
+    word = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    given = value_of("--config", rest)
+    path = Path(given) if given else None
+    configuration = read_configuration(path) if path else {}
+    configured = configuration.pop(key, "")
+    word = word or (configured if isinstance(configured, str) else "")
+    return Head(key, word, rest, configuration, path)
+
+
+def parse_rest(head: Head, groups: Sequence[OptionGroup], *, verb: str, word: str, description: str) -> Any:
+    """Read what follows the head into groups of options, as `parse_groups` does.
+
+    The command line overrides the file. Where no group is about files, `word` is a built-in world: an option
+    about files is refused. Raises `InputError` for anything wrong.
+    """
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    if "file" not in [name for name, *_ in groups]:
+        refuse_file_options([*(f"--{key}" for key in head.configuration), *head.arguments], word, known)
+    given = configuration_arguments(head.configuration, known, path=head.path) if head.path else []
+    verb = f"{verb} {word or head.key.upper()}"
+    return parse_groups(groups, [*given, *head.arguments], verb=verb, description=description)
 
 
 def one_sentence(complaint: str, verb: str) -> str:
