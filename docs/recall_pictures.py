@@ -17,13 +17,14 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from geomem.claims.experiment import read_experiment
-from geomem.claims.factual_recall.settings import SUBJECTS, read_model, request_memories, settings_by_width
+from geomem.claims.factual_recall.settings import SUBJECTS, TWO_RELATIONS, request_memories
 from geomem.claims.need import Scale
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
 from geomem.constructions.one_hop import SUBJECTS as SUBJECT_TABLE
 from geomem.constructions.one_hop import Weights, block_superposition
 from geomem.errors import InputError
+from geomem.fields import read_fields
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
@@ -39,6 +40,7 @@ from geomem.geometry.selector import map_cosines, read_out_cosines
 from geomem.geometry.superposition import fit_superposition
 from geomem.measure.facts import recall_with
 from geomem.measure.probes import RecallNetwork, load_network, measure_gate_rates, summarize_network_jacobians
+from geomem.models.configuration import Recall
 from geomem.runs.directory import is_finished
 from geomem.runs.run import Run, holds_facts, read_run
 from geomem.sweep.thresholds import fit_thresholds
@@ -117,7 +119,7 @@ def capacity(directory: Path) -> Iterator[Drawn]:
 
 def portraits(runs: Path) -> Iterator[Drawn]:
     """What the memories of the claims became, over their dimensions to spare."""
-    found = [read_experiment(own, runs) for own in request_memories(settings_by_width)(SCALE)]
+    found = [read_experiment(own, runs) for own in request_memories(TWO_RELATIONS.settings)(SCALE)]
     rows = pl.concat(
         pl.DataFrame(
             {name: values for name, values in arrays.items() if values.shape == arrays["recall"].shape}
@@ -156,7 +158,7 @@ def first_run(memory: Run) -> tuple[RecallNetwork, np.ndarray, np.ndarray]:
 
 def find_memories(runs: Path) -> dict[str, Run]:
     """The memories behind the portraits, by the key of their settings."""
-    settings = settings_by_width(SCALE)
+    settings = TWO_RELATIONS.settings(SCALE)
     found = {}
     for path in sorted(runs.glob(f"random-bijections-{SUBJECTS}-*")):
         if holds_facts(path) and is_finished(path):
@@ -165,7 +167,7 @@ def find_memories(runs: Path) -> dict[str, Run]:
             found |= {
                 key: memory
                 for key, own in settings.items()
-                if read_model(own["model"]) == memory.model and own["training"]["steps"] == steps
+                if read_fields(Recall, own["model"]) == memory.model and own["training"]["steps"] == steps
             }
     if missing := sorted(settings.keys() - found.keys()):
         raise InputError(

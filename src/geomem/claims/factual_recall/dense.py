@@ -4,17 +4,18 @@ Here d is the width of the superposition. Thresholds are read where a curve over
 a line between points.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, expects, needs
+from geomem.claims.counterexamples import imagine_arrays, imagine_numbers
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
-from geomem.claims.factual_recall.settings import OWN, band, imagine_numbers
+from geomem.claims.factual_recall.settings import Request, band
 from geomem.claims.need import Scale, computed
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
@@ -61,37 +62,36 @@ def measure_superpositions(
     return {"facts": facts, "subjects": subjects, "widths": widths}
 
 
-def request_dense(scale: Scale) -> tuple[Experiment, ...]:
-    """Plain sums over the width."""
-    settings = {"cells": DENSE_CELLS, "factors": DENSE_FACTORS, "quality": "sum", "seeds": scale.seeds}
-    return (Experiment("sum", measure_superpositions, settings, 6.0 * len(scale.seeds)),)
+def request_superpositions(
+    quality: str, factors: Sequence[float], cells: Sequence, full_cells: Sequence, seconds: float
+) -> Request:
+    """What a claim `needs`: shares of right facts over the width; `seconds` are those of a table and seed."""
+
+    def ask(scale: Scale) -> tuple[Experiment, ...]:
+        tables = cells if scale.name == "quick" else full_cells
+        settings = {"cells": tables, "factors": factors, "quality": quality, "seeds": scale.seeds}
+        return (
+            Experiment(quality, measure_superpositions, settings, seconds * len(tables) * len(scale.seeds)),
+        )
+
+    return ask
 
 
-def request_optimised(scale: Scale) -> tuple[Experiment, ...]:
-    """Optimised vectors over the width."""
-    cells = OPTIMISED_CELLS if scale.name == "quick" else MORE_OPTIMISED_CELLS
-    settings = {"cells": cells, "factors": OPTIMISED_FACTORS, "quality": "optimised", "seeds": scale.seeds}
-    return (Experiment("optimised", measure_superpositions, settings, 2.3 * len(cells) * len(scale.seeds)),)
-
-
-def compute_codes(scale: Scale) -> dict[str, np.ndarray]:
+def compute_codes(scale: Scale) -> Iterator[tuple[str, float]]:
     """Shortest length at which nine in ten draws of a random code tell all objects apart, over log2 N."""
-
-    def share_apart(draw: Callable[..., np.ndarray], count: int, length: int, seed: int) -> float:
-        draws = [draw(count, length, seed=1000 * seed + again) for again in range(CODE_DRAWS)]
-        return float(np.mean([code_margin(code) > 1e-9 for code in draws]))
-
-    arrays = {}
     for kind, (draw, start, *_) in CODES.items():
         for count in CODE_COUNTS:
-            bits, lengths = np.log2(count), []
+            bits = np.log2(count)
             for seed in scale.seeds:
                 length = int(start * bits)
-                while share_apart(draw, count, length, seed) < 0.9:
+                while _share_apart(draw, count, length, seed) < 0.9:
                     length += 1
-                lengths.append(length / bits)
-            arrays[f"{kind}, N = {count:,}"] = np.array(lengths)
-    return arrays
+                yield f"{kind}, N = {count:,}", length / bits
+
+
+def _share_apart(draw: Callable[..., np.ndarray], count: int, length: int, seed: int) -> float:
+    draws = [draw(count, length, seed=1000 * seed + again) for again in range(CODE_DRAWS)]
+    return float(np.mean([code_margin(code) > 1e-9 for code in draws]))
 
 
 def factors_at(runs: Evidence, key: str, what: str, share: float, scales: Sequence[float]) -> np.ndarray:
@@ -114,17 +114,16 @@ SUM_SCALES = [(R - 1) * np.log(N) for N, R in DENSE_CELLS]
 OPTIMISED_SCALES = [R * np.log(N) for N, R in MORE_OPTIMISED_CELLS]
 
 
-@claim(
-    "recall/random-codes",
-    "S2",
-    place="A2, S2 [D/M]",
-    conditions=f"N = 64, 256, 1,024; {CODE_DRAWS} draws per length and seed; nine in ten must succeed",
-    needs=computed(compute_codes),
+@claim("recall/random-codes", "S2", place="A2, S2 [D/M]")
+@needs(
+    computed(compute_codes),
     counterexample=imagine_numbers(
         {f"{kind}, N = {count:,}": 1.0 for kind in CODES for count in CODE_COUNTS}
     ),
-    expected=[("2.0 to 2.5 (signs)", OWN, "A2, S2 [D/M]"), ("4.0 to 4.3 (Gaussian)", OWN, "A2, S2 [D/M]")],
 )
+@conditions(f"N = 64, 256, 1,024; {CODE_DRAWS} draws per length and seed; nine in ten must succeed")
+@expects("2.0 to 2.5 (signs)", OWN, "A2, S2 [D/M]")
+@expects("4.0 to 4.3 (Gaussian)", OWN, "A2, S2 [D/M]")
 def random_codes(runs):
     """Random codes cost two to four times as much as binary words.
 
@@ -136,20 +135,15 @@ def random_codes(runs):
         yield check(f"m / log2 N, {name}", values, at_least=low - 0.25, at_most=high + 0.25)
 
 
-@claim(
-    "recall/dense",
-    "E4",
-    "S3",
-    place="A2, S3, E4 [D/M]",
-    conditions="unit codes, random rotations; " + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS),
-    needs=request_dense,
+@claim("recall/dense", "E4", "S3", place="A2, S3, E4 [D/M]")
+@needs(
+    request_superpositions("sum", DENSE_FACTORS, DENSE_CELLS, DENSE_CELLS, 1.0),
     counterexample=imagine_superpositions("sum", SUM_SCALES, DENSE_FACTORS),
-    expected=[
-        (3.9, OWN, "A2, S3, E4 [M]", "", "d / ((R - 1) ln N) for 95 % of facts"),
-        (5.2, OWN, "A2, S3, E4 [M]", "", "d / ((R - 1) ln N) for 99 % of facts"),
-        (8.0, "derived", "A2, S3 [D/M]", "", "d / ((R - 1) ln N) for all facts"),
-    ],
 )
+@conditions("unit codes, random rotations; " + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS))
+@expects(3.9, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 95 % of facts")
+@expects(5.2, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 99 % of facts")
+@expects(8.0, "derived", "A2, S3 [D/M]", "d / ((R - 1) ln N) for all facts")
 def dense(runs):
     """Plain sums of rotated codes need a multiple of (R - 1) ln N.
 
@@ -172,20 +166,19 @@ def dense(runs):
     yield Picture(pl.DataFrame(rows), "d / ((R - 1) ln N)", "recall", series="table")
 
 
-@claim(
-    "recall/optimised",
-    "E5",
-    "S4",
-    place="A2, S4, E5 [M]",
-    conditions="convex softmax fit per subject, 400 steps of Adam; "
-    + "; ".join(f"N = {N}, R = {R}" for N, R in OPTIMISED_CELLS)
-    + "; at full cost N = 512 and R = 16 too",
-    needs=request_optimised,
+@claim("recall/optimised", "E5", "S4", place="A2, S4, E5 [M]")
+@needs(
+    request_superpositions("optimised", OPTIMISED_FACTORS, OPTIMISED_CELLS, MORE_OPTIMISED_CELLS, 2.3),
     counterexample=imagine_superpositions(
         "optimised", OPTIMISED_SCALES[: len(OPTIMISED_CELLS)], OPTIMISED_FACTORS
     ),
-    expected=[(1.03, OWN, "A2, S4, E5 [M]", "", "d / (R ln N) for half of the subjects")],
 )
+@conditions(
+    "convex softmax fit per subject, 400 steps of Adam; "
+    + "; ".join(f"N = {N}, R = {R}" for N, R in OPTIMISED_CELLS)
+    + "; at full cost N = 512 and R = 16 too"
+)
+@expects(1.03, OWN, "A2, S4, E5 [M]", "d / (R ln N) for half of the subjects")
 def optimised(runs):
     """Optimised vectors for the same codes need R ln N.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from geomem.claims.claim import Checks, Claim, claim
-from geomem.claims.curves import Curves, Imagined, curves, imagine_curves
+from geomem.claims.claim import Checker, Checks, Decorator, needs
+from geomem.claims.curves import Imagined, curves, imagine_curves
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.need import Scale
@@ -192,12 +192,11 @@ PAPER_PROMPTS: dict[str, PathSetting] = {
 
 def describe_setting(setting: PathSetting, seeds: Sequence[int]) -> dict[str, Any]:
     """The settings of `measure_paths`, as JSON can hold them."""
-    kind = next(name for name, model in MODELS.items() if type(setting.model) is model)
     in_context = isinstance(setting.task, InContextPathFinding)
     world = {"family": setting.family, "arms": setting.arms, "length": setting.length}
     described = {
         "world": {"family": "in-context"} if in_context else world,
-        "model": {"kind": kind, **asdict(setting.model)},
+        "model": {"kind": setting.model.name, **asdict(setting.model)},
         "task": asdict(setting.task),
         "training": asdict(setting.training),
         "seeds": list(seeds),
@@ -250,12 +249,10 @@ def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress
     )
 
 
-def path_claim(
-    id: str, *aliases: str, counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS, **rest: Any
-) -> Callable[[Callable[[Mapping[str, Curves]], Checks]], Claim]:
-    """A claim about trainings of these settings: those whose curves the counterexample has, by their keys.
+def needs_trainings(counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS) -> Decorator:
+    """`needs` of the trainings whose curves the counterexample has, by their keys.
 
-    Its checks are given the curves by key, in place of the evidence.
+    The checks are given the curves by key, in place of the evidence.
     """
 
     def request(scale: Scale) -> tuple[Experiment, ...]:
@@ -265,12 +262,11 @@ def path_claim(
             for key, own in described.items()
         )
 
-    def register(checks: Callable[[Mapping[str, Curves]], Checks]) -> Claim:
+    def decorate(checks: Checker) -> Checker:
         @wraps(checks)
         def check_curves(evidence: Evidence) -> Checks:
             return checks({key: curves(evidence, key) for key in counterexample})
 
-        wrong = imagine_curves(counterexample)
-        return claim(id, *aliases, needs=request, counterexample=wrong, **rest)(check_curves)
+        return needs(request, counterexample=imagine_curves(counterexample))(check_curves)
 
-    return register
+    return decorate
