@@ -2,18 +2,10 @@
 
 import numpy as np
 
-from geomem.claims.check import Picture, check, measured
+from geomem.claims.check import Picture, check, draw_bands, measured
 from geomem.claims.claim import claim, expects, expects_each, needs
 from geomem.claims.counterexamples import associative, geometric, imagined
-from geomem.claims.evidence import (
-    Evidence,
-    FleetEvidence,
-    alignment,
-    curve_table,
-    final,
-    first_step_memorized,
-    shells,
-)
+from geomem.claims.evidence import Evidence, FleetEvidence, alignment, final, first_step_memorized, shells
 from geomem.claims.memorize_geometrically.structure import check_share, check_structure
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph, tiny_graphs
 from geomem.geometry.alignment import low_energy
@@ -31,9 +23,8 @@ def peak_step(fleet: FleetEvidence) -> np.ndarray:
 
 def draw_levels(runs: Evidence, name: str) -> Picture:
     """The geometric level over the steps, one line a graph."""
-    title = "mean cosine of neighbours"
-    fleets = {graph: runs[f"{name}/{graph}"] for graph in GRAPHS}
-    return Picture(curve_table(fleets, "geometric_level", title=title), "step", title, series="graph")
+    levels = [(graph, fleet.steps, fleet.metrics["geometric_level"]) for graph, fleet in runs.of(name)]
+    return draw_bands(levels, "step", "mean cosine of neighbours", series="graph")
 
 
 def knows_its_graph(what: str, name: str, *aliases: str, place: str, title: str, statement: str) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import polars as pl
 
-from geomem.claims.check import Picture, check
+from geomem.claims.check import check, draw_bands
 from geomem.claims.claim import claim, expects, needs
 from geomem.claims.counterexamples import associative, imagined
 from geomem.claims.evidence import alignment, final, shells
@@ -87,7 +86,7 @@ def geometry(runs):
 
     Node2Vec's geometry is global: the further apart in the graph, the less alike.
     """
-    tables, distance, cosine = [], "graph distance", "mean cosine"
+    curves = []
     for graph, fleet in runs.of("node2vec"):
         yield check(f"geometric level, {graph}", final(fleet, "geometric_level"), at_least=0.92, at_most=0.98)
         curve = shells(fleet)
@@ -96,10 +95,8 @@ def geometry(runs):
         if graph == "star":
             off = np.abs(mean - STAR_SHELLS).max()
             yield check("largest distance of the star's cosines from the reference", off, at_most=0.03)
-        columns = {distance: np.arange(1, len(mean) + 1), cosine: mean}
-        columns |= {"low": curve.min(axis=0), "high": curve.max(axis=0), "graph": [graph] * len(mean)}
-        tables.append(pl.DataFrame(columns))
-    yield Picture(pl.concat(tables), distance, cosine, series="graph")
+        curves.append((graph, np.arange(1, len(mean) + 1), curve.T))
+    yield draw_bands(curves, "graph distance", "mean cosine", series="graph")
 
 
 @claim("node2vec/strongest", "obs-5-4", place="Obs 4 and 5")
