@@ -70,6 +70,7 @@ def write_whole(directory: Path, write: Writer) -> None:
     ...     os.listdir(folder), os.listdir(Path(folder) / "new")
     (['new'], ['a.txt'])
     """
+    check_name(directory)
     with system_errors(directory, "written"):
         if directory.is_symlink():
             raise InputError(f"{directory} is a link; give the place itself.")
@@ -83,8 +84,17 @@ def write_whole(directory: Path, write: Writer) -> None:
         sync_directory(directory.parent)
 
 
+def check_name(path: Path) -> None:
+    """Raise `InputError` for a name that is not UTF-8: what writes tables and arrays takes none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"The name {path} is not valid UTF-8; give a place whose name is.") from None
+
+
 def check_replaceable(path: Path) -> None:
     """Raise `InputError` where a file cannot be put: at a link, a directory, a pipe or a device."""
+    check_name(path)
     with system_errors(path, "written"):
         try:
             mode = path.lstat().st_mode
@@ -96,6 +106,31 @@ def check_replaceable(path: Path) -> None:
             raise InputError(f"{path} is a link; give the place that it leads to.")
         if not S_ISREG(mode):
             raise InputError(f"{path} is a device or a pipe; give the name of a file.")
+
+
+def check_place(path: Path) -> None:
+    """Raise `InputError` where a file could not be put with its missing directories: before the work begins.
+
+    An empty one of that name is made beside its place, and removed.
+
+    >>> check_place(Path("/dev/null"))
+    Traceback (most recent call last):
+    geomem.errors.InputError: /dev/null is a device or a pipe; give the name of a file.
+    """
+    check_replaceable(path)
+    with system_errors(path, "written"):
+        place = path.absolute()
+        parent = next(parent for parent in place.parents if os.path.lexists(parent))
+        with partial_directory(parent) as folder:
+            trial = folder / place.relative_to(parent)
+            make_parent(trial)
+            trial.touch()
+
+
+def make_parent(path: Path) -> None:
+    """Make the directory that a file goes to; raises `InputError` where it cannot be made."""
+    with system_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

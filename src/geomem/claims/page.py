@@ -50,7 +50,7 @@ def write_page(verdicts: Sequence[Verdict], out: str | os.PathLike[str], *, scal
     Raises `InputError` if the place cannot be written to.
     """
     out = Path(out)
-    write_html(render_page(verdicts, scale=scale), out, what="page")
+    write_html(render_page(verdicts, scale=scale), out)
     return out
 
 

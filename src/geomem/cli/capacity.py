@@ -10,7 +10,7 @@ from rich.table import Table
 from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
-from geomem.errors import InputError
+from geomem.fields import Seeds
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -43,7 +43,7 @@ class CapacityOptions:
     """The widths, or neurons, tried for every table; if not given, those around 1.4 bits per weight."""
     neurons_per_width: int = 4
     """Neurons of the MLP as a multiple of the width; 0 leaves the MLP out."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """Runs per table and size, with the seeds 0, 1, 2, ..."""
     directory: Path = Path("capacity")
     """Where the directory of the runs is made."""
@@ -64,8 +64,10 @@ def run(arguments: Sequence[str]) -> int:
     ]
     given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
-    if options.out and options.out.suffix not in (".svg", ".pdf"):
-        raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
+    if options.out:
+        from geomem.figures.drawing import check_figure
+
+        check_figure(options.out, "out")
 
     from geomem.sweep.capacity import capacity_curves
     from geomem.worlds.facts.families import random_bijections, random_permutations

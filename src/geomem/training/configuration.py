@@ -4,11 +4,11 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Interval, doc
+from annotated_types import Ge, Interval, Le, doc
 from jaxtyping import Int
 
 from geomem.errors import InputError
-from geomem.fields import Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
+from geomem.fields import MOST, Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
 from geomem.models.architecture import Model
 from geomem.models.recall import Recall, RecallSize
 
@@ -38,7 +38,7 @@ class Training(Optimization):
 
     steps: Count = 500
     optimizer: Literal["adamw", "gradient-descent"] = "adamw"
-    snapshots: Annotated[int, Ge(2)] = 24
+    snapshots: Annotated[int, Ge(2), Le(MOST)] = 24
     """How many times the node embeddings are kept, log-spaced from step 0 to the last."""
 
 
@@ -56,7 +56,6 @@ class PathTraining(Optimization):
     """Fresh prompts in a batch of path finding in context."""
     learning_rate: NonNegative = 1e-3
     weight_decay: NonNegative = 0.01
-    """Decoupled weight decay on every trained parameter, as torch.optim.AdamW applies it."""
     warmup_steps: WholeNumber = 20
     averaging: ShareBelowOne = 0.0
     """Share of the former mean in the running mean of the weights that is evaluated and kept, the rest being
@@ -68,7 +67,7 @@ class PathTraining(Optimization):
     (edges alone: of the edges); 0 trains all epochs."""
     metric_every: Count = 4
     """Epochs between two rows of the metrics; the first and the last are always written."""
-    snapshots: Annotated[int, Ge(2)] = 6
+    snapshots: Annotated[int, Ge(2), Le(MOST)] = 6
     """How many times the node embeddings are kept, log-spaced from step 0 to the last."""
 
 
@@ -79,12 +78,10 @@ class RecallTraining(Optimization):
     steps: Count = 1200
     warmup_steps: WholeNumber = 20
     final_learning_rate: NonNegative = 0.0
-    """Learning rate at the last step of the cosine, as a share of the peak."""
     batch_subjects: WholeNumber = 0
     """Subjects in a step, each with all its facts; 0 for all. Every epoch shuffles them again and drops what
     does not fill a batch. A step's loss is the sum over its facts divided by all facts of the table."""
     metric_every: Count = 100
-    """Steps between two rows of the metrics; the first step and the last are always written."""
 
 
 AnyTraining = Training | PathTraining | RecallTraining
