@@ -156,12 +156,13 @@ Decorator = Callable[[Checker], Checker]
 
 
 def claim(
-    id: str, *aliases: str, place: str, title: str = "", statement: str = "", cost: Cost = "quick"
+    id: str, *aliases: str, place: str, title: str = "", statement: str = "", full: bool = False
 ) -> Callable[[Checker], Claim]:
     """Register a generator of checks, with what the decorators below it say, as a claim of its module.
 
     Its docstring is the title, one line, and the statement; `title` and `statement` replace them where a
-    function makes several claims. Raises `ValueError` if title or statement is missing.
+    function makes several claims. A `full` one wants a GPU or hours. Raises `ValueError` if title or statement
+    is missing.
     """
 
     def register(checks: Checker) -> Claim:
@@ -172,7 +173,7 @@ def claim(
             statement=statement or " ".join(rest.split()),
             place=place,
             checks=checks,
-            cost=cost,
+            cost="full" if full else "quick",
             aliases=aliases,
             paper=RECALL_PAPER if ".factual_recall" in checks.__module__ else PAPER,
             **_parts(checks),

@@ -174,7 +174,7 @@ for _scale, _alias, _entities, _tried, _seconds in (
         f"recall-hops/no-chain-of-thought{_scale}",
         _alias,
         place="A3, A4 [P/T]; C6, E14 [M]",
-        cost="full" if _scale else "quick",
+        full=bool(_scale),
     )
     @needs(
         request_hops(_entities, _tried, _seconds),
@@ -368,7 +368,7 @@ for _name, _entities, _hops, _tried, _rates, _seconds in (
 ):
     _flat, _deep = (written_size(_entities, _hops, layers) for layers in (1, _hops))
 
-    @claim(f"recall-hops/{_name}", place="A4 [P/T]; A3, L2 [D]", cost="full")
+    @claim(f"recall-hops/{_name}", place="A4 [P/T]; A3, L2 [D]", full=True)
     @needs(
         request_depth(_entities, _hops, _tried, _rates, _seconds),
         # Layers that are memory and nothing else: as many weights at any depth, in thinner ones.

@@ -98,7 +98,7 @@ for _more, _alias, _memories in (("", "-width", TWO_RELATIONS), ("-four-relation
         f"recall-transfer/with-the-width{_more}",
         f"E10{_alias}",
         place="A5 [P]; B6, C2, C3, E10 [M]",
-        cost="full" if _more else "quick",
+        full=bool(_more),
     )
     @needs_memories(_memories, counterexample={key: [0.5] for key in RULES.values()}, more=CHOICE)
     @expects(0.046, OWN, "C2, E10 [M]", "better rule, smallest d")
