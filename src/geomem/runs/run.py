@@ -319,7 +319,7 @@ def _read_version(path: Path, version: str, holding: Holding) -> Run:
     return run
 
 
-def _read_graph(path: Path, digest: str) -> Graph:
+def _read_graph(path: Path, digest: Any) -> Graph:
     try:
         graph = graph_from_json(read_json(path / WORLD))
     except InputError as error:
@@ -332,7 +332,7 @@ def _read_graph(path: Path, digest: str) -> Graph:
     return graph
 
 
-def _read_facts(path: Path, digest: str) -> FactTable:
+def _read_facts(path: Path, digest: Any) -> FactTable:
     try:
         table = facts_from_json(read_json(path / FACTS))
     except InputError as error:
