@@ -66,7 +66,8 @@ def check_checkpoint(
             raise damaged(file_path, f"its {name} are not rising steps")
     if not 0 < checkpoint.step <= steps or arrays.get("step", np.zeros(0)).tolist() != [checkpoint.step]:
         raise damaged(file_path, "its step is not one of the training")
-    expected = dict.fromkeys(("parameters", *(f"optimizer.{r}" for r in remembered)), (runs, parameters))
+    expected: dict[str, tuple[int, ...]] = {}
+    expected |= dict.fromkeys(("parameters", *(f"optimizer.{r}" for r in remembered)), (runs, parameters))
     expected["snapshots"] = (len(rows["snapshot_steps"]), runs, *snapshot)
     expected["metric.loss"] = (len(rows["metric_steps"]), runs)
     expected |= {name: expected["metric.loss"] for name in arrays if name.startswith("metric.")}
