@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geomem.cli import main
 from geomem.constructions.answering import recall_logits
 from geomem.constructions.one_hop import OBJECTS, SUBJECTS, block_superposition, smallest_width
 from geomem.errors import InputError
@@ -158,6 +159,25 @@ def test_a_place_that_is_taken_is_refused(tmp_path):
             construct_memory(TOWNS, tmp_path / name)
     assert (tmp_path / "full" / "notes").read_text() == "mine"
     assert construct_memory(TOWNS, tmp_path / "empty").manifest["recalled"]["recall"] == 1
+
+
+def test_a_long_construction_says_what_it_takes_and_how_far_it_is(tmp_path, capsys, monkeypatch):
+    told = []
+    construct_memory(random_bijections(700, 2), tmp_path / "one", on_progress=told.append)
+    assert [step.asked for step in told] == sorted(step.asked for step in told)
+    assert (told[0].asked, told[-1].asked, told[0].questions) == (0, 1400, 1400)
+    assert len(told) > 2
+    towns = []
+    construct_memory(TOWNS, tmp_path / "two", on_progress=towns.append)
+    assert (towns[0].asked, towns[-1].asked) == (0, towns[-1].questions)
+    assert main(["construct", "random-bijections", "--subjects", "9", "--out", str(tmp_path / "three")]) == 0
+    assert "asked" not in capsys.readouterr().err
+    monkeypatch.setattr("geomem.cli.construct.LINE_SECONDS", -1.0)
+    assert main(["construct", "random-bijections", "--subjects", "700", "--out", str(tmp_path / "four")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(" memory")
+    assert "questions are asked before the memory is kept: about" in lines[0]
+    assert " asked, " in lines[1]
 
 
 # Asking.

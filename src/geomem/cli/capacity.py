@@ -10,6 +10,7 @@ from rich.table import Table
 from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
+from geomem.fields import Seeds
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -42,7 +43,7 @@ class CapacityOptions:
     """The widths, or neurons, tried for every table; if not given, those around 1.4 bits per weight."""
     neurons_per_width: int = 4
     """Neurons of the MLP as a multiple of the width; 0 leaves the MLP out."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """Runs per table and size, with the seeds 0, 1, 2, ..."""
     directory: Path = Path("capacity")
     """Where the directory of the runs is made."""
@@ -134,14 +135,15 @@ def _number(value: float, digits: int) -> str:
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
     from geomem.files import csv_file, replace_file
+    from geomem.runs.directory import table_file
 
     tables = {
-        "runs.parquet": found.runs.write_parquet,
+        "runs.parquet": table_file(found.runs),
         "curves.csv": csv_file(found.curves),
         "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
-        replace_file(found.path / name, lambda partial, write=write: write(partial))
+        replace_file(found.path / name, write)
     return [found.path / name for name in tables]
 
 

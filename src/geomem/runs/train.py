@@ -20,6 +20,7 @@ from geomem.errors import InputError
 from geomem.files import write_json
 from geomem.runs.checkpoint import (
     Checkpoint,
+    check_checkpoint,
     read_checkpoint,
     remove_checkpoint,
     tidy_finished,
@@ -39,6 +40,7 @@ from geomem.runs.job import SINGLE_THREAD_FLOPS, Job
 from geomem.runs.run import Run, read_run, write_run
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
+from geomem.worlds.graphs.graph import Graph
 
 CHECKPOINT_SHARE = 20
 """A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
@@ -102,7 +104,7 @@ def train(
         if is_finished(path):  # by whoever held the lock before
             return read_run(path)
         digest = configuration_hash(job.configuration)
-        state = _read_state(path, read_checkpoint(path, configuration_hash=digest))
+        state = _read_state(path, job, digest)
         first_step = state.step if state else 0
         threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
         manifest = {
@@ -175,15 +177,24 @@ def check_memory(job: Job, free_bytes: int) -> None:
         )
 
 
-def _read_state(path: Path, checkpoint: Checkpoint | None) -> FleetState | None:
-    if checkpoint is None:
+def _read_state(path: Path, job: Job, digest: str) -> FleetState | None:
+    """The state to go on from, None if there is none; raises `InputError` if it is not one of the job."""
+    if (checkpoint := read_checkpoint(path, configuration_hash=digest)) is None:
         return None
-    try:
-        return state_from_arrays(checkpoint.arrays)
-    except (KeyError, IndexError) as error:
-        raise InputError(
-            f"The checkpoint in {path} is incomplete; delete the directory and run again."
-        ) from error
+    plain = getattr(job.training, "optimizer", "adamw") == "gradient-descent"
+    moments = [] if plain else ["first_moment", "second_moment"]
+    averaged = isinstance(job.training, PathTraining) and job.training.averaging
+    world = job.world
+    check_checkpoint(
+        path,
+        checkpoint,
+        runs=len(job.seeds),
+        steps=job.steps,
+        parameters=job.cost.trained_parameters,
+        snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
+        remembered=[*moments, *(["average"] if averaged else [])],
+    )
+    return state_from_arrays(checkpoint.arrays)
 
 
 class _Checkpoints:

@@ -18,8 +18,9 @@ from geomem.claims.claim import OWN, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
-from geomem.claims.factual_recall.settings import Request, fewer_seeds, read_model, request
+from geomem.claims.factual_recall.settings import Request, fewer_seeds, request
 from geomem.claims.need import Scale
+from geomem.fields import read_fields
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -87,7 +88,7 @@ def measure_capacity(
         sizes=settings["sizes"] or None,
         varied=varied,
         neurons_per_width=settings["neurons_per_width"],
-        model=read_model(settings["model"]),
+        model=read_fields(Recall, settings["model"]),
         training=RecallTraining(**settings["training"]),
         facts=FACTS[settings["facts"]],
         seeds=settings["seeds"],
@@ -195,12 +196,7 @@ def imagine_capacity(cells: Mapping[str, Mapping[tuple[int, int], float | int]])
 
 for _scale, _alias, _grid in (("", "E8", QUICK_GRID), ("-at-scale", "E8-full", FULL_GRID)):
 
-    @claim(
-        f"recall-capacity/threshold{_scale}",
-        _alias,
-        place="A5 [T]; C1, E8 [M]",
-        cost="full" if _scale else "quick",
-    )
+    @claim(f"recall-capacity/threshold{_scale}", _alias, place="A5 [T]; C1, E8 [M]", full=bool(_scale))
     @needs(
         request_capacity({"grid": _grid}, attrgetter("seeds")),
         counterexample=imagine_capacity(
@@ -260,7 +256,7 @@ for _scale, _alias, _settings in (("", "E12", QUICK_FROZEN), ("-at-scale", "E12-
         f"recall-capacity/frozen-tables{_scale}",
         _alias,
         place="A1, A5 [P]; B8, C4, E12 [M]",
-        cost="full" if _scale else "quick",
+        full=bool(_scale),
     )
     @needs(
         request_capacity(_settings),
