@@ -136,10 +136,15 @@ class Claim:
         return judge_checks(self.checks(evidence), deviates=bool(self.deviation))
 
     @cached_property
-    def rule(self) -> str:
-        """When it holds, with its bounds: the checks as the counterexample meets them."""
+    def refuted(self) -> tuple[Check | Picture | str, ...]:
+        """The checks as the counterexample meets them."""
         requests = self.fleets(Scale(self.cost, (0, 1, 2)))
-        return describe_rule(self.checks(self.counterexample(requests)), deviates=bool(self.deviation))
+        return tuple(self.checks(self.counterexample(requests)))
+
+    @cached_property
+    def rule(self) -> str:
+        """When it holds, with its bounds."""
+        return describe_rule(self.refuted, deviates=bool(self.deviation))
 
     @cached_property
     def conditions(self) -> str:
