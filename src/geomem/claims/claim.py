@@ -166,13 +166,15 @@ def claim(id: str, *aliases: str, place: str, full: bool = False) -> Callable[[C
 
     Its docstring is the title, one line, and the statement. A `full` one wants a GPU or hours.
 
-    Raises `ValueError` if title or statement is missing.
+    Raises `ValueError` if title or statement is missing, or `needs` or `expects`.
     """
 
     def register(checks: Checker) -> Claim:
         title, _, statement = inspect.cleandoc(checks.__doc__ or "").partition("\n")
         if not title or not statement:
             raise ValueError(f"claim {id}: its docstring must be a title and, below it, the statement")
+        if not _parts(checks).keys() >= {"needs", "expected"}:
+            raise ValueError(f"claim {id}: give it @needs(...) and @expects(...) below @claim")
         made = Claim(
             id=id,
             title=title.rstrip("."),
@@ -206,12 +208,8 @@ def needs(
     *needs: Needs, counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence]
 ) -> Decorator:
     """What a claim is checked on, and measurements of which it is false, for the fleets it asks for."""
-    return _say(
-        needs=needs,
-        counterexample=(lambda requests: counterexample)
-        if isinstance(counterexample, Evidence)
-        else counterexample,
-    )
+    made_up = counterexample if callable(counterexample) else lambda requests: counterexample
+    return _say(needs=needs, counterexample=made_up)
 
 
 def conditions(text: str) -> Decorator:
