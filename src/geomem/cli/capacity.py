@@ -138,14 +138,15 @@ def _number(value: float, digits: int) -> str:
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
     from geomem.files import csv_file, replace_file
+    from geomem.runs.directory import table_file
 
     tables = {
-        "runs.parquet": found.runs.write_parquet,
+        "runs.parquet": table_file(found.runs),
         "curves.csv": csv_file(found.curves),
         "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
-        replace_file(found.path / name, lambda partial, write=write: write(partial))
+        replace_file(found.path / name, write)
     return [found.path / name for name in tables]
 
 

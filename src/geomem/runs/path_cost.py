@@ -42,7 +42,7 @@ def context_length(task: PathFinding | InContextPathFinding, nodes: int) -> int:
     """Tokens of a question about paths of so many nodes, with the answer but its last.
 
     >>> context_length(PathFinding(), 6), context_length(InContextPathFinding(arms=2, length=5), 5)
-    (7, 31)
+    (10, 31)
     """
     read = answer_length(task.target, nodes)
     if isinstance(task, InContextPathFinding):

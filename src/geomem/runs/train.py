@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -21,6 +22,7 @@ from geomem.errors import InputError
 from geomem.files import write_json
 from geomem.runs.checkpoint import (
     Checkpoint,
+    check_checkpoint,
     read_checkpoint,
     remove_checkpoint,
     tidy_finished,
@@ -41,6 +43,7 @@ from geomem.runs.pace import measure_pace
 from geomem.runs.run import Run, read_run, write_run
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
+from geomem.worlds.graphs.graph import Graph
 
 CHECKPOINT_SHARE = 20
 """A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
@@ -99,7 +102,7 @@ def train(
         if is_finished(path):  # by whoever held the lock before
             return read_run(path)
         digest = configuration_hash(job.configuration)
-        checkpoints = Checkpoints(path, digest)
+        checkpoints = Checkpoints(path, digest, check=partial(_check_checkpoint, path, job))
         first_step = checkpoints.step
         threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
         manifest = {
@@ -169,15 +172,34 @@ def check_memory(job: Job, free_bytes: int) -> None:
         )
 
 
+def _check_checkpoint(path: Path, job: Job, checkpoint: Checkpoint) -> None:
+    """Raise `InputError` unless a checkpoint is one of the job."""
+    plain = getattr(job.training, "optimizer", "adamw") == "gradient-descent"
+    moments = [] if plain else ["first_moment", "second_moment"]
+    averaged = isinstance(job.training, PathTraining) and job.training.averaging
+    world = job.world
+    check_checkpoint(
+        path,
+        checkpoint,
+        runs=len(job.seeds),
+        steps=job.steps,
+        parameters=job.cost.trained_parameters,
+        snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
+        remembered=[*moments, *(["average"] if averaged else [])],
+    )
+
+
 class Checkpoints:
     """The checkpoint that a training goes on from, and the next ones.
 
     Raises `InputError` if the checkpoint is damaged or of another configuration.
     """
 
-    def __init__(self, path: Path, digest: str):
+    def __init__(self, path: Path, digest: str, check: Callable[[Checkpoint], object] = lambda found: None):
         self.path, self.digest = path, digest
         checkpoint = read_checkpoint(path, configuration_hash=digest)
+        if checkpoint:
+            check(checkpoint)
         try:
             self.state = state_from_arrays(checkpoint.arrays) if checkpoint else None
         except (KeyError, IndexError) as error:
