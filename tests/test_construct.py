@@ -22,7 +22,7 @@ from geomem.models.networks.recall import all_paths, compute_recall_logits, init
 from geomem.runs import directory, run
 from geomem.runs.configuration import FactRecall, describe_configuration
 from geomem.runs.directory import CURRENT, DONE, EDITED, MANIFEST, WEIGHTS, configuration_hash, locked_run
-from geomem.runs.run import FACTS, holds_facts, read_run, write_run
+from geomem.runs.run import FACT_FILES, FACTS, holds_facts, read_run, write_run
 from geomem.worlds.facts.changes import replace_fact, without_fact
 from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.hops import chain_answers
