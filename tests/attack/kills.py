@@ -2,9 +2,9 @@
 
 `python tests/attack/kills.py --kills 20` kills every command so often and prints a table. After each kill
 
-1. whoever reads (`ask`, `measure`) gets an answer or one sentence, and an answer is the former or the new one;
+1. whoever reads (`ask`, `measure`) gets one sentence or an answer, the former or the new one;
 2. the same command again ends with 0;
-3. what then lies there is what one uninterrupted command leaves: the same names, the same bytes but for times;
+3. what then lies there is what one uninterrupted command leaves: the same names, the same bytes but times;
 4. nothing beside the named places has changed, and no process of the command is left.
 
 Commands run in forks of this process, which has imported everything and computed nothing.
@@ -15,12 +15,13 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,13 @@ VOLATILE = {"started", "seconds", "first_step", "threads", "git", "time", "writt
 """Keys of manifests that two equal runs may have differently."""
 
 BY_NAME_ALONE = (".html", ".pdf", "DONE")
-"""Files that hold times, or digests of files that do; that they are there is compared, and not their bytes."""
+"""Files that hold times, or digests of files that do: that they are there is compared, not their bytes."""
 
-FACTS = "Ada\tlives in\tRome\nBen\tlives in\tParis\nCem\tlives in\tRome\nAda\tworks in\tParis\nBen\tworks in\tRome\n"
+FACTS = "".join(
+    f"{person}\t{relation}\t{town}\n"
+    for person, home, work in (("Ada", "Rome", "Paris"), ("Ben", "Paris", "Rome"), ("Cem", "Rome", "Rome"))
+    for relation, town in (("lives in", home), ("works in", work))
+)
 
 
 @dataclass(frozen=True)
@@ -55,141 +60,61 @@ class Scenario:
     """A command that writes, what comes before it once, and what reads beside it."""
 
     name: str
-    command: tuple[str, ...]
-    before: tuple[tuple[str, ...], ...] = ()
-    reads: tuple[tuple[str, ...], ...] = ()
+    command: str
+    before: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     """What the first reading command may print; anything if empty."""
     status: tuple[int, ...] = (0,)
     """How the uninterrupted command may end."""
 
 
-_TINY = ("--metric-every", "10", "--steps", "40", "--seeds", "2")
+STEPS = "--steps 40 --metric-every 10 --seeds 2 --quiet"
+GRID = f"sweep cycle --nodes 6 --model associative --over learning-rate=0.01,0.1 --over width=2,3 {STEPS}"
+CONSTRUCT = "construct facts.tsv --out memory"
+EDIT = "edit memory Ada 'lives in' Paris"
+ASK = "ask memory Ada 'lives in'"
 SCENARIOS = (
     Scenario(
-        "memorize",
-        ("memorize", "cycle", "--nodes", "6", "--model", "transformer", "--width", "8", *_TINY, "--quiet"),
-        reads=(("measure", "RUN"),),
+        "memorize", f"memorize cycle --nodes 6 --model transformer --width 8 {STEPS}", reads=("measure RUN",)
     ),
     Scenario(
         "paths",
-        (
-            "paths",
-            "path-star",
-            "--arms",
-            "8",
-            "--length",
-            "3",
-            "--width",
-            "8",
-            "--layers",
-            "1",
-            "--epochs",
-            "4",
-        )
-        + ("--batches", "2", "--warmup-steps", "2", "--quiet"),
-        reads=(("measure", "RUN"),),
+        "paths path-star --arms 8 --length 3 --width 8 --layers 1 --epochs 4 --batches 2 --warmup-steps 2 --quiet",
+        reads=("measure RUN",),
     ),
+    Scenario("learn", f"learn facts.tsv --width 6 --mlp-width 8 {STEPS}", reads=("ask RUN Ada 'lives in'",)),
+    Scenario("construct", CONSTRUCT, reads=(ASK,), answers=("Rome",)),
+    Scenario("edit", EDIT, before=(CONSTRUCT,), reads=(ASK, "measure memory"), answers=("Rome", "Paris")),
     Scenario(
-        "learn",
-        ("learn", "facts.tsv", "--width", "6", "--mlp-width", "8", *_TINY, "--quiet"),
-        reads=(("ask", "RUN", "Ada", "lives in"),),
-    ),
-    Scenario(
-        "construct",
-        ("construct", "facts.tsv", "--out", "memory"),
-        reads=(("ask", "memory", "Ada", "lives in"),),
-        answers=("Rome",),
-    ),
-    Scenario(
-        "edit",
-        ("edit", "memory", "Ada", "lives in", "Paris"),
-        before=(("construct", "facts.tsv", "--out", "memory"),),
-        reads=(("ask", "memory", "Ada", "lives in"), ("measure", "memory")),
-        answers=("Rome", "Paris"),
-    ),
-    Scenario(
-        "edit again",
-        ("edit", "memory", "Ada", "lives in", "Paris"),
-        before=(("construct", "facts.tsv", "--out", "memory"), ("edit", "memory", "Ben", "lives in", "Rome")),
-        reads=(("ask", "memory", "Ada", "lives in"),),
+        "edit what was edited",
+        EDIT,
+        before=(CONSTRUCT, "edit memory Ben 'lives in' Rome"),
+        reads=(ASK,),
         answers=("Rome", "Paris"),
     ),
     Scenario(
         "forget",
-        ("forget", "memory", "Ada", "lives in"),
-        before=(("construct", "facts.tsv", "--out", "memory"),),
-        reads=(("ask", "memory", "Ada", "lives in"),),
+        "forget memory Ada 'lives in'",
+        before=(CONSTRUCT,),
+        reads=(ASK,),
         answers=("Rome", "no answer"),
     ),
-    Scenario(
-        "sweep",
-        (
-            "sweep",
-            "cycle",
-            "--nodes",
-            "6",
-            "--model",
-            "associative",
-            "--over",
-            "learning-rate=0.01,0.1",
-            "--over",
-            "width=2,3",
-        )
-        + (*_TINY, "--processes", "1", "--quiet"),
-    ),
-    Scenario(
-        "sweep in two processes",
-        (
-            "sweep",
-            "cycle",
-            "--nodes",
-            "6",
-            "--model",
-            "associative",
-            "--over",
-            "learning-rate=0.01,0.1",
-            "--over",
-            "width=2,3",
-        )
-        + (*_TINY, "--processes", "2", "--quiet"),
-    ),
+    Scenario("sweep", f"{GRID} --processes 1"),
+    Scenario("sweep in two processes", f"{GRID} --processes 2"),
     Scenario(
         "capacity",
-        (
-            "capacity",
-            "--subjects",
-            "4",
-            "--relations",
-            "1",
-            "--sizes",
-            "2",
-            "3",
-            "--seeds",
-            "2",
-            "--steps",
-            "40",
-        )
-        + ("--processes", "1", "--out", "capacity.svg", "--quiet"),
+        "capacity --subjects 4 --relations 1 --sizes 2 3 --seeds 2 --steps 40 --processes 1 --out c.svg --quiet",
     ),
     Scenario(
         "reproduce",
-        (
-            "reproduce",
-            "race/associative-two-steps",
-            "--seeds",
-            "1",
-            "--processes",
-            "1",
-            "--json",
-            "verdicts.json",
-        ),
+        "reproduce race/associative-two-steps --seeds 1 --processes 1 --json verdicts.json",
         status=(0, 1),
     ),
     Scenario(
         "report",
-        ("report", "RUN", "--out", "report.html", "--figures", "figures"),
-        before=(("memorize", "cycle", "--nodes", "6", "--model", "node2vec", *_TINY, "--quiet"),),
+        "report RUN --out report.html --figures figures",
+        before=(f"memorize cycle --nodes 6 --model node2vec {STEPS}",),
     ),
 )
 
@@ -204,10 +129,10 @@ class Ending:
     seconds: float
 
 
-def run_forked(arguments: Sequence[str], place: Path, *, kill_at: int = 0, after: float = 0.0) -> Ending:
+def run_forked(command: str, place: Path, *, kill_at: int = 0, after: float = 0.0) -> Ending:
     """Run a command in a fork; kill it before its `kill_at`-th writing call, or `after` so many seconds."""
     said, counted = place.parent / "said.txt", place.parent / "calls.txt"
-    given = [_find_run(place) if argument == "RUN" else argument for argument in arguments]
+    given = [_find_run(place) if argument == "RUN" else argument for argument in shlex.split(command)]
     began = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -319,7 +244,7 @@ def prepare(scenario: Scenario, place: Path) -> None:
     for command in scenario.before:
         ending = run_forked(command, place)
         if ending.status != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {ending.status}:\n{ending.text}")
+            raise RuntimeError(f"{command} ended with {ending.status}:\n{ending.text}")
 
 
 def attack(scenario: Scenario, kills: int, chance: random.Random, *, say: Callable[[str], None]) -> list[str]:
@@ -365,12 +290,12 @@ def _look(scenario: Scenario, place: Path, expected: dict[str, str], ending: End
     for number, command in enumerate(scenario.reads):
         read = run_forked(command, place)
         if read.status not in (0, 2) or "Traceback" in read.text:
-            wrong.append(f"{' '.join(command)} ended with {read.status}\n{read.text}")
+            wrong.append(f"{command} ended with {read.status}\n{read.text}")
         elif number == 0 and read.status == 0 and scenario.answers:
             if not any(answer in read.text for answer in scenario.answers):
-                wrong.append(f"{' '.join(command)} says neither of {scenario.answers}\n{read.text}")
+                wrong.append(f"{command} says neither of {scenario.answers}\n{read.text}")
         elif number == 0 and scenario.before and scenario.answers:
-            wrong.append(f"{' '.join(command)} cannot read what was whole before\n{read.text}")
+            wrong.append(f"{command} cannot read what was whole before\n{read.text}")
     again = run_forked(scenario.command, place)
     if again.status not in scenario.status or "Traceback" in again.text:
         wrong.append(f"the same command again ended with {again.status}\n{again.text}")
