@@ -17,7 +17,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from geomem.claims.experiment import read_experiment
-from geomem.claims.factual_recall.settings import SUBJECTS, read_model, request_memories, settings_by_width
+from geomem.claims.factual_recall.settings import SUBJECTS, TWO_RELATIONS, read_model, request_memories
 from geomem.claims.need import Scale
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
@@ -117,7 +117,7 @@ def capacity(directory: Path) -> Iterator[Drawn]:
 
 def portraits(runs: Path) -> Iterator[Drawn]:
     """What the memories of the claims became, over their dimensions to spare."""
-    found = [read_experiment(own, runs) for own in request_memories(settings_by_width)(SCALE)]
+    found = [read_experiment(own, runs) for own in request_memories(TWO_RELATIONS.settings)(SCALE)]
     rows = pl.concat(
         pl.DataFrame(
             {name: values for name, values in arrays.items() if values.shape == arrays["recall"].shape}
@@ -156,7 +156,7 @@ def first_run(memory: Run) -> tuple[RecallNetwork, np.ndarray, np.ndarray]:
 
 def find_memories(runs: Path) -> dict[str, Run]:
     """The memories behind the portraits, by the key of their settings."""
-    settings = settings_by_width(SCALE)
+    settings = TWO_RELATIONS.settings(SCALE)
     found = {}
     for path in sorted(runs.glob(f"random-bijections-{SUBJECTS}-*")):
         if holds_facts(path) and is_finished(path):

@@ -292,7 +292,7 @@ def test_a_disk_that_fills_while_writing(refused, tmp_path, monkeypatch):
 
     monkeypatch.setattr(directory, "save_file", full)
     sentence = refused("memorize", "cycle", *MEMORIZE, "--directory", tmp_path, "--quiet")
-    assert re.search(r"The disk became full while writing .*weights.safetensors; free some space", sentence)
+    assert re.search(r"The disk became full while .*weights.safetensors was written; free", sentence)
     (path,) = tmp_path.iterdir()
     assert not list(path.glob("*.partial"))
     assert not (path / "DONE").exists()

@@ -195,8 +195,60 @@ def test_a_configuration_file_that_cannot_be_is_refused(tmp_path, capsys, conten
     assert re.search(complaint, stderr)
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("steps = " + "9" * 5000, r"is not TOML \(Exceeds the limit"),
+        ("seed-list = " + "[" * 5000, r"is not TOML \(maximum recursion depth"),
+        ("steps = " + "9" * 30, "key 'steps' .* is a whole number beyond 64 bits; give a smaller one"),
+        ("learning-rate = inf", "key 'learning-rate' .* is inf; give a finite number"),
+        ("learning-rate = nan", "is nan; give a finite number"),
+        ("steps = 2026-11-27", "is not a number, text or list of such"),
+        ("[steps]\na = 1", "is not a number, text or list of such"),
+        ("seed-list = [[1], [2]]", "is not a number, text or list of such"),
+        ('device = "cpu\\u001b[31m"', r"is a text with the control character '\\x1b'"),
+        ('world = "a\\u0000"', r"is a text with the control character '\\x00'"),
+        (f'"{"x" * 3000}" = 1', "x{60}….* is no option here; remove it"),
+        (f'directory = "{"x" * (1 << 20)}"', "is larger than 1,048,576 bytes; give a smaller file"),
+        (b"steps = \xff", r"is not TOML \('utf-8' codec"),
+    ],
+)
+def test_any_configuration_file_is_read_or_refused(tmp_path, capsys, content, complaint):
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "run.toml").write_bytes(data)
+    assert main(["memorize", "cycle", "--config", str(tmp_path / "run.toml")]) == 2
+    stderr = capsys.readouterr().err
+    assert stderr.count("\n") == 1
+    assert re.search(complaint, stderr)
+    assert len(stderr) < 1000
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\nb", "a\x1b[31mb", "M\udcfcller", "../" * 2000])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["memorize"],
+        ["learn"],
+        ["paths"],
+        ["construct", "--out", "m"],
+        ["sweep", "--over", "width=2,3"],
+        ["measure", "--embeddings", "v.npy", "--graph"],
+    ],
+    ids=lambda verb: verb[0],
+)
+def test_a_world_of_an_impossible_name_is_refused_in_one_line(tmp_path, capsys, monkeypatch, name, verb):
+    monkeypatch.chdir(tmp_path)
+    arguments = [*verb, name] if verb[0] == "measure" else [verb[0], name, *verb[1:]]
+    assert main(arguments) == 2
+    sentence = capsys.readouterr().err.removesuffix("\n")
+    assert "is neither a built-in" in sentence
+    assert len(sentence) < 500
+    assert "\x1b" not in sentence
+    assert "\n" not in sentence
+
+
 def test_a_missing_configuration_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be read .*; give a TOML file"):
+    with pytest.raises(InputError, match=r"There is no file .*missing.toml; give one"):
         read_configuration(tmp_path / "missing.toml")
 
 

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from geomem import files
 from geomem.errors import InputError
-from geomem.files import check_plain_file, read_bytes, replace_file, text_file, write_whole
+from geomem.files import check_plain_file, csv_file, read_bytes, replace_file, text_file, write_whole
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and signals")
 
@@ -117,3 +118,25 @@ def test_what_is_no_plain_file_is_refused_before_it_is_opened(tmp_path):
     assert read_bytes(tmp_path / "link", 10, links=True) == b"x" * 10
     with pytest.raises(InputError, match="is larger than 9 bytes"):
         read_bytes(tmp_path / "file", 9)
+
+
+def test_a_table_for_spreadsheets_holds_no_formula(tmp_path):
+    labels = [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "-5",
+        "+1.5e3",
+        "Ada",
+        "a=b",
+        None,
+    ]
+    replace_file(tmp_path / "a.csv", csv_file(pl.DataFrame({"node": labels, "value": range(len(labels))})))
+    read = pl.read_csv(tmp_path / "a.csv", infer_schema=False)["node"].to_list()
+    assert [after == before for before, after in zip(labels, read, strict=True)] == [False] * 6 + [True] * 5
+    assert all(cell is None or cell[0] == "'" or not cell.startswith(("=", "@", "\t", "\r")) for cell in read)
+    replace_file(tmp_path / "b.csv", csv_file(pl.DataFrame({"value": [-0.5]})))
+    assert (tmp_path / "b.csv").read_text() == "value\n-0.5\n"

@@ -22,6 +22,8 @@ NEVER_TORCH = {
     "models/networks/__init__.py",
     "training/__init__.py",
     "training/configuration.py",
+    "training/metric.py",
+    "training/metrics.py",
     "memories/__init__.py",
     "memories/ask.py",
     "memories/opened.py",
@@ -116,6 +118,7 @@ def test_packages_with_torch_open_without_it():
         "geomem.geometry",
         "geomem.models",
         "geomem.training",
+        "geomem.training.metrics",
         "geomem.worlds",
     ]
     code = f"import sys\nfor name in {modules!r}: __import__(name)\nsys.exit('torch' in sys.modules)"

@@ -365,7 +365,7 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
             "a batch has 2 prompts; give fewer micro-batches",
         ),
         ([*WORLD, "--start", "nowhere"], "nowhere does not exist; give a run directory"),
-        ([*WORLD, "--config", "nowhere.toml"], "nowhere.toml cannot be read"),
+        ([*WORLD, "--config", "nowhere.toml"], "There is no file nowhere.toml; give one that exists"),
     ],
     ids=" ".join,
 )

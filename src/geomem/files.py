@@ -17,7 +17,10 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what only writes texts need not wait for it
+    import polars as pl
 
 try:
     import fcntl
@@ -168,12 +171,39 @@ def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"The disk became full while {path} was {verb}; free some space and run this again."
-            ) from error
-        why = error.strerror or str(error)
-        raise InputError(f"{path} could not be {verb} ({why}); see to it and run this again.") from error
+        raise InputError(describe_system_error(error, path, verb)) from error
+
+
+def describe_system_error(
+    error: OSError, path: str | os.PathLike[str] | None = None, verb: str = "used"
+) -> str:
+    """One sentence on what the system refused; of the place that the error names, if none is given.
+
+    >>> describe_system_error(PermissionError(errno.EACCES, "Permission denied", "a/b"))
+    'a/b could not be used (Permission denied); see to it and run this again.'
+    """
+    place = error.filename if path is None else path
+    place = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        meanwhile = f" while {place} was {verb}" if place else ""
+        return f"The disk became full{meanwhile}; free some space and run this again."
+    why = error.strerror or str(error)
+    return f"{place or 'Something'} could not be {verb} ({why}); see to it and run this again."
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether something is at a path, as far as the system says; a name that no file can have names nothing.
+
+    >>> is_there("."), is_there("a" * 300)
+    (True, False)
+    """
+    try:
+        os.stat(path)
+    except ValueError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP)
+    return True
 
 
 def check_plain_file(path: Path, *, links: bool = False) -> os.stat_result:
@@ -187,6 +217,8 @@ def check_plain_file(path: Path, *, links: bool = False) -> os.stat_result:
             status = path.stat() if links else path.lstat()
         except FileNotFoundError:
             raise InputError(f"There is no file {path}; give one that exists.") from None
+        except ValueError:  # a NUL, or half a surrogate pair
+            raise InputError(f"{str(path)!r} is not a name that a file can have; give another.") from None
     if S_ISLNK(status.st_mode):
         raise InputError(f"{path} is a link; give the file that it leads to.")
     if S_ISDIR(status.st_mode):
@@ -212,6 +244,27 @@ def text_file(text: str) -> Writer:
 def json_file(content: Any) -> Writer:
     """Writes JSON for people: indented, in any script, no NaN."""
     return text_file(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def csv_file(table: "pl.DataFrame") -> Writer:
+    """Writes a table as CSV for people, whose spreadsheets run a text that begins like a formula.
+
+    Such a text, unless it is a number, gets an apostrophe before it (OWASP, CSV injection).
+    Files that geomem reads again, as `write_facts` makes them, say labels as they are.
+
+    >>> import polars as pl, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     replace_file(Path(folder) / "a.csv", csv_file(pl.DataFrame({"node": ["=1+1", "-5", "Ada"]})))
+    ...     (Path(folder) / "a.csv").read_text().split()
+    ['node', "'=1+1", '-5', 'Ada']
+    """
+    import polars as pl
+
+    text = pl.col(pl.String)
+    number = text.str.contains(r"^[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?$")
+    formula = text.str.contains("^[=+@\t\r\n-]") & ~number
+    safe = table.with_columns(pl.when(formula).then("'" + text).otherwise(text).name.keep())
+    return safe.write_csv
 
 
 def write_json(path: Path, content: Any) -> None:

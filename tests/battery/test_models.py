@@ -24,11 +24,12 @@ from geomem.runs.presets import PATH_PRESETS
 from geomem.training.configuration import RunSettings, Training, check_training, default_training
 from geomem.training.edges import train_fleet
 from geomem.training.loop import FleetState, state_from_arrays, state_to_arrays
-from geomem.training.metrics import METRICS
+from geomem.training.metrics import metrics_of
 from geomem.worlds.graphs.families import irregular
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
 WIDTH = 8
+METRICS = tuple(metric.name for metric in metrics_of("edges"))
 
 
 def small(name):

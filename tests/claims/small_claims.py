@@ -6,7 +6,8 @@ import numpy as np
 
 from geomem.claims.check import Picture, check
 from geomem.claims.claim import Claim, Expected
-from geomem.claims.evidence import Evidence, curve_table, final, imagined
+from geomem.claims.counterexamples import imagined
+from geomem.claims.evidence import Evidence, curve_table, final
 from geomem.claims.need import FleetRequest, Scale, computed
 from geomem.models.configuration import Associative, Model, Node2Vec
 from geomem.training.configuration import Training
@@ -43,7 +44,7 @@ def small_claim(name: str, *needs, **changes) -> Claim:
         "statement": "Neighbours <b>become</b> alike & stay so.",
         "place": "Fig 7",
         "stated_conditions": "ring of 6",
-        "expected": (Expected(0.9, "own measurement", "here", "above 0.3", quantity="final level, ring"),),
+        "expected": (Expected(0.9, "own measurement", "here", "final level, ring", "above 0.3"),),
         "needs": needs or (lambda scale: (request("ring", scale, Node2Vec(width=8)),),),
         "checks": check_level,
         "counterexample": imagined("associative"),

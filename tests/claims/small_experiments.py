@@ -9,7 +9,8 @@ from small_claims import small_claim
 
 from geomem.claims.check import check
 from geomem.claims.claim import Claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
 
 

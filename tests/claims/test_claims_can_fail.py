@@ -14,16 +14,8 @@ import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
 from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, Source, reach_verdict
-from geomem.claims.evidence import (
-    Memory,
-    alignment,
-    excess_loss,
-    final,
-    first_step_memorized,
-    imagine_fleet,
-    memorized,
-    shells,
-)
+from geomem.claims.counterexamples import Memory, imagine_fleet
+from geomem.claims.evidence import alignment, excess_loss, final, first_step_memorized, memorized, shells
 from geomem.claims.experiment import experiment_path
 from geomem.claims.need import FleetRequest, Scale
 from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transformer

@@ -14,12 +14,15 @@ from geomem.claims.factual_recall.depth import measure_depth, own_crossings, wri
 from geomem.claims.factual_recall.hops import measure_hops, measure_written_out
 from geomem.claims.factual_recall.open import bits_at_threshold
 from geomem.claims.factual_recall.settings import (
+    FOUR_RELATIONS,
     STEPS,
+    TWO_RELATIONS,
+    imagine_portraits,
     measure_portraits,
     measured_widths,
     memory_settings,
     request_memories,
-    settings_by_width,
+    widths_from,
 )
 from geomem.claims.factual_recall.written import compute_additive, compute_gates, compute_sizes
 from geomem.claims.need import Scale
@@ -62,8 +65,9 @@ def test_portraits_have_a_number_per_seed_and_curves_of_swaps(portraits):
     ],
 )
 def test_what_portraits_hold_is_what_claims_look_for(portraits, name):
-    keys = [own.key for own in request_memories(settings_by_width)(Scale("quick", SEEDS))]
-    arrays = name_arrays({key: dict(portraits) for key in keys})
+    keys = [own.key for own in request_memories(TWO_RELATIONS.settings)(Scale("quick", SEEDS))]
+    ratios = {key: np.full(2, int(key[1:]) / (2 * np.log(1024))) for key in keys}
+    arrays = name_arrays({key: portraits | {"ratio": ratio} for key, ratio in ratios.items()})
     judgement = CLAIMS[name].judge(Evidence(arrays=arrays))
     assert judgement.outcome in ("fails", "deviates"), "thirty steps at width 4 are no memory"
     assert judgement.picture is not None
@@ -72,7 +76,7 @@ def test_what_portraits_hold_is_what_claims_look_for(portraits, name):
 
 def test_rules_are_judged_where_they_were_measured():
     """As many steps at any cost, and a width at which the notes' rules call the memory wide."""
-    quick, full = (settings_by_width(Scale(name, (0, 1, 2))) for name in ("quick", "full"))
+    quick, full = (TWO_RELATIONS.settings(Scale(name, (0, 1, 2))) for name in ("quick", "full"))
     assert len(quick) < len(full)
     for settings in (quick, full):
         assert {own["training"]["steps"] for own in settings.values()} == {STEPS} == {2500}
@@ -81,13 +85,21 @@ def test_rules_are_judged_where_they_were_measured():
         ]
         assert max(ratios) >= 15
     assert [
-        len(own.settings["seeds"]) for own in request_memories(settings_by_width)(Scale("full", (0, 1, 2)))
+        len(own.settings["seeds"])
+        for own in request_memories(TWO_RELATIONS.settings)(Scale("full", (0, 1, 2)))
     ] == [3] * len(full)
 
 
 def test_claims_look_at_the_widths_that_were_measured(portraits):
     evidence = Evidence(arrays=name_arrays({"d64": portraits, "d16": portraits, "other": portraits}))
     assert measured_widths(evidence) == (16, 64)
+
+
+def test_a_bound_in_units_of_r_ln_n_is_about_the_table_that_was_measured():
+    two, four = (imagine_portraits(memories) for memories in (TWO_RELATIONS, FOUR_RELATIONS))
+    assert widths_from(two, 2.3) == [64, 208]
+    # 2.3 R ln N is 70 for four relations and 2,048 subjects, as 32 is for two and 1,024.
+    assert widths_from(four, 2.3) == [128, 256]
 
 
 def test_curves_of_capacity_name_every_run_and_cell(tmp_path):

@@ -16,7 +16,7 @@ from small_claims import request, small_claim
 from small_experiments import calls, powers, powers_claim
 
 from geomem.claims.claim import RECALL_PAPER, reach_verdict
-from geomem.claims.evidence import imagine_arrays
+from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.experiment import Experiment, experiment_path
 from geomem.claims.need import computed
 from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce

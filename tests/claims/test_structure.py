@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geomem.claims.evidence import imagine_fleet
+from geomem.claims.counterexamples import imagine_fleet
 from geomem.claims.memorize_geometrically.structure import (
     alignment_curve,
     check_share,

@@ -6,7 +6,8 @@ import pytest
 from bare_process import run_bare
 from geomem.claims.catalogue import CLAIMS
 from geomem.claims.claim import reach_verdict
-from geomem.claims.evidence import Evidence, imagine_fleet, read_evidence
+from geomem.claims.counterexamples import imagine_fleet
+from geomem.claims.evidence import Evidence, read_evidence
 from geomem.claims.memorize_geometrically.dynamics import lengths_on_modes
 from geomem.claims.memorize_geometrically.node2vec import BASELINE
 from geomem.claims.need import Scale

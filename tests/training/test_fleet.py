@@ -14,10 +14,11 @@ from geomem.models.configuration import Associative, Bilinear, Node2Vec, Transfo
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.edges import train_fleet
 from geomem.training.loop import state_from_arrays, state_to_arrays
-from geomem.training.metrics import METRICS
+from geomem.training.metrics import metrics_of
 from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
+METRICS = tuple(metric.name for metric in metrics_of("edges"))
 GRAPH = irregular()
 EXAMPLES = edge_examples(GRAPH, EdgeMemorization())
 PAIRS = directed_facts(GRAPH, EdgeMemorization())

@@ -74,7 +74,10 @@ def tensor(shape=(3, 2), dtype="F64", offsets=(0, 48)):
         ("v.npy", promise((3, 10**11)), "promises 2,400,000,000,000 bytes and has 48"),
         ("v.npy", promise("(True, True)"), "is not a complete .npy file"),
         ("v.npy", promise((-3, -2)), "is not a complete .npy file"),
-        ("v.npy", promise((10**30, 0)), "48|holds no number"),
+        ("v.npy", promise((10**30, 0)), "is not a complete .npy file"),
+        ("v.npy", promise((10**9, 0)), "promises 0 bytes and has 48"),
+        ("v.npy", promise("(" + "9" * 4000 + ", " + "9" * 4000 + ")"), "is not a complete .npy file"),
+        ("v.npy", promise((1,) * 40), "is not a complete .npy file"),
         ("v.npy", promise((3, 2), "|S0"), "is not a complete .npy file"),
         (
             "v.npy",

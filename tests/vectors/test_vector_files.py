@@ -217,7 +217,7 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path, name, content, me
 
 
 def test_missing_files_directories_and_giants(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"There is no file .*v.npy'; give text, .npy"):
+    with pytest.raises(InputError, match=r"There is no file .*v.npy; give one that exists"):
         read_embeddings(tmp_path / "v.npy", NAMED)
     with pytest.raises(InputError, match="is a directory"):
         read_embeddings(tmp_path, NAMED)

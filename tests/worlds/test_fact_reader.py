@@ -145,8 +145,6 @@ def test_labels_that_look_like_something_else_survive_a_file(tmp_path):
     [
         (" a", "has blanks at its ends or is not in Unicode's form NFC"),
         ("e\u0301", "has blanks at its ends or is not in Unicode's form NFC"),
-        ("a\tb", "has the control character '\\t'"),
-        ("a\nb", "has the control character '\\n'"),
         ("x" * 1001, "has 1,001 characters"),
     ],
 )
@@ -159,7 +157,7 @@ def test_labels_that_would_not_be_read_back_are_not_written(tmp_path, label, mes
 
 
 def test_files_that_cannot_be_written(tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="is a directory; give the name of a file"):
         write_facts(facts_from([("a", "r", "x")]), tmp_path)
 
 

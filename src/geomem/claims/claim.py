@@ -1,9 +1,11 @@
 """What a claim is: a statement of a paper, what it needs, and the checks that say whether it holds.
 
-A claim is a decorated generator: its docstring is the title and the statement, its yields are the checks.
+A claim is a decorated generator: its docstring is the title and the statement, its yields are the checks;
+the decorators say where it stands, what it is checked on, and what is expected.
 
 >>> from geomem.claims.check import check
->>> from geomem.claims.evidence import associative, final, imagine_fleets
+>>> from geomem.claims.counterexamples import associative, geometric
+>>> from geomem.claims.evidence import final
 >>> from geomem.models.configuration import Transformer
 >>> from geomem.training.configuration import Training
 >>> from geomem.worlds.graphs.families import cycle
@@ -11,11 +13,10 @@ A claim is a decorated generator: its docstring is the title and the statement, 
 >>> def ring(scale):
 ...     return (FleetRequest("cycle", cycle(6), Transformer(), Training(steps=100), scale.seeds),)
 >>>
->>> @claim(
-...     "geometry/cycle-level", "T0", place="Fig 12", needs=ring, counterexample=associative,
-...     conditions="ring of 6, Transformer of width 32, AdamW, learning rate 0.01, 100 steps",
-...     expected=[(0.5, "replication", "E.2, T6", "", "final level, cycle")],
-... )
+>>> @claim("geometry/cycle-level", "T0", place="Fig 12")
+... @needs(ring, counterexample=associative)
+... @conditions("ring of 6, Transformer of width 32, AdamW, learning rate 0.01, 100 steps")
+... @expects(0.5, "replication", "E.2, T6", "final level, cycle")
 ... def cycle_level(runs):
 ...     '''Neighbours become alike.
 ...
@@ -25,7 +26,7 @@ A claim is a decorated generator: its docstring is the title and the statement, 
 >>> cycle_level.title, cycle_level.rule
 ('Neighbours become alike', 'Final level, cycle above 0.4 on most seeds.')
 >>> requests = cycle_level.fleets(Scale("quick", seeds=(0, 1, 2)))
->>> judgement = cycle_level.judge(imagine_fleets(requests, "geometric"))
+>>> judgement = cycle_level.judge(geometric(requests))
 >>> judgement.outcome, judgement.sentence
 ('holds', 'Final level, cycle: 0.5; above 0.4 on 3 of 3 runs.')
 >>> cycle_level.judge(cycle_level.counterexample(requests)).outcome
@@ -33,11 +34,11 @@ A claim is a decorated generator: its docstring is the title and the statement, 
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import isfinite
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -49,6 +50,8 @@ from geomem.claims.need import Computed, Cost, FleetRequest, Need, Needs, Scale
 Source = Literal["paper", "release", "replication", "derived", "own measurement"]
 """Who says what is expected: the paper, the authors' code or its saved outputs, the independent replication,
 a derivation of ours, or our own earlier measurement."""
+
+OWN: Source = "own measurement"
 
 Status = Literal["reproduced", "deviates as documented", "not reproduced", "not run"]
 
@@ -69,10 +72,10 @@ class Expected:
     source: Source
     place: str
     """Where it stands: section, figure, table, or file of the release."""
-    tolerance: str = ""
-    """Which measured values agree with it, in words."""
     quantity: str = ""
     """Name of the quantity it stands beside; the claim as a whole if empty."""
+    tolerance: str = ""
+    """Which measured values agree with it, in words."""
 
 
 Checks = Iterator[Check | Picture | str]
@@ -146,34 +149,22 @@ class Claim:
 
 _REGISTERED: dict[str, list[Claim]] = {}
 
+Checker = Callable[[Any], Checks]
+"""A claim's generator; it is given the evidence, or what the decorator of its needs makes of it."""
+
+Decorator = Callable[[Checker], Checker]
+
 
 def claim(
-    id: str,
-    *aliases: str,
-    place: str,
-    needs: Needs | Sequence[Needs],
-    counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence],
-    expected: Iterable[tuple | Expected],
-    title: str = "",
-    statement: str = "",
-    conditions: str = "",
-    deviation: str = "",
-    cost: Cost = "quick",
-) -> Callable[[Callable[[Evidence], Checks]], Claim]:
-    """Register a generator of checks as a claim of its module's group.
+    id: str, *aliases: str, place: str, title: str = "", statement: str = "", cost: Cost = "quick"
+) -> Callable[[Checker], Claim]:
+    """Register a generator of checks, with what the decorators below it say, as a claim of its module.
 
-    Its docstring is the title, one line, and the statement; `title` and `statement` replace them where
-    several claims share their checks. `needs` are functions of the scale that give fleets, experiments or
-    arrays. `expected` are tuples (value, source, place[, tolerance[, quantity]]). `conditions` may be left
-    out where the settings of the fleets say it all.
-
-    Raises `ValueError` if title or statement is missing.
+    Its docstring is the title, one line, and the statement; `title` and `statement` replace them where a
+    function makes several claims. Raises `ValueError` if title or statement is missing.
     """
 
-    def imagine(requests: tuple[FleetRequest, ...]) -> Evidence:
-        return counterexample if isinstance(counterexample, Evidence) else counterexample(requests)
-
-    def register(checks: Callable[[Evidence], Checks]) -> Claim:
+    def register(checks: Checker) -> Claim:
         first, _, rest = inspect.cleandoc(checks.__doc__ or "").partition("\n")
         made = Claim(
             id=id,
@@ -181,14 +172,10 @@ def claim(
             statement=statement or " ".join(rest.split()),
             place=place,
             checks=checks,
-            needs=(needs,) if callable(needs) else tuple(needs),
-            counterexample=imagine,
-            expected=tuple(one if isinstance(one, Expected) else Expected(*one) for one in expected),
-            stated_conditions=conditions,
             cost=cost,
-            deviation=deviation,
             aliases=aliases,
             paper=RECALL_PAPER if ".factual_recall" in checks.__module__ else PAPER,
+            **_parts(checks),
         )
         if not made.title or not made.statement:
             raise ValueError(f"claim {id}: its docstring must be a title and, below it, the statement")
@@ -196,6 +183,53 @@ def claim(
         return made
 
     return register
+
+
+def needs(
+    *needs: Needs, counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence]
+) -> Decorator:
+    """What a claim is checked on, and measurements of which it is false, for the fleets it asks for."""
+    return _say(
+        needs=needs,
+        counterexample=(lambda requests: counterexample)
+        if isinstance(counterexample, Evidence)
+        else counterexample,
+    )
+
+
+def conditions(text: str) -> Decorator:
+    """Worlds, models and settings in words; without them the settings of the fleets say it all."""
+    return _say(stated_conditions=text)
+
+
+def deviates(text: str) -> Decorator:
+    """What comes out instead of what the paper says; checks marked `paper` are then its own statement."""
+    return _say(deviation=text)
+
+
+def expects(
+    value: float | str, source: Source, place: str, quantity: str = "", tolerance: str = ""
+) -> Decorator:
+    """A value that should come out: who says so and where, of which quantity, and what agrees with it."""
+    return expects_each([(value, source, place, quantity, tolerance)])
+
+
+def expects_each(values: Iterable[tuple]) -> Decorator:
+    """Several values as `expects` takes one."""
+    entries = tuple(Expected(*value) for value in values)
+    return lambda checks: _say(expected=(*entries, *_parts(checks).get("expected", ())))(checks)
+
+
+def _parts(checks: Checker) -> dict[str, Any]:
+    return vars(checks).setdefault("parts", {})
+
+
+def _say(**parts: Any) -> Decorator:
+    def add(checks: Checker) -> Checker:
+        _parts(checks).update(parts)
+        return checks
+
+    return add
 
 
 def registered_claims(module: str) -> tuple[Claim, ...]:

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.evidence import Evidence, MeasuredRuns, curve_table, final, imagine_arrays
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence, MeasuredRuns, curve_table, final
 
 Imagined = Mapping[str, Mapping[str, float | Sequence[float | int]]]
 """Values of metrics by key and name: one for all rows, or one for every row."""

@@ -3,13 +3,14 @@
 Only what a verb needs is imported, when it is needed: `geomem --help` answers without torch.
 """
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from traceback import print_exc
 
-from geomem.errors import InputError, unknown_name
+from geomem.cli.failures import describe_failure, signals_interrupt
+from geomem.cli.streams import guarded_streams
+from geomem.errors import unknown_name
 
 VERBS = {
     "demo": "store a graph as a lookup table and as a geometry; write the report",
@@ -31,8 +32,14 @@ VERBS = {
 }
 """Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run`."""
 
+PRINTING = ("ask", "doctor", "measure", "models", "worlds")
+"""Verbs that do nothing but print: they failed if they could not."""
+
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells expect it: 128 + SIGINT."""
+"""Exit status after Ctrl-C, as shells expect it: 128 + SIGINT; after SIGTERM and SIGHUP too."""
+
+DEFECT = 1
+"""Exit status after an error that is geomem's own; a verb may answer no with it too."""
 
 
 def help_text() -> str:
@@ -65,29 +72,45 @@ def help_text() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit status: 0, 2 for input that cannot be used, 130 after Ctrl-C.
+    """Run one command; give its exit status.
+
+    0 if all went well, 1 for no or for a defect of geomem, 2 for what a person or the system must mend, 130
+    after Ctrl-C. Nobody needs to read what it prints: where standard output is closed, the work is done.
 
     >>> main(["--version"])
     geomem 0.1.0
     0
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Labels are in any script and some terminals are not: show an escape, never fail.
-            stream.reconfigure(errors="backslashreplace")
+    with guarded_streams() as output, signals_interrupt():
+        try:
+            status = _run(arguments)
+        except SystemExit:  # after a verb's help
+            if not output.refused():
+                raise
+            status = 0
+        if not (why := output.refused()):
+            return status
+        done = bool(arguments) and arguments[0] in VERBS and not {"-h", "--help"} & {*arguments}
+        done = done and arguments[0] not in PRINTING
+        ending = "everything else is done" if done else "write it to another place"
+        print(f"geomem: Standard output could not be written ({why}); {ending}.", file=sys.stderr)
+        return status if done else 2
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
-    except InputError as error:
-        print(f"geomem: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as error:
         print(f"geomem: {error or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone (`geomem worlds | head`); what Python still holds must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Exception as error:
+        if sentence := describe_failure(error):
+            print(f"geomem: {' '.join(sentence.split())}", file=sys.stderr)
+            return 2
+        print_exc()
+        print("geomem: This is a defect of geomem; please report it with the lines above.", file=sys.stderr)
+        return DEFECT
 
 
 def _dispatch(arguments: list[str]) -> int:

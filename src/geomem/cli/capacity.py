@@ -1,15 +1,14 @@
 """`geomem capacity`: how wide a recall model must be for how many facts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import tyro
-from rich.console import Console
 from rich.table import Table
 
-from geomem.cli.options import option_names, parse_options
+from geomem.cli.console import open_console
+from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
 from geomem.errors import InputError
 from geomem.models.configuration import Recall
@@ -58,19 +57,12 @@ class CapacityOptions:
 
 def run(arguments: Sequence[str]) -> int:
     """Train the grid; print the thresholds, the law and the paths written."""
-    groups = [
+    groups: list[OptionGroup] = [
         ("capacity", CapacityOptions, CapacityOptions(), "Tables and sizes, and where the runs go."),
         ("model", Recall, Recall(), "The recall model; its varied size is not taken from here."),
         ("training", RecallTraining, RecallTraining(), "How each run is trained."),
     ]
-    option_names(*[kind for _, kind, _, _ in groups])
-    entries = [
-        (name, Annotated[kind, tyro.conf.arg(help=text)], field(default=default))
-        for name, kind, default, text in groups
-    ]
-    given: Any = parse_options(
-        make_dataclass("CapacityCommand", entries, frozen=True), arguments, verb="capacity", description=USAGE
-    )
+    given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
     if options.out and options.out.suffix not in (".svg", ".pdf"):
         raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
@@ -97,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
             processes=options.processes or None,
             on_progress=table.show,
         )
-    show_thresholds(found, Console(highlight=False))
+    show_thresholds(found)
     for path in write_tables(found):
         print(path)
     if options.out:
@@ -106,9 +98,9 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def show_thresholds(found: "Capacity", console: Console) -> None:
+def show_thresholds(found: "Capacity") -> None:
     """Print one row per table of facts, and the law they follow."""
-    what = "width" if found.varied == "width" else "neurons"
+    console, what = open_console(), "width" if found.varied == "width" else "neurons"
     titles = ("subjects", "relations", f"{what} at 0.99", "seeds' mean, 95 %", "at 0.95", "bits/weight")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in titles:
@@ -140,12 +132,12 @@ def _number(value: float, digits: int) -> str:
 
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
-    from geomem.files import replace_file
+    from geomem.files import csv_file, replace_file
 
     tables = {
         "runs.parquet": found.runs.write_parquet,
-        "curves.csv": found.curves.write_csv,
-        "thresholds.csv": found.thresholds.write_csv,
+        "curves.csv": csv_file(found.curves),
+        "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
         replace_file(found.path / name, lambda partial, write=write: write(partial))

@@ -1,18 +1,17 @@
 """`geomem construct`: facts become a memory in closed form; torch is not imported."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from geomem.cli.facts import FactFileOptions
 from geomem.cli.options import (
+    OptionGroup,
     check_no_layout,
     first_line,
     option_values,
-    parse_options,
+    parse_groups,
     print_notes,
     signature_options,
 )
@@ -97,16 +96,15 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
             "Give facts first, as in `geomem construct facts.tsv --out memory`; "
             "`geomem worlds` lists the built-in tables."
         )
-    title = "How to write the memory, and where."
-    entries: list[Any] = [("memory", Annotated[ConstructOptions, tyro.conf.arg(help=title)])]
-    layout = Annotated[FactFileOptions, tyro.conf.arg(help=first_line(FactFileOptions))]
-    entries.append(("file", layout, field(default=FactFileOptions())))
+    groups: list[OptionGroup] = [
+        ("memory", ConstructOptions, MISSING, "How to write the memory, and where."),
+        ("file", FactFileOptions, FactFileOptions(), first_line(FactFileOptions)),
+    ]
     if facts in FACT_WORLDS:
         kind = signature_options(FACT_WORLDS[facts])
-        title = f"Options of {facts}."
-        entries.append(("facts", Annotated[kind, tyro.conf.arg(help=title)], field(default=kind())))
-    options = parse_options(
-        make_dataclass("ConstructArguments", entries, frozen=True),
+        groups.append(("facts", kind, kind(), f"Options of {facts}."))
+    options = parse_groups(
+        groups,
         arguments,
         verb=f"construct {facts or 'FACTS'}",
         description=describe_world(facts) if facts in FACT_WORLDS else USAGE,

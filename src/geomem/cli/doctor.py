@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from rich.console import Console
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
 from geomem.cli.progress import format_seconds
 from geomem.runs.directory import format_bytes
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         "Check this installation: versions, memory, disk, devices, and a training with a known result."
     )
     options = parse_options(DoctorOptions, arguments, verb="doctor", description=description)
-    console = Console(highlight=False)
+    console = open_console()
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("python", check_python),
         ("packages", check_packages),

@@ -12,18 +12,16 @@ from geomem.cli.facts import FactFileOptions
 from geomem.cli.options import (
     OptionGroup,
     check_no_layout,
-    configuration_arguments,
     first_line,
-    option_names,
     option_values,
-    parse_groups,
+    parse_rest,
     print_notes,
-    read_configuration,
+    read_head,
     signature_options,
-    value_of,
 )
 from geomem.cli.progress import RunTable, count_of
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
@@ -145,29 +143,17 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     >>> facts, options.facts.subjects, options.training.steps, options.model.width
     ('random-bijections', 8, 300, None)
     """
-    arguments = list(arguments)
-    facts = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    path = value_of("--config", arguments)
-    configuration = read_configuration(Path(path)) if path else {}
-    configured_facts = configuration.pop("facts", None)
-    facts = facts or configured_facts
-    wants_help = any(argument in ("-h", "--help") for argument in arguments)
-    if not isinstance(facts, str) and not (wants_help and facts is None):
+    head = read_head(arguments, "facts")
+    facts = head.word
+    if not facts and not head.wants_help:
         raise InputError(
             "Give facts first, as in `geomem learn facts.tsv`; `geomem worlds` lists the built-in tables."
         )
-    if facts and facts not in FACT_WORLDS and not Path(facts).exists():
+    if facts and facts not in FACT_WORLDS and not is_there(facts):
         raise unknown_facts(facts)
     groups = option_groups(facts if facts in FACT_WORLDS else None)
-    known = option_names(*[kind for _, kind, _, _ in groups])
-    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    options = parse_groups(
-        groups,
-        [*given, *arguments],
-        verb=f"learn {facts or 'FACTS'}",
-        description=describe_world(facts) if facts in FACT_WORLDS else USAGE,
-    )
-    return facts or "", options
+    description = describe_world(facts) if facts in FACT_WORLDS else USAGE
+    return facts, parse_rest(head, groups, verb="learn", word=facts, description=description)
 
 
 def option_groups(facts: str | None) -> list[OptionGroup]:

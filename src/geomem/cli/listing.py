@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+
+from geomem.cli.console import open_console
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ def print_listing(entries: Sequence[tuple[str, str, Mapping[str, Any]]], *, json
         content = {name: {"description": text, "options": dict(options)} for name, text, options in entries}
         print(json_module.dumps(content, indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = open_console()
     for name, text, options in entries:
         console.print(Text(name, style="bold"))
         console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))

@@ -13,12 +13,11 @@ from typing import Annotated
 
 import polars as pl
 import tyro
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from geomem.cli.facts import shown
+from geomem.cli.console import open_console
 from geomem.cli.options import (
     GraphFileOptions,
     first_line,
@@ -33,6 +32,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import count_of
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
 from geomem.measure.vectors.reading import read_embeddings
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
             read = read_embeddings(path, graph, labels=options.labels, array=options.array)
             print_notes(graph)
             notes += read.notes
-            title = f"{shown(path.name)} on {graph.name}"
+            title = f"{path.name} on {graph.name}"
             portrait = measure_vectors(read.embeddings, read.graph, seed=options.seed)
             portrait = replace(portrait, notes=(*portrait.notes, *read.warnings))
         case _:
@@ -135,7 +135,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | No
         return options.measure, None
     if world in WORLDS:
         return options.measure, WORLDS[world](**option_values(options.graph))
-    if not Path(world).exists():
+    if not is_there(world):
         raise unknown_world(world)
     return options.measure, options.graph.read(world)
 
@@ -149,13 +149,13 @@ def _measure_memory(path: Path, options: MeasureOptions) -> int:
     if options.json:
         print(json.dumps({"runs": _finite(rows.to_dicts())}, ensure_ascii=False, indent=2))
     else:
-        print_memory(rows, shown(path.name))
+        print_memory(rows, path.name)
     return 0
 
 
 def print_memory(rows: pl.DataFrame, title: str) -> None:
     """The measurements of a memory, by the names of the docs page, each with its range over the runs."""
-    console = Console(highlight=False)
+    console = open_console()
     console.print(Text(title, style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("measurement")
@@ -173,7 +173,7 @@ def print_memory(rows: pl.DataFrame, title: str) -> None:
 
 def print_portrait(portrait: Portrait, title: str) -> None:
     """The table of measurements with intervals and null models, and the reading with its rule, for people."""
-    console = Console(highlight=False)
+    console = open_console()
     runs = len(portrait.readings)
     console.print(Text(title, style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")

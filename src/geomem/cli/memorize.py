@@ -8,20 +8,17 @@ from typing import Any
 from geomem.cli.options import (
     GraphFileOptions,
     OptionGroup,
-    configuration_arguments,
     first_line,
-    option_names,
     option_values,
-    parse_groups,
+    parse_rest,
     print_notes,
-    read_configuration,
-    refuse_file_options,
+    read_head,
     signature_options,
-    value_of,
     with_choice,
 )
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError
+from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
@@ -88,33 +85,19 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     >>> world, options.world, options.model.width, options.training.steps
     ('cycle', CycleOptions(nodes=6), 8, 10000)
     """
-    arguments = list(arguments)
-    world = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    path = value_of("--config", arguments)
-    configuration = read_configuration(Path(path)) if path else {}
-    configured_world = configuration.pop("world", None)
-    world = world or configured_world
-    wants_help = any(argument in ("-h", "--help") for argument in arguments)
-    if not isinstance(world, str) and not wants_help:
+    head = read_head(arguments, "world")
+    world = head.word
+    if not world and not head.wants_help:
         raise InputError(
             "Give a world first, as in `geomem memorize path-star`; `geomem worlds` lists the built-in ones."
         )
-    if world and world not in WORLDS and not Path(world).exists():
+    if world and world not in WORLDS and not is_there(world):
         raise unknown_world(world)
-    model = str(value_of("--model", arguments) or configuration.get("model", FleetOptions.model))
+    model = head.value("model", FleetOptions.model)
     find_architecture(model)
     groups = option_groups(world if world in WORLDS else None, model)
-    known = option_names(*[kind for _, kind, _, _ in groups])
-    if world in WORLDS:
-        refuse_file_options([*(f"--{key}" for key in configuration), *arguments], world, known)
-    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    options = parse_groups(
-        groups,
-        [*given, *arguments],
-        verb=f"memorize {world or 'WORLD'}",
-        description=describe_world(world) if world in WORLDS else USAGE,
-    )
-    return world or "", options
+    description = describe_world(world) if world in WORLDS else USAGE
+    return world, parse_rest(head, groups, verb="memorize", word=world, description=description)
 
 
 def option_groups(world: str | None, model: str) -> list[OptionGroup]:

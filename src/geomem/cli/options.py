@@ -5,22 +5,28 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from inspect import Parameter, signature
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
+from geomem.cli.streams import escape_controls, styled_stream
 from geomem.errors import InputError, unknown_name
+from geomem.files import read_bytes
 from geomem.worlds.columns import FileLayout
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.readers import read_graph
-from geomem.worlds.text_file import show_label
+from geomem.worlds.text_file import control_character, show_label
 
 Options = TypeVar("Options")
+
+LARGEST_CONFIGURATION = 1 << 20
+"""Bytes of a TOML file that are read."""
 
 LONGEST_NOTE = 2000
 """Characters of one note that are shown."""
@@ -129,10 +135,11 @@ def parse_options(
     """
     complaint = io.StringIO()
     try:
-        with redirect_stderr(complaint):
+        # A help has colours of its own.
+        with redirect_stderr(complaint), redirect_stdout(styled_stream(sys.stdout)):
             return tyro.cli(
                 kind,
-                prog=f"geomem {verb}",
+                prog=escape_controls(f"geomem {verb}"),
                 description=description,
                 args=list(arguments),
                 default=tyro.MISSING_NONPROP if default is None else default,
@@ -166,6 +173,62 @@ def parse_groups(
     ]
     kind = make_dataclass("OptionGroups", entries, frozen=True)
     return parse_options(kind, arguments, verb=verb, description=description)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a verb's other options depend on: the word that comes first, and a file of options."""
+
+    key: str
+    """What the first word is, and its key in the file: `world` or `facts`."""
+    word: str
+    """What comes first, or what the file says; empty if neither does."""
+    arguments: list[str]
+    """The rest of the command line."""
+    configuration: dict[str, Any]
+    """The file's options, without the first word."""
+    path: Path | None
+    """The file of --config."""
+
+    @property
+    def wants_help(self) -> bool:
+        """Whether the help is asked for."""
+        return any(argument in ("-h", "--help") for argument in self.arguments)
+
+    def value(self, name: str, default: str = "") -> str:
+        """An option's value on the command line or in the file, before all options are parsed."""
+        return str(value_of(f"--{name}", self.arguments) or self.configuration.get(name, default))
+
+
+def read_head(arguments: Sequence[str], key: str) -> Head:
+    """Read the first word and the file of --config; raises `InputError` if the file cannot be read.
+
+    >>> head = read_head(["cycle", "--model", "mamba"], "world")
+    >>> head.word, head.arguments, head.value("model"), head.value("preset")
+    ('cycle', ['--model', 'mamba'], 'mamba', '')
+    """
+    rest = list(arguments)
+    word = rest.pop(0) if rest and not rest[0].startswith("-") else ""
+    given = value_of("--config", rest)
+    path = Path(given) if given else None
+    configuration = read_configuration(path) if path else {}
+    configured = configuration.pop(key, "")
+    word = word or (configured if isinstance(configured, str) else "")
+    return Head(key, word, rest, configuration, path)
+
+
+def parse_rest(head: Head, groups: Sequence[OptionGroup], *, verb: str, word: str, description: str) -> Any:
+    """Read what follows the head into groups of options, as `parse_groups` does.
+
+    The command line overrides the file. Where no group is about files, `word` is a built-in world: an option
+    about files is refused. Raises `InputError` for anything wrong.
+    """
+    known = option_names(*[kind for _, kind, _, _ in groups])
+    if "file" not in [name for name, *_ in groups]:
+        refuse_file_options([*(f"--{key}" for key in head.configuration), *head.arguments], word, known)
+    given = configuration_arguments(head.configuration, known, path=head.path) if head.path else []
+    verb = f"{verb} {word or head.key.upper()}"
+    return parse_groups(groups, [*given, *head.arguments], verb=verb, description=description)
 
 
 def one_sentence(complaint: str, verb: str) -> str:
@@ -237,25 +300,35 @@ def option_names(*groups: type) -> dict[str, str]:
 def read_configuration(path: Path) -> dict[str, Any]:
     """Read a TOML file of options: one flat table, keys as on the command line, with dashes or underscores.
 
-    Raises `InputError` if it is missing, not TOML, or holds a table or a date.
+    Raises `InputError` if it is missing, larger than `LARGEST_CONFIGURATION`, not TOML, or holds a table, a
+    date, a list of lists, a number beyond 64 bits or not finite, or a control character.
     """
+    data = read_bytes(path, LARGEST_CONFIGURATION, links=True)
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
+        content = tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # ValueError covers UTF-8, TOML, and numbers of many digits
+        why = show_label(str(error).partition(";")[0], 100)
         raise InputError(
-            f"The configuration {path} cannot be read ({error.strerror}); give a TOML file."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The configuration {path} is not TOML ({error}); write lines like `steps = 500`."
+            f"The configuration {path} is not TOML ({why}); write lines like `steps = 500`."
         ) from error
     for key, value in content.items():
-        if not isinstance(value, bool | int | float | str | list):
-            raise InputError(
-                f"The key {key!r} in {path} is not a number, text or list; write one option per line."
-            )
+        for entry in value if isinstance(value, list) else [value]:
+            if wrong := _what_is_wrong(entry):
+                raise InputError(f"The key '{show_label(key)}' in {path} is {wrong}.")
     return {key.replace("_", "-"): value for key, value in content.items()}
+
+
+def _what_is_wrong(value: Any) -> str:
+    """Why a value of a TOML file is not one of an option, and what to do; nothing if it is."""
+    if not isinstance(value, bool | int | float | str):
+        return "not a number, text or list of such; write one option per line"
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "a whole number beyond 64 bits; give a smaller one"
+    if isinstance(value, float) and not isfinite(value):
+        return f"{value}; give a finite number"
+    if isinstance(value, str) and (found := control_character(value)):
+        return f"a text with the control character {found}; give plain text"
+    return ""
 
 
 def configuration_arguments(
@@ -275,7 +348,7 @@ def configuration_arguments(
         if option not in known:
             names = [name.removeprefix("--") for name in known]
             raise unknown_name(
-                f"The key {key!r} in {path} is no option here", key, names, otherwise="remove it"
+                f"The key '{show_label(key)}' in {path} is no option here", key, names, otherwise="remove it"
             )
         if isinstance(value, bool):
             arguments.append(option if value else f"--no-{key}")

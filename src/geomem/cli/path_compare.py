@@ -1,16 +1,15 @@
 """`geomem paths --compare NAME=V,V,...`: one option over several values, in a table and a figure."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,7 +89,9 @@ def print_comparison(fleets: Mapping[str, "Sequence[Run]"], name: str) -> None:
         cells += [_interval(own.get(metric)) for metric in COLUMNS.values()]
         table.add_row(*map(Text, cells))
     # Without a terminal rich would squeeze the table into 80 columns.
-    console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 120)
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+        console.width = 120
     console.print(table)
 
 

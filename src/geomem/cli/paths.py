@@ -5,28 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.cli.options import (
     GraphFileOptions,
     OptionGroup,
     check_no_layout,
-    configuration_arguments,
     first_line,
-    option_names,
     option_values,
-    parse_groups,
+    parse_rest,
     print_notes,
-    read_configuration,
-    refuse_file_options,
+    read_head,
     signature_options,
-    value_of,
     with_choice,
 )
 from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.models.configuration import Model, path_models
 from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
 from geomem.training.configuration import PathTraining
@@ -129,7 +126,7 @@ def run(arguments: Sequence[str]) -> int:
     for number, (value, own) in enumerate(jobs.items(), start=1):
         if name and not job.options.quiet:
             said = Text(f"{name} {value} ({number} of {len(jobs)})", style="bold")
-            Console(stderr=True, highlight=False).print(said)
+            open_console(stderr=True).print(said)
         stages = fleets[value or own.world_name] = _train(own)
         print(stages[-1].path, flush=True)
     if name and not job.options.quiet:
@@ -210,32 +207,17 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
     >>> read_arguments(["--preset", "paper-10000x6", "--model", "mamba", "--world-seed", "1"]).model.layers
     12
     """
-    arguments = list(arguments)
-    world = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    path = value_of("--config", arguments)
-    configuration = read_configuration(Path(path)) if path else {}
-    configured_world = configuration.pop("world", None)
-    named = {
-        name: str(value_of(f"--{name}", arguments) or configuration.get(name, ""))
-        for name in ("preset", "start", "model")
-    }
-    defaults = _find_defaults(str(world or configured_world or ""), **named)
-    wants_help = any(argument in ("-h", "--help") for argument in arguments)
-    if not defaults.world and not defaults.start and not wants_help:
+    head = read_head(arguments, "world")
+    named = {name: head.value(name) for name in ("preset", "start", "model")}
+    defaults = _find_defaults(head.word, **named)
+    world = defaults.world
+    if not world and not defaults.start and not head.wants_help:
         raise InputError(
             "Give a world first, as in `geomem paths path-star`, or --preset, as in `geomem paths --preset "
             f"headline`; the presets are {', '.join(PATH_PRESETS)}."
         )
-    groups = _option_groups(defaults)
-    known = option_names(*[kind for _, kind, _, _ in groups])
-    if defaults.world in (*WORLDS, IN_CONTEXT):
-        refuse_file_options([*(f"--{key}" for key in configuration), *arguments], defaults.world, known)
-    given = configuration_arguments(configuration, known, path=Path(path)) if path else []
-    options = parse_groups(
-        groups,
-        [*given, *arguments],
-        verb=f"paths {defaults.world or 'WORLD'}",
-        description=_describe(defaults.world),
+    options = parse_rest(
+        head, _option_groups(defaults), verb="paths", word=world, description=_describe(world)
     )
     return PathJob(
         world=_make_world(defaults, getattr(options, "world", None) or options.file),
@@ -256,7 +238,7 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
             path_models(),
             otherwise=f"give {' or '.join(path_models())}",
         )
-    if world and world not in (*WORLDS, IN_CONTEXT) and not Path(world).exists():
+    if world and world not in (*WORLDS, IN_CONTEXT) and not is_there(world):
         raise unknown_world(world)
     if preset and world not in ("", "path-star"):
         raise InputError(

@@ -1,7 +1,6 @@
 """What a person sees while fleets train: one live table, or plain lines where there is no terminal."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -13,12 +12,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.runs.configuration import FactRecall
 from geomem.runs.directory import format_bytes
 from geomem.training.configuration import PathTraining
+from geomem.training.metrics import Track, columns_of
 from geomem.worlds.facts.table import FactTable, entropy_bits
 from geomem.worlds.tasks import EdgeMemorization
-from geomem.worlds.text_file import show_label
 
 if TYPE_CHECKING:
     from geomem.runs.train import Announcement, Event
@@ -35,11 +35,17 @@ class LiveTable(ABC):
     """A table on standard error, redrawn while its context lasts; `live` is None if quiet or no terminal."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None, refresh_per_second: int = 4):
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or open_console(stderr=True)
         self.quiet = quiet
         shown = self.console.is_terminal and not quiet
         self.live = (
-            Live(console=self.console, get_renderable=self.render, refresh_per_second=refresh_per_second)
+            Live(
+                console=self.console,
+                get_renderable=self.render,
+                refresh_per_second=refresh_per_second,
+                redirect_stdout=False,  # it would take codes in what is printed for its own
+                redirect_stderr=False,
+            )
             if shown
             else None
         )
@@ -64,29 +70,24 @@ class LiveTable(ABC):
 class Columns:
     """What the table shows of one kind of training."""
 
-    numbers: Mapping[str, str]
-    """Titles of the numbers, means over the runs, with the metric that each shows."""
+    track: Track
     place: Literal["step", "epoch"] = "step"
     named: bool = False
     """Whether there are columns for the world, the model and the number of runs."""
 
+    @property
+    def numbers(self) -> dict[str, str]:
+        """Titles of the numbers, with the metric that each shows.
 
-EDGE_COLUMNS = Columns(
-    {"loss": "loss", "recall": "associative_accuracy", "level": "geometric_level"}, named=True
-)
-PATH_COLUMNS = Columns(
-    {
-        "loss": "loss",
-        "first hop": "held_out.first_hop",
-        "among arms": "held_out.first_hop_among_arms",
-        "full path": "held_out.exact_match",
-        "retrieval": "retrieval",
-    },
-    place="epoch",
-)
-"""All numbers but the loss are of held-out paths."""
-FACT_COLUMNS = Columns({"loss": "loss", "recall": "recall", "margin": "margin"})
-"""Of the margin, by which the worst fact leads, the lowest run's."""
+        They are means over the runs, of paths held-out ones; of the margin, by which the worst fact leads,
+        the lowest run's.
+        """
+        return columns_of(self.track)
+
+
+EDGE_COLUMNS = Columns("edges", named=True)
+PATH_COLUMNS = Columns("paths", place="epoch")
+FACT_COLUMNS = Columns("facts")
 
 
 @dataclass
@@ -238,7 +239,7 @@ def describe_announcement(row: _Row, *, whole: bool) -> list[str]:
     if isinstance(world, FactTable):
         bits = entropy_bits(world) / max(1, job.cost.trained_parameters)
         lines = [
-            f"{show_label(world.name)}: {count_of(world.fact_count, 'fact')} about "
+            f"{world.name}: {count_of(world.fact_count, 'fact')} about "
             f"{count_of(world.subject_count, 'subject')}; width {job.model.width}, {job.model.mlp_width} "
             f"neurons, {runs}, {count_of(job.steps, 'step')}",
             f"{bits:.2g} bits of facts per weight, where about 1.4 is the most that fits; {took}",

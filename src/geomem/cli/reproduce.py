@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.text import Text
 
+from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
 from geomem.errors import InputError
 
@@ -92,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _print_list(claims: Sequence) -> None:
-    console = Console(highlight=False)
+    console = open_console()
     for claim in claims:
         names = " ".join([claim.id, *claim.aliases])
         cost = " (--full)" if claim.cost == "full" else ""

@@ -22,6 +22,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.runs.directory import format_bytes
 from geomem.worlds.catalogue import WORLDS
@@ -106,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
                 check_no_layout(given.file, world)
                 graphs.append(find_world(world))
                 continue
-            if not Path(world).exists():
+            if not is_there(world):
                 raise unknown_world(world)
             graphs.append(given.file.read(world))
             if not options.quiet:

@@ -12,6 +12,7 @@ from rich.text import Text
 from geomem.claims.check import Quantity
 from geomem.claims.claim import Claim, Expected, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.reproduce import Count, Plan, ReproductionEvent, WorkDone, name_work
+from geomem.cli.console import open_console
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.runs.directory import format_bytes
 
@@ -133,7 +134,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console | None = None) 
     Then, in a sentence each, the claims that did not come out as expected or deviate, and the count. Where
     there are several papers, each has a heading and a count.
     """
-    console = console or Console(highlight=False)
+    console = console or open_console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("claim", overflow="fold", min_width=26)
     table.add_column("verdict", max_width=14)
@@ -209,7 +210,7 @@ def format_quantity(quantity: Quantity) -> str:
 def format_expected(expected: Expected) -> str:
     """Expected value, what agrees with it, and who says so.
 
-    >>> format_expected(Expected(0.5, "replication", "E.2, T6", "at least 0.4"))
+    >>> format_expected(Expected(0.5, "replication", "E.2, T6", tolerance="at least 0.4"))
     '0.500, at least 0.4 (replication)'
     """
     value = expected.value if isinstance(expected.value, str) else format_value(expected.value)

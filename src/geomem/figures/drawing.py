@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours
+from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
 from geomem.figures.tables import (
     tabulate_curves,
     tabulate_dynamics,
@@ -26,6 +26,8 @@ from geomem.figures.tables import (
     tabulate_spectrum,
 )
 from geomem.figures.views import FleetView
+from geomem.files import csv_file
+from geomem.training.metrics import lines_of
 
 INSTALLED = {entry.name for entry in fontManager.ttflist}
 WANTED = (
@@ -65,7 +67,7 @@ def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, 
         figure.set_layout_engine("none")  # solved once for both files
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "geomem", "Producer": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": "geomem"})
-    table.write_csv(paths[2])
+    csv_file(table)(paths[2])
     return paths[0], paths[1], paths[2]
 
 
@@ -346,18 +348,11 @@ def draw_curves(view: FleetView) -> Figure:
     figure = new_figure(8.2, 3.0, LIGHT)
     table = tabulate_curves(view)
     left, right = dressed_axes(figure, LIGHT, 1, 2, 1), dressed_axes(figure, LIGHT, 1, 2, 2)
-    lines = (
-        (left, "associative_accuracy", LIGHT.warm, "associative accuracy"),
-        (left, "geometric_level", LIGHT.accent, "geometric level"),
-        (left, "held_out.first_hop", LIGHT.accent, "held-out first hop"),
-        (left, "held_out.exact_match", LIGHT.warm, "held-out whole path"),
-        (left, "edge_recall", LIGHT.gold, "edges recalled"),
-        (right, "loss", LIGHT.slate, "loss"),
-    )
-    for axes, metric, colour, label in lines:
-        rows = table.filter(pl.col("metric") == metric)
-        if len(rows):
-            _band(axes, rows["step"].to_numpy(), rows, colour, label)
+    for metric, line in lines_of(table["metric"].unique(maintain_order=True)):
+        if line.drawn:
+            rows = table.filter(pl.col("metric") == metric)
+            axes = right if line.chart == "Loss" else left
+            _band(axes, rows["step"].to_numpy(), rows, theme_colour(LIGHT, line.colour), line.name)
     for axes in (left, right):
         _step_axis(axes)
         axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink)

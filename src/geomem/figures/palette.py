@@ -76,6 +76,17 @@ READING_COLOURS = {
 """Which of a theme's colours a reading word is printed in."""
 
 
+def theme_colour(theme: Theme, word: str) -> str:
+    """A colour by its word, a name or a name and a number.
+
+    >>> theme_colour(LIGHT, "branches.9") == LIGHT.branches[1], theme_colour(LIGHT, "card")
+    (True, '#ffffff')
+    """
+    name, _, number = word.partition(".")
+    colours = getattr(theme, name)
+    return colours[int(number) % len(colours)] if number else colours
+
+
 def rgb(colour: str) -> Float[np.ndarray, " channel"]:
     """Red, green and blue of `#rrggbb`, 0 to 1.
 

@@ -28,7 +28,7 @@ from geomem.geometry.signatures import (
     spread_over_runs,
 )
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT
-from geomem.measure.paths import find_first_token_guessed, measure_answers, stored_path_task
+from geomem.measure.paths import find_first_token_guessed, measure_answers, measure_metrics, stored_path_task
 from geomem.runs.directory import damaged
 from geomem.runs.run import SNAPSHOTS, Run, metrics_table, select_runs
 from geomem.training.floor import lowest_loss
@@ -160,11 +160,12 @@ def _recall_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[
         ),
     )
     values["excess_loss"] = values["loss"] - floor
-    return [
+    made = [
         make_measurement(definition, values[definition.name], seed=seed)
         for definition in definitions
         if definition.name in values
     ]
+    return made + measure_metrics(fleet, seed=seed)
 
 
 def _margin_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[Measurement]:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from geomem.geometry.measurement import Definition, Measurement, make_measurement
 from geomem.geometry.signatures import Signature, find_random_first_token
 from geomem.runs.run import Run
+from geomem.training.metrics import find_metric
 from geomem.worlds.graphs.graph import leaves_and_first_hops
 from geomem.worlds.in_context import TEST_PROMPTS, InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, split_paths
@@ -61,25 +62,7 @@ ANSWERS = {
 }
 """Shares that are measured against guessing, by metric."""
 
-DISTANCES = (
-    Definition(
-        "edge_recall", "Edges recalled", "Share of each node's d neighbours among its d best answers."
-    ),
-    Definition(
-        "leaf_first_own",
-        "Leaf to its own first hop",
-        "Mean cosine distance, held-out paths; a lookup table has none smaller than the next row's.",
-    ),
-    Definition("leaf_first_other", "Leaf to other first hops", "Mean cosine distance, held-out paths."),
-    Definition(
-        "path_own",
-        "Nodes within a path",
-        "Mean cosine distance of two nodes of one held-out path, the root left out.",
-    ),
-    Definition("path_other", "Nodes of two paths", "The same for nodes of two held-out paths."),
-    Definition("loss", "Loss", "Cross-entropy in nats of what is trained: edges and tokens of paths."),
-)
-"""Numbers without a chance; their names are those of the metrics."""
+LOSS = Definition("loss", "Loss", "Cross-entropy in nats of what is trained: edges and tokens of paths.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +146,19 @@ def measure_answers(fleet: Run, *, seed: int = 0) -> list[Measurement]:
         said = f"{definition.explanation}; guessing gives {chances[metric]:.4g}."
         definition = replace(definition, explanation=said, null="guesses")
         made.append(make_measurement(definition, values[metric], seed=seed, draws=draws))
-    return made + [
-        make_measurement(definition, values[definition.name], seed=seed)
-        for definition in DISTANCES
-        if definition.name in values
-    ]
+    return [*made, *measure_metrics(fleet, seed=seed), make_measurement(LOSS, values["loss"], seed=seed)]
+
+
+def measure_metrics(fleet: Run, *, seed: int = 0) -> list[Measurement]:
+    """The last values of the training metrics that are registered for a portrait."""
+    made = []
+    for name, values in fleet.final().items():
+        part, metric, _ = find_metric(name)
+        if metric and metric.measured:
+            title = f"{metric.title}, {part.replace('_', '-')}" if part else metric.title
+            definition = Definition(name.replace(".", "_"), title, metric.explanation)
+            made.append(make_measurement(definition, values, seed=seed))
+    return made
 
 
 def find_first_token_guessed(fleet: Run) -> list[Signature]:

@@ -68,6 +68,12 @@ class ExampleTensors:
     """Sum of the weights of an example's facts."""
     degrees: Int[Tensor, " example"]
     """Number of an example's facts."""
+    most: int
+    """The largest of them, on the host."""
+
+    def pick(self, logits: Float[Tensor, "run example vocab"]) -> Float[Tensor, "run fact"]:
+        """The logit of every fact's target after its prefix."""
+        return logits.flatten(1).index_select(1, self.fact_cells)
 
 
 def put_examples(
@@ -76,6 +82,7 @@ def put_examples(
     """Examples as tensors; `vocabulary_size` is the number of logits per example."""
     count = examples.example_count
     weights = np.bincount(examples.fact_examples, examples.fact_weights, minlength=count)
+    degrees = np.bincount(examples.fact_examples, minlength=count)
     prefixes = torch.tensor(examples.prefixes)
     return ExampleTensors(
         prefixes=prefixes.to(device),
@@ -87,15 +94,9 @@ def put_examples(
         ),
         fact_weights=torch.tensor(examples.fact_weights, device=device, dtype=dtype),
         example_weights=torch.tensor(weights, device=device, dtype=dtype),
-        degrees=torch.tensor(np.bincount(examples.fact_examples, minlength=count), device=device),
+        degrees=torch.tensor(degrees, device=device),
+        most=int(degrees.max()),
     )
-
-
-def pick_facts(
-    logits: Float[Tensor, "run example vocab"], examples: ExampleTensors
-) -> Float[Tensor, "run fact"]:
-    """The logit of every fact's target after its prefix."""
-    return logits.flatten(1).index_select(1, examples.fact_cells)
 
 
 def cross_entropy(
@@ -105,10 +106,7 @@ def cross_entropy(
 
     The same number and gradient as one row per fact, but each prefix is normalised once.
     """
-    return (
-        logits.logsumexp(dim=-1) @ examples.example_weights
-        - pick_facts(logits, examples) @ examples.fact_weights
-    )
+    return logits.logsumexp(dim=-1) @ examples.example_weights - examples.pick(logits) @ examples.fact_weights
 
 
 def make_token_objective(

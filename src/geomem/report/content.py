@@ -15,6 +15,7 @@ import polars as pl
 from geomem.figures.palette import THEMES, node_colours
 from geomem.figures.tables import tabulate_shells, tabulate_spectrum
 from geomem.figures.views import FleetView
+from geomem.training.metrics import SHARES, lines_of
 
 COSINE_BYTES = 400_000
 """Cosines per fleet at most; beyond, the heatmap shows the last step only, unmoved by the slider."""
@@ -68,7 +69,7 @@ class CurveLine:
 
     metric: str
     colour: str
-    """A colour of the theme by name, or `branches.3`, `ramp.3`."""
+    """A colour of the theme by name, or `branches.3`."""
     name: str
     dashed: bool = False
 
@@ -85,54 +86,13 @@ class CurveSet:
 
 def curve_sets(view: FleetView) -> tuple[CurveSet, ...]:
     """What the chart of curves can show of a fleet, the first at first; metrics it lacks are left out."""
-    found = [
-        (
-            "Memory",
-            True,
-            [
-                ("associative_accuracy", "warm", "associative accuracy"),
-                ("geometric_level", "accent", "geometric level"),
-            ],
-        ),
-        (
-            "Paths",
-            True,
-            [
-                ("held_out.first_hop", "accent", "held-out first hop"),
-                ("held_out.first_hop_among_arms", "muted", "among the arms"),
-                ("held_out.exact_match", "warm", "held-out whole path"),
-                ("train.first_hop", "branches.3", "trained first hop"),
-                ("train.exact_match", "slate", "trained whole path"),
-                ("edge_recall", "gold", "edges recalled"),
-            ],
-        ),
-        (
-            "Geometry",
-            False,
-            [
-                ("retrieval", "accent", "retrieval"),
-                ("leaf_first_own", "warm", "leaf to own first hop"),
-                ("leaf_first_other", "gold", "to others"),
-                ("path_own", "slate", "within a path"),
-                ("path_other", "muted", "across paths"),
-            ],
-        ),
-        ("Loss", False, [("loss", "slate", "loss")]),
-    ]
-    sets = [
-        CurveSet(name, tuple(CurveLine(*line) for line in lines if line[0] in view.curves), shares)
-        for name, shares, lines in found
-    ]
-    tokens = [name for name in view.curves if name.startswith("held_out.token_")]
-    lines = []
-    for number in range(len(tokens)):
-        colour = f"branches.{number % len(THEMES['light'].branches)}"
-        lines.append(CurveLine(f"held_out.token_{number + 1}", colour, f"token {number + 1}"))
-        lines.append(
-            CurveLine(f"held_out.forced_token_{number + 1}", colour, "given those before", dashed=True)
-        )
-    sets.insert(2, CurveSet("Tokens", tuple(lines), True))
-    return tuple(shown for shown in sets if shown.lines)
+    charts: dict[str, list[CurveLine]] = {}
+    for name, line in lines_of(view.curves):
+        lines = charts.setdefault(line.chart, [])
+        kind, _, number = line.colour.partition(".")
+        colour = f"{kind}.{int(number) % len(THEMES['light'].branches)}" if number else kind
+        lines.append(CurveLine(name, colour, line.name, line.dashed))
+    return tuple(CurveSet(name, tuple(lines), name in SHARES) for name, lines in charts.items())
 
 
 def _paths(view: FleetView) -> dict[str, Any] | None:

@@ -200,19 +200,24 @@ class _Checkpoints:
 
 @contextmanager
 def _stop_between_steps(checkpoints: _Checkpoints) -> Iterator[None]:
-    """Let the first Ctrl-C end the training after the step it is in, and a second one at once."""
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as shells set it for what runs behind them
-    if ignored or threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
+    """Let the first Ctrl-C end the training after the step it is in, and a second one at once.
+
+    So do SIGTERM and SIGHUP where they have handlers, as under the command line.
+    """
+    handled = []
+    if threading.current_thread() is threading.main_thread():  # no other thread hears signals
+        known = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+        # Shells let what runs behind them ignore Ctrl-C, nohup a terminal's end.
+        handled = [number for number in known if number and callable(signal.getsignal(number))]
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         if checkpoints.stopping:
             raise KeyboardInterrupt
         checkpoints.stopping = True
 
-    former = signal.signal(signal.SIGINT, stop)
+    former = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

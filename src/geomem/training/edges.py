@@ -25,9 +25,10 @@ from geomem.training.loop import (
     Trained,
     copy_to_host,
     join_parameters,
+    to_row,
     train_problem,
 )
-from geomem.training.metrics import METRICS, measure_fleet_step, recalled_facts
+from geomem.training.metrics import compute_metrics, recalled_facts
 from geomem.worlds.tasks import Examples
 
 
@@ -78,9 +79,16 @@ def train_fleet(
     pairs = torch.tensor(graph_edges, device=device)
 
     def measure(step: int, found: Evaluation | None) -> Row:
-        embeddings = node_embeddings(model, parameters, node_count)
-        row = measure_fleet_step(found or objective.evaluate(), embeddings, data, pairs).cpu().numpy()
-        return dict(zip(METRICS, row, strict=True))
+        found = found or objective.evaluate()
+        given = {
+            "losses": found.losses,
+            "logits": found.logits,
+            "examples": data,
+            "pairs": pairs,
+            "embeddings": node_embeddings(model, parameters, node_count),
+            "parameters": parameters,
+        }
+        return to_row(compute_metrics("edges", given))
 
     curves = train_problem(
         Problem(

@@ -39,10 +39,10 @@ from geomem.training.loop import (
     Trained,
     copy_to_host,
     join_parameters,
+    to_row,
     train_problem,
 )
-
-METRICS = ("loss", "recall", "margin")
+from geomem.training.metrics import compute_metrics
 
 EVALUATED = 1 << 24
 """Numbers of hidden states that an evaluation holds at a time."""
@@ -109,8 +109,15 @@ def train_recall(
         else:
             table = recall_output_table(model, parameters)
             found = measure_recall(states.flatten(1, 2), table, grid.all())
-        found |= {"recall": found.pop("recalled").double() / grid.facts}
-        return {name: found[name].double().cpu().numpy() for name in METRICS}
+        given = {
+            "losses": found["loss"],
+            "recalled": found["recalled"],
+            "fact_counts": grid.facts,
+            "margins": found["margin"],
+            "embeddings": parameters["subject_embedding"],
+            "parameters": parameters,
+        }
+        return to_row(compute_metrics("facts", given))
 
     curves = train_problem(
         Problem(flat, gradient, differentiate, measure, lambda: parameters["subject_embedding"]),

@@ -165,6 +165,16 @@ def copy_to_host(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in parameters.items()}
 
 
+def to_row(metrics: Mapping[str, Float[Tensor, " run"]]) -> Row:
+    """The metrics on the host in float64, in one transfer.
+
+    >>> to_row({"loss": torch.ones(2)})
+    {'loss': array([1., 1.])}
+    """
+    rows = torch.stack([values.double() for values in metrics.values()]).cpu().numpy()
+    return dict(zip(metrics, rows, strict=True))
+
+
 def train_problem(
     problem: Problem,
     runs: Sequence[RunSettings],
@@ -302,10 +312,17 @@ class _Record:
         return cls(rows, state.metric_steps.tolist(), list(state.snapshots), state.snapshot_steps.tolist())
 
     def to_curves(self) -> Curves:
-        """Everything as arrays, copied; row 0 and snapshot 0 exist, and all rows have the same names."""
+        """Everything as arrays, copied; row 0 and snapshot 0 exist.
+
+        Metrics are those of the latest row, in its order (rows read from a file come in the alphabet's); one
+        that an earlier process did not know is NaN in its rows.
+        """
+        metrics = {
+            name: np.array([row.get(name, np.full_like(last, np.nan)) for row in self.rows])
+            for name, last in self.rows[-1].items()
+        }
         return Curves(
-            # In the order of the latest row: rows read from a file come in the alphabet's.
-            metrics={name: np.array([row[name] for row in self.rows]) for name in self.rows[-1]},
+            metrics=metrics,
             metric_steps=np.array(self.metric_steps, dtype=np.int64),
             snapshots=np.array(self.snapshots, dtype=np.float32),
             snapshot_steps=np.array(self.snapshot_steps, dtype=np.int64),

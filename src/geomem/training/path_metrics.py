@@ -1,22 +1,7 @@
 """What is written down while path finding is trained: answers to fixed questions, and their geometry.
 
 All of it is computed on the device in float32, in pieces, and comes to the host in one transfer per row of
-the metrics. `P` stands for `train` or `held_out`; paths of the first are a fixed sample of at most 250.
-
-| metric | what |
-|---|---|
-| `loss` | the training loss, from `edge_loss` and `train.path_loss`; in context `held_out.path_loss` |
-| `P.exact_match` | share of paths whose greedy answer is right in every token |
-| `P.token_k` | share of greedy answers right in token k, counted from 1, given their own tokens before it |
-| `P.forced_token_k` | the same given the right tokens before it |
-| `P.first_hop` | the `token_k` that is the node after the root: the best of all tokens |
-| `P.first_hop_among_arms` | the same, the best of the root's neighbours, given the right tokens before it |
-| `P.path_loss` | cross-entropy per target token |
-| `edge_loss` | cross-entropy per edge |
-| `edge_recall` | share of a node's d targets among its d best answers, mean over nodes |
-| `retrieval` | share of held-out leaves whose own first hop is the nearest by cosine of all held-out ones |
-| `leaf_first_own`, `leaf_first_other` | mean cosine distance of leaf and first hop, own and not |
-| `path_own`, `path_other` | mean cosine distance of nodes within a path and across two, without the root |
+the metrics, which `geomem.training.metrics` makes from it. Trained paths are a fixed sample of at most 250.
 
 The distances are plain means over held-out paths (figures 16 and 17; appendix C.4 normalises otherwise).
 """
@@ -35,7 +20,8 @@ from geomem.models.decoding import decode_greedily
 from geomem.models.loss import best_tokens
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
-from geomem.training.loop import Row
+from geomem.training.loop import Row, to_row
+from geomem.training.metrics import Answers, compute_metrics
 from geomem.training.path_batches import PathExamples
 from geomem.worlds.in_context import TEST_PROMPTS, InContextPathFinding, in_context_rows
 from geomem.worlds.path_finding import EdgeRows, PathRows, Target
@@ -81,12 +67,14 @@ def make_measure(
 ) -> Callable[[], Row]:
     """The metrics of a fleet as a function of its parameters, which change in place."""
     device = parameters["token_embedding"].device
+    given = {"embeddings": parameters["token_embedding"], "parameters": parameters}
     if isinstance(examples, InContextPathFinding):
         prompts = ask_prompts(examples, device)
 
         def measure_in_context() -> Row:
             found = measure_answers(model, parameters, prompts)
-            return _to_host({"loss": found["path_loss"]} | _under("held_out", found))
+            own = {"losses": found.losses, "answers": {"held_out": found}}
+            return to_row(compute_metrics("paths", given | own))
 
         return measure_in_context
     generator = np.random.default_rng([0, SAMPLE_STREAM])
@@ -99,15 +87,17 @@ def make_measure(
     path_share = examples.task.path_weight * examples.train.targets.size
 
     def measure() -> Row:
-        known = measure_edges(model, parameters, edges)
+        edge_losses, edge_recalls = measure_edges(model, parameters, edges)
         trained = measure_answers(model, parameters, train)
-        loss = edge_share * known["edge_loss"] + path_share * trained["path_loss"]
-        return _to_host(
-            {"loss": loss / (edge_share + path_share)}
-            | known
-            | _under("train", trained)
-            | _under("held_out", measure_answers(model, parameters, held_out))
-            | measure_path_geometry(parameters["token_embedding"], paths)
+        loss = edge_share * edge_losses + path_share * trained.losses
+        own = {
+            "losses": loss / (edge_share + path_share),
+            "edge_losses": edge_losses,
+            "edge_recalls": edge_recalls,
+            "answers": {"train": trained, "held_out": measure_answers(model, parameters, held_out)},
+        }
+        return to_row(
+            compute_metrics("paths", given | own | compare_vectors(parameters["token_embedding"], paths))
         )
 
     return measure
@@ -173,10 +163,8 @@ def ask_edges(
     return questions
 
 
-def measure_answers(
-    model: Model, parameters: Parameters, questions: Questions
-) -> dict[str, Float[Tensor, " run"]]:
-    """Shares of right answers, greedy and with the right tokens given, and the loss of the latter."""
+def measure_answers(model: Model, parameters: Parameters, questions: Questions) -> Answers:
+    """Which answers are right, greedy and with the right tokens given, and the loss of the latter."""
     table = read_out_table(model, parameters)
     answers, losses, arms = [], [], []
     hop = first_hop_place(questions)
@@ -202,14 +190,7 @@ def measure_answers(
     else:
         free = decode_greedily(model, parameters, questions.prefixes[None], length) == questions.targets
     among_arms = torch.cat(arms, dim=1) == questions.targets[:, hop]
-    shares = {"exact_match": free.all(dim=2), "first_hop": free[:, :, hop]}
-    shares |= {"first_hop_among_arms": among_arms}
-    shares |= {f"token_{place + 1}": free[:, :, place] for place in range(length)}
-    shares |= {f"forced_token_{place + 1}": forced[:, :, place] for place in range(length)}
-    # A run that has diverged answers nothing, wherever `argmax` points.
-    alive = path_loss.isfinite()
-    means = {name: (hits & alive[:, None]).double().mean(dim=1) for name, hits in shares.items()}
-    return means | {"path_loss": path_loss}
+    return Answers(free, forced, among_arms, path_loss, hop)
 
 
 def first_hop_place(questions: Questions) -> int:
@@ -256,7 +237,7 @@ def _best_arms(
 
 def measure_edges(
     model: Model, parameters: Parameters, questions: list[EdgeQuestions]
-) -> dict[str, Float[Tensor, " run"]]:
+) -> tuple[Float[Tensor, " run"], Float[Tensor, " run"]]:
     """Mean cross-entropy of an edge, and the mean over sources of the share of their edges they know.
 
     A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
@@ -283,52 +264,19 @@ def measure_edges(
             losses = logits.logsumexp(dim=-1, keepdim=True) - picked
             loss = loss + asked.weight * losses.double().sum(dim=(1, 2))
             recall = recall + asked.weight * known.double().mean(dim=2).sum(dim=1)
-    return {"edge_loss": loss / edge_count, "edge_recall": recall / source_count}
+    return loss / edge_count, recall / source_count
 
 
-def measure_path_geometry(
+def compare_vectors(
     embeddings: Float[Tensor, "run vocab width"], paths: Int[Tensor, "path seq"]
-) -> dict[str, Float[Tensor, " run"]]:
-    """Retrieval of the first hop by its leaf, and mean cosine distances within paths and across them.
-
-    Means over all pairs of paths come from sums of unit vectors, Σ_{i≠j} a_i · b_j = (Σ a_i) · (Σ b_j) -
-    Σ a_i · b_i, so that no array is paths by paths. Distances within a path need two nodes besides the root.
-    """
+) -> dict[str, Tensor]:
+    """Unit vectors of the nodes of paths, and whether each leaf's own first hop is its nearest by cosine."""
     units = F.normalize(embeddings[:, paths], dim=-1)
-    leaves, firsts = units[:, :, -1], units[:, :, 1]
     hops = paths[:, 1].unique()
-    nearest = best_tokens(leaves.contiguous(), F.normalize(embeddings[:, hops], dim=-1))
-    found = {"retrieval": (hops[nearest] == paths[:, 1]).double().mean(dim=1)}
-    found |= _distances("leaf_first", leaves, firsts)
-    nodes = paths.shape[1] - 1
-    if nodes > 1:
-        inside = units[:, :, 1:].double()
-        sums = inside.sum(dim=2)
-        pairs = (sums.square().sum(dim=-1) - inside.square().sum(dim=(2, 3))) / (nodes * (nodes - 1))
-        across = _distances("path", sums / nodes, sums / nodes)
-        found |= {"path_own": 1 - pairs.mean(dim=1), "path_other": across["path_other"]}
-    return found
-
-
-def _distances(
-    name: str, left: Float[Tensor, "run path width"], right: Float[Tensor, "run path width"]
-) -> dict[str, Float[Tensor, " run"]]:
-    """Mean of 1 - a_i · b_j over i = j and over i ≠ j."""
-    left, right, count = left.double(), right.double(), left.shape[1]
-    own = (left * right).sum(dim=(1, 2))
-    every = (left.sum(dim=1) * right.sum(dim=1)).sum(dim=-1)
-    return {f"{name}_own": 1 - own / count, f"{name}_other": 1 - (every - own) / max(1, count * (count - 1))}
+    nearest = best_tokens(units[:, :, -1].contiguous(), F.normalize(embeddings[:, hops], dim=-1))
+    return {"units": units, "retrieved": hops[nearest] == paths[:, 1]}
 
 
 def _piece(run_count: int, row_numbers: int) -> int:
     """Rows of so many numbers in each run that one piece of an evaluation takes."""
     return max(1, PIECE_NUMBERS // (run_count * row_numbers))
-
-
-def _under(part: str, found: dict[str, Float[Tensor, " run"]]) -> dict[str, Float[Tensor, " run"]]:
-    return {f"{part}.{name}": values for name, values in found.items()}
-
-
-def _to_host(found: dict[str, Float[Tensor, " run"]]) -> Row:
-    rows = torch.stack([values.double() for values in found.values()]).cpu().numpy()
-    return dict(zip(found, rows, strict=True))

@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 from geomem.errors import InputError, unknown_name
+from geomem.files import is_there
 from geomem.worlds.catalogue import FACT_WORLDS, WORLDS
 from geomem.worlds.facts.columns import FactLayout
 from geomem.worlds.facts.reader import facts_from, read_fact_file
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.readers import graph_from, read_graph
+from geomem.worlds.text_file import show_label
 
 
 def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
@@ -24,7 +26,7 @@ def find_world(world: Graph | str | os.PathLike[str] | object) -> Graph:
         return world
     if isinstance(world, str) and world in WORLDS:
         return WORLDS[world]()
-    if isinstance(world, str) and not Path(world).exists():
+    if isinstance(world, str) and not is_there(world):
         raise unknown_world(world)
     if isinstance(world, str | os.PathLike):
         return read_graph(Path(world))
@@ -41,7 +43,7 @@ def unknown_world(world: str) -> InputError:
         return InputError(
             f"{world!r} is a table of facts and not a graph; `geomem learn {world}` trains models on it."
         )
-    sentence = f"{world!r} is neither a built-in world nor a file that exists"
+    sentence = f"'{show_label(world, 200)}' is neither a built-in world nor a file that exists"
     return unknown_name(sentence, world, WORLDS, otherwise="`geomem worlds` lists the built-in ones")
 
 
@@ -60,7 +62,7 @@ def find_facts(
     """
     if isinstance(facts, str) and facts in FACT_WORLDS:
         return FACT_WORLDS[facts]()
-    if isinstance(facts, str) and not Path(facts).exists():
+    if isinstance(facts, str) and not is_there(facts):
         raise unknown_facts(facts)
     if isinstance(facts, str | os.PathLike):
         return read_fact_file(Path(facts), layout or FactLayout(), several=several)
@@ -77,7 +79,7 @@ def unknown_facts(facts: str) -> InputError:
         return InputError(
             f"{facts!r} is a graph and not a table of facts; `geomem memorize {facts}` trains models on it."
         )
-    sentence = f"{facts!r} is neither a built-in table of facts nor a file that exists"
+    sentence = f"'{show_label(facts, 200)}' is neither a built-in table of facts nor a file that exists"
     return unknown_name(
         sentence, facts, FACT_WORLDS, otherwise=f"those built in are {', '.join(FACT_WORLDS)}"
     )

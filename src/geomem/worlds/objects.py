@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.worlds.text_file import clean_label
+from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, clean_label, what_is_wrong
 
 _WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
@@ -56,20 +56,21 @@ def is_missing(value: Any) -> bool:
     return not isinstance(value, str) and str(value) in ("None", "nan", "<NA>", "NaT")
 
 
-def clean_labels(
-    cells: Sequence[str], where: Callable[[int], str], wrong: Callable[[str], str]
-) -> dict[str, str]:
+def clean_labels(cells: Sequence[str], where: Callable[[int], str]) -> dict[str, str]:
     """The label of every different cell, without blanks at the ends and in form NFC.
 
-    Raises `InputError` for a label of which `wrong` says something; `where` says in which row it stands.
+    Raises `InputError` for a label that `what_is_wrong` refuses; `where` says in which row it stands.
 
-    >>> clean_labels([" Rome", "Bonn", " Rome"], "line {}".format, lambda label: "")
+    >>> clean_labels([" Rome", "Bonn", " Rome"], "Line {}".format)
     {' Rome': 'Rome', 'Bonn': 'Bonn'}
     """
     clean = {cell: clean_label(cell) for cell in dict.fromkeys(cells)}
     for cell, label in clean.items():
-        if sentence := wrong(label):
-            raise InputError(f"{where(cells.index(cell))} has {sentence}.")
+        if wrong := what_is_wrong(label):
+            raise InputError(
+                f"{where(cells.index(cell))} has a label that {wrong}; give labels of 1 to "
+                f"{MAXIMUM_LABEL_CHARACTERS:,} characters in plain text."
+            )
     return clean
 
 

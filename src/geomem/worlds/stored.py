@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.worlds.text_file import control_character
 
 
 def check_stored(
@@ -24,6 +25,8 @@ def check_stored(
     for field in lists:
         if not isinstance(value[field], list) or not all(isinstance(entry, str) for entry in value[field]):
             raise damaged(format, f"{field} is not a list of texts")
+    if found := next(filter(None, map(control_character, [value["name"], *value.get("notes", ())])), None):
+        raise damaged(format, f"its name or a note has the control character {found}")
 
 
 def stored_rows(rows: Any, width: int, kinds: str = "i") -> np.ndarray | None:

@@ -10,17 +10,22 @@ from decimal import Decimal
 from pathlib import Path
 
 from geomem.errors import InputError
+from geomem.files import read_bytes
 
 MAXIMUM_FILE_BYTES = 2**28
 """Largest file that is read, and the largest text that a packed one may hold: 256 MiB."""
+MAXIMUM_LINES = 2**24
+"""Lines of a text that are read: a line takes more memory than its bytes, and a graph has fewer edges."""
 MAXIMUM_LABEL_CHARACTERS = 1000
 """Longest label that is taken from a file."""
 
 COMMENT_MARKS = ("#", "%", "//")
 """What the first characters of a line must be for it to be a comment."""
 
+_JOINERS = "\u200c\u200d"
 _INVISIBLE = "\u200b\u200e\u200f\u2060\ufeff"
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_BINARY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]{1,3})?")
 _PACKED = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -29,8 +34,8 @@ def read_text(path: Path, content: str) -> str:
     """The file's text with line ends as newlines, without a byte-order mark; UTF-8, UTF-16, gzip of either.
 
     `content` says in errors what the file should hold.
-    Raises `InputError` for a missing, unreadable, empty, binary or too large file, and for one that unpacks
-    to more than `MAXIMUM_FILE_BYTES`.
+    Raises `InputError` for a missing, unreadable, empty, binary or too large file, for one that unpacks to
+    more than `MAXIMUM_FILE_BYTES`, and for more than `MAXIMUM_LINES`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -38,28 +43,25 @@ def read_text(path: Path, content: str) -> str:
     ...     read_text(Path(folder) / "a.tsv", "one edge per line")
     'Rome\\tParis\\n'
     """
-    try:
-        if path.is_dir():
-            raise InputError(f"{path} is a directory; give a file with {content}.")
-        if not path.exists():
-            raise InputError(f"There is no file {path}; give a file with {content}, or the name of a world.")
-        with path.open("rb") as file:
-            data = file.read(MAXIMUM_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a file that can.") from None
+    data = read_bytes(path, MAXIMUM_FILE_BYTES, links=True)
     if data[:2] == b"\x1f\x8b":
         data = _unpack(path, data)
-    if len(data) > MAXIMUM_FILE_BYTES:
-        raise InputError(f"{path} is larger than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file.")
+        if len(data) > MAXIMUM_FILE_BYTES:
+            raise InputError(
+                f"{path} unpacks to more than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file."
+            )
     for start, packing in _PACKED.items():
         if data.startswith(start):
             raise InputError(f"{path} is packed by {packing}; unpack it, or pack it with gzip.")
     text = _decode(path, data, content)
-    if _CONTROL_CHARACTER.search(text):
+    if _BINARY.search(text):
         raise InputError(f"{path} is a binary file; give UTF-8 text with {content}.")
     if not text.strip():
         raise InputError(f"{path} is empty; give {content}.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > MAXIMUM_LINES:
+        raise InputError(f"{path} has more than {MAXIMUM_LINES:,} lines; give fewer.")
+    return text
 
 
 def _unpack(path: Path, data: bytes) -> bytes:
@@ -106,13 +108,40 @@ def clean_label(cell: str) -> str:
     return unicodedata.normalize("NFC", cell)
 
 
+def control_character(text: str) -> str | None:
+    """The first character that would move a cursor or turn the text around, as Python writes it, or None.
+
+    These are Unicode's controls (C0, with tab and line end, DEL, C1) and the embeddings, overrides and
+    isolates of its bidirectional algorithm. Marks and joiners inside words, which scripts need, are none.
+
+    >>> print(control_character("a" + chr(0x9B) + "31m"), control_character("Ada"))
+    '\\x9b' None
+    """
+    found = _CONTROL_CHARACTER.search(text)
+    return found and repr(found.group())
+
+
+def what_is_wrong(label: str) -> str:
+    """Why a label cannot be kept, as the end of "a label that ..."; nothing if it can.
+
+    >>> what_is_wrong(""), what_is_wrong("Rome")
+    ('is empty', '')
+    """
+    if not label:
+        return "is empty"
+    if len(label) > MAXIMUM_LABEL_CHARACTERS:
+        return f"has {len(label):,} characters"
+    found = control_character(label)
+    return f"has the control character {found}" if found else ""
+
+
 def name_of_file(path: Path) -> str:
-    """The file's name without its endings; a name that is not Unicode, which file systems allow, is mended.
+    """The file's name without its endings; what is not Unicode or a control character, is a question mark.
 
     >>> name_of_file(Path("trips.tsv")), name_of_file(Path("trips.tsv.gz"))
     ('trips', 'trips')
     """
-    return _unpacked_name(path).stem.encode(errors="replace").decode()
+    return _CONTROL_CHARACTER.sub("?", _unpacked_name(path).stem.encode(errors="replace").decode())
 
 
 def kind_of_file(path: Path) -> str:
@@ -131,11 +160,14 @@ def _unpacked_name(path: Path) -> Path:
 def show_label(label: str, longest: int = 60) -> str:
     """A label for a sentence: what does not print as an escape, and no more than its first characters.
 
+    Joiners, which do not print either, stay: Persian and Hindi words have them.
+
     >>> show_label("Paris"), show_label("a\\x1b[31m"), show_label("x" * 100, 5)
     ('Paris', 'a\\\\x1b[31m', 'xxxxx…')
     """
     cut = label if len(label) <= longest else label[:longest] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    shown = (c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in cut)
+    return "".join(shown)
 
 
 def counted(number: int, noun: str) -> str:

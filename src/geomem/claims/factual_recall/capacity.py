@@ -14,10 +14,11 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, expects, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
-from geomem.claims.factual_recall.settings import OWN, Request, fewer_seeds, read_model, request
+from geomem.claims.factual_recall.settings import Request, fewer_seeds, read_model, request
 from geomem.claims.need import Scale
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
@@ -192,111 +193,113 @@ def imagine_capacity(cells: Mapping[str, Mapping[tuple[int, int], float | int]])
     return imagine_arrays(made)
 
 
-def threshold(runs):
-    """The threshold of trained models follows R log N.
-
-    The dimension at which gradient descent recalls all facts is Theta(R log N), as predicted.
-    """
-    N, R, d, bits = (
-        runs.arrays[f"grid.{name}"]
-        for name in ("cell_subjects", "cell_relations", "thresholds", "bits_per_weight")
-    )
-    # Cells come sorted by N, then R.
-    widths = d.reshape(len(set(N)), -1)
-    explained = np.array([np.corrcoef(row, R[: len(row)])[0, 1] ** 2 for row in widths])
-    known = np.array([EXPECTED_WIDTHS[int(n)][int(r)] for n, r in zip(N, R, strict=True)])
-    distance = np.abs(d - known) / np.maximum(1.0, 0.1 * known)
-    yield check("R^2 of d* over R, by N", explained, at_least=0.97, over="everywhere")
-    yield check("rise of d* with N, by R", np.diff(widths, axis=0).min(axis=0), above=0, over="everywhere")
-    yield check("bits per weight, by table", bits, at_least=1.1, at_most=1.9, over="everywhere")
-    title = "distance from C1 over what is allowed, by table"
-    yield check(title, distance, at_most=1, over="everywhere")
-    cells = ", ".join(f"{width:.0f} ({n}, {r})" for n, r, width in zip(N, R, d, strict=True))
-    yield f"The thresholds d* by (N, R) are {cells}."
-    design = np.stack([np.ones_like(d), R * np.log2(N), R], axis=1)
-    # Weights grow nearly in proportion to the width of a table's model, so 2 bits each need d* bits / 2.
-    lines = {"measured": d, "fit": design @ np.linalg.lstsq(design, d)[0], "2 bits per weight": d * bits / 2}
-    table = pl.concat(
-        pl.DataFrame({"R ln N": R * np.log(N), "d*": values, "curve": [label] * len(d)})
-        for label, values in lines.items()
-    )
-    yield Picture(table.sort("R ln N"), "R ln N", "d*", series="curve", kind="points")
-
-
 for _scale, _alias, _grid in (("", "E8", QUICK_GRID), ("-at-scale", "E8-full", FULL_GRID)):
-    claim(
+
+    @claim(
         f"recall-capacity/threshold{_scale}",
         _alias,
         place="A5 [T]; C1, E8 [M]",
-        conditions=f"N = {', '.join(map(str, _grid.subjects))}, R = {', '.join(map(str, _grid.relations))}; "
-        "one layer, MLP of 4 d neurons, Adam, lr .01, cosine, full batch, 1,200 steps; all widths from 2 to "
-        "12, or nine per table at scale; C1 allows 1 or 10 %",
-        needs=request_capacity({"grid": _grid}, attrgetter("seeds")),
+        cost="full" if _scale else "quick",
+    )
+    @needs(
+        request_capacity({"grid": _grid}, attrgetter("seeds")),
         counterexample=imagine_capacity(
             {"grid": {(N, R): N / 16 * (1 + R) for N in _grid.subjects for R in _grid.relations}}
         ),
-        expected=[
-            ("Theta(R log N)", "paper", "A5 [T]"),
-            ("at least .97", OWN, "C1, E8 [M]", "", "R^2 of d* over R, by N"),
-            (1.38, OWN, "C1, E8 [M]", "", "bits per weight, by table"),
-            ("at most 1", OWN, "C1, E8 [M]", "", "distance from C1 over what is allowed, by table"),
-        ],
-        cost="full" if _scale else "quick",
-    )(threshold)
+    )
+    @conditions(
+        f"N = {', '.join(map(str, _grid.subjects))}, R = {', '.join(map(str, _grid.relations))}; one layer, "
+        "MLP of 4 d neurons, Adam, lr .01, cosine, full batch, 1,200 steps; all widths from 2 to 12, or nine "
+        "per table at scale; C1 allows 1 or 10 %"
+    )
+    @expects("Theta(R log N)", "paper", "A5 [T]")
+    @expects("at least .97", OWN, "C1, E8 [M]", "R^2 of d* over R, by N")
+    @expects(1.38, OWN, "C1, E8 [M]", "bits per weight, by table")
+    @expects("at most 1", OWN, "C1, E8 [M]", "distance from C1 over what is allowed, by table")
+    def threshold(runs):
+        """The threshold of trained models follows R log N.
 
-
-def frozen_tables(runs):
-    """With all tables frozen the MLP must grow with the facts.
-
-    In the associative picture weights store pairs, and those outside the embeddings grow with the number of
-    facts; in the geometric one the MLP does not. A frozen-embedding control tells the two apart.
-    """
-    frozen, learned = (runs.arrays[f"{key}.own"] for key in ("frozen", "learned"))
-    N = runs.arrays["frozen.cell_subjects"]
-    growth = np.where(np.isfinite(frozen[-1]), frozen[-1], np.inf) / frozen[0] / (N[-1] / N[0])
-    growth = np.where(np.isinf(growth), FROZEN_SIZES[-1], growth)
-    yield check("growth of the neurons over that of the facts", growth, at_least=1)
-    yield check("learned tables: recalled with 2 neurons", np.isfinite(learned).all(axis=0), at_least=1)
-    for n, own in zip(N, frozen, strict=True):
-        yield check(f"neurons, N = {n}", own)
-    yield draw_recalls(runs, {"frozen": "frozen"}, "neurons")
+        The dimension at which gradient descent recalls all facts is Theta(R log N), as predicted.
+        """
+        N, R, d, bits = (
+            runs.arrays[f"grid.{name}"]
+            for name in ("cell_subjects", "cell_relations", "thresholds", "bits_per_weight")
+        )
+        # Cells come sorted by N, then R.
+        widths = d.reshape(len(set(N)), -1)
+        explained = np.array([np.corrcoef(row, R[: len(row)])[0, 1] ** 2 for row in widths])
+        known = np.array([EXPECTED_WIDTHS[int(n)][int(r)] for n, r in zip(N, R, strict=True)])
+        distance = np.abs(d - known) / np.maximum(1.0, 0.1 * known)
+        yield check("R^2 of d* over R, by N", explained, at_least=0.97, over="everywhere")
+        yield check(
+            "rise of d* with N, by R", np.diff(widths, axis=0).min(axis=0), above=0, over="everywhere"
+        )
+        yield check("bits per weight, by table", bits, at_least=1.1, at_most=1.9, over="everywhere")
+        title = "distance from C1 over what is allowed, by table"
+        yield check(title, distance, at_most=1, over="everywhere")
+        cells = ", ".join(f"{width:.0f} ({n}, {r})" for n, r, width in zip(N, R, d, strict=True))
+        yield f"The thresholds d* by (N, R) are {cells}."
+        design = np.stack([np.ones_like(d), R * np.log2(N), R], axis=1)
+        # Weights grow nearly in proportion to the width of a table's model, so 2 bits each need d* bits / 2.
+        lines = {
+            "measured": d,
+            "fit": design @ np.linalg.lstsq(design, d)[0],
+            "2 bits per weight": d * bits / 2,
+        }
+        table = pl.concat(
+            pl.DataFrame({"R ln N": R * np.log(N), "d*": values, "curve": [label] * len(d)})
+            for label, values in lines.items()
+        )
+        yield Picture(table.sort("R ln N"), "R ln N", "d*", series="curve", kind="points")
 
 
 for _scale, _alias, _settings in (("", "E12", QUICK_FROZEN), ("-at-scale", "E12-full", FULL_FROZEN)):
     _subjects = _settings["frozen"].subjects
-    claim(
+
+    @claim(
         f"recall-capacity/frozen-tables{_scale}",
         _alias,
         place="A1, A5 [P]; B8, C4, E12 [M]",
-        conditions=f"d = 32, R = 4, N = {', '.join(map(str, _subjects))}; growth of the "
-        "neurons needed for 99 % from the smallest table to the largest; subject, relation and object tables "
-        "random and frozen, or all learned with 2 neurons; Adam, lr .01, 1,200 steps",
-        needs=request_capacity(_settings),
+        cost="full" if _scale else "quick",
+    )
+    @needs(
+        request_capacity(_settings),
         counterexample=imagine_capacity(
             {key: {(N, 4): neurons for N in _subjects} for key, neurons in (("frozen", 12), ("learned", 2))}
         ),
-        expected=[
-            (3.4, OWN, "C4, E12 [M]", "N = 64 to 128", "growth of the neurons over that of the facts"),
-            (1.0, OWN, "C4, E12 [M]", "", "learned tables: recalled with 2 neurons"),
-        ],
-        cost="full" if _scale else "quick",
-    )(frozen_tables)
+    )
+    @conditions(
+        f"d = 32, R = 4, N = {', '.join(map(str, _subjects))}; growth of the neurons needed for 99 % from "
+        "the smallest table to the largest; subject, relation and object tables random and frozen, or all "
+        "learned with 2 neurons; Adam, lr .01, 1,200 steps"
+    )
+    @expects(3.4, OWN, "C4, E12 [M]", "growth of the neurons over that of the facts", "N = 64 to 128")
+    @expects(1.0, OWN, "C4, E12 [M]", "learned tables: recalled with 2 neurons")
+    def frozen_tables(runs):
+        """With all tables frozen the MLP must grow with the facts.
+
+        In the associative picture weights store pairs, and those outside the embeddings grow with the number
+        of facts; in the geometric one the MLP does not. A frozen-embedding control tells the two apart.
+        """
+        frozen, learned = (runs.arrays[f"{key}.own"] for key in ("frozen", "learned"))
+        N = runs.arrays["frozen.cell_subjects"]
+        growth = np.where(np.isfinite(frozen[-1]), frozen[-1], np.inf) / frozen[0] / (N[-1] / N[0])
+        growth = np.where(np.isinf(growth), FROZEN_SIZES[-1], growth)
+        yield check("growth of the neurons over that of the facts", growth, at_least=1)
+        yield check("learned tables: recalled with 2 neurons", np.isfinite(learned).all(axis=0), at_least=1)
+        for n, own in zip(N, frozen, strict=True):
+            yield check(f"neurons, N = {n}", own)
+        yield draw_recalls(runs, {"frozen": "frozen"}, "neurons")
 
 
-@claim(
-    "recall-capacity/parts",
-    "E13-trained",
-    place="A1 [P]; B7, C5, E13 [M]",
-    conditions="N = 128, R = 4; Adam, lr .01, 1,200 steps; widths 4 to 32; the best recall of sums over the "
-    "widths",
-    needs=request_capacity(PARTS),
-    counterexample=imagine_capacity({key: {(128, 4): 6.0} for key in PARTS}),
-    expected=[
-        (0.28, OWN, "B7, E13 [M]", "", "additive: recall"),
-        ("fewer than without", OWN, "C5 [M]", "", "d*, shared with MLP"),
-        ("fewest", OWN, "C5 [M]", "", "d*, disjoint, additive"),
-    ],
+@claim("recall-capacity/parts", "E13-trained", place="A1 [P]; B7, C5, E13 [M]")
+@needs(request_capacity(PARTS), counterexample=imagine_capacity({key: {(128, 4): 6.0} for key in PARTS}))
+@conditions(
+    "N = 128, R = 4; Adam, lr .01, 1,200 steps; widths 4 to 32; the best recall of sums over the widths"
 )
+@expects(0.28, OWN, "B7, E13 [M]", "additive: recall")
+@expects("fewer than without", OWN, "C5 [M]", "d*, shared with MLP")
+@expects("fewest", OWN, "C5 [M]", "d*, disjoint, additive")
 def parts(runs):
     """What an MLP, a head and disjoint objects are good for.
 

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.factual_recall.settings import check_arrays, imagine_numbers
+from geomem.claims.claim import claim, conditions, expects, needs
+from geomem.claims.counterexamples import imagine_numbers
+from geomem.claims.factual_recall.settings import check_arrays
 from geomem.claims.factual_recall.written import collect_arrays
 from geomem.claims.need import Scale, computed
 from geomem.constructions.bounds import trade_off_table
@@ -46,20 +47,16 @@ def compute_chain_of_thought(scale: Scale) -> Iterator[tuple[str, float]]:
                 yield "residual sizes", model.size.residual_size
 
 
-@claim(
-    "recall/chain-of-thought",
-    "E6",
-    place="A4 [P/T]; B4, E6 [D/M]",
-    conditions=f"N = {ENTITIES}, R = {RELATIONS}, k = 1 to 8; {QUERIES} chains per depth and seed",
-    needs=computed(compute_chain_of_thought),
+@claim("recall/chain-of-thought", "E6", place="A4 [P/T]; B4, E6 [D/M]")
+@needs(
+    computed(compute_chain_of_thought),
     counterexample=imagine_numbers(
         {f"recall, k = {hops}": [1.0, 1.0] for hops in DEPTHS} | {"residual sizes": 81.0 * np.array(DEPTHS)}
     ),
-    expected=[
-        ("no growth", "paper", "A4 [T]"),
-        (81.0, "derived", "A4, E6 [D/M]", "exactly", "residual size"),
-    ],
 )
+@conditions(f"N = {ENTITIES}, R = {RELATIONS}, k = 1 to 8; {QUERIES} chains per depth and seed")
+@expects("no growth", "paper", "A4 [T]")
+@expects(81.0, "derived", "A4, E6 [D/M]", "residual size", "exactly")
 def thought(runs):
     """With chain of thought any number of hops fits the same model.
 
@@ -90,19 +87,19 @@ def compute_single_runs(scale: Scale) -> Iterator[tuple[str, float]]:
             yield f"size less formula, {name}", off
 
 
-@claim(
-    "recall/single-run",
-    "E7",
-    place="A4 [P]; B5, E7 [D/M]",
-    conditions=f"N = {ENTITIES}, R = {RELATIONS}; flat, wide and deep with L = k at k = 2, 3, deep with L = "
-    f"2 at k = 4; {QUERIES} chains each",
-    needs=computed(compute_single_runs),
+@claim("recall/single-run", "E7", place="A4 [P]; B5, E7 [D/M]")
+@needs(
+    computed(compute_single_runs),
     counterexample=imagine_numbers(
         {f"recall, {name}": [1.0, 0.9] for name in ("flat", "wide", "deep")}
         | {f"size less formula, {name}": [0.0, 0.0] for name in ("flat", "wide", "deep")}
     ),
-    expected=[("all chains", "derived", "A4, E7 [D/M]", "sizes exactly")],
 )
+@conditions(
+    f"N = {ENTITIES}, R = {RELATIONS}; flat, wide and deep with L = k at k = 2, 3, deep with L = "
+    f"2 at k = 4; {QUERIES} chains each"
+)
+@expects("all chains", "derived", "A4, E7 [D/M]", tolerance="sizes exactly")
 def single_run(runs):
     """Without it flat, deep and wide models are exact at sizes that explode.
 
@@ -135,10 +132,9 @@ def compute_trade_off(scale: Scale) -> Iterator[tuple[str, float]]:
     "theorem-4.3",
     "theorem-4.4",
     place="Theorem 4.2 [T]; A3, A4 [P/T]; L2 [D]",
-    conditions=f"N = {TRADE_ENTITIES:,}, R = {TRADE_RELATIONS}, k = 1 to 8, one bit per fact number; L2 and "
-    "the sizes are ours; a model obeys L2 if a subject's vector holds at least L2's bits at every k, and its "
-    "other weights (5/96) N log2(N/2) bits where those are 0",
-    needs=computed(compute_trade_off),
+)
+@needs(
+    computed(compute_trade_off),
     counterexample=imagine_numbers(
         {
             f"{what}, {model}": np.full(len(DEPTHS), value)
@@ -146,11 +142,14 @@ def compute_trade_off(scale: Scale) -> Iterator[tuple[str, float]]:
             for what, value in (("vector bits", 24.0), ("other bits", 0.0), ("bound", 40.0))
         }
     ),
-    expected=[
-        ("exponential without, constant with", "paper", "A4 [T]"),
-        (2.0, "derived", "A4 [D]", "R", "growth of a flat model's vector per hop"),
-    ],
 )
+@conditions(
+    f"N = {TRADE_ENTITIES:,}, R = {TRADE_RELATIONS}, k = 1 to 8, one bit per fact number; L2 and "
+    "the sizes are ours; a model obeys L2 if a subject's vector holds at least L2's bits at every k, and its "
+    "other weights (5/96) N log2(N/2) bits where those are 0"
+)
+@expects("exponential without, constant with", "paper", "A4 [T]")
+@expects(2.0, "derived", "A4 [D]", "growth of a flat model's vector per hop", "R")
 def trade_off(runs):
     """Capacity against depth: every construction obeys the bound.
 

@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, expects, needs
+from geomem.claims.counterexamples import imagine_arrays, imagine_numbers
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
-from geomem.claims.factual_recall.settings import OWN, band, imagine_numbers
+from geomem.claims.factual_recall.settings import band
 from geomem.claims.need import Scale, computed
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
@@ -114,17 +115,16 @@ SUM_SCALES = [(R - 1) * np.log(N) for N, R in DENSE_CELLS]
 OPTIMISED_SCALES = [R * np.log(N) for N, R in MORE_OPTIMISED_CELLS]
 
 
-@claim(
-    "recall/random-codes",
-    "S2",
-    place="A2, S2 [D/M]",
-    conditions=f"N = 64, 256, 1,024; {CODE_DRAWS} draws per length and seed; nine in ten must succeed",
-    needs=computed(compute_codes),
+@claim("recall/random-codes", "S2", place="A2, S2 [D/M]")
+@needs(
+    computed(compute_codes),
     counterexample=imagine_numbers(
         {f"{kind}, N = {count:,}": 1.0 for kind in CODES for count in CODE_COUNTS}
     ),
-    expected=[("2.0 to 2.5 (signs)", OWN, "A2, S2 [D/M]"), ("4.0 to 4.3 (Gaussian)", OWN, "A2, S2 [D/M]")],
 )
+@conditions(f"N = 64, 256, 1,024; {CODE_DRAWS} draws per length and seed; nine in ten must succeed")
+@expects("2.0 to 2.5 (signs)", OWN, "A2, S2 [D/M]")
+@expects("4.0 to 4.3 (Gaussian)", OWN, "A2, S2 [D/M]")
 def random_codes(runs):
     """Random codes cost two to four times as much as binary words.
 
@@ -136,20 +136,12 @@ def random_codes(runs):
         yield check(f"m / log2 N, {name}", values, at_least=low - 0.25, at_most=high + 0.25)
 
 
-@claim(
-    "recall/dense",
-    "E4",
-    "S3",
-    place="A2, S3, E4 [D/M]",
-    conditions="unit codes, random rotations; " + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS),
-    needs=request_dense,
-    counterexample=imagine_superpositions("sum", SUM_SCALES, DENSE_FACTORS),
-    expected=[
-        (3.9, OWN, "A2, S3, E4 [M]", "", "d / ((R - 1) ln N) for 95 % of facts"),
-        (5.2, OWN, "A2, S3, E4 [M]", "", "d / ((R - 1) ln N) for 99 % of facts"),
-        (8.0, "derived", "A2, S3 [D/M]", "", "d / ((R - 1) ln N) for all facts"),
-    ],
-)
+@claim("recall/dense", "E4", "S3", place="A2, S3, E4 [D/M]")
+@needs(request_dense, counterexample=imagine_superpositions("sum", SUM_SCALES, DENSE_FACTORS))
+@conditions("unit codes, random rotations; " + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS))
+@expects(3.9, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 95 % of facts")
+@expects(5.2, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 99 % of facts")
+@expects(8.0, "derived", "A2, S3 [D/M]", "d / ((R - 1) ln N) for all facts")
 def dense(runs):
     """Plain sums of rotated codes need a multiple of (R - 1) ln N.
 
@@ -172,20 +164,19 @@ def dense(runs):
     yield Picture(pl.DataFrame(rows), "d / ((R - 1) ln N)", "recall", series="table")
 
 
-@claim(
-    "recall/optimised",
-    "E5",
-    "S4",
-    place="A2, S4, E5 [M]",
-    conditions="convex softmax fit per subject, 400 steps of Adam; "
-    + "; ".join(f"N = {N}, R = {R}" for N, R in OPTIMISED_CELLS)
-    + "; at full cost N = 512 and R = 16 too",
-    needs=request_optimised,
+@claim("recall/optimised", "E5", "S4", place="A2, S4, E5 [M]")
+@needs(
+    request_optimised,
     counterexample=imagine_superpositions(
         "optimised", OPTIMISED_SCALES[: len(OPTIMISED_CELLS)], OPTIMISED_FACTORS
     ),
-    expected=[(1.03, OWN, "A2, S4, E5 [M]", "", "d / (R ln N) for half of the subjects")],
 )
+@conditions(
+    "convex softmax fit per subject, 400 steps of Adam; "
+    + "; ".join(f"N = {N}, R = {R}" for N, R in OPTIMISED_CELLS)
+    + "; at full cost N = 512 and R = 16 too"
+)
+@expects(1.03, OWN, "A2, S4, E5 [M]", "d / (R ln N) for half of the subjects")
 def optimised(runs):
     """Optimised vectors for the same codes need R ln N.
 

@@ -12,8 +12,9 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import claim, conditions, expects, expects_each, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
 from geomem.claims.factual_recall.hops import SETTINGS, TRAINED_RELATIONS, train_chains
 from geomem.claims.factual_recall.settings import Request, band, request
@@ -136,27 +137,25 @@ for _name, _entities, _hops, _tried, _rates, _seconds in (
 ):
     _flat, _deep = (written_size(_entities, _hops, layers) for layers in (1, _hops))
 
-    @claim(
-        f"recall-hops/{_name}",
-        place="A4 [P/T]; A3, L2 [D]",
-        conditions=f"k = {_hops}, L = {', '.join(map(str, _tried))}, N = {_entities}, "
-        f"R = {TRAINED_RELATIONS}; all N R^k questions, in every layer a positional head per relation and an "
-        f"MLP of 4 d neurons, Adam, 1,200 steps, lr {' or '.join(f'{rate:g}' for rate in _rates)}, for each "
-        "seed the better of several; at the threshold of 99 %; our rule, after A4, before the measurement",
-        needs=request_depth(_entities, _hops, _tried, _rates, _seconds),
+    @claim(f"recall-hops/{_name}", place="A4 [P/T]; A3, L2 [D]", cost="full")
+    @needs(
+        request_depth(_entities, _hops, _tried, _rates, _seconds),
         # Layers that are memory and nothing else: as many weights at any depth, in thinner ones.
         counterexample=imagine_depth({layers: 24.0 / layers for layers in _tried}),
-        expected=[
-            ("no exponential growth", "paper", "A4 [T]"),
-            *(
-                (share, "derived", "A4 [D]", "", f"{what} over one layer's, L = {_hops}")
-                for what, share in (
-                    ("trained weights", _deep.fact_numbers / _flat.fact_numbers),
-                    ("d*", _deep.residual_size / _flat.residual_size),
-                )
-            ),
-        ],
-        cost="full",
+    )
+    @conditions(
+        f"k = {_hops}, L = {', '.join(map(str, _tried))}, N = {_entities}, "
+        f"R = {TRAINED_RELATIONS}; all N R^k questions, in every layer a positional head per relation and an "
+        f"MLP of 4 d neurons, Adam, 1,200 steps, lr {' or '.join(f'{rate:g}' for rate in _rates)}, for each "
+        "seed the better of several; at the threshold of 99 %; our rule, after A4, before the measurement"
+    )
+    @expects("no exponential growth", "paper", "A4 [T]")
+    @expects_each(
+        (share, "derived", "A4 [D]", f"{what} over one layer's, L = {_hops}")
+        for what, share in (
+            ("trained weights", _deep.fact_numbers / _flat.fact_numbers),
+            ("d*", _deep.residual_size / _flat.residual_size),
+        )
     )
     def _layers(runs, entities=_entities, hops=_hops):
         """Layers save dimensions and weights without chain of thought.

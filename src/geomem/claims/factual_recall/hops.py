@@ -12,11 +12,12 @@ import polars as pl
 from jaxtyping import Float, Int
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, expects, expects_each, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
 from geomem.claims.factual_recall.chains import ENTITIES
-from geomem.claims.factual_recall.settings import OWN, Request, band, request
+from geomem.claims.factual_recall.settings import Request, band, request
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -151,37 +152,6 @@ def threshold(runs: Evidence, key: str) -> float:
     return float(runs.arrays[f"{key}.widths"][enough.argmax()]) if enough.any() else np.inf
 
 
-def no_chain_of_thought(runs):
-    """Without chain of thought one layer needs as much as independent relations.
-
-    A capacity-depth trade-off: without chain of thought the size has to grow exponentially with the hops.
-    """
-    depths = [k for k in (1, 2, 3) if f"compositions-{k}.recall" in runs.arrays]
-    own = {k: threshold(runs, f"compositions-{k}") for k in depths}
-    apart = {k: threshold(runs, f"independent-{k}") for k in depths[1:]}
-    shares = [own[k] / apart[k] for k in depths[1:]]
-    growth = [own[k] / own[k - 1] for k in depths[1:]]
-    title = "share of independent relations' d*, by k"
-    yield check(title, shares, at_least=0.75, at_most=1, over="everywhere")
-    yield check("growth of d* per hop", growth, at_least=2, over="everywhere")
-    for k, width in own.items():
-        yield check(f"d*, k = {k}", width)
-    for k, width in apart.items():
-        yield check(f"d*, independent, k = {k}", width)
-    for k in depths:
-        widths, curves = (runs.arrays[f"compositions-{k}.{name}"] for name in ("widths", "recall"))
-        crossings = np.array([crossing(widths, curve, 0.99) for curve in curves])
-        if np.isfinite(crossings).all():
-            yield check(f"crossing of each seed, k = {k}", crossings)
-    rows = [
-        {"width": float(width), "facts": key} | band("recall", recalls)
-        for key in [f"{kind}-{k}" for k in depths for kind in ("compositions", "independent")]
-        if f"{key}.recall" in runs.arrays
-        for width, recalls in zip(runs.arrays[f"{key}.widths"], runs.arrays[f"{key}.recall"].T, strict=True)
-    ]
-    yield Picture(pl.DataFrame(rows), "width", "recall", series="facts")
-
-
 def imagine_hops(thresholds: Mapping[str, float]) -> Evidence:
     """Curves that cross at these widths, by key."""
     return imagine_arrays(
@@ -196,30 +166,61 @@ for _scale, _alias, _entities, _tried, _seconds in (
     ("", "E14", 128, QUICK_HOPS, 1.0),
     ("-at-scale", "E14-full", 256, FULL_HOPS, 4.0),
 ):
-    claim(
+
+    @claim(
         f"recall-hops/no-chain-of-thought{_scale}",
         _alias,
         place="A3, A4 [P/T]; C6, E14 [M]",
-        conditions=f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {_entities}; "
-        "all N R^k questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent "
-        "bijections; d*: the smallest width at which the best seed recalls 99 % (D1)",
-        needs=request_hops(_entities, _tried, _seconds),
-        counterexample=imagine_hops({key: 6.0 if key[0] == "c" else 14.0 for key in _tried}),
-        expected=[
-            ("exponential", "paper", "A4 [T]"),
-            (13 / 14, OWN, "C6, E14 [M]", "", "share of independent relations' d*, by k"),
-            (13 / 6, OWN, "C6, E14 [M]", "", "growth of d* per hop"),
-        ],
         cost="full" if _scale else "quick",
-    )(no_chain_of_thought)
+    )
+    @needs(
+        request_hops(_entities, _tried, _seconds),
+        counterexample=imagine_hops({key: 6.0 if key[0] == "c" else 14.0 for key in _tried}),
+    )
+    @conditions(
+        f"one layer, a positional head per relation, R = {TRAINED_RELATIONS}, N = {_entities}; all N R^k "
+        "questions, MLP of 4 d neurons, Adam, lr .01, 1,200 steps; against R^k independent bijections; d*: "
+        "the smallest width at which the best seed recalls 99 % (D1)"
+    )
+    @expects("exponential", "paper", "A4 [T]")
+    @expects(13 / 14, OWN, "C6, E14 [M]", "share of independent relations' d*, by k")
+    @expects(13 / 6, OWN, "C6, E14 [M]", "growth of d* per hop")
+    def no_chain_of_thought(runs):
+        """Without chain of thought one layer needs as much as independent relations.
+
+        A capacity-depth trade-off: without chain of thought the size has to grow exponentially with the hops.
+        """
+        depths = [k for k in (1, 2, 3) if f"compositions-{k}.recall" in runs.arrays]
+        own = {k: threshold(runs, f"compositions-{k}") for k in depths}
+        apart = {k: threshold(runs, f"independent-{k}") for k in depths[1:]}
+        shares = [own[k] / apart[k] for k in depths[1:]]
+        growth = [own[k] / own[k - 1] for k in depths[1:]]
+        title = "share of independent relations' d*, by k"
+        yield check(title, shares, at_least=0.75, at_most=1, over="everywhere")
+        yield check("growth of d* per hop", growth, at_least=2, over="everywhere")
+        for k, width in own.items():
+            yield check(f"d*, k = {k}", width)
+        for k, width in apart.items():
+            yield check(f"d*, independent, k = {k}", width)
+        for k in depths:
+            widths, curves = (runs.arrays[f"compositions-{k}.{name}"] for name in ("widths", "recall"))
+            crossings = np.array([crossing(widths, curve, 0.99) for curve in curves])
+            if np.isfinite(crossings).all():
+                yield check(f"crossing of each seed, k = {k}", crossings)
+        rows = [
+            {"width": float(width), "facts": key} | band("recall", recalls)
+            for key in [f"{kind}-{k}" for k in depths for kind in ("compositions", "independent")]
+            if f"{key}.recall" in runs.arrays
+            for width, recalls in zip(
+                runs.arrays[f"{key}.widths"], runs.arrays[f"{key}.recall"].T, strict=True
+            )
+        ]
+        yield Picture(pl.DataFrame(rows), "width", "recall", series="facts")
 
 
-@claim(
-    "recall-hops/written-out",
-    place="A4 [P/T]; C6 [M]",
-    conditions=f"N = {ENTITIES}, R = {TRAINED_RELATIONS}, d = 6 and, just above the single-hop threshold, 8; "
-    "trained on single hops, Adam, lr .01, 1,200 steps; 2,000 chains of 8 hops decoded greedily",
-    needs=request(
+@claim("recall-hops/written-out", place="A4 [P/T]; C6 [M]")
+@needs(
+    request(
         measure_written_out,
         {
             f"d{width}": ({**SETTINGS, "entities": ENTITIES, "width": width, "hops": 8, "queries": 2000}, 5.0)
@@ -229,8 +230,12 @@ for _scale, _alias, _entities, _tried, _seconds in (
     counterexample=imagine_arrays(
         {f"d{width}": {"recall": [np.linspace(1, 0.6, 8)] * 2} for width in CHAIN_WIDTHS}
     ),
-    expected=[(1.0, OWN, "C6 [M]", "", f"recall after 8 hops, d = {width}") for width in CHAIN_WIDTHS[::-1]],
 )
+@conditions(
+    f"N = {ENTITIES}, R = {TRAINED_RELATIONS}, d = 6 and, just above the single-hop threshold, 8; "
+    "trained on single hops, Adam, lr .01, 1,200 steps; 2,000 chains of 8 hops decoded greedily"
+)
+@expects_each((1.0, OWN, "C6 [M]", f"recall after 8 hops, d = {width}") for width in CHAIN_WIDTHS[::-1])
 def written_out(runs):
     """A memory of single hops follows chains when it writes them out.
 

@@ -6,13 +6,12 @@ written before the measurement.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.claim import claim
+from geomem.claims.claim import OWN, Decorator, claim, conditions, expects, needs
 from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall.capacity import (
     PARTS,
@@ -21,7 +20,6 @@ from geomem.claims.factual_recall.capacity import (
     own_thresholds,
     request_capacity,
 )
-from geomem.claims.factual_recall.settings import OWN
 from geomem.models.configuration import Recall
 
 SHARED = PARTS["shared"]
@@ -87,18 +85,17 @@ def report_thresholds(runs: Evidence, names: Mapping[str, str]) -> Iterator[Chec
     yield draw_recalls(runs, {name: key for key, name in names.items()}, "width")
 
 
-@claim(
-    "recall-open/entropy",
-    place="A2, S1 [D]; C1 [M]",
-    conditions=f"{CONDITIONS}; bijections, 8 and 32 shared objects drawn at random, and Zipf's law over "
-    "128; entropy of the facts per weight, at each seed's own threshold",
-    needs=request_capacity(ENTROPY),
+@claim("recall-open/entropy", place="A2, S1 [D]; C1 [M]")
+@needs(
+    request_capacity(ENTROPY),
     counterexample=imagine_bits({"shared": 5.0, "eight": 5.0, "thirty-two": 20.0, "skewed": 20.0}),
-    expected=[
-        ("R times the entropy", "derived", "A2, S1 [D]"),
-        (1.38, OWN, "C1 [M]", "1.1 to 1.9", "bits per weight, bijections"),
-    ],
 )
+@conditions(
+    f"{CONDITIONS}; bijections, 8 and 32 shared objects drawn at random, and Zipf's law over "
+    "128; entropy of the facts per weight, at each seed's own threshold"
+)
+@expects("R times the entropy", "derived", "A2, S1 [D]")
+@expects(1.38, OWN, "C1 [M]", "bits per weight, bijections", "1.1 to 1.9")
 def entropy(runs):
     """The threshold follows the entropy of the facts.
 
@@ -112,15 +109,15 @@ def entropy(runs):
     yield from report_thresholds(runs, KINDS)
 
 
-def change(key: str, more: str = "") -> dict[str, Any]:
-    """What claims about another model have in common: everything but the name and the checks."""
-    return {
-        "place": "A5 [T]; C1 [M]",
-        "conditions": f"{CONDITIONS}{more}; bits of the facts per weight, at each seed's own threshold",
-        "needs": request_capacity({"shared": SHARED, key: ARCHITECTURES[key]}),
-        "counterexample": imagine_bits({"shared": 5.0, key: 12.0}),
-        "expected": [("about as many", OWN, "C1 [M]", "", "bits per weight over the plain model's")],
-    }
+def needs_change(key: str, more: str = "") -> Decorator:
+    """What claims about another model have in common: needs, conditions, what is expected."""
+    need = needs(
+        request_capacity({"shared": SHARED, key: ARCHITECTURES[key]}),
+        counterexample=imagine_bits({"shared": 5.0, key: 12.0}),
+    )
+    describe = conditions(f"{CONDITIONS}{more}; bits of the facts per weight, at each seed's own threshold")
+    expect = expects("about as many", OWN, "C1 [M]", "bits per weight over the plain model's")
+    return lambda checks: need(describe(expect(checks)))
 
 
 def check_change(
@@ -132,7 +129,8 @@ def check_change(
     yield from report_thresholds(runs, {"shared": "plain", key: name})
 
 
-@claim("recall-open/two-layers", **change("two-layers"))
+@claim("recall-open/two-layers", place="A5 [T]; C1 [M]")
+@needs_change("two-layers")
 def two_layers(runs):
     """Two layers hold as many bits per weight.
 
@@ -141,7 +139,8 @@ def two_layers(runs):
     yield from check_change(runs, "two-layers", "two layers")
 
 
-@claim("recall-open/four-layers", **change("four-layers"))
+@claim("recall-open/four-layers", place="A5 [T]; C1 [M]")
+@needs_change("four-layers")
 def four_layers(runs):
     """Four layers hold as many bits per weight.
 
@@ -150,13 +149,11 @@ def four_layers(runs):
     yield from check_change(runs, "four-layers", "four layers")
 
 
-@claim(
-    "recall-open/tied",
-    **change(
-        "tied",
-        "; objects are the subjects, read out with the subjects' table, against the same facts with a table "
-        "of objects",
-    ),
+@claim("recall-open/tied", place="A5 [T]; C1 [M]")
+@needs_change(
+    "tied",
+    "; objects are the subjects, read out with the subjects' table, against the same facts with a table of "
+    "objects",
 )
 def tied(runs):
     """Tied tables hold as many bits per weight.
@@ -167,7 +164,8 @@ def tied(runs):
     yield from check_change(runs, "tied", "tied tables", at_most=1.5)
 
 
-@claim("recall-open/layer-norm", **change("norm"))
+@claim("recall-open/layer-norm", place="A5 [T]; C1 [M]")
+@needs_change("norm")
 def layer_norm(runs):
     """LayerNorm costs no capacity.
 

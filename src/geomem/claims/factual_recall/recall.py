@@ -6,10 +6,11 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Numbers, Picture, check, paper
-from geomem.claims.claim import claim
+from geomem.claims.claim import OWN, claim, conditions, deviates, expects, expects_each, needs
+from geomem.claims.counterexamples import imagine_numbers
 from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall import written
-from geomem.claims.factual_recall.settings import OWN, check_arrays, imagine_numbers
+from geomem.claims.factual_recall.settings import check_arrays
 from geomem.claims.need import computed
 
 RELATIONS = written.ADDITIVE_RELATIONS
@@ -22,19 +23,14 @@ def imagine_cells(arrays: Mapping[str, Numbers]) -> Evidence:
     return imagine_numbers({f"{name}, {cell}": values for name, values in arrays.items() for cell in CELLS})
 
 
-@claim(
-    "recall/block",
-    "E1",
-    "S1",
-    place="Theorem 4.1 [P/T]; A2, S1, B1, E1 [D/M]",
-    conditions=f"{EVERYWHERE}; binary words, uniform attention, MLP of 2 R m neurons, float64",
-    needs=computed(written.compute_blocks),
+@claim("recall/block", "E1", "S1", place="Theorem 4.1 [P/T]; A2, S1, B1, E1 [D/M]")
+@needs(
+    computed(written.compute_blocks),
     counterexample=imagine_cells({"recall": [1.0, 0.99], "margin over 2/m": [1.0, 1.0]}),
-    expected=[
-        ("all facts", "paper", "Theorem 4.1 [T]"),
-        ("margin at least 2/m", "derived", "A2, S1; E1 [D/M]"),
-    ],
 )
+@conditions(f"{EVERYWHERE}; binary words, uniform attention, MLP of 2 R m neurons, float64")
+@expects("all facts", "paper", "Theorem 4.1 [T]")
+@expects("margin at least 2/m", "derived", "A2, S1; E1 [D/M]")
 def block(runs):
     """A one-layer Transformer written down recalls every fact.
 
@@ -45,16 +41,17 @@ def block(runs):
     yield from check_arrays(runs, "margin", at_least=1 - 1e-9)
 
 
-@claim(
-    "recall/rewritten",
-    "E2",
-    place="A1, A5 [P]; B6, E2 [D/M]",
-    conditions="as recall/block and N = 4,096 with R = 8; the facts of another seed, only the subject table "
-    "written again",
-    needs=computed(written.compute_rewritten),
+@claim("recall/rewritten", "E2", place="A1, A5 [P]; B6, E2 [D/M]")
+@needs(
+    computed(written.compute_rewritten),
     counterexample=imagine_cells({"recall of new facts": [1.0, 1.0], "arrays that changed": [3.0, 3.0]}),
-    expected=[("works", "paper", "A5 [P]"), ("all new facts", "derived", "E2 [D/M]")],
 )
+@conditions(
+    "as recall/block and N = 4,096 with R = 8; the facts of another seed, only the subject table "
+    "written again"
+)
+@expects("works", "paper", "A5 [P]")
+@expects("all new facts", "derived", "E2 [D/M]")
 def rewritten(runs):
     """New facts need a new subject table and nothing else.
 
@@ -65,15 +62,13 @@ def rewritten(runs):
     yield from check_arrays(runs, "arrays", exactly=1)
 
 
-@claim(
-    "recall/sizes",
-    "E3",
-    place="A2, S1, E3 [D]",
-    conditions=EVERYWHERE,
-    needs=computed(written.compute_sizes),
+@claim("recall/sizes", "E3", place="A2, S1, E3 [D]")
+@needs(
+    computed(written.compute_sizes),
     counterexample=imagine_cells({"D less R m + R + m": 1.0, "MLP width less 2 R m": 0.0}),
-    expected=[(0.0, "derived", "E3 [D]")],
 )
+@conditions(EVERYWHERE)
+@expects(0.0, "derived", "E3 [D]")
 def sizes(runs):
     """Its sizes are those of the formulas.
 
@@ -83,20 +78,16 @@ def sizes(runs):
     yield from check_arrays(runs, "D ", "MLP ", exactly=0)
 
 
-@claim(
-    "recall/logarithmic",
-    "theorem-4.1",
-    place="Theorem 4.1 [P/T]; A2 [P/T]",
-    conditions=f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096; binary words",
-    needs=computed(written.compute_logarithmic),
+@claim("recall/logarithmic", "theorem-4.1", place="Theorem 4.1 [P/T]; A2 [P/T]")
+@needs(
+    computed(written.compute_logarithmic),
     counterexample=imagine_numbers(
         {"subjects": [64, 256], "residual size": [64.0, 256.0], "recall": [1.0, 1.0]}
     ),
-    expected=[
-        ("O(R log N)", "paper", "Theorem 4.1 [T]"),
-        (9.0, "derived", "A2, S1 [D]", "", "dimensions per doubling of N"),
-    ],
 )
+@conditions(f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096; binary words")
+@expects("O(R log N)", "paper", "Theorem 4.1 [T]")
+@expects(9.0, "derived", "A2, S1 [D]", "dimensions per doubling of N")
 def logarithmic(runs):
     """The dimension grows with log N.
 
@@ -111,12 +102,9 @@ def logarithmic(runs):
     yield Picture(table, "subjects", "residual size", log_x=True)
 
 
-@claim(
-    "recall/bits",
-    "theorem-4.2-single-hop",
-    place="A2, S1; A3, L1 [D]",
-    conditions=f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096",
-    needs=computed(written.compute_bits),
+@claim("recall/bits", "theorem-4.2-single-hop", place="A2, S1; A3, L1 [D]")
+@needs(
+    computed(written.compute_bits),
     counterexample=imagine_numbers(
         {
             "subjects": [64, 4096],
@@ -125,8 +113,9 @@ def logarithmic(runs):
             "least numbers per subject": [37, 84],
         }
     ),
-    expected=[(12 / 10.56, "derived", "A2, S1 [D]", "", "bits over bound, N = 4,096")],
 )
+@conditions(f"R = {written.LOGARITHMIC_RELATIONS}, N = 64, 256, 1,024, 4,096")
+@expects(12 / 10.56, "derived", "A2, S1 [D]", "bits over bound, N = 4,096")
 def bits(runs):
     """Its bits are nearly as few as any memory needs.
 
@@ -146,18 +135,18 @@ def bits(runs):
     yield Picture(pl.DataFrame(rows), "subjects", "bits per subject", series="curve", log_x=True)
 
 
-@claim(
-    "recall/short-codes",
-    "S5",
-    place="A2, S5 [D]",
-    conditions="circle: N = 256, R = 4; moment curve in whole numbers: "
-    + "; ".join(written.name_cell(*cell) for cell in written.MOMENT_CELLS),
-    needs=computed(written.compute_short_codes),
+@claim("recall/short-codes", "S5", place="A2, S5 [D]")
+@needs(
+    computed(written.compute_short_codes),
     counterexample=imagine_numbers(
         {"recall, circle, m = 2": 0.4, "margin, circle": -0.1, "length less 2 R + 1, moment curve": 0.0}
     ),
-    expected=[(3.0e-4, "derived", "A2, S5 [D/M]", "1 - cos(2 pi / N)", "margin, circle")],
 )
+@conditions(
+    "circle: N = 256, R = 4; moment curve in whole numbers: "
+    + "; ".join(written.name_cell(*cell) for cell in written.MOMENT_CELLS)
+)
+@expects(3.0e-4, "derived", "A2, S5 [D/M]", "margin, circle", "1 - cos(2 pi / N)")
 def short_codes(runs):
     """With enough precision no dimension grows with N.
 
@@ -169,22 +158,18 @@ def short_codes(runs):
     yield from check_arrays(runs, "length", exactly=0)
 
 
-@claim(
-    "recall/additive",
-    "E13",
-    place="A1 [P]; B7, E13 [D/M]",
-    conditions=f"N = {written.ADDITIVE_SUBJECTS}, R = 2, 4, 8; orthonormal codes, no MLP, uniform attention",
-    needs=computed(written.compute_additive),
+@claim("recall/additive", "E13", place="A1 [P]; B7, E13 [D/M]")
+@needs(
+    computed(written.compute_additive),
     counterexample=imagine_numbers(
         {f"recall, shared, R = {R}": 0.98 for R in RELATIONS}
         | {f"bound, R = {R}": 0.97 for R in RELATIONS}
         | {f"recall, disjoint, R = {R}": 1.0 for R in RELATIONS}
     ),
-    expected=[
-        *((1 / R, "derived", "B7, E13 [D/M]", "", f"recall, shared, R = {R}") for R in RELATIONS),
-        ("all of disjoint facts", "derived", "B7, E13 [D/M]"),
-    ],
 )
+@conditions(f"N = {written.ADDITIVE_SUBJECTS}, R = 2, 4, 8; orthonormal codes, no MLP, uniform attention")
+@expects_each((1 / R, "derived", "B7, E13 [D/M]", f"recall, shared, R = {R}") for R in RELATIONS)
+@expects("all of disjoint facts", "derived", "B7, E13 [D/M]")
 def additive(runs):
     """Shared objects need a gate, disjoint ones do not.
 
@@ -200,16 +185,16 @@ def additive(runs):
         yield check(f"recall, disjoint, R = {R}", runs.arrays[f"recall, disjoint, R = {R}"], exactly=1)
 
 
-@claim(
-    "recall/swap",
-    "E16-exact",
-    place="D9, E16 [M]; A5 [P]",
-    conditions=f"block superposition, N = 256, R = 4; {written.SWAPS} facts, one at a time, every fact asked "
-    "after each",
-    needs=computed(written.compute_swaps),
+@claim("recall/swap", "E16-exact", place="D9, E16 [M]; A5 [P]")
+@needs(
+    computed(written.compute_swaps),
     counterexample=imagine_numbers({"success": [1.0, 1.0], "retention": [0.4, 0.5]}),
-    expected=[(1.0, OWN, "D9, E16 [M]", "", "success"), (1.0, OWN, "D9, E16 [M]", "", "retention")],
 )
+@conditions(
+    f"block superposition, N = 256, R = 4; {written.SWAPS} facts, one at a time, every fact asked after each"
+)
+@expects(1.0, OWN, "D9, E16 [M]", "success")
+@expects(1.0, OWN, "D9, E16 [M]", "retention")
 def swap(runs):
     """Exchanging one code changes one answer.
 
@@ -220,21 +205,21 @@ def swap(runs):
         yield check(name, runs.arrays[name], exactly=1)
 
 
-@claim(
-    "recall/gates",
-    "E15-exact",
-    place="D10, E15 [M]",
-    conditions="block superposition, N = 256, R = 2, 4, 8; as written down, and with the flag counted thrice",
-    needs=computed(written.compute_gates),
+@claim("recall/gates", "E15-exact", place="D10, E15 [M]")
+@needs(
+    computed(written.compute_gates),
     counterexample=imagine_numbers(
         {f"as written, R = {R}": 0.1 for R in RELATIONS}
         | {f"(R - 1) / (2 R - 1), R = {R}": 0.4 for R in RELATIONS}
         | {f"flag counted thrice, R = {R}": 0.2 for R in RELATIONS}
     ),
-    expected=[(1.0, OWN, "E15 [M]")],
-    deviation="The pair relu(+-h + M flag - M) opens by the sign of h: (R - 1) / (2 R - 1); with 3 M flag "
-    "the same memory scores 1.",
 )
+@conditions("block superposition, N = 256, R = 2, 4, 8; as written down, and with the flag counted thrice")
+@deviates(
+    "The pair relu(+-h + M flag - M) opens by the sign of h: (R - 1) / (2 R - 1); with 3 M flag "
+    "the same memory scores 1."
+)
+@expects(1.0, OWN, "E15 [M]")
 def gates(runs):
     """The exact gate scores less than 1 where its pairs open by sign.
 

@@ -6,7 +6,7 @@ attribute swap.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,24 +14,18 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import Decorator, conditions, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, Measure, experiment
 from geomem.claims.need import Scale
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
 SUBJECTS, RELATIONS = 1024, 2
-WIDTHS = (16, 64, 128, 256)
-"""Ratios of 1.2, 4.6, 9.2 and 18.5."""
-
-QUICK_WIDTHS = (16, 64, 208)
-"""Ratios of 1.2, 4.6 and 15.0, the smallest that the notes' rules call wide."""
-
 STEPS = 2500
 """The notes' recipe at any cost, because their rules belong to it. After 1,000 steps all facts are recalled
 too, but the maps of relations are closer and fewer new facts transfer."""
-
-OWN = "own measurement"
 
 Request = Callable[[Scale], tuple[Experiment, ...]]
 """What a claim `needs` if it needs experiments."""
@@ -140,7 +134,7 @@ def request(
 def request_memories(settings: Callable[[Scale], Mapping[str, Mapping[str, Any]]]) -> Request:
     """What a claim `needs`: a portrait for each setting, by its key.
 
-    >>> [experiment.key for experiment in request_memories(settings_by_width)(Scale("quick", (0, 1, 2)))]
+    >>> [experiment.key for experiment in request_memories(TWO_RELATIONS.settings)(Scale("quick", (0, 1)))]
     ['d16', 'd64', 'd208']
     """
 
@@ -153,31 +147,55 @@ def request_memories(settings: Callable[[Scale], Mapping[str, Mapping[str, Any]]
     )(scale)
 
 
-def settings_by_width(scale: Scale) -> dict[str, dict[str, Any]]:
-    """The memories that most claims look at, by width; fewer and narrower at the quick scale."""
-    widths = QUICK_WIDTHS if scale.name == "quick" else WIDTHS
-    return {f"d{width}": memory_settings(width) for width in widths}
+@dataclass(frozen=True)
+class Memories:
+    """Memories of one table of facts at several widths, which most claims look at."""
+
+    subjects: int
+    relations: int
+    widths: tuple[int, ...]
+    quick_widths: tuple[int, ...]
+    """Those of the quick scale."""
+    sizes: str
+    """In words."""
+
+    def settings(self, scale: Scale) -> dict[str, dict[str, Any]]:
+        """The settings by width."""
+        widths = self.quick_widths if scale.name == "quick" else self.widths
+        sizes = {"subjects": self.subjects, "relations": self.relations}
+        return {f"d{width}": memory_settings(width, **sizes) for width in widths}
 
 
-def settings_of_four(scale: Scale) -> dict[str, dict[str, Any]]:
-    """The same widths at four relations, for twice as many subjects."""
-    return {f"d{width}": memory_settings(width, subjects=2 * SUBJECTS, relations=4) for width in WIDTHS}
+TWO_RELATIONS = Memories(
+    SUBJECTS,
+    RELATIONS,
+    widths=(16, 64, 128, 256),  # ratios of 1.2, 4.6, 9.2 and 18.5
+    quick_widths=(16, 64, 208),  # 1.2, 4.6 and 15.0, the smallest that the notes' rules call wide
+    sizes=f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 16, 64, 208 (16, 64, 128, 256 at full cost), d / (R ln N) "
+    "from 1.2 to 15 or more",
+)
+FOUR_RELATIONS = Memories(
+    2 * SUBJECTS,
+    4,
+    widths=TWO_RELATIONS.widths,
+    quick_widths=TWO_RELATIONS.widths,
+    sizes=f"N = {2 * SUBJECTS:,}, R = 4, d = 16, 64, 128, 256, d / (R ln N) from .5 to 8.4",
+)
+RECIPE = (
+    "MLP of 4 d neurons, half the subjects in a batch, Adam, lr .003, cosine, subjects drawn at .05, "
+    f"{STEPS:,} steps"
+)
 
 
-_RECIPE = "MLP of 4 d neurons, half the subjects in a batch, Adam, lr .003, cosine, subjects drawn at .05"
-
-MEMORIES: dict[str, Any] = {
-    "conditions": f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 16, 64, 208 (16, 64, 128, 256 at full cost), "
-    f"d / (R ln N) from 1.2 to 15 or more; {_RECIPE}, {STEPS:,} steps",
-    "needs": request_memories(settings_by_width),
-}
-"""What most claims on trained memories need, and in words."""
-
-FOUR_MEMORIES: dict[str, Any] = {
-    "conditions": f"N = {2 * SUBJECTS:,}, R = 4, d = 16, 64, 128, 256, d / (R ln N) from .5 to 8.4; "
-    f"{_RECIPE}, {STEPS:,} steps",
-    "needs": request_memories(settings_of_four),
-}
+def needs_memories(
+    memories: Memories = TWO_RELATIONS, *, counterexample: Mapping[str, Any], more: str = ""
+) -> Decorator:
+    """`needs` of memories and their `conditions`; of the counterexample, what differs in the portraits."""
+    need = needs(
+        request_memories(memories.settings), counterexample=imagine_portraits(memories, **counterexample)
+    )
+    describe = conditions("; ".join(filter(None, (memories.sizes, RECIPE, more))))
+    return lambda checks: describe(need(checks))
 
 
 # How claims read measurements.
@@ -186,8 +204,8 @@ FOUR_MEMORIES: dict[str, Any] = {
 def measured_widths(runs: Evidence) -> tuple[int, ...]:
     """The measured widths, ascending.
 
-    >>> measured_widths(imagine_portraits((64, 16)))
-    (16, 64)
+    >>> measured_widths(imagine_portraits())
+    (16, 64, 208)
     """
     keys = {name.partition(".")[0] for name in runs.arrays}
     return tuple(sorted(int(key[1:]) for key in keys if key[0] == "d" and key[1:].isdigit()))
@@ -203,7 +221,7 @@ def stack_widths(
 
 def widths_from(runs: Evidence, ratio: float) -> list[int]:
     """The measured widths d of at least `ratio` times R ln N."""
-    return [width for width in measured_widths(runs) if width >= ratio * RELATIONS * np.log(SUBJECTS)]
+    return [width for width in measured_widths(runs) if runs.arrays[f"d{width}.ratio"][0] >= ratio]
 
 
 def over_widths(
@@ -268,26 +286,20 @@ IMAGINED = {
 """Numbers of a portrait at the smallest and the largest width, or at both."""
 
 
-def imagine_numbers(arrays: Mapping[str, Any]) -> Evidence:
-    """Computed arrays of a false statement, as evidence."""
-    return Evidence(arrays={name: np.atleast_1d(np.asarray(values)) for name, values in arrays.items()})
-
-
-def imagine_portraits(widths: Sequence[int] = QUICK_WIDTHS, **changes: Any) -> Evidence:
-    """Portraits of two memories per width as the notes have them, except for the changes.
+def imagine_portraits(memories: Memories = TWO_RELATIONS, **changes: Any) -> Evidence:
+    """Portraits of two memories per quick width as the notes have them, except for the changes.
 
     A number is one for all widths or the two ends of a straight line.
 
-    >>> imagine_portraits((16, 64), recall=[0.5, 1.0]).arrays["d64.recall"]
+    >>> imagine_portraits(recall=[0.5, 1.0]).arrays["d208.recall"]
     array([1., 1.])
     """
-    curves = {**IMAGINED, **changes}
-    arrays = {}
+    curves, widths, arrays = {**IMAGINED, **changes}, memories.quick_widths, {}
     for place, width in enumerate(widths):
         share = place / (len(widths) - 1)
         own = {name: np.full(2, (1 - share) * ends[0] + share * ends[-1]) for name, ends in curves.items()}
         arrays[f"d{width}"] = own | {
-            "ratio": np.full(2, width / (RELATIONS * np.log(SUBJECTS))),
+            "ratio": np.full(2, width / (memories.relations * np.log(memories.subjects))),
             "successes": np.full((2, 3), 0.5),
             "retentions": np.full((2, 3), 0.5),
         }

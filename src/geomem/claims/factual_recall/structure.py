@@ -9,21 +9,19 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, deviates, expects, expects_each, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall.settings import (
-    FOUR_MEMORIES,
-    MEMORIES,
-    OWN,
-    QUICK_WIDTHS,
+    FOUR_RELATIONS,
     RELATIONS,
     STEPS,
     SUBJECTS,
-    WIDTHS,
+    TWO_RELATIONS,
     draw_over_widths,
-    imagine_portraits,
     measured_widths,
     memory_settings,
+    needs_memories,
     over_widths,
     request_memories,
     stack_widths,
@@ -53,20 +51,12 @@ def draw_selector(runs: Evidence) -> Picture:
     return draw_over_widths(runs, lines, title="share or cosine")
 
 
-@claim(
-    "recall-structure/superposition",
-    "E9",
-    place="A5 [P/T]; D4, C2, E9 [M]",
-    counterexample=imagine_portraits(superposition=[-0.02]),
-    expected=[
-        ("precisely the predicted structure", "paper", "A5 [P]"),
-        *(
-            (value, OWN, "C2, E9 [M]", "", f"held-out R^2, d = {width}")
-            for width, value in ((16, 0.82), (64, 0.83), (128, 0.80))
-        ),
-    ],
-    conditions=f"{MEMORIES['conditions']}; a bound on R^2 where N >= 4 R d",
-    needs=MEMORIES["needs"],
+@claim("recall-structure/superposition", "E9", place="A5 [P/T]; D4, C2, E9 [M]")
+@needs_memories(counterexample={"superposition": [-0.02]}, more="a bound on R^2 where N >= 4 R d")
+@expects("precisely the predicted structure", "paper", "A5 [P]")
+@expects_each(
+    (value, OWN, "C2, E9 [M]", f"held-out R^2, d = {width}")
+    for width, value in ((16, 0.82), (64, 0.83), (128, 0.80))
 )
 def superposition(runs):
     """Trained subject embeddings are sums of relation-specific attribute vectors.
@@ -85,18 +75,13 @@ def superposition(runs):
     yield draw_over_widths(runs, lines, title="held-out R^2 or accuracy")
 
 
-@claim(
-    "recall-structure/precisely",
-    place="A5 [P]; C2, E9 [M]",
-    counterexample=imagine_portraits(superposition=[0.1]),
-    expected=[
-        ("precisely", "paper", "A5 [P]"),
-        (0.83, OWN, "C2 [M]", "", "highest held-out R^2 over widths"),
-    ],
-    deviation="About a fifth of the variance of trained embeddings is no sum of one map per relation of the "
-    "attributes.",
-    **MEMORIES,
+@claim("recall-structure/precisely", place="A5 [P]; C2, E9 [M]")
+@needs_memories(counterexample={"superposition": [0.1]})
+@deviates(
+    "About a fifth of the variance of trained embeddings is no sum of one map per relation of the attributes."
 )
+@expects("precisely", "paper", "A5 [P]")
+@expects(0.83, OWN, "C2 [M]", "highest held-out R^2 over widths")
 def precisely(runs):
     """Precisely the predicted structure is a superposition up to a fifth.
 
@@ -108,77 +93,60 @@ def precisely(runs):
     yield draw_over_widths(runs, {"superposition": "superposition"}, title="held-out R^2")
 
 
-def selector(runs):
-    """The network is one affine map per relation.
+for _more, _alias, _memories in (("", "", TWO_RELATIONS), ("-four-relations", "-four", FOUR_RELATIONS)):
 
-    The MLP acts as a relation-specific selector and not as a key-value map: one affine map per relation.
-    """
-    lowest = stack_widths(runs, "affine_surrogate", widths=widths_from(runs, 2.3)).min(axis=0)
-    yield check("lowest affine surrogate", lowest, at_least=0.98)
-    lines = {"affine surrogate": "affine_surrogate", "constancy of a relation's map": "constancy"}
-    yield from over_widths(runs, lines)
-    yield draw_selector(runs)
-
-
-def maps_part(runs):
-    """The maps of relations part as the width grows.
-
-    No statement of the paper: the maps of relations differ the more, the more dimensions there are, and gates
-    follow the relation in part.
-    """
-    cosines, gates = stack_widths(runs, "map_cosine"), stack_widths(runs, "gate_variance_explained")
-    falls, rule = (np.diff(cosines, axis=0) < 0).all(axis=0), "in every step from width to width"
-    yield check("fall of the cosine of maps", cosines[0] - cosines[-1], held=falls, rule=rule)
-    yield check("lowest share of gates' variance", gates.min(axis=0), at_least=0.05)
-    yield check("highest share of gates' variance", gates.max(axis=0), at_most=0.6)
-    yield from over_widths(runs, {"cosine": "map_cosine", "gates' variance": "gate_variance_explained"})
-    yield draw_selector(runs)
-
-
-for _id, _alias, _widths, _memories, _where in (
-    ("", "", QUICK_WIDTHS, MEMORIES, "where d >= 2.3 R ln N"),
-    ("-four-relations", "-four", WIDTHS, FOUR_MEMORIES, "from d = 32 on, as with two relations"),
-):
-    claim(
-        f"recall-structure/selector{_id}",
+    @claim(
+        f"recall-structure/selector{_more}",
         f"E15{_alias}",
         place="A5 [T]; C2, E15 [M]",
-        conditions=f"{_memories['conditions']}; a bound {_where}",
-        needs=_memories["needs"],
-        counterexample=imagine_portraits(_widths, affine_surrogate=[0.12]),
-        expected=[
-            ("a selector", "paper", "A5 [T]"),
-            ("at least .98", OWN, "C2, E15 [M]", "", "lowest affine surrogate"),
-        ],
-        cost="full" if _id else "quick",
-    )(selector)
-    claim(
-        f"recall-structure/maps-part{_id}",
+        cost="full" if _more else "quick",
+    )
+    @needs_memories(
+        _memories, counterexample={"affine_surrogate": [0.12]}, more="a bound where d >= 2.3 R ln N"
+    )
+    @expects("a selector", "paper", "A5 [T]")
+    @expects("at least .98", OWN, "C2, E15 [M]", "lowest affine surrogate")
+    def selector(runs):
+        """The network is one affine map per relation.
+
+        The MLP acts as a relation-specific selector and not as a key-value map: one affine map per relation.
+        """
+        lowest = stack_widths(runs, "affine_surrogate", widths=widths_from(runs, 2.3)).min(axis=0)
+        yield check("lowest affine surrogate", lowest, at_least=0.98)
+        lines = {"affine surrogate": "affine_surrogate", "constancy of a relation's map": "constancy"}
+        yield from over_widths(runs, lines)
+        yield draw_selector(runs)
+
+    @claim(
+        f"recall-structure/maps-part{_more}",
         f"E15-width{_alias}",
         place="A5 [T]; C2, E15 [M]",
-        counterexample=imagine_portraits(_widths, map_cosine=[0.95]),
-        expected=[
-            (0.82, OWN, "C2, E15 [M]", "", "fall of the cosine of maps"),
-            (0.97, OWN, "C2, E15 [M]", "", "cosine, d = 16"),
-            (0.05, OWN, "C2, E15 [M]", "", "lowest share of gates' variance"),
-            (0.58, OWN, "C2, E15 [M]", "", "highest share of gates' variance"),
-        ],
-        cost="full" if _id else "quick",
-        **_memories,
-    )(maps_part)
+        cost="full" if _more else "quick",
+    )
+    @needs_memories(_memories, counterexample={"map_cosine": [0.95]})
+    @expects(0.82, OWN, "C2, E15 [M]", "fall of the cosine of maps")
+    @expects(0.97, OWN, "C2, E15 [M]", "cosine, d = 16")
+    @expects(0.05, OWN, "C2, E15 [M]", "lowest share of gates' variance")
+    @expects(0.58, OWN, "C2, E15 [M]", "highest share of gates' variance")
+    def maps_part(runs):
+        """The maps of relations part as the width grows.
+
+        No statement of the paper: the maps of relations differ the more, the more dimensions there are, and
+        gates follow the relation in part.
+        """
+        cosines, gates = stack_widths(runs, "map_cosine"), stack_widths(runs, "gate_variance_explained")
+        falls, rule = (np.diff(cosines, axis=0) < 0).all(axis=0), "in every step from width to width"
+        yield check("fall of the cosine of maps", cosines[0] - cosines[-1], held=falls, rule=rule)
+        yield check("lowest share of gates' variance", gates.min(axis=0), at_least=0.05)
+        yield check("highest share of gates' variance", gates.max(axis=0), at_most=0.6)
+        yield from over_widths(runs, {"cosine": "map_cosine", "gates' variance": "gate_variance_explained"})
+        yield draw_selector(runs)
 
 
-@claim(
-    "recall-structure/swap",
-    "E16",
-    place="A5 [T]; D9, E16 [M]",
-    counterexample=imagine_portraits(swap_best=[0.1]),
-    expected=[
-        ("causal interventions", "paper", "A5 [T]"),
-        ("0.4 to 0.65", OWN, "D9, E16 [M]", "", "best of both over d and g"),
-    ],
-    **MEMORIES,
-)
+@claim("recall-structure/swap", "E16", place="A5 [T]; D9, E16 [M]")
+@needs_memories(counterexample={"swap_best": [0.1]})
+@expects("causal interventions", "paper", "A5 [T]")
+@expects("0.4 to 0.65", OWN, "D9, E16 [M]", "best of both over d and g")
 def swap(runs):
     """Exchanging an attribute in a trained embedding works in part.
 
@@ -201,23 +169,20 @@ def swap(runs):
     yield Picture(table, "success", "retention", series="width")
 
 
-@claim(
-    "recall-structure/lookup-table",
-    place="A1 [P]; B8, D12 [D]; C4 [M]",
-    conditions=f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 128, {STEPS:,} steps; all tables learned, or all "
-    "frozen",
-    needs=request_memories(settings_of_controls),
+@claim("recall-structure/lookup-table", place="A1 [P]; B8, D12 [D]; C4 [M]", cost="full")
+@needs(
+    request_memories(settings_of_controls),
     counterexample=imagine_arrays(
         {
             key: {"superposition": [0.8, 0.8], "affine_surrogate": [1.0, 1.0], "recall": [1.0, 1.0]}
             for key in ("frozen", "learned")
         }
     ),
-    expected=[
-        (value, OWN, "docs/recall-measurements.md, D12 [M]", f"at most {most}", f"{name}, frozen")
-        for value, most, name in ((-0.015, ".1", "held-out R^2"), (0.124, ".5", "affine surrogate"))
-    ],
-    cost="full",
+)
+@conditions(f"N = {SUBJECTS:,}, R = {RELATIONS}, d = 128, {STEPS:,} steps; all tables learned, or all frozen")
+@expects_each(
+    (value, OWN, "docs/recall-measurements.md, D12 [M]", f"{name}, frozen", f"at most {most}")
+    for value, most, name in ((-0.015, ".1", "held-out R^2"), (0.124, ".5", "affine surrogate"))
 )
 def lookup_table(runs):
     """The same probes tell a key-value memory apart.

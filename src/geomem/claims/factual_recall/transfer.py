@@ -10,19 +10,17 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence, imagine_arrays
+from geomem.claims.claim import OWN, claim, conditions, deviates, expects, needs
+from geomem.claims.counterexamples import imagine_arrays
+from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall.settings import (
     EMBEDDING_ONLY_STEPS,
-    FOUR_MEMORIES,
-    MEMORIES,
-    OWN,
-    QUICK_WIDTHS,
-    WIDTHS,
+    FOUR_RELATIONS,
+    TWO_RELATIONS,
     band,
     draw_over_widths,
-    imagine_portraits,
     memory_settings,
+    needs_memories,
     over_widths,
     request_memories,
     stack_widths,
@@ -34,7 +32,6 @@ RULES = {"ridge": "transfer_ridge", "least squares": "transfer_least_squares"}
 
 # In the notes they were chosen on old facts, which saturates: least squares came out too low.
 CHOICE = "strength and gain of every rule chosen on new facts that are not scored"
-TRANSFERS: dict[str, Any] = MEMORIES | {"conditions": f"{MEMORIES['conditions']}; {CHOICE}"}
 
 SMALL_SUBJECTS, SMALL_WIDTH = 512, 32
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -77,19 +74,12 @@ def draw_transfer(runs: Evidence) -> Picture:
     return draw_over_widths(runs, lines, title="recall of new facts")
 
 
-@claim(
-    "recall-transfer/zero-shot",
-    "E10",
-    place="A5 [P]; B6, C2, C3, E10 [M]",
-    counterexample=imagine_portraits(transfer_ridge=[0.05], transfer_least_squares=[0.05]),
-    expected=[
-        ("works", "paper", "A5 [P]"),
-        (0.983, OWN, "C2, E10 [M]", "", "least squares, largest d"),
-        (0.945, OWN, "C2, E10 [M]", "", "ridge, largest d"),
-        (0.07, OWN, "C2, E10 [M]", "", "wrong maps, largest d"),
-    ],
-    **TRANSFERS,
-)
+@claim("recall-transfer/zero-shot", "E10", place="A5 [P]; B6, C2, C3, E10 [M]")
+@needs_memories(counterexample={key: [0.05] for key in RULES.values()}, more=CHOICE)
+@expects("works", "paper", "A5 [P]")
+@expects(0.983, OWN, "C2, E10 [M]", "least squares, largest d")
+@expects(0.945, OWN, "C2, E10 [M]", "ridge, largest d")
+@expects(0.07, OWN, "C2, E10 [M]", "wrong maps, largest d")
 def zero_shot(runs):
     """The selector transfers to new bijections without training.
 
@@ -103,49 +93,38 @@ def zero_shot(runs):
     yield draw_transfer(runs)
 
 
-def with_the_width(runs):
-    """Zero-shot transfer rises with the dimensions to spare.
-
-    No statement of the paper: transfer rises with the dimensions to spare, from nearly none near the
-    memorisation threshold, and needs the right maps.
-    """
-    rises = [np.diff(stack_widths(runs, name), axis=0).min(axis=0) for name in RULES.values()]
-    yield check("better rule, smallest d", better_rule(runs)[0], at_most=0.1)
-    yield check("smallest rise from width to width", np.min(rises, axis=0), above=0)
-    yield check("wrong maps, highest", wrong_maps(runs).max(axis=0), at_most=0.07)
-    lines = {f"wrong maps, {title}": f"{name}_wrong_maps" for title, name in RULES.items()}
-    yield from over_widths(runs, lines)
-    yield draw_transfer(runs)
-
-
 # Of four relations only the curves: d = 256 is 8.4 times R ln N there, and E10's numbers belong to 15.
-for _id, _alias, _widths, _memories in (
-    ("", "-width", QUICK_WIDTHS, MEMORIES),
-    ("-four-relations", "-four", WIDTHS, FOUR_MEMORIES),
-):
-    claim(
-        f"recall-transfer/with-the-width{_id}",
+for _more, _alias, _memories in (("", "-width", TWO_RELATIONS), ("-four-relations", "-four", FOUR_RELATIONS)):
+
+    @claim(
+        f"recall-transfer/with-the-width{_more}",
         f"E10{_alias}",
         place="A5 [P]; B6, C2, C3, E10 [M]",
-        conditions=f"{_memories['conditions']}; {CHOICE}",
-        needs=_memories["needs"],
-        counterexample=imagine_portraits(_widths, transfer_ridge=[0.5], transfer_least_squares=[0.5]),
-        expected=[
-            (0.046, OWN, "C2, E10 [M]", "", "better rule, smallest d"),
-            (0.07, OWN, "C2, E10 [M]", "", "wrong maps, highest"),
-        ],
-        cost="full" if _id else "quick",
-    )(with_the_width)
+        cost="full" if _more else "quick",
+    )
+    @needs_memories(_memories, counterexample={key: [0.5] for key in RULES.values()}, more=CHOICE)
+    @expects(0.046, OWN, "C2, E10 [M]", "better rule, smallest d")
+    @expects(0.07, OWN, "C2, E10 [M]", "wrong maps, highest")
+    def with_the_width(runs):
+        """Zero-shot transfer rises with the dimensions to spare.
+
+        No statement of the paper: transfer rises with the dimensions to spare, from nearly none near the
+        memorisation threshold, and needs the right maps.
+        """
+        rises = [np.diff(stack_widths(runs, name), axis=0).min(axis=0) for name in RULES.values()]
+        yield check("better rule, smallest d", better_rule(runs)[0], at_most=0.1)
+        yield check("smallest rise from width to width", np.min(rises, axis=0), above=0)
+        yield check("wrong maps, highest", wrong_maps(runs).max(axis=0), at_most=0.07)
+        lines = {f"wrong maps, {title}": f"{name}_wrong_maps" for title, name in RULES.items()}
+        yield from over_widths(runs, lines)
+        yield draw_transfer(runs)
 
 
-@claim(
-    "recall-transfer/at-any-width",
-    place="A5 [P]; C3 [M]",
-    counterexample=imagine_portraits(transfer_ridge=[0.9], transfer_least_squares=[0.9]),
-    expected=[("works", "paper", "A5 [P]"), ("nearly absent near the threshold", OWN, "C3 [M]")],
-    deviation="Near the memorisation threshold transfer is nearly absent although recall is complete.",
-    **TRANSFERS,
-)
+@claim("recall-transfer/at-any-width", place="A5 [P]; C3 [M]")
+@needs_memories(counterexample={key: [0.9] for key in RULES.values()}, more=CHOICE)
+@deviates("Near the memorisation threshold transfer is nearly absent although recall is complete.")
+@expects("works", "paper", "A5 [P]")
+@expects("nearly absent near the threshold", OWN, "C3 [M]")
 def at_any_width(runs):
     """Complete recall does not mean transfer.
 
@@ -161,20 +140,15 @@ def at_any_width(runs):
     yield draw_transfer(runs)
 
 
-@claim(
-    "recall-transfer/embedding-only",
-    "E11",
-    place="A5 [P]; B6, D8, C3, E11 [M]",
-    conditions=f"{MEMORIES['conditions']}; where d >= 4.6 R ln N, all but the subject table frozen; 256 "
-    f"subjects, full batch, Adam, lr .05, {EMBEDDING_ONLY_STEPS} steps",
-    needs=MEMORIES["needs"],
-    counterexample=imagine_portraits(embedding_only_random=[0.99]),
-    expected=[
-        ("at least .99", OWN, "C2, E11 [M]", "", "lowest recall, trained network"),
-        (0.84, OWN, "C2, E11 [M]", "clearly below", "random network, d = 256"),
-        (0.76, OWN, "C2, E11 [M]", "clearly below", "random network, d = 128"),
-    ],
+@claim("recall-transfer/embedding-only", "E11", place="A5 [P]; B6, D8, C3, E11 [M]")
+@needs_memories(
+    counterexample={"embedding_only_random": [0.99]},
+    more="where d >= 4.6 R ln N, all but the subject table frozen; 256 subjects, full batch, Adam, lr .05, "
+    f"{EMBEDDING_ONLY_STEPS} steps",
 )
+@expects("at least .99", OWN, "C2, E11 [M]", "lowest recall, trained network")
+@expects(0.84, OWN, "C2, E11 [M]", "random network, d = 256", "clearly below")
+@expects(0.76, OWN, "C2, E11 [M]", "random network, d = 128", "clearly below")
 def embedding_only(runs):
     """A fresh subject table learns new facts at once.
 
@@ -203,16 +177,14 @@ def imagine_variants(best: float) -> Evidence:
     return imagine_arrays(made)
 
 
-@claim(
-    "recall-transfer/smaller-width",
-    place="A5 [P]; C3 [M]",
-    conditions=f"N = {SMALL_SUBJECTS}, R = 2, d = {SMALL_WIDTH} (d / (R ln N) = 2.6); as "
+@claim("recall-transfer/smaller-width", place="A5 [P]; C3 [M]")
+@needs(request_memories(settings_of_variants), counterexample=imagine_variants(0.25))
+@conditions(
+    f"N = {SMALL_SUBJECTS}, R = 2, d = {SMALL_WIDTH} (d / (R ln N) = 2.6); as "
     "recall-transfer/zero-shot except for one option each, 800 steps; the rule is ours, written before the "
-    "measurement",
-    needs=request_memories(settings_of_variants),
-    counterexample=imagine_variants(0.25),
-    expected=[("tried without success at R = 4", OWN, "C3 [M]", "", "lead of the best variant")],
+    "measurement"
 )
+@expects("tried without success at R = 4", OWN, "C3 [M]", "lead of the best variant")
 def smaller_width(runs):
     """An option that brings transfer to few dimensions.
 

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence
+from geomem.claims.claim import claim, conditions, deviates, expects, needs
+from geomem.claims.counterexamples import altered
 from geomem.claims.memorize_geometrically.theory import EVERYWHERE
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
-from geomem.claims.need import computed
+from geomem.claims.need import Scale, computed
 from geomem.constructions import graph_memories as memories
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.graphs.graph import Graph
@@ -24,7 +24,7 @@ def margin(Phi: np.ndarray, graph: Graph) -> float:
     return memories.smallest_margin(Phi @ Phi.T, memories.adjacency_table(graph))
 
 
-def measure_tables(*, missing: int = 0) -> dict[str, np.ndarray]:
+def measure_tables(scale: Scale, *, missing: int = 0) -> dict[str, np.ndarray]:
     """Margin and norm of W = adjacency over one-hot embeddings; the first `missing` edges are left out."""
     found = {}
     for name, graph in GRAPHS.items():
@@ -38,15 +38,10 @@ def measure_tables(*, missing: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-@claim(
-    "complexity/table-norm",
-    "prop-3-associative",
-    place="Prop 3, App E.2",
-    conditions=f"{EVERYWHERE}, W written down; the bound is √|E| (forward), √(2|E|) (both directions)",
-    needs=computed(lambda scale: measure_tables()),
-    counterexample=lambda requests: Evidence(arrays=measure_tables(missing=1)),
-    expected=[(1.0, "paper", "Prop 3", "norm over its bound")],
-)
+@claim("complexity/table-norm", "prop-3-associative", place="Prop 3, App E.2")
+@needs(computed(measure_tables), counterexample=altered(measure_tables, missing=1))
+@conditions(f"{EVERYWHERE}, W written down; the bound is √|E| (forward), √(2|E|) (both directions)")
+@expects(1.0, "paper", "Prop 3", tolerance="norm over its bound")
 def table_norm(runs):
     """A table of margin 1 has norm √|E|.
 
@@ -58,7 +53,7 @@ def table_norm(runs):
         yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 1 + 1e-12)
 
 
-def measure_encoders(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
+def measure_encoders(scale: Scale, *, dimensions: int | None = None) -> dict[str, np.ndarray]:
     """Margin of the incidence embedding and its largest difference from the adjacency off the diagonal.
 
     `dimensions` keeps only the first ones.
@@ -72,15 +67,10 @@ def measure_encoders(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
     return found
 
 
-@claim(
-    "complexity/dual-encoder",
-    "prop-4",
-    place="Prop 4",
-    conditions=f"{EVERYWHERE}, Φ written down; a node's product with itself, its degree, does not count",
-    needs=computed(lambda scale: measure_encoders()),
-    counterexample=lambda requests: Evidence(arrays=measure_encoders(dimensions=8)),
-    expected=[(0.0, "paper", "Prop 4", "exactly")],
-)
+@claim("complexity/dual-encoder", "prop-4", place="Prop 4")
+@needs(computed(measure_encoders), counterexample=altered(measure_encoders, dimensions=8))
+@conditions(f"{EVERYWHERE}, Φ written down; a node's product with itself, its degree, does not count")
+@expects(0.0, "paper", "Prop 4", tolerance="exactly")
 def dual_encoder(runs):
     """A dual encoder can be associative.
 
@@ -91,7 +81,7 @@ def dual_encoder(runs):
         yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 0)
 
 
-def measure_norms(*, stretch: float = 1.0) -> dict[str, np.ndarray]:
+def measure_norms(scale: Scale, *, stretch: float = 1.0) -> dict[str, np.ndarray]:
     """Margins and norms of geometric memories: of the cycle on a circle and of the incidence embedding.
 
     `stretch` scales the embeddings.
@@ -113,20 +103,15 @@ def star(arms: int):
     return path_star(arms, 5, world_seed=None)
 
 
-@claim(
-    "complexity/norms",
-    "prop-3",
-    place="Props 1 and 3, App E.2",
-    conditions=f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence",
-    needs=computed(lambda scale: measure_norms()),
-    counterexample=lambda requests: Evidence(arrays=measure_norms(stretch=0.5)),
-    expected=[
-        ("1 to 2", "paper", "Prop 1", "at every size", "circle / table"),
-        ("grows with n", "derived", "A.4: r² = 1 / (cos 2π/n - cos 4π/n)"),
-    ],
-    deviation="True with |E| dimensions. In the two dimensions of the cycle's picture the norm grows like "
-    "n^1.5, and the bound √|V| takes for granted that some non-neighbour's product is not negative.",
+@claim("complexity/norms", "prop-3", place="Props 1 and 3, App E.2")
+@needs(computed(measure_norms), counterexample=altered(measure_norms, stretch=0.5))
+@conditions(f"cycles of {CYCLES[0]} to {CYCLES[-1]} nodes on a circle, path-stars and cycles by incidence")
+@deviates(
+    "True with |E| dimensions. In the two dimensions of the cycle's picture the norm grows like "
+    "n^1.5, and the bound √|V| takes for granted that some non-neighbour's product is not negative."
 )
+@expects("1 to 2", "paper", "Prop 1", "circle / table", "at every size")
+@expects("grows with n", "derived", "A.4: r² = 1 / (cos 2π/n - cos 4π/n)")
 def norms(runs):
     """Geometric and associative norms differ by a constant factor.
 
@@ -153,7 +138,7 @@ def norms(runs):
     yield Picture(table, "nodes of the cycle", title, log_x=True)
 
 
-def measure_bits(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
+def measure_bits(scale: Scale, *, dimensions: int | None = None) -> dict[str, np.ndarray]:
     """Bits of both memories over sizes, and the wrong pairs when edges are read off the lattices.
 
     A pair is an edge where the squared distance is the smallest there is. `dimensions` cuts the path-star's.
@@ -174,16 +159,13 @@ def measure_bits(*, dimensions: int | None = None) -> dict[str, np.ndarray]:
     }
 
 
-@claim(
-    "complexity/bits",
-    "prop-2",
-    place="Prop 2, App E.2; v2 Refutation 3d",
-    conditions="path-stars of 4, 16, 64 arms with an axis per arm against both directions; cycles of 16, 64, "
-    "256 nodes on a lattice against one; edges read off the codes by distance",
-    needs=computed(lambda scale: measure_bits()),
-    counterexample=lambda requests: Evidence(arrays=measure_bits(dimensions=3)),
-    expected=[("more than 1", "paper", "Prop 2")],
+@claim("complexity/bits", "prop-2", place="Prop 2, App E.2; v2 Refutation 3d")
+@needs(computed(measure_bits), counterexample=altered(measure_bits, dimensions=3))
+@conditions(
+    "path-stars of 4, 16, 64 arms with an axis per arm against both directions; cycles of 16, 64, "
+    "256 nodes on a lattice against one; edges read off the codes by distance"
 )
+@expects("more than 1", "paper", "Prop 2")
 def bits(runs):
     """Geometry is not cheaper in bits.
 

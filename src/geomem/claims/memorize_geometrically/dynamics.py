@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import FleetEvidence, geometric
-from geomem.claims.memorize_geometrically.node2vec import baseline_claim, count_survivors, node2vec_fleets
+from geomem.claims.claim import claim, deviates, expects, expects_each, needs
+from geomem.claims.counterexamples import geometric
+from geomem.claims.evidence import FleetEvidence
+from geomem.claims.memorize_geometrically.node2vec import count_survivors, needs_baseline, node2vec_fleets
 from geomem.claims.memorize_geometrically.theory import targets_of
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph
 from geomem.geometry import dynamics
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 
@@ -21,6 +22,8 @@ PROJECTIONS = {"star": (6.083,), "grid": (5.37,), "cycle": (6.75,), "irregular":
 """Per eigenvalue of the Fiedler set; the star's 6.10, 6.08, 6.07 are one eigenspace."""
 PLATEAUS = (0.159, 0.063, 0.0, 0.112)
 """Largest ‖C e_i‖ on the Fiedler set, by graph."""
+
+RESIDUALS = (0.42, 0.25, 5e-6, 0.22)
 
 STILL = 1e-3
 """Below this ‖C e_i‖ counts as zero."""
@@ -59,15 +62,12 @@ def tabulate_modes(steps: np.ndarray, values: np.ndarray, title: str, modes: str
     return pl.DataFrame(columns | {"modes": [modes] * len(steps)})
 
 
-@baseline_claim(
-    "dynamics/projections",
-    "N2",
-    place="Obs 4, Fig 7; N2",
-    expected=[
-        (value, "own measurement", "B.3.6", "to 2 %", projection_name(graph, number))
-        for graph, values in PROJECTIONS.items()
-        for number, value in enumerate(values)
-    ],
+@claim("dynamics/projections", "N2", place="Obs 4, Fig 7; N2")
+@needs_baseline
+@expects_each(
+    (value, "own measurement", "B.3.6", projection_name(graph, number), "to 2 %")
+    for graph, values in PROJECTIONS.items()
+    for number, value in enumerate(values)
 )
 def projections(runs):
     """Only the top of the spectrum survives.
@@ -87,13 +87,10 @@ def projections(runs):
         yield check(f"largest of the rest, {graph}", rest.max(axis=1))
 
 
-@baseline_claim(
-    "dynamics/null-space",
-    "N3",
-    place="Obs 4 and caption of Fig 7; N3, E.4 1",
-    expected=by_graph("largest ‖C e‖", PLATEAUS, "own measurement", "E.3, N3"),
-    deviation="Exact on the cycle only; star, grid and irregular graph come to rest near zero, not at it.",
-)
+@claim("dynamics/null-space", "N3", place="Obs 4 and caption of Fig 7; N3, E.4 1")
+@needs_baseline
+@deviates("Exact on the cycle only; star, grid and irregular graph come to rest near zero, not at it.")
+@expects_by_graph("largest ‖C e‖", PLATEAUS, "own measurement", "E.3, N3")
 def null_space(runs):
     """C has the Fiedler-like vectors in its null space.
 
@@ -106,15 +103,11 @@ def null_space(runs):
         yield paper(check(name, push, below=STILL, over="mean"))
 
 
-@baseline_claim(
-    "dynamics/same-eigenvectors",
-    "N7",
-    "obs-8",
-    place="Obs 8 (assumed, not proved); N7, E.4 1",
-    expected=by_graph(
-        "residual", (0.42, 0.25, 5e-6, 0.22), "replication", "E.3, N7; its definition is not published"
-    ),
-    deviation="True on circulant graphs only, of which the cycle is the one here.",
+@claim("dynamics/same-eigenvectors", "N7", "obs-8", place="Obs 8 (assumed, not proved); N7, E.4 1")
+@needs_baseline
+@deviates("True on circulant graphs only, of which the cycle is the one here.")
+@expects_by_graph(
+    "residual", (0.42, 0.25, 5e-6, 0.22), "replication", "E.3, N7; its definition is not published"
 )
 def same_eigenvectors(runs):
     """P + Pᵀ and V Vᵀ share their eigenvectors.
@@ -129,14 +122,9 @@ def same_eigenvectors(runs):
         yield paper(same)
 
 
-@claim(
-    "dynamics/convergence",
-    "N9",
-    place="replication of v2; N9",
-    needs=node2vec_fleets("long", steps=20_000, graphs=("cycle", "star", "grid")),
-    counterexample=geometric,
-    expected=[("15,855 steps (cycle)", "replication", "E.3, N9", "at rest by 20,000")],
-)
+@claim("dynamics/convergence", "N9", place="replication of v2; N9")
+@needs(node2vec_fleets("long", steps=20_000, graphs=("cycle", "star", "grid")), counterexample=geometric)
+@expects("15,855 steps (cycle)", "replication", "E.3, N9", tolerance="at rest by 20,000")
 def convergence(runs):
     """The cycle converges, star and grid plateau.
 
@@ -153,12 +141,9 @@ def convergence(runs):
             yield check(f"{name}, {graph}", values, below=below, above=above, over="mean")
 
 
-@baseline_claim(
-    "dynamics/over-time",
-    "fig-7",
-    place="Fig 7, left (v2 Fig 9)",
-    expected=[("kept / lost", "paper", "Fig 7")],
-)
+@claim("dynamics/over-time", "fig-7", place="Fig 7, left (v2 Fig 9)")
+@needs_baseline
+@expects("kept / lost", "paper", "Fig 7")
 def over_time(runs):
     """Projections over time.
 
@@ -175,15 +160,11 @@ def over_time(runs):
     yield Picture(pl.concat(tables), "step", "‖Vᵀ e‖", series="modes", log_x=True)
 
 
-@baseline_claim(
-    "dynamics/push",
-    place="Fig 7, right (v2 Fig 9); E.4 1",
-    expected=[
-        ("to 0", "paper", "Fig 7"),
-        (1.67, "derived", "B.3.6: .159 / .095", "", "‖C e‖ at the end / at the start, star"),
-    ],
-    deviation="Zero on the cycle only; on the star ‖C e‖ even rises, from L's eigenvalue .095 to .16.",
-)
+@claim("dynamics/push", place="Fig 7, right (v2 Fig 9); E.4 1")
+@needs_baseline
+@deviates("Zero on the cycle only; on the star ‖C e‖ even rises, from L's eigenvalue .095 to .16.")
+@expects("to 0", "paper", "Fig 7")
+@expects(1.67, "derived", "B.3.6: .159 / .095", "‖C e‖ at the end / at the start, star")
 def push(runs):
     """Training takes ‖C e‖ to zero on the Fiedler-like vectors.
 
@@ -201,9 +182,9 @@ def push(runs):
     yield Picture(pl.concat(tables), "step", "‖C e‖", series="modes", log_x=True)
 
 
-@baseline_claim(
-    "dynamics/c-not-zero", place="App F, below Fact 1", expected=[("C V = 0, C ≠ 0", "paper", "App F")]
-)
+@claim("dynamics/c-not-zero", place="App F, below Fact 1")
+@needs_baseline
+@expects("C V = 0, C ≠ 0", "paper", "App F")
 def c_not_zero(runs):
     """The gradient vanishes through C V, not through C.
 

@@ -3,21 +3,19 @@
 import numpy as np
 
 from geomem.claims.check import Picture, check, measured
-from geomem.claims.claim import claim
+from geomem.claims.claim import claim, expects, expects_each, needs
+from geomem.claims.counterexamples import associative, geometric, imagined
 from geomem.claims.evidence import (
     Evidence,
     FleetEvidence,
     alignment,
-    associative,
     curve_table,
     final,
     first_step_memorized,
-    geometric,
-    imagined,
     shells,
 )
 from geomem.claims.memorize_geometrically.structure import check_share, check_structure
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph, tiny_graphs
 from geomem.geometry.alignment import low_energy
 
 
@@ -41,16 +39,9 @@ def draw_levels(runs: Evidence, name: str) -> Picture:
 def knows_its_graph(what: str, name: str, *aliases: str, place: str, title: str, statement: str) -> None:
     """Register the claim that a setting's final embeddings know the distances in the graph."""
 
-    @claim(
-        f"geometry/{what}",
-        *aliases,
-        place=place,
-        title=title,
-        statement=statement,
-        needs=tiny_graphs(name),
-        counterexample=associative,
-        expected=[("above chance", "paper", place)],
-    )
+    @claim(f"geometry/{what}", *aliases, place=place, title=title, statement=statement)
+    @needs(tiny_graphs(name), counterexample=associative)
+    @expects("above chance", "paper", place)
     def from_edges(runs):
         for graph in GRAPHS:
             yield check_structure(f"contrast, {graph}", runs[f"{name}/{graph}"])
@@ -92,14 +83,9 @@ knows_its_graph(
 )
 
 
-@claim(
-    "geometry/spectrum",
-    "obs-5-2",
-    place="Obs 5, point 2; Figs 12 to 15",
-    needs=tiny_graphs("transformer", "transformer-self"),
-    counterexample=associative,
-    expected=[("above chance", "paper", "Obs 5, point 2")],
-)
+@claim("geometry/spectrum", "obs-5-2", place="Obs 5, point 2; Figs 12 to 15")
+@needs(tiny_graphs("transformer", "transformer-self"), counterexample=associative)
+@expects("above chance", "paper", "Obs 5, point 2")
 def spectrum(runs):
     """What it knows lies in the graph's smoothest modes.
 
@@ -111,14 +97,9 @@ def spectrum(runs):
             yield check_share(f"{title}, {graph}", runs[f"{name}/{graph}"], low_energy)
 
 
-@claim(
-    "geometry/could-be-associative",
-    "obs-5-3",
-    place="Obs 5, point 3",
-    needs=tiny_graphs("transformer-frozen"),
-    counterexample=geometric,
-    expected=[(1.0, "paper", "Obs 3a", "", "top-d recovery, star")],
-)
+@claim("geometry/could-be-associative", "obs-5-3", place="Obs 5, point 3")
+@needs(tiny_graphs("transformer-frozen"), counterexample=geometric)
+@expects(1.0, "paper", "Obs 3a", "top-d recovery, star")
 def could_be_associative(runs):
     """The Transformer could have stored the graph without it.
 
@@ -131,15 +112,14 @@ def could_be_associative(runs):
         yield check_structure(f"contrast, {graph}", fleet, known=False)
 
 
-@claim(
-    "geometry/node2vec-strongest",
-    place="Obs 5, point 4; Hyp 4; Fig 1",
-    needs=tiny_graphs("node2vec", "transformer", "bilinear", "mamba"),
+@claim("geometry/node2vec-strongest", place="Obs 5, point 4; Hyp 4; Fig 1")
+@needs(
+    tiny_graphs("node2vec", "transformer", "bilinear", "mamba"),
     counterexample=imagined("geometric", {"node2vec": "associative"}),
-    expected=[
-        ("0.98 to 1.0", "own measurement", "D, Fiedler alignment", "", f"Node2Vec's alignment, {graph}")
-        for graph in ("star", "grid", "cycle")
-    ],
+)
+@expects_each(
+    ("0.98 to 1.0", "own measurement", "D, Fiedler alignment", f"Node2Vec's alignment, {graph}")
+    for graph in ("star", "grid", "cycle")
 )
 def node2vec_strongest(runs):
     """Node2Vec's geometry is the strongest.
@@ -159,13 +139,12 @@ def node2vec_strongest(runs):
         yield check(f"best deep model's alignment, {graph}", best)
 
 
-@claim(
-    "geometry/headroom",
-    place="F.2, visible headroom",
-    needs=tiny_graphs("transformer", "transformer-self"),
+@claim("geometry/headroom", place="F.2, visible headroom")
+@needs(
+    tiny_graphs("transformer", "transformer-self"),
     counterexample=imagined("geometric", {"-self": "associative"}),
-    expected=[(".79 to .98", "own measurement", "F.2, shipped checkpoints")],
 )
+@expects(".79 to .98", "own measurement", "F.2, shipped checkpoints")
 def headroom(runs):
     """Self-edges bring the Transformer nearer to Node2Vec.
 
@@ -180,14 +159,9 @@ def headroom(runs):
         yield check(f"alignment without self-edges, {graph}", plain)
 
 
-@claim(
-    "geometry/associative-level",
-    "T5",
-    place="B.3.5, T5",
-    needs=tiny_graphs("associative", "associative-fast"),
-    counterexample=geometric,
-    expected=[(0.0, "release", "B.3.5")],
-)
+@claim("geometry/associative-level", "T5", place="B.3.5, T5")
+@needs(tiny_graphs("associative", "associative-fast"), counterexample=geometric)
+@expects(0.0, "release", "B.3.5")
 def associative_level(runs):
     """An associative memory has no geometric level.
 
@@ -200,14 +174,9 @@ def associative_level(runs):
             yield check(f"{title}, {graph}", most, below=0.1)
 
 
-@claim(
-    "geometry/early-peak",
-    "T6",
-    place="B.3.5, T6",
-    needs=tiny_graphs("transformer"),
-    counterexample=associative,
-    expected=[(".93 to .97 at step 15 to 20", "release", "B.3.5")],
-)
+@claim("geometry/early-peak", "T6", place="B.3.5, T6")
+@needs(tiny_graphs("transformer"), counterexample=associative)
+@expects(".93 to .97 at step 15 to 20", "release", "B.3.5")
 def early_peak(runs):
     """The geometric level peaks within fifty steps.
 
@@ -219,13 +188,9 @@ def early_peak(runs):
     yield draw_levels(runs, "transformer")
 
 
-@claim(
-    "geometry/before-recall",
-    place="B.3.5",
-    needs=tiny_graphs("transformer"),
-    counterexample=geometric,
-    expected=[("peak 15 to 20, recall 135 to 800", "release", "B.3.5")],
-)
+@claim("geometry/before-recall", place="B.3.5")
+@needs(tiny_graphs("transformer"), counterexample=geometric)
+@expects("peak 15 to 20, recall 135 to 800", "release", "B.3.5")
 def before_recall(runs):
     """The peak comes before the graph is memorised.
 
@@ -237,15 +202,9 @@ def before_recall(runs):
         yield check(f"step of recall, {graph}", np.minimum(recalled, fleet.request.training.steps))
 
 
-@claim(
-    "geometry/decay",
-    "T6-decay",
-    "E.4.4",
-    place="B.3.5, T6, E.4.4",
-    needs=tiny_graphs("transformer"),
-    counterexample=geometric,
-    expected=by_graph("final level", (0.33, 0.23, 0.45, 0.40), "release", "B.3.5, T6"),
-)
+@claim("geometry/decay", "T6-decay", "E.4.4", place="B.3.5, T6, E.4.4")
+@needs(tiny_graphs("transformer"), counterexample=geometric)
+@expects_by_graph("final level", (0.33, 0.23, 0.45, 0.40), "release", "B.3.5, T6")
 def decay(runs):
     """And it does not stay.
 
@@ -258,15 +217,10 @@ def decay(runs):
     yield draw_levels(runs, "transformer")
 
 
-@claim(
-    "geometry/self-edges",
-    "T7",
-    place="B.3.5, T7",
-    needs=tiny_graphs("transformer-self"),
-    counterexample=imagined("zig-zag"),
-    expected=by_graph(
-        "final level", (0.88, 0.62, 0.78, 0.80), "release", "B.3.5, T7", "the release counts self-pairs"
-    ),
+@claim("geometry/self-edges", "T7", place="B.3.5, T7")
+@needs(tiny_graphs("transformer-self"), counterexample=imagined("zig-zag"))
+@expects_by_graph(
+    "final level", (0.88, 0.62, 0.78, 0.80), "release", "B.3.5, T7", "the release counts self-pairs"
 )
 def self_edges(runs):
     """Self-edges keep it.
@@ -281,14 +235,9 @@ def self_edges(runs):
     yield draw_levels(runs, "transformer-self")
 
 
-@claim(
-    "geometry/forward-only",
-    "T8",
-    place="Fig 21, B.3.5, T8",
-    needs=tiny_graphs("transformer-forward"),
-    counterexample=associative,
-    expected=by_graph("final level", (0.51, 0.455, 0.67, 0.38), "release", "B.3.5, T8"),
-)
+@claim("geometry/forward-only", "T8", place="Fig 21, B.3.5, T8")
+@needs(tiny_graphs("transformer-forward"), counterexample=associative)
+@expects_by_graph("final level", (0.51, 0.455, 0.67, 0.38), "release", "B.3.5, T8")
 def forward_only(runs):
     """Forward edges alone suffice.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from geomem.claims.check import Check, Picture, check
+from geomem.claims.claim import claim, conditions, expects, expects_each
 from geomem.claims.curves import Curves, check_end, draw_curves, first_step, rank_correlation
 from geomem.claims.evidence import final
 from geomem.claims.memorize_geometrically.path_settings import (
@@ -14,7 +15,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
     PROMPT_LENGTH,
     PROMPT_TRAINING,
     PROMPTS,
-    path_claim,
+    needs_trainings,
 )
 
 PLACES = tuple(range(2, PROMPT_LENGTH + 1))
@@ -47,15 +48,10 @@ def check_chance(runs: Mapping[str, Curves]) -> Iterator[Check | Picture]:
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "in-context/chance",
-    "L16",
-    place="Fig 5 left; B.2; L16",
-    conditions=CONDITIONS,
-    settings=PROMPTS,
-    counterexample=guess(2, 1.0),
-    expected=[(0.5, "paper", "Fig 5, L16", "", "exact match, 2 arms")],
-)
+@claim("in-context/chance", "L16", place="Fig 5 left; B.2; L16")
+@needs_trainings(guess(2, 1.0), settings=PROMPTS)
+@conditions(CONDITIONS)
+@expects(0.5, "paper", "Fig 5, L16", "exact match, 2 arms")
 def chance(runs):
     """In context the next token leads to a guess.
 
@@ -65,17 +61,13 @@ def chance(runs):
     yield from check_chance(runs)
 
 
-@path_claim(
-    "in-context/chance-at-scale",
-    "L16-full",
-    place="Fig 5 left; Table 1; L16",
-    conditions="2, 10 and 20 arms of 5 nodes among 50, 50 and 100 tokens; Transformer of 12 layers, width "
-    "384 (784 with 20 arms), 8 heads; lr .0001; 80,000 batches of 256 prompts; wants a GPU",
-    settings=PAPER_PROMPTS,
-    counterexample=guess(2, 0.5) | guess(10, 0.5) | guess(20, 0.5),
-    expected=[(1 / arms, "paper", "Fig 5, L16", "", f"exact match, {arms} arms") for arms in (2, 10, 20)],
-    cost="full",
+@claim("in-context/chance-at-scale", "L16-full", place="Fig 5 left; Table 1; L16", cost="full")
+@needs_trainings(guess(2, 0.5) | guess(10, 0.5) | guess(20, 0.5), settings=PAPER_PROMPTS)
+@conditions(
+    "2, 10 and 20 arms of 5 nodes among 50, 50 and 100 tokens; Transformer of 12 layers, width "
+    "384 (784 with 20 arms), 8 heads; lr .0001; 80,000 batches of 256 prompts; wants a GPU"
 )
+@expects_each((1 / arms, "paper", "Fig 5, L16", f"exact match, {arms} arms") for arms in (2, 10, 20))
 def chance_at_scale(runs):
     """The same at the paper's sizes.
 
@@ -84,22 +76,20 @@ def chance_at_scale(runs):
     yield from check_chance(runs)
 
 
-@path_claim(
-    "in-context/teacherless",
-    "L17",
-    place="Figs 5 mid and 24a; L17",
-    conditions=f"as in-context/chance, but 4 layers, {LONGER.epochs * LONGER.batches:,} batches of "
-    f"{LONGER.prompts} prompts; teacherless",
-    settings=PROMPTS,
-    counterexample={
+@claim("in-context/teacherless", "L17", place="Figs 5 mid and 24a; L17")
+@needs_trainings(
+    {
         "teacherless": {EXACT: [0, 0, 0, 0, 0, 0, 1, 1]}
         | {f"held_out.token_{place}": [float(row >= place) for row in range(8)] for place in PLACES}
     },
-    expected=[
-        ("solved", "paper", "Fig 5, L17", "", "exact match"),
-        ("right to left", "paper", "Fig 24, L17", "", "order of tokens (Spearman)"),
-    ],
+    settings=PROMPTS,
 )
+@conditions(
+    f"as in-context/chance, but 4 layers, {LONGER.epochs * LONGER.batches:,} batches of "
+    f"{LONGER.prompts} prompts; teacherless"
+)
+@expects("solved", "paper", "Fig 5, L17", "exact match")
+@expects("right to left", "paper", "Fig 24, L17", "order of tokens (Spearman)")
 def teacherless(runs):
     """Without the answer in its input the model plans, last token first.
 
@@ -116,15 +106,10 @@ def teacherless(runs):
     yield draw_curves(runs, EXACT, "exact match")
 
 
-@path_claim(
-    "in-context/reverse",
-    "L18",
-    place="Remark 1; Fig 20 right; L18",
-    conditions=f"{CONDITIONS}; reversed path",
-    settings=PROMPTS,
-    counterexample={"reverse": {EXACT: 0.5}},
-    expected=[(1.0, "paper", "Fig 20, L18", "", "exact match")],
-)
+@claim("in-context/reverse", "L18", place="Remark 1; Fig 20 right; L18")
+@needs_trainings({"reverse": {EXACT: 0.5}}, settings=PROMPTS)
+@conditions(f"{CONDITIONS}; reversed path")
+@expects(1.0, "paper", "Fig 20, L18", "exact match")
 def reverse(runs):
     """The reversed path is learned in context.
 
@@ -134,15 +119,10 @@ def reverse(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.99)
 
 
-@path_claim(
-    "in-context/first-hop",
-    "L19",
-    place="Fig 5 right; B.2; L19",
-    conditions=f"{CONDITIONS}; the first hop is the only target",
-    settings=PROMPTS,
-    counterexample={"first-hop": {FIRST_HOP: 0.95}},
-    expected=[(0.5, "paper", "Fig 5, L19", "", "first hop")],
-)
+@claim("in-context/first-hop", "L19", place="Fig 5 right; B.2; L19")
+@needs_trainings({"first-hop": {FIRST_HOP: 0.95}}, settings=PROMPTS)
+@conditions(f"{CONDITIONS}; the first hop is the only target")
+@expects(0.5, "paper", "Fig 5, L19", "first hop")
 def first_hop(runs):
     """The first hop alone is never learned in context.
 

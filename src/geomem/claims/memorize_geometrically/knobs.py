@@ -9,8 +9,9 @@ by the structure of the cosines, over seeds; not by the alignment of one seed.
 import numpy as np
 
 from geomem.claims.check import check, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import FleetEvidence, alignment, associative, geometric, imagined
+from geomem.claims.claim import claim, conditions, deviates, expects, needs
+from geomem.claims.counterexamples import associative, geometric, imagined
+from geomem.claims.evidence import FleetEvidence, alignment
 from geomem.claims.memorize_geometrically.structure import (
     alignment_curve,
     check_structure,
@@ -43,16 +44,13 @@ def geometric_row(
     @claim(
         f"knobs/{what}",
         f"T11-{row}",
+        place=f"v3; B.3.4 row {row}; T11, E.2.2",
         title=title,
         statement=statement,
-        place=f"v3; B.3.4 row {row}; T11, E.2.2",
-        conditions=setting,
-        needs=tiny_graphs(f"knob-{row}", graphs=("cycle",)),
-        counterexample=associative,
-        expected=[
-            (released, "release", f"B.3.4 row {row} (one seed, defective margin)", "sign", "skewed margin")
-        ],
     )
+    @needs(tiny_graphs(f"knob-{row}", graphs=("cycle",)), counterexample=associative)
+    @conditions(setting)
+    @expects(released, "release", f"B.3.4 row {row} (one seed, defective margin)", "skewed margin", "sign")
     def checks(runs):
         fleet = runs[f"knob-{row}/cycle"]
         yield check("skewed margin", skewed_margin(fleet), above=0)
@@ -61,16 +59,10 @@ def geometric_row(
         yield check("alignment", alignment(fleet))
 
 
-@claim(
-    "knobs/self-edges",
-    "T11",
-    "T11-1",
-    place="v3; B.3.4 row 1; T11, E.2.2",
-    conditions="self-edges, AdamW, lr .01 constant, first 100 of the published 10,000 steps",
-    needs=tiny_graphs("knob-1", graphs=("cycle",)),
-    counterexample=associative,
-    expected=[(".99 from step 10 on", "own measurement", "E.2.2")],
-)
+@claim("knobs/self-edges", "T11", "T11-1", place="v3; B.3.4 row 1; T11, E.2.2")
+@needs(tiny_graphs("knob-1", graphs=("cycle",)), counterexample=associative)
+@conditions("self-edges, AdamW, lr .01 constant, first 100 of the published 10,000 steps")
+@expects(".99 from step 10 on", "own measurement", "E.2.2")
 def self_edges(runs):
     """Self-edges give a perfect geometry within a hundred steps.
 
@@ -99,18 +91,11 @@ geometric_row(
 )
 
 
-@claim(
-    "knobs/unit-normal",
-    "T11-3a",
-    place="v3; B.3.4 row 3a; T11, E.2.2",
-    conditions="N(0, 1) embeddings, lr .0001 constant, first 1,000 of 10,000 steps (full: all)",
-    needs=tiny_graphs("knob-3a", graphs=("cycle",)),
-    counterexample=geometric,
-    expected=[
-        ("its initial value", "own measurement", "E.2.2", "", "largest move of the alignment"),
-        (-0.749, "release", "B.3.4 row 3a (one seed, defective margin)", "sign", "skewed margin"),
-    ],
-)
+@claim("knobs/unit-normal", "T11-3a", place="v3; B.3.4 row 3a; T11, E.2.2")
+@needs(tiny_graphs("knob-3a", graphs=("cycle",)), counterexample=geometric)
+@conditions("N(0, 1) embeddings, lr .0001 constant, first 1,000 of 10,000 steps (full: all)")
+@expects("its initial value", "own measurement", "E.2.2", "largest move of the alignment")
+@expects(-0.749, "release", "B.3.4 row 3a (one seed, defective margin)", "skewed margin", "sign")
 def unit_normal(runs):
     """Large random embeddings stay associative.
 
@@ -151,13 +136,12 @@ geometric_row(
 )
 
 
-@claim(
-    "knobs/initialisation",
-    place="v3; B.3.4 rows 2b and 3a",
-    needs=tiny_graphs("knob-2b", "knob-3a", graphs=("cycle",)),
+@claim("knobs/initialisation", place="v3; B.3.4 rows 2b and 3a")
+@needs(
+    tiny_graphs("knob-2b", "knob-3a", graphs=("cycle",)),
     counterexample=imagined("associative", {"3a": "geometric"}),
-    expected=[("geometric against non-geometric", "release", "B.3.4, verdicts", "direction")],
 )
+@expects("geometric against non-geometric", "release", "B.3.4, verdicts", tolerance="direction")
 def initialisation(runs):
     """The size of the start decides.
 
@@ -168,18 +152,11 @@ def initialisation(runs):
     yield check_structure("contrast, start 1", runs["knob-3a/cycle"], known=False)
 
 
-@claim(
-    "knobs/one-seed",
-    "T11-alignment",
-    place="shipped checkpoint of row 2a; T11, E.2.2, E.4.3",
-    needs=tiny_graphs("knob-2a", graphs=("cycle",)),
-    counterexample=geometric,
-    expected=[
-        (0.988, "release", "B.3.4 row 2a, checkpoint", f"at least {RELEASED}", "alignment"),
-        (".38 to .65", "own measurement", "T11", f"below {RELEASED}", "alignment"),
-    ],
-    deviation="Over seeds the alignment of row 2a is far lower and depends on the seed.",
-)
+@claim("knobs/one-seed", "T11-alignment", place="shipped checkpoint of row 2a; T11, E.2.2, E.4.3")
+@needs(tiny_graphs("knob-2a", graphs=("cycle",)), counterexample=geometric)
+@deviates("Over seeds the alignment of row 2a is far lower and depends on the seed.")
+@expects(0.988, "release", "B.3.4 row 2a, checkpoint", "alignment", f"at least {RELEASED}")
+@expects(".38 to .65", "own measurement", "T11", "alignment", f"below {RELEASED}")
 def one_seed(runs):
     """The checkpoint's alignment is one seed's.
 
@@ -190,14 +167,9 @@ def one_seed(runs):
     yield paper(check("alignment", values, at_least=RELEASED))
 
 
-@claim(
-    "knobs/width",
-    "refutation-3b",
-    place="v3; Hyp 3a, Refutation 3b of v2",
-    needs=tiny_graphs("learnable-0.01"),
-    counterexample=associative,
-    expected=[("above chance", "paper", "A.3, v3 (second-hand)")],
-)
+@claim("knobs/width", "refutation-3b", place="v3; Hyp 3a, Refutation 3b of v2")
+@needs(tiny_graphs("learnable-0.01"), counterexample=associative)
+@expects("above chance", "paper", "A.3, v3 (second-hand)")
 def capacity_pressure(runs):
     """Capacity pressure is not needed.
 

@@ -3,21 +3,17 @@
 import numpy as np
 
 from geomem.claims.check import check, measured
-from geomem.claims.claim import claim
-from geomem.claims.evidence import associative, first_step_memorized, geometric, imagined
+from geomem.claims.claim import claim, expects, needs
+from geomem.claims.counterexamples import associative, geometric, imagined
+from geomem.claims.evidence import first_step_memorized
 from geomem.claims.memorize_geometrically.memorization import check_recovery
 from geomem.claims.memorize_geometrically.structure import check_structure, second_minus_first
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
 
 
-@claim(
-    "mamba/memorizes",
-    "T1-mamba",
-    place="Figs 12 to 15, T1",
-    needs=tiny_graphs("mamba"),
-    counterexample=imagined("untrained"),
-    expected=[(1.0, "release", "notebooks, B.3.1 to B.3.3", "equal, on at least one seed in three")],
-)
+@claim("mamba/memorizes", "T1-mamba", place="Figs 12 to 15, T1")
+@needs(tiny_graphs("mamba"), counterexample=imagined("untrained"))
+@expects(1.0, "release", "notebooks, B.3.1 to B.3.3", tolerance="equal, on at least one seed in three")
 def memorizes(runs):
     """The tiny Mamba memorises every tiny graph.
 
@@ -26,13 +22,9 @@ def memorizes(runs):
     yield from check_recovery(runs, "mamba", over="a third of the seeds")
 
 
-@claim(
-    "mamba/geometry-from-edges",
-    place="Obs 3b and Obs 5; Figs 12 to 15",
-    needs=tiny_graphs("mamba"),
-    counterexample=associative,
-    expected=[("above chance", "paper", "Obs 5")],
-)
+@claim("mamba/geometry-from-edges", place="Obs 3b and Obs 5; Figs 12 to 15")
+@needs(tiny_graphs("mamba"), counterexample=associative)
+@expects("above chance", "paper", "Obs 5")
 def geometry_from_edges(runs):
     """Its embeddings know the graph from edges alone.
 
@@ -42,13 +34,9 @@ def geometry_from_edges(runs):
         yield check_structure(f"contrast, {graph}", runs[f"mamba/{graph}"])
 
 
-@claim(
-    "mamba/beside-transformer",
-    place="Obs 5; Figs 12 to 15; B.3.5 for the Transformer",
-    needs=tiny_graphs("mamba", "transformer"),
-    counterexample=geometric,
-    expected=[("the same kind", "paper", "Obs 5", "sign")],
-)
+@claim("mamba/beside-transformer", place="Obs 5; Figs 12 to 15; B.3.5 for the Transformer")
+@needs(tiny_graphs("mamba", "transformer"), counterexample=geometric)
+@expects("the same kind", "paper", "Obs 5", tolerance="sign")
 def beside_transformer(runs):
     """Both end in the same zig-zag.
 
@@ -60,13 +48,9 @@ def beside_transformer(runs):
             yield check(f"{name.capitalize()}, s2 - s1, {graph}", gap, above=0)
 
 
-@claim(
-    "mamba/sooner",
-    place="none; beside Figs 12 to 15",
-    needs=tiny_graphs("mamba", "transformer"),
-    counterexample=imagined("associative", {"mamba": "untrained"}),
-    expected=[("fewer steps", "own measurement", "docs/claims/mamba.md", "direction")],
-)
+@claim("mamba/sooner", place="none; beside Figs 12 to 15")
+@needs(tiny_graphs("mamba", "transformer"), counterexample=imagined("associative", {"mamba": "untrained"}))
+@expects("fewer steps", "own measurement", "docs/claims/mamba.md", tolerance="direction")
 def sooner(runs):
     """Mamba memorises sooner than the Transformer.
 

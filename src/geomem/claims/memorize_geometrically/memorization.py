@@ -5,18 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from geomem.claims.check import Check, Over, check, paper
-from geomem.claims.claim import claim
+from geomem.claims.claim import claim, conditions, deviates, expects, expects_each, needs
+from geomem.claims.counterexamples import geometric, imagined
 from geomem.claims.evidence import (
     Evidence,
     FleetEvidence,
     excess_loss,
     final,
     first_step_memorized,
-    geometric,
-    imagined,
     memorized,
 )
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph, tiny_graphs
 from geomem.claims.need import Need, Scale
 from geomem.worlds.tasks import edge_examples
 
@@ -43,21 +42,14 @@ def recalls(
     statement: str,
     place: str,
     over: Over = "a third of the seeds",
-    conditions: str = "",
+    settings: str = "",
 ) -> None:
     """Register the claim that models recall every neighbour: all d neighbours are the d best answers."""
 
-    @claim(
-        f"memorization/{what}",
-        *aliases,
-        title=title,
-        statement=statement,
-        place=place,
-        conditions=conditions,
-        needs=tiny_graphs(*names),
-        counterexample=imagined("untrained"),
-        expected=[(1.0, "release", "notebooks, B.3.1 to B.3.3")],
-    )
+    @claim(f"memorization/{what}", *aliases, place=place, title=title, statement=statement)
+    @needs(tiny_graphs(*names), counterexample=imagined("untrained"))
+    @conditions(settings)
+    @expects(1.0, "release", "notebooks, B.3.1 to B.3.3")
     def recall(runs):
         yield from check_recovery(runs, *names, over=over)
 
@@ -88,7 +80,7 @@ recalls(
     title="The bilinear network memorises every tiny graph",
     statement="The tiny network logits(u) = E (W e_u + b) memorises the graphs, with and without self-edges.",
     place="Figs 1 and 12 to 15, T1",
-    conditions="published widths, rates and steps; the cycle at width 512: first 500 of 10,000 steps (full: "
+    settings="published widths, rates and steps; the cycle at width 512: first 500 of 10,000 steps (full: "
     "all)",
 )
 recalls(
@@ -132,18 +124,11 @@ RECALLING = (
 )
 
 
-@claim(
-    "memorization/top1-ceiling",
-    "T1-top1",
-    place="B.3.1 to B.3.3, T1",
-    needs=tiny_graphs(*RECALLING),
-    counterexample=imagined("untrained"),
-    conditions="all Transformer, bilinear and associative settings; runs that recall everything",
-    expected=[
-        *by_graph("top-1, transformer", (0.5312, 0.3333, 0.5, 0.4), "release", "B.3.1"),
-        (17 / 49, "derived", "B.3.3, note on the star", "", "top-1, transformer-self, star"),
-    ],
-)
+@claim("memorization/top1-ceiling", "T1-top1", place="B.3.1 to B.3.3, T1")
+@needs(tiny_graphs(*RECALLING), counterexample=imagined("untrained"))
+@conditions("all Transformer, bilinear and associative settings; runs that recall everything")
+@expects_by_graph("top-1, transformer", (0.5312, 0.3333, 0.5, 0.4), "release", "B.3.1")
+@expects(17 / 49, "derived", "B.3.3, note on the star", "top-1, transformer-self, star")
 def top1_ceiling(runs):
     """Top-1 accuracy is the highest there can be.
 
@@ -166,15 +151,16 @@ def ends_at_the_floor(model: str, alias: str, title: str) -> None:
     @claim(
         f"memorization/{model}-loss",
         alias,
+        place=LOSSES,
         title=title,
         statement="The final cross-entropy is within a few thousandths of the entropy of the targets.",
-        place=LOSSES,
-        needs=tiny_graphs(model, f"{model}-self"),
-        counterexample=imagined("untrained"),
-        conditions="published settings, with and without self-edges; the wide cycle: first 500 of 10,000 "
-        "steps (full: all); runs that recall everything",
-        expected=[FLOOR_EXPECTED],
     )
+    @needs(tiny_graphs(model, f"{model}-self"), counterexample=imagined("untrained"))
+    @conditions(
+        "published settings, with and without self-edges; the wide cycle: first 500 of 10,000 "
+        "steps (full: all); runs that recall everything"
+    )
+    @expects_each([FLOOR_EXPECTED])
     def floor(runs):
         for name in (model, f"{model}-self"):
             title = "loss above floor" + (", self-edges" if name.endswith("-self") else "")
@@ -216,18 +202,15 @@ def published(scale: Scale) -> tuple[Need, ...]:
     return tuple(need for name, graph in keys for need in tiny_graphs(name, graphs=(graph,))(scale))
 
 
-@claim(
-    "memorization/published-losses",
-    "E.2.1",
-    place="E.2.1",
-    needs=published,
-    counterexample=imagined("untrained"),
-    conditions="16 settings: all that E.2.1 and we share, but for the Transformer with self-edges (its runs "
-    "scatter by .14) and on the irregular graph (none memorises there)",
-    expected=[
-        (round((low + high) / 2, 5), "own measurement", "E.2.1", f"{low} to {high}, ± .003", f"loss, {key}")
-        for key, (low, high) in PUBLISHED_LOSSES.items()
-    ],
+@claim("memorization/published-losses", "E.2.1", place="E.2.1")
+@needs(published, counterexample=imagined("untrained"))
+@conditions(
+    "16 settings: all that E.2.1 and we share, but for the Transformer with self-edges (its runs "
+    "scatter by .14) and on the irregular graph (none memorises there)"
+)
+@expects_each(
+    (round((low + high) / 2, 5), "own measurement", "E.2.1", f"loss, {key}", f"{low} to {high}, ± .003")
+    for key, (low, high) in PUBLISHED_LOSSES.items()
 )
 def published_losses(runs):
     """Losses agree with the published re-run to .003.
@@ -243,19 +226,14 @@ def published_losses(runs):
         yield check(f"loss, {key}", values, held=near, rule=rule)
 
 
-@claim(
-    "memorization/every-seed",
-    "T1-fragile",
-    place="B.3, heading of the tables; E.2.1 (ii)",
-    needs=tiny_graphs("transformer"),
-    counterexample=geometric,
-    expected=[
-        (1.0, "release", "B.3 (one seed)"),
-        ("1 of 3 seeds on star and grid, 3 of 3 on irregular miss", "own measurement", "E.2.1"),
-    ],
-    deviation="The Transformer is fragile in the seed: within the published epochs some runs stop a few "
-    "neighbours short.",
+@claim("memorization/every-seed", "T1-fragile", place="B.3, heading of the tables; E.2.1 (ii)")
+@needs(tiny_graphs("transformer"), counterexample=geometric)
+@deviates(
+    "The Transformer is fragile in the seed: within the published epochs some runs stop a few "
+    "neighbours short."
 )
+@expects(1.0, "release", "B.3 (one seed)")
+@expects("1 of 3 seeds on star and grid, 3 of 3 on irregular miss", "own measurement", "E.2.1")
 def every_seed(runs):
     """Not every seed of the Transformer gets there.
 
@@ -273,13 +251,12 @@ def steps_to_recall(fleet: FleetEvidence) -> np.ndarray:
     return np.minimum(first_step_memorized(fleet), fleet.request.training.steps)
 
 
-@claim(
-    "memorization/self-edges-speed",
-    place="E.2.1 (iii)",
-    needs=tiny_graphs("transformer", "transformer-self", graphs=SMALL),
+@claim("memorization/self-edges-speed", place="E.2.1 (iii)")
+@needs(
+    tiny_graphs("transformer", "transformer-self", graphs=SMALL),
     counterexample=imagined("geometric", memorized_at=100),
-    expected=[("3 to 10", "own measurement", "E.2.1 (iii)")],
 )
+@expects("3 to 10", "own measurement", "E.2.1 (iii)")
 def self_edges_speed(runs):
     """Self-edges make memorisation several times faster.
 

@@ -1,15 +1,15 @@
 """Claims: where one-hop Node2Vec ends on the tiny graphs (N1, N4, N5, N8)."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim
-from geomem.claims.evidence import alignment, associative, final, imagined, shells
-from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF, by_graph
+from geomem.claims.claim import claim, expects, needs
+from geomem.claims.counterexamples import associative, imagined
+from geomem.claims.evidence import alignment, final, shells
+from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF, expects_by_graph
 from geomem.claims.need import FleetRequest, Needs
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.models.configuration import Node2Vec
@@ -42,8 +42,8 @@ def count_survivors(graph: Graph) -> int:
 
 
 BASELINE = node2vec_fleets()
-baseline_claim = partial(claim, needs=BASELINE, counterexample=associative)
-"""A claim about the fleets that most of Node2Vec's share."""
+needs_baseline = needs(BASELINE, counterexample=associative)
+"""The fleets that most claims about Node2Vec share."""
 
 
 def final_loss_claim(
@@ -54,13 +54,12 @@ def final_loss_claim(
     @claim(
         f"node2vec/{what}",
         alias,
+        place=f"release notebooks, {table}; {alias}",
         title=title,
         statement=statement,
-        place=f"release notebooks, {table}; {alias}",
-        needs=node2vec_fleets(what, **task),
-        counterexample=associative,
-        expected=by_graph("final loss", losses, "release", table),
     )
+    @needs(node2vec_fleets(what, **task), counterexample=associative)
+    @expects_by_graph("final loss", losses, "release", table)
     def checks(runs):
         for graph, value in zip(GRAPHS, losses, strict=True):
             loss = final(runs[f"{what}/{graph}"], "loss")
@@ -79,16 +78,10 @@ final_loss_claim(
 )
 
 
-@baseline_claim(
-    "node2vec/geometry",
-    "N4",
-    place="Fig 1 right, Obs 5; N4",
-    counterexample=imagined("zig-zag"),
-    expected=[
-        ("0.93 to 0.97", "own measurement", "E.3, N4"),
-        ("0.971, 0.881, 0.756, ...", "own measurement", "E.3, N4", "to .03 (star)"),
-    ],
-)
+@claim("node2vec/geometry", "N4", place="Fig 1 right, Obs 5; N4")
+@needs(BASELINE, counterexample=imagined("zig-zag"))
+@expects("0.93 to 0.97", "own measurement", "E.3, N4")
+@expects("0.971, 0.881, 0.756, ...", "own measurement", "E.3, N4", tolerance="to .03 (star)")
 def geometry(runs):
     """Neighbours align and similarity falls with distance.
 
@@ -109,12 +102,9 @@ def geometry(runs):
     yield Picture(pl.concat(tables), distance, cosine, series="graph")
 
 
-@baseline_claim(
-    "node2vec/strongest",
-    "obs-5-4",
-    place="Obs 4 and 5",
-    expected=[("0.98 to 1", "replication", "section D, calibration")],
-)
+@claim("node2vec/strongest", "obs-5-4", place="Obs 4 and 5")
+@needs_baseline
+@expects("0.98 to 1", "replication", "section D, calibration")
 def strongest(runs):
     """Node2Vec's geometry is the Fiedler eigenspace.
 
@@ -125,14 +115,11 @@ def strongest(runs):
         yield check(f"Fiedler alignment, {graph}", values, at_least=0.975, over="mean")
 
 
-@claim(
-    "node2vec/width",
-    "N5",
-    place="Obs 4; N5",
-    needs=(BASELINE, node2vec_fleets("narrow", width=10)),
-    counterexample=imagined("geometric", {"narrow": "zig-zag"}),
-    expected=[(1.0, "paper", "Obs 4")],
+@claim("node2vec/width", "N5", place="Obs 4; N5")
+@needs(
+    BASELINE, node2vec_fleets("narrow", width=10), counterexample=imagined("geometric", {"narrow": "zig-zag"})
 )
+@expects(1.0, "paper", "Obs 4")
 def width(runs):
     """No bottleneck is needed.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from geomem.claims.check import check, measured
+from geomem.claims.claim import claim, conditions, expects
 from geomem.claims.curves import area, check_end, draw_curves, first_step, peak, rank_correlation
 from geomem.claims.evidence import final
 from geomem.claims.memorize_geometrically.path_settings import (
@@ -14,24 +15,20 @@ from geomem.claims.memorize_geometrically.path_settings import (
     PAUSES,
     TREE_ARMS,
     TREE_LEAVES,
-    path_claim,
+    needs_trainings,
 )
 from geomem.claims.memorize_geometrically.paths import CONDITIONS
 
 NEAR_CHANCE = 0.05
 """At most so many of the held-out paths count as a failure: 3 of 62, where chance is 1 in 250."""
 
-OURS = [("high", "own measurement", "docs/claims/paths.md", "", "exact match")]
+OURS = expects("high", "own measurement", "docs/claims/paths.md", "exact match")
 
 
-@path_claim(
-    "paths/forward-edges",
-    "L10",
-    place="Obs 6; Fig 19; L10",
-    conditions=f"{CONDITIONS}; edges away from the root only",
-    counterexample={"forward": {EXACT: 0.0}, "forward-reverse": {EXACT: 0.9}},
-    expected=[("failure", "paper", "Fig 19, L10")],
-)
+@claim("paths/forward-edges", "L10", place="Obs 6; Fig 19; L10")
+@needs_trainings({"forward": {EXACT: 0.0}, "forward-reverse": {EXACT: 0.9}})
+@conditions(f"{CONDITIONS}; edges away from the root only")
+@expects("failure", "paper", "Fig 19, L10")
 def forward_edges(runs):
     """Forward edges alone are not enough.
 
@@ -43,20 +40,16 @@ def forward_edges(runs):
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "paths/backward-edges",
-    "L11",
-    place="Obs 6; Fig 19; L11",
-    conditions=f"{CONDITIONS}; edges towards the root only",
-    counterexample={
+@claim("paths/backward-edges", "L11", place="Obs 6; Fig 19; L11")
+@needs_trainings(
+    {
         "backward": {EXACT: 0.8, FIRST_HOP: 0.8},
         "backward-reverse": {EXACT: 0.8, "held_out.forced_token_1": 0.8, "held_out.forced_token_2": 0.8},
-    },
-    expected=[
-        ("high", "paper", "Fig 19, L11", "", "exact match, reversed path"),
-        ("failure", "paper", "Fig 19, L11", "", "exact match, path"),
-    ],
+    }
 )
+@conditions(f"{CONDITIONS}; edges towards the root only")
+@expects("high", "paper", "Fig 19, L11", "exact match, reversed path")
+@expects("failure", "paper", "Fig 19, L11", "exact match, path")
 def backward_edges(runs):
     """Backward edges alone give the reversed path only.
 
@@ -72,14 +65,12 @@ def backward_edges(runs):
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "paths/backward-edges-and-self",
-    place="beside Fig 19; L11",
-    conditions=f"{CONDITIONS}; edges towards the root only, every node asked for itself once as well, "
-    "reversed path",
-    counterexample={"backward-reverse-self": {EXACT: 0.1}, "backward-reverse": {EXACT: 0.0}},
-    expected=OURS,
+@claim("paths/backward-edges-and-self", place="beside Fig 19; L11")
+@needs_trainings({"backward-reverse-self": {EXACT: 0.1}, "backward-reverse": {EXACT: 0.0}})
+@conditions(
+    f"{CONDITIONS}; edges towards the root only, every node asked for itself once as well, reversed path"
 )
+@OURS
 def backward_edges_and_self(runs):
     """A leaf that was never an answer is never answered.
 
@@ -91,17 +82,11 @@ def backward_edges_and_self(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.5)
 
 
-@path_claim(
-    "paths/reverse",
-    "L12",
-    place="Remark 1; Fig 20 left; L12",
-    conditions=f"{CONDITIONS}; once as it is, once with the reversed path as target",
-    counterexample={"base": {EXACT: [0, 1, 1, 1]}, "reverse": {EXACT: [0, 0, 1, 1]}},
-    expected=[
-        ("fewer", "paper", "Fig 20, L12", "", "epochs to .9, reversed path"),
-        ("about 1", "paper", "Fig 20, L12", "", "exact match, reversed path"),
-    ],
-)
+@claim("paths/reverse", "L12", place="Remark 1; Fig 20 left; L12")
+@needs_trainings({"base": {EXACT: [0, 1, 1, 1]}, "reverse": {EXACT: [0, 0, 1, 1]}})
+@conditions(f"{CONDITIONS}; once as it is, once with the reversed path as target")
+@expects("fewer", "paper", "Fig 20, L12", "epochs to .9, reversed path")
+@expects("about 1", "paper", "Fig 20, L12", "exact match, reversed path")
 def reverse(runs):
     """The reversed path is learned sooner.
 
@@ -114,15 +99,12 @@ def reverse(runs):
     yield draw_curves(runs, EXACT, "exact match", {"base": "path", "reverse": "reversed path"})
 
 
-@path_claim(
-    "paths/pauses",
-    "L13",
-    place="Fig 22; L13",
-    conditions=f"{CONDITIONS.replace(', 3 pauses', '')}; {', '.join(map(str, PAUSES[:-1]))} and "
-    f"{PAUSES[-1]} pauses",
-    counterexample={f"pauses-{count}": {EXACT: [0, 0.8 - count / 20, 1]} for count in PAUSES},
-    expected=[("monotone", "paper", "Fig 22, L13", "", "order of pauses (Spearman)")],
+@claim("paths/pauses", "L13", place="Fig 22; L13")
+@needs_trainings({f"pauses-{count}": {EXACT: [0, 0.8 - count / 20, 1]} for count in PAUSES})
+@conditions(
+    f"{CONDITIONS.replace(', 3 pauses', '')}; {', '.join(map(str, PAUSES[:-1]))} and {PAUSES[-1]} pauses"
 )
+@expects("monotone", "paper", "Fig 22, L13", "order of pauses (Spearman)")
 def pauses(runs):
     """More pauses, sooner paths.
 
@@ -137,18 +119,14 @@ def pauses(runs):
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "paths/staged",
-    "L14",
-    place="Obs 3b; Fig 23; L14",
-    conditions=f"as paths/plans on edges only, then {EPOCHS} epochs on the first hop alone, without edges, "
-    "lr .0005; looked at every epoch",
-    counterexample={"staged": {FIRST_HOP: [0, 0.5, 0.8, 0.9]}},
-    expected=[
-        ("high", "paper", "Fig 23, L14", "", "highest first hop"),
-        ("collapse", "paper", "Fig 23, L14", "", "last first hop"),
-    ],
+@claim("paths/staged", "L14", place="Obs 3b; Fig 23; L14")
+@needs_trainings({"staged": {FIRST_HOP: [0, 0.5, 0.8, 0.9]}})
+@conditions(
+    f"as paths/plans on edges only, then {EPOCHS} epochs on the first hop alone, without edges, "
+    "lr .0005; looked at every epoch"
 )
+@expects("high", "paper", "Fig 23, L14", "highest first hop")
+@expects("collapse", "paper", "Fig 23, L14", "last first hop")
 def staged(runs):
     """Edges first, then the first hop: found for a moment, then lost.
 
@@ -163,18 +141,14 @@ def staged(runs):
     yield draw_curves(runs, FIRST_HOP, "first hop")
 
 
-@path_claim(
-    "paths/tree-splits",
-    "L15",
-    place="Fig 11; L15",
-    conditions=f"tree-star of {TREE_ARMS} arms of {LENGTH} nodes from root to leaf, {TREE_LEAVES} leaves; "
-    "otherwise as paths/plans",
-    counterexample={"tree-leaf": {EXACT: 0.8}, "tree-first-hop": {EXACT: 0.8}},
-    expected=[
-        ("above chance", "paper", "Fig 11, L15"),
-        ("much harder", "paper", "Fig 11, L15", "", "exact match, subtrees held out"),
-    ],
+@claim("paths/tree-splits", "L15", place="Fig 11; L15")
+@needs_trainings({"tree-leaf": {EXACT: 0.8}, "tree-first-hop": {EXACT: 0.8}})
+@conditions(
+    f"tree-star of {TREE_ARMS} arms of {LENGTH} nodes from root to leaf, {TREE_LEAVES} leaves; "
+    "otherwise as paths/plans"
 )
+@expects("above chance", "paper", "Fig 11, L15")
+@expects("much harder", "paper", "Fig 11, L15", "exact match, subtrees held out")
 def tree_splits(runs):
     """On trees new subtrees are much harder than new leaves.
 
@@ -189,13 +163,10 @@ def tree_splits(runs):
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "paths/self-edges",
-    place="beside B.3.3 and Fig 4",
-    conditions=f"{CONDITIONS}; every node asked for itself once as well",
-    counterexample={"self-edges": {EXACT: 0.2}, "base": {EXACT: 0.9}},
-    expected=OURS,
-)
+@claim("paths/self-edges", place="beside B.3.3 and Fig 4")
+@needs_trainings({"self-edges": {EXACT: 0.2}, "base": {EXACT: 0.9}})
+@conditions(f"{CONDITIONS}; every node asked for itself once as well")
+@OURS
 def self_edges(runs):
     """Self-edges leave path finding as it is.
 
@@ -205,13 +176,10 @@ def self_edges(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.5)  # ours, written before the measurement
 
 
-@path_claim(
-    "paths/untied",
-    place="beside B.3.7 and Fig 4",
-    conditions=f"{CONDITIONS}; a read-out table of its own",
-    counterexample={"untied": {EXACT: 0.2}, "base": {EXACT: 0.9}},
-    expected=OURS,
-)
+@claim("paths/untied", place="beside B.3.7 and Fig 4")
+@needs_trainings({"untied": {EXACT: 0.2}, "base": {EXACT: 0.9}})
+@conditions(f"{CONDITIONS}; a read-out table of its own")
+@OURS
 def untied(runs):
     """An untied read-out finds paths too.
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from geomem.claims.check import Check, Picture, check
+from geomem.claims.claim import claim, conditions, expects
 from geomem.claims.curves import Curves, check_end, draw_curves
 from geomem.claims.evidence import final
 from geomem.claims.memorize_geometrically.path_settings import (
@@ -14,7 +15,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
     MIDDLE,
     PAPER_STARS,
     SMALL,
-    path_claim,
+    needs_trainings,
 )
 
 WANTS = "wants a GPU; `geomem paths --preset` has the same settings"
@@ -31,16 +32,12 @@ def check_one_of_two(runs: Mapping[str, Curves], least: float, **bound: Any) -> 
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@path_claim(
-    "paths/plans-at-scale",
-    "L1-full",
-    place="Obs 1a; Fig 4 left; L1",
-    conditions=f"presets {SMALL} and {MIDDLE}, transformer; {WANTS}",
-    settings=PAPER_STARS,
-    counterexample={f"{SMALL}-transformer": {EXACT: 0.95}, f"{MIDDLE}-transformer": {EXACT: 0.3}},
-    expected=[("about 1", "paper", "Fig 4, L1")],
-    cost="full",
+@claim("paths/plans-at-scale", "L1-full", place="Obs 1a; Fig 4 left; L1", cost="full")
+@needs_trainings(
+    {f"{SMALL}-transformer": {EXACT: 0.95}, f"{MIDDLE}-transformer": {EXACT: 0.3}}, settings=PAPER_STARS
 )
+@conditions(f"presets {SMALL} and {MIDDLE}, transformer; {WANTS}")
+@expects("about 1", "paper", "Fig 4, L1")
 def plans_at_scale(runs):
     """The Transformer at the paper's sizes.
 
@@ -49,16 +46,10 @@ def plans_at_scale(runs):
     yield from check_one_of_two(runs, 0.9, at_least=0.5)
 
 
-@path_claim(
-    "paths/longest",
-    "L2",
-    place="Obs 1a; Fig 4 left; L2",
-    conditions=f"preset {LARGE}, transformer; {WANTS}",
-    settings=PAPER_STARS,
-    counterexample={f"{LARGE}-transformer": {EXACT: 1e-4}},
-    expected=[("perfect or highly non-trivial", "paper", "Fig 4, L2")],
-    cost="full",
-)
+@claim("paths/longest", "L2", place="Obs 1a; Fig 4 left; L2", cost="full")
+@needs_trainings({f"{LARGE}-transformer": {EXACT: 1e-4}}, settings=PAPER_STARS)
+@conditions(f"preset {LARGE}, transformer; {WANTS}")
+@expects("perfect or highly non-trivial", "paper", "Fig 4, L2")
 def longest(runs):
     """Ten nodes from leaf to root.
 
@@ -67,16 +58,10 @@ def longest(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.1)
 
 
-@path_claim(
-    "paths/mamba-at-scale",
-    "L3-full",
-    place="Obs 1a; Fig 8 left; L3",
-    conditions=f"presets {SMALL} and {MIDDLE}, mamba; {WANTS}",
-    settings=PAPER_STARS,
-    counterexample={f"{SMALL}-mamba": {EXACT: 0.3}, f"{MIDDLE}-mamba": {EXACT: 0.3}},
-    expected=[("high", "paper", "Fig 8, L3")],
-    cost="full",
-)
+@claim("paths/mamba-at-scale", "L3-full", place="Obs 1a; Fig 8 left; L3", cost="full")
+@needs_trainings({f"{SMALL}-mamba": {EXACT: 0.3}, f"{MIDDLE}-mamba": {EXACT: 0.3}}, settings=PAPER_STARS)
+@conditions(f"presets {SMALL} and {MIDDLE}, mamba; {WANTS}")
+@expects("high", "paper", "Fig 8, L3")
 def mamba_at_scale(runs):
     """Mamba at the paper's sizes.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from geomem.claims.claim import Checks, Claim, claim
-from geomem.claims.curves import Curves, Imagined, curves, imagine_curves
+from geomem.claims.claim import Checker, Checks, Decorator, needs
+from geomem.claims.curves import Imagined, curves, imagine_curves
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
 from geomem.claims.need import Scale
@@ -250,12 +250,10 @@ def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress
     )
 
 
-def path_claim(
-    id: str, *aliases: str, counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS, **rest: Any
-) -> Callable[[Callable[[Mapping[str, Curves]], Checks]], Claim]:
-    """A claim about trainings of these settings: those whose curves the counterexample has, by their keys.
+def needs_trainings(counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS) -> Decorator:
+    """`needs` of the trainings whose curves the counterexample has, by their keys.
 
-    Its checks are given the curves by key, in place of the evidence.
+    The checks are given the curves by key, in place of the evidence.
     """
 
     def request(scale: Scale) -> tuple[Experiment, ...]:
@@ -265,12 +263,11 @@ def path_claim(
             for key, own in described.items()
         )
 
-    def register(checks: Callable[[Mapping[str, Curves]], Checks]) -> Claim:
+    def decorate(checks: Checker) -> Checker:
         @wraps(checks)
         def check_curves(evidence: Evidence) -> Checks:
             return checks({key: curves(evidence, key) for key in counterexample})
 
-        wrong = imagine_curves(counterexample)
-        return claim(id, *aliases, needs=request, counterexample=wrong, **rest)(check_curves)
+        return needs(request, counterexample=imagine_curves(counterexample))(check_curves)
 
-    return register
+    return decorate

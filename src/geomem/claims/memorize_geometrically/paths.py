@@ -3,6 +3,7 @@
 import numpy as np
 
 from geomem.claims.check import check, measured
+from geomem.claims.claim import claim, conditions, expects
 from geomem.claims.curves import check_end, draw_curves, first_step, peak, rank_correlation
 from geomem.claims.evidence import final
 from geomem.claims.memorize_geometrically.path_settings import (
@@ -11,7 +12,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
     EXACT,
     FIRST_HOP,
     LENGTH,
-    path_claim,
+    needs_trainings,
 )
 
 PLACES = tuple(range(2, LENGTH + 1))
@@ -25,14 +26,10 @@ CONDITIONS = (
 MAMBA_CONDITIONS = f"as paths/plans, but Mamba of 2 layers, width 64, state 16, and {2 * EPOCHS} epochs"
 
 
-@path_claim(
-    "paths/plans",
-    "L1",
-    place="Obs 1a; Fig 4 left; L1",
-    conditions=CONDITIONS,
-    counterexample={"base": {EXACT: 0.5}},
-    expected=[("about 1", "paper", "Fig 4, L1", "", "exact match")],
-)
+@claim("paths/plans", "L1", place="Obs 1a; Fig 4 left; L1")
+@needs_trainings({"base": {EXACT: 0.5}})
+@conditions(CONDITIONS)
+@expects("about 1", "paper", "Fig 4, L1", "exact match")
 def plans(runs):
     """A Transformer plans over facts held in its weights.
 
@@ -43,14 +40,10 @@ def plans(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.9)
 
 
-@path_claim(
-    "paths/mamba-plans",
-    "L3",
-    place="Obs 1a; Fig 8 left; L3",
-    conditions=MAMBA_CONDITIONS,
-    counterexample={"mamba": {EXACT: 0.1}},
-    expected=[("high", "paper", "Fig 8, L3", "", "exact match")],
-)
+@claim("paths/mamba-plans", "L3", place="Obs 1a; Fig 8 left; L3")
+@needs_trainings({"mamba": {EXACT: 0.1}})
+@conditions(MAMBA_CONDITIONS)
+@expects("high", "paper", "Fig 8, L3", "exact match")
 def mamba_plans(runs):
     """So does Mamba.
 
@@ -59,14 +52,10 @@ def mamba_plans(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.5)
 
 
-@path_claim(
-    "paths/first-hop-alone",
-    "L4",
-    place="Obs 1c; Fig 4 right; L4",
-    conditions=f"as paths/plans, but the first hop is the only target, and {2 * EPOCHS} epochs",
-    counterexample={"first-hop": {FIRST_HOP: 1 / ARMS}},
-    expected=[("about 1", "paper", "Fig 4, L4", "", "first hop")],
-)
+@claim("paths/first-hop-alone", "L4", place="Obs 1c; Fig 4 right; L4")
+@needs_trainings({"first-hop": {FIRST_HOP: 1 / ARMS}})
+@conditions(f"as paths/plans, but the first hop is the only target, and {2 * EPOCHS} epochs")
+@expects("about 1", "paper", "Fig 4, L4", "first hop")
 def first_hop_alone(runs):
     """The first hop is learned in isolation.
 
@@ -84,17 +73,11 @@ LEAF_FIRST = {
 """Shares of a model that learns a path from its leaf to its root."""
 
 
-@path_claim(
-    "paths/no-cascade",
-    "L5",
-    place="Obs 1b; Figs 4 mid and 24b; L5",
-    conditions=f"{CONDITIONS}; greedy answers, looked at every 2 epochs",
-    counterexample={"base": {FIRST_HOP: [0, 0, 0, 0, 1], **LEAF_FIRST}},
-    expected=[
-        ("no order", "paper", "Obs 1b, L5", "", "order of tokens (Spearman)"),
-        ("in tandem", "paper", "Fig 24, L5", "", "epochs the first hop is behind the last other token"),
-    ],
-)
+@claim("paths/no-cascade", "L5", place="Obs 1b; Figs 4 mid and 24b; L5")
+@needs_trainings({"base": {FIRST_HOP: [0, 0, 0, 0, 1], **LEAF_FIRST}})
+@conditions(f"{CONDITIONS}; greedy answers, looked at every 2 epochs")
+@expects("no order", "paper", "Obs 1b, L5", "order of tokens (Spearman)")
+@expects("in tandem", "paper", "Fig 24, L5", "epochs the first hop is behind the last other token")
 def no_cascade(runs):
     """The tokens of a path rise together.
 
@@ -120,14 +103,10 @@ def no_cascade(runs):
     yield draw_curves(runs, FIRST_HOP, "first hop")
 
 
-@path_claim(
-    "paths/leaf-near-first-hop",
-    "L6",
-    place="Obs 2; Figs 6a and 16a; L6",
-    conditions=CONDITIONS,
-    counterexample={"base": {"retrieval": 1 / 62}},
-    expected=[("a dark diagonal", "paper", "Fig 6, L6", "", "retrieval")],
-)
+@claim("paths/leaf-near-first-hop", "L6", place="Obs 2; Figs 6a and 16a; L6")
+@needs_trainings({"base": {"retrieval": 1 / 62}})
+@conditions(CONDITIONS)
+@expects("a dark diagonal", "paper", "Fig 6, L6", "retrieval")
 def leaf_near_first_hop(runs):
     """A leaf lies near its first hop.
 
@@ -137,21 +116,13 @@ def leaf_near_first_hop(runs):
     yield from check_end(runs, "retrieval", "retrieval", at_least=0.5)
 
 
-@path_claim(
-    "paths/edges-alone",
-    "L7",
-    place="Obs 3b; Figs 6c, 9c and 16c; L7",
-    conditions=f"as paths/plans and paths/mamba-plans, trained on edges only; {MAMBA_CONDITIONS}",
-    counterexample={
-        "edges-only": {"retrieval": 0.05},
-        "edges-only-mamba": {"retrieval": 0.9},
-        "base": {"retrieval": 1.0},
-    },
-    expected=[
-        ("above chance", "paper", "Fig 16, L7", "", "retrieval, Transformer"),
-        ("stronger", "paper", "Fig 9, L7", "", "retrieval, Mamba"),
-    ],
+@claim("paths/edges-alone", "L7", place="Obs 3b; Figs 6c, 9c and 16c; L7")
+@needs_trainings(
+    {"edges-only": {"retrieval": 0.05}, "edges-only-mamba": {"retrieval": 0.9}, "base": {"retrieval": 1.0}}
 )
+@conditions(f"as paths/plans and paths/mamba-plans, trained on edges only; {MAMBA_CONDITIONS}")
+@expects("above chance", "paper", "Fig 16, L7", "retrieval, Transformer")
+@expects("stronger", "paper", "Fig 9, L7", "retrieval, Mamba")
 def edges_alone(runs):
     """Edges alone bring leaf and first hop together, in Mamba more so.
 
@@ -167,19 +138,12 @@ def edges_alone(runs):
     yield draw_curves(runs, "retrieval", "retrieval of the first hop", names)
 
 
-@path_claim(
-    "paths/edges-alone-paths",
-    "L8",
-    place="Fig 17; L8",
-    conditions="as paths/plans, trained on edges only",
-    counterexample={
-        "edges-only": {"path_own": 0.4, "path_other": 1.0},
-        "base": {"path_own": 0.3, "path_other": 1.0},
-    },
-    expected=[
-        ("no diagonal", "paper", "Fig 17, L8", "", "cosine distance across less within paths, edges only")
-    ],
+@claim("paths/edges-alone-paths", "L8", place="Fig 17; L8")
+@needs_trainings(
+    {"edges-only": {"path_own": 0.4, "path_other": 1.0}, "base": {"path_own": 0.3, "path_other": 1.0}}
 )
+@conditions("as paths/plans, trained on edges only")
+@expects("no diagonal", "paper", "Fig 17, L8", "cosine distance across less within paths, edges only")
 def edges_alone_paths(runs):
     """Edges alone do not gather a Transformer's paths.
 
@@ -192,18 +156,16 @@ def edges_alone_paths(runs):
     yield check("the same with paths", both)
 
 
-@path_claim(
-    "paths/frozen",
-    "L9",
-    place="Appendix E.1 of the paper; B.1; L9",
-    conditions=f"as paths/plans, but lr .005, weight decay .01 and {2 * EPOCHS} epochs, with embeddings that "
-    "are not trained and beside it with ones that are",
-    counterexample={
-        "frozen": {FIRST_HOP: 0.6, "edge_recall": 1.0, "train.first_hop": 1.0},
-        "trained": {FIRST_HOP: 0.9},
-    },
-    expected=[("baseline", "paper", "B.1, L9", "", "first hop"), ("memorised", "paper", "L9", "", "edges")],
+@claim("paths/frozen", "L9", place="Appendix E.1 of the paper; B.1; L9")
+@needs_trainings(
+    {"frozen": {FIRST_HOP: 0.6, "edge_recall": 1.0, "train.first_hop": 1.0}, "trained": {FIRST_HOP: 0.9}}
 )
+@conditions(
+    f"as paths/plans, but lr .005, weight decay .01 and {2 * EPOCHS} epochs, with embeddings that "
+    "are not trained and beside it with ones that are"
+)
+@expects("baseline", "paper", "B.1, L9", "first hop")
+@expects("memorised", "paper", "L9", "edges")
 def frozen(runs):
     """Frozen embeddings memorise the edges and never plan.
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 import numpy as np
 
 from geomem.claims.check import check, measured, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import associative, first_step_memorized, geometric, imagined
+from geomem.claims.claim import claim, deviates, expects, needs
+from geomem.claims.counterexamples import associative, geometric, imagined
+from geomem.claims.evidence import first_step_memorized
 from geomem.claims.memorize_geometrically.structure import (
     alignment_curve,
     check_structure,
@@ -14,7 +15,7 @@ from geomem.claims.memorize_geometrically.structure import (
     first_step_structured,
     structured,
 )
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph, tiny_graphs
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph, tiny_graphs
 
 FORMED = 0.75
 """Fiedler alignment from which the independent replication calls a geometry formed."""
@@ -28,18 +29,11 @@ def learnable_fleets(runs):
     return [(f"lr {rate}, {graph}", runs[f"learnable-{rate}/{graph}"]) for rate in RATES for graph in GRAPHS]
 
 
-@claim(
-    "race/associative-two-steps",
-    "T3",
-    place="v2 Figs 7 and 8, T3; associative-fast notebooks",
-    needs=tiny_graphs("associative-fast"),
-    counterexample=imagined("associative", memorized_at=5),
-    expected=[
-        ("at most 2", "paper", "v2 Fig 7"),
-        (1.0, "release", "B.3.1, checked by re-running", "", "steps to recall all, star"),
-        *by_graph("recall before", (0.16, 0.16, 0.07, 0.12), "own measurement", "B.3.1", "chance"),
-    ],
-)
+@claim("race/associative-two-steps", "T3", place="v2 Figs 7 and 8, T3; associative-fast notebooks")
+@needs(tiny_graphs("associative-fast"), counterexample=imagined("associative", memorized_at=5))
+@expects("at most 2", "paper", "v2 Fig 7")
+@expects(1.0, "release", "B.3.1, checked by re-running", "steps to recall all, star")
+@expects_by_graph("recall before", (0.16, 0.16, 0.07, 0.12), "own measurement", "B.3.1", "chance")
 def associative_two_steps(runs):
     """The lookup table is found in at most two steps.
 
@@ -50,14 +44,12 @@ def associative_two_steps(runs):
         yield check(f"recall before, {graph}", fleet.metrics["associative_accuracy"][0])
 
 
-@claim(
-    "race/width",
-    "T4",
-    place="T4; independent replication",
-    needs=tiny_graphs("associative-64", "associative-128", "associative-256"),
+@claim("race/width", "T4", place="T4; independent replication")
+@needs(
+    tiny_graphs("associative-64", "associative-128", "associative-256"),
     counterexample=imagined("associative", memorized_at=1),
-    expected=[("more than 2 below about 128", "replication", "T4", "direction")],
 )
+@expects("more than 2 below about 128", "replication", "T4", tolerance="direction")
 def width(runs):
     """Narrow lookup tables are found more slowly.
 
@@ -73,14 +65,9 @@ def width(runs):
             yield check(f"steps at width {wide}, {graph}", steps[wide], below=bound, over="mean")
 
 
-@claim(
-    "race/geometry-later",
-    "refutation-3c",
-    place="v2 Refutation 3c, Figs 7 and 8",
-    needs=LEARNABLE,
-    counterexample=imagined("geometric", memorized_at=250),
-    expected=[("later", "paper", "v2 Refutation 3c", "more steps")],
-)
+@claim("race/geometry-later", "refutation-3c", place="v2 Refutation 3c, Figs 7 and 8")
+@needs(LEARNABLE, counterexample=imagined("geometric", memorized_at=250))
+@expects("later", "paper", "v2 Refutation 3c", tolerance="more steps")
 def geometry_later(runs):
     """Geometry comes after the lookup table.
 
@@ -93,14 +80,9 @@ def geometry_later(runs):
         yield check(f"step of recall, {name}", recalled)
 
 
-@claim(
-    "race/hundred-steps",
-    "3c-hundred",
-    place="v2 text and Fig 8, A.6 item 7",
-    needs=LEARNABLE,
-    counterexample=associative,
-    expected=[(100.0, "paper", "v2 text; Fig 8: 200", "order of magnitude: 30 to 300")],
-)
+@claim("race/hundred-steps", "3c-hundred", place="v2 text and Fig 8, A.6 item 7")
+@needs(LEARNABLE, counterexample=associative)
+@expects(100.0, "paper", "v2 text; Fig 8: 200", tolerance="order of magnitude: 30 to 300")
 def hundred_steps(runs):
     """Geometry takes about a hundred steps.
 
@@ -110,18 +92,11 @@ def hundred_steps(runs):
         yield check(f"step of structure, {name}", first_step_structured(fleet), at_least=30, at_most=300)
 
 
-@claim(
-    "race/gaussian-start",
-    "E.4.3",
-    place="v2 Figs 7 and 8; E.4.3",
-    needs=LEARNABLE,
-    counterexample=geometric,
-    expected=[
-        (f"at least {FORMED}", "paper", "v2 Fig 8, by the replication's threshold"),
-        ("peak .03 to .51", "replication", "E.4.3"),
-    ],
-    deviation="From Gaussian W the alignment never reaches .75; the replication found peaks of .03 to .51.",
-)
+@claim("race/gaussian-start", "E.4.3", place="v2 Figs 7 and 8; E.4.3")
+@needs(LEARNABLE, counterexample=geometric)
+@deviates("From Gaussian W the alignment never reaches .75; the replication found peaks of .03 to .51.")
+@expects(f"at least {FORMED}", "paper", "v2 Fig 8, by the replication's threshold")
+@expects("peak .03 to .51", "replication", "E.4.3")
 def gaussian_start(runs):
     """From Gaussian weights the Fiedler vectors do not lead.
 
@@ -133,14 +108,9 @@ def gaussian_start(runs):
         yield paper(check(f"peak alignment, {name}", peak, at_least=FORMED, over="half of the seeds"))
 
 
-@claim(
-    "race/identity-start",
-    "E.4.3-identity",
-    place="E.4.3",
-    needs=tiny_graphs("identity-start"),
-    counterexample=associative,
-    expected=[("7 to 35", "replication", "E.4.3")],
-)
+@claim("race/identity-start", "E.4.3-identity", place="E.4.3")
+@needs(tiny_graphs("identity-start"), counterexample=associative)
+@expects("7 to 35", "replication", "E.4.3")
 def identity_start(runs):
     """From W = I they lead within tens of steps.
 
@@ -153,14 +123,9 @@ def identity_start(runs):
         yield check(f"step of alignment {FORMED}, {graph}", step, at_most=35)
 
 
-@claim(
-    "race/large-step",
-    "E.4.2-adamw",
-    place="v2 Fig 22; E.4.2",
-    needs=tiny_graphs("learnable-0.01", "learnable-0.1"),
-    counterexample=geometric,
-    expected=[("no geometry at .1", "paper", "v2 Fig 22")],
-)
+@claim("race/large-step", "E.4.2-adamw", place="v2 Fig 22; E.4.2")
+@needs(tiny_graphs("learnable-0.01", "learnable-0.1"), counterexample=geometric)
+@expects("no geometry at .1", "paper", "v2 Fig 22")
 def large_step(runs):
     """A learning rate of .1 is too large for a geometry.
 
@@ -174,18 +139,14 @@ def large_step(runs):
         yield check(f"ever recalls all at lr 0.1, {graph}", recalled)
 
 
-@claim(
-    "race/plain-descent",
-    "E.4.2",
-    place="v2 Fig 22; E.4.2",
-    needs=tiny_graphs("descent-0.1", "descent-0.01"),
+@claim("race/plain-descent", "E.4.2", place="v2 Fig 22; E.4.2")
+@needs(
+    tiny_graphs("descent-0.1", "descent-0.01"),
     counterexample=imagined("geometric", {"descent-0.1/": "associative"}),
-    expected=[
-        ("geometry at .01, none at .1", "paper", "v2 Fig 22", "both"),
-        ("did not reproduce", "replication", "E.4.2", "under plain descent"),
-    ],
-    deviation="Under plain gradient descent it is the other way round within 2,000 steps.",
 )
+@deviates("Under plain gradient descent it is the other way round within 2,000 steps.")
+@expects("geometry at .01, none at .1", "paper", "v2 Fig 22", tolerance="both")
+@expects("did not reproduce", "replication", "E.4.2", tolerance="under plain descent")
 def plain_descent(runs):
     """Under plain descent the large rate forms structure, the small one does not.
 

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from scipy.special import log_softmax
 
 from geomem.claims.check import check, paper
-from geomem.claims.claim import claim
+from geomem.claims.claim import claim, conditions, deviates, expects, needs
+from geomem.claims.counterexamples import altered, imagine_numbers
 from geomem.claims.evidence import Evidence
-from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, by_graph
+from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph
 from geomem.claims.need import Scale, computed
 from geomem.geometry.dynamics import node2vec_gradient_matrix, target_distribution
 from geomem.geometry.spectrum import laplacian_matrix, laplacian_spectrum
@@ -22,14 +23,13 @@ CIRCULANT = "cycle"
 """The one graph all of whose matrices commute: statements that need a shared eigenbasis are exact on it."""
 
 EVERYWHERE = "the four tiny graphs"
-QUICK = Scale("quick", (0, 1, 2))
 TOPS = (0.062, 0.021, 0.0, 0.024)
 """Top eigenvalue of -L by graph (B.3.6)."""
 
 
 def imagine_everywhere(quantity: str, value: float) -> Evidence:
     """The same value on every graph, made up."""
-    return Evidence(arrays={f"{quantity}, {name}": np.array([value]) for name in GRAPHS})
+    return imagine_numbers({f"{quantity}, {name}": value for name in GRAPHS})
 
 
 def targets_of(graph: Graph) -> Float[np.ndarray, "node node"]:
@@ -92,16 +92,10 @@ def largest_magnitudes(scale: Scale) -> dict[str, np.ndarray]:
     }
 
 
-@claim(
-    "theory/gradient",
-    "N6",
-    "lemma-5",
-    place="Lemma 5 (v2 Lemma 6), N6",
-    conditions=f"{EVERYWHERE}, random embeddings of width 4, central differences in float64",
-    needs=computed(gradient_errors),
-    counterexample=lambda requests: Evidence(arrays=gradient_errors(QUICK, sign=1.0)),
-    expected=[(0.0, "paper", "Lemma 5")],
-)
+@claim("theory/gradient", "N6", "lemma-5", place="Lemma 5 (v2 Lemma 6), N6")
+@needs(computed(gradient_errors), counterexample=altered(gradient_errors, sign=1.0))
+@conditions(f"{EVERYWHERE}, random embeddings of width 4, central differences in float64")
+@expects(0.0, "paper", "Lemma 5")
 def gradient(runs):
     """The gradient is C V.
 
@@ -111,16 +105,11 @@ def gradient(runs):
         yield check(name, values, below=1e-6)
 
 
-@claim(
-    "theory/plus-sign",
-    "A.6-1",
-    place="App F, proofs of Props 6 and 7",
-    conditions=f"{EVERYWHERE}, random embeddings of width 4, central differences in float64",
-    needs=computed(lambda scale: gradient_errors(scale, sign=1.0)),
-    counterexample=lambda requests: Evidence(arrays=gradient_errors(QUICK)),
-    expected=[(7.3, "replication", "A.6, erratum 1 (absolute)", "far from 0")],
-    deviation="The minus sign of Lemma 5 is right.",
-)
+@claim("theory/plus-sign", "A.6-1", place="App F, proofs of Props 6 and 7")
+@needs(computed(lambda scale: gradient_errors(scale, sign=1.0)), counterexample=altered(gradient_errors))
+@conditions(f"{EVERYWHERE}, random embeddings of width 4, central differences in float64")
+@deviates("The minus sign of Lemma 5 is right.")
+@expects(7.3, "replication", "A.6, erratum 1 (absolute)", tolerance="far from 0")
 def plus_sign(runs):
     """The sign printed in the proof is wrong.
 
@@ -131,14 +120,10 @@ def plus_sign(runs):
         yield paper(check(name, values, below=1e-6, over="every seed"))
 
 
-@claim(
-    "theory/fact-1",
-    place="Assumption 1, Fact 1",
-    conditions=f"{EVERYWHERE}, N(0, 1), width 100",
-    needs=computed(start_distances),
-    counterexample=lambda requests: Evidence(arrays=start_distances(QUICK, deviation=0.1)),
-    expected=[(0.0, "paper", "Fact 1")],
-)
+@claim("theory/fact-1", place="Assumption 1, Fact 1")
+@needs(computed(start_distances), counterexample=altered(start_distances, deviation=0.1))
+@conditions(f"{EVERYWHERE}, N(0, 1), width 100")
+@expects(0.0, "paper", "Fact 1")
 def fact_1(runs):
     """C starts at -L.
 
@@ -148,14 +133,10 @@ def fact_1(runs):
         yield check(name, values, below=1e-6)
 
 
-@claim(
-    "theory/remark-2",
-    place="Remark 2 (v2 Remark 5)",
-    conditions=EVERYWHERE,
-    needs=computed(top_eigenvalues),
-    counterexample=imagine_everywhere("top of -L", 0.0),
-    expected=by_graph("top of -L", TOPS, "own measurement", "B.3.6"),
-)
+@claim("theory/remark-2", place="Remark 2 (v2 Remark 5)")
+@needs(computed(top_eigenvalues), counterexample=imagine_everywhere("top of -L", 0.0))
+@conditions(EVERYWHERE)
+@expects_by_graph("top of -L", TOPS, "own measurement", "B.3.6")
 def remark_2(runs):
     """The top eigenvalue of -L is slightly above zero.
 
@@ -168,16 +149,11 @@ def remark_2(runs):
         yield check(name, runs.arrays[name], held=close, rule="within 0.001 of the expected")
 
 
-@claim(
-    "theory/walk-bounds",
-    "prop-8",
-    place="Prop 8",
-    conditions=EVERYWHERE,
-    needs=computed(largest_magnitudes),
-    counterexample=imagine_everywhere("largest |eigenvalue|", 2.0),
-    expected=[("on regular graphs only", "replication", "F.4")],
-    deviation="Exceeded, by 1 to 3 %, wherever degrees differ.",
-)
+@claim("theory/walk-bounds", "prop-8", place="Prop 8")
+@needs(computed(largest_magnitudes), counterexample=imagine_everywhere("largest |eigenvalue|", 2.0))
+@conditions(EVERYWHERE)
+@deviates("Exceeded, by 1 to 3 %, wherever degrees differ.")
+@expects("on regular graphs only", "replication", "F.4")
 def walk_bounds(runs):
     """Eigenvalues of D⁻¹A + (D⁻¹A)ᵀ lie in [-2, 2].
 

@@ -8,7 +8,7 @@ lists is trained for fewer steps or at a smaller width.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from geomem.claims.claim import Expected, Source
+from geomem.claims.claim import Decorator, Source, expects_each
 from geomem.claims.need import FleetRequest, Needs, Scale
 from geomem.models.configuration import Associative, Bilinear, Mamba, Model, Node2Vec, Transformer
 from geomem.training.configuration import Training, default_training
@@ -160,29 +160,22 @@ def tiny_graphs(*names: str, graphs: Sequence[str] = tuple(GRAPHS)) -> Needs:
     ['mamba/star', 'mamba/grid']
     """
 
+    keys = [(f"{name}/{graph}", GRAPHS[graph]) for name in names for graph in graphs]
+
     def request(scale: Scale) -> tuple[FleetRequest, ...]:
-        made = []
-        for name in names:
-            for graph in graphs:
-                key = f"{name}/{graph}"
-                setting = FULL.get(key, SETTINGS[key]) if scale.name == "full" else SETTINGS[key]
-                made.append(
-                    FleetRequest(
-                        key, GRAPHS[graph], setting.model, setting.training, scale.seeds, setting.task
-                    )
-                )
-        return tuple(made)
+        settings = SETTINGS | FULL if scale.name == "full" else SETTINGS
+        return tuple(
+            FleetRequest(key, world, own.model, own.training, scale.seeds, own.task)
+            for key, world in keys
+            for own in [settings[key]]
+        )
 
     return request
 
 
-def by_graph(
+def expects_by_graph(
     quantity: str, values: Iterable[float | str], source: Source, place: str, tolerance: str = ""
-) -> list[Expected]:
-    """What is expected of "quantity, graph", the values in the order of `GRAPHS`.
-
-    >>> [(entry.value, entry.quantity) for entry in by_graph("level", (0.5, 0.4, 0.6, 0.3), "paper", "Fig 1")]
-    [(0.5, 'level, star'), (0.4, 'level, grid'), (0.6, 'level, cycle'), (0.3, 'level, irregular')]
-    """
+) -> Decorator:
+    """`expects` of "quantity, graph", the values in the order of `GRAPHS`."""
     named = zip(values, GRAPHS, strict=True)
-    return [Expected(value, source, place, tolerance, f"{quantity}, {graph}") for value, graph in named]
+    return expects_each((value, source, place, f"{quantity}, {graph}", tolerance) for value, graph in named)

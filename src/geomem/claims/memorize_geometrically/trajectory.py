@@ -12,8 +12,8 @@ import polars as pl
 from jaxtyping import Float
 
 from geomem.claims.check import Picture, check, measured, paper
-from geomem.claims.claim import claim
-from geomem.claims.evidence import Evidence
+from geomem.claims.claim import claim, conditions, deviates, expects, needs
+from geomem.claims.counterexamples import imagine_numbers
 from geomem.claims.memorize_geometrically.theory import CIRCULANT, EVERYWHERE, imagine_everywhere, targets_of
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
 from geomem.claims.need import Scale, computed
@@ -67,18 +67,16 @@ def circulant_checks(runs, small: float, large: float):
         yield paper(check(name, values, below=small))
 
 
-@claim(
-    "trajectory/shared-eigenvectors",
-    "prop-6",
-    place="Prop 6, App F.3",
-    conditions=f"{FOLLOWED}; commutators with L, relative to the norms",
-    needs=computed(commutators),
-    counterexample=Evidence(
-        arrays={f"[{title}, L], {name}": np.zeros(1) for title in ("C", "P + Pᵀ", "V Vᵀ") for name in GRAPHS}
+@claim("trajectory/shared-eigenvectors", "prop-6", place="Prop 6, App F.3")
+@needs(
+    computed(commutators),
+    counterexample=imagine_numbers(
+        {f"[{title}, L], {name}": 0.0 for title in ("C", "P + Pᵀ", "V Vᵀ") for name in GRAPHS}
     ),
-    expected=[("on the cycle only", "replication", "E.4, 1")],
-    deviation="Exact on the cycle, whose matrices are circulant, and on no other of the graphs.",
 )
+@conditions(f"{FOLLOWED}; commutators with L, relative to the norms")
+@deviates("Exact on the cycle, whose matrices are circulant, and on no other of the graphs.")
+@expects("on the cycle only", "replication", "E.4, 1")
 def shared_eigenvectors(runs):
     """C, P + Pᵀ and V Vᵀ share the eigenvectors of L.
 
@@ -87,16 +85,14 @@ def shared_eigenvectors(runs):
     yield from circulant_checks(runs, 1e-9, 0.005)
 
 
-@claim(
-    "trajectory/power-iteration",
-    "prop-10",
-    place="Prop 10",
-    conditions=f"{FOLLOWED}; Λ(t) the diagonal of Eᵀ C(t) E; distance relative to ‖V(T)‖",
-    needs=computed(power_iteration_distances),
+@claim("trajectory/power-iteration", "prop-10", place="Prop 10")
+@needs(
+    computed(power_iteration_distances),
     counterexample=imagine_everywhere("distance from power iteration", 0.0),
-    expected=[("on the cycle only", "derived", "Prop 10 needs Prop 6")],
-    deviation="Exact on the cycle only, as proposition 6 is.",
 )
+@conditions(f"{FOLLOWED}; Λ(t) the diagonal of Eᵀ C(t) E; distance relative to ‖V(T)‖")
+@deviates("Exact on the cycle only, as proposition 6 is.")
+@expects("on the cycle only", "derived", "Prop 10 needs Prop 6")
 def power_iteration(runs):
     """Columns follow a power iteration.
 
@@ -123,20 +119,18 @@ def arrivals(scale: Scale) -> dict[str, np.ndarray]:
     } | {f"highest at start, {name}": follow(name).rates[0].max(keepdims=True) for name in OTHERS}
 
 
-@claim(
-    "trajectory/order",
-    "prop-9",
-    place="Prop 9 (the authors flag that 'first' is not proved)",
-    conditions="cycle, orthogonal rows of length 10, lr .01, 3,000 steps, eᵢᵀ C eᵢ every 10",
-    needs=computed(arrivals),
+@claim("trajectory/order", "prop-9", place="Prop 9 (the authors flag that 'first' is not proved)")
+@needs(
+    computed(arrivals),
     # The fastest modes arrive first, and nothing else is wrong.
-    counterexample=Evidence(
-        arrays={"laplacian": np.linspace(0, 4, 15), "start": np.linspace(0, -4, 15), "end": np.zeros(15)}
+    counterexample=imagine_numbers(
+        {"laplacian": np.linspace(0, 4, 15), "start": np.linspace(0, -4, 15), "end": np.zeros(15)}
         | {"steps": np.arange(15.0)[::-1], "kept": np.ones(15)}
-        | {f"highest at start, {name}": np.zeros(1) for name in OTHERS}
+        | {f"highest at start, {name}": 0.0 for name in OTHERS}
     ),
-    expected=[("the Fiedler pair first", "paper", "Prop 9", "before every other mode")],
 )
+@conditions("cycle, orthogonal rows of length 10, lr .01, 3,000 steps, eᵢᵀ C eᵢ every 10")
+@expects("the Fiedler pair first", "paper", "Prop 9", tolerance="before every other mode")
 def order(runs):
     """Eigenvalues of C rise to zero, the Fiedler-like first.
 
@@ -165,18 +159,16 @@ def softmax_eigenvalues(scale: Scale) -> dict[str, np.ndarray]:
     return {name: np.linalg.eigvalsh(softmax_matrix(name)) for name in GRAPHS}
 
 
-@claim(
-    "trajectory/softmax-bounds",
-    "prop-7",
-    place="Assumption 2, Prop 7",
-    conditions=f"{EVERYWHERE}, at the end of 3,000 steps from orthogonal rows",
-    needs=computed(softmax_eigenvalues),
-    counterexample=Evidence(
-        arrays={name: np.linspace(0, 1, graph.node_count) for name, graph in GRAPHS.items()}
+@claim("trajectory/softmax-bounds", "prop-7", place="Assumption 2, Prop 7")
+@needs(
+    computed(softmax_eigenvalues),
+    counterexample=imagine_numbers(
+        {name: np.linspace(0, 1, graph.node_count) for name, graph in GRAPHS.items()}
     ),
-    expected=[("on the cycle only", "replication", "F.4", "outside [0, 2] off the cycle")],
-    deviation="The sum is a trace and always holds; the interval fails off circulant graphs.",
 )
+@conditions(f"{EVERYWHERE}, at the end of 3,000 steps from orthogonal rows")
+@deviates("The sum is a trace and always holds; the interval fails off circulant graphs.")
+@expects("on the cycle only", "replication", "F.4", tolerance="outside [0, 2] off the cycle")
 def softmax_bounds(runs):
     """Eigenvalues of P + Pᵀ lie in [0, 2].
 

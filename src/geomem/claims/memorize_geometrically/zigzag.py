@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from geomem.claims.check import check, measured
-from geomem.claims.claim import claim
-from geomem.claims.evidence import geometric, imagined, shells
+from geomem.claims.claim import claim, expects, expects_each, needs
+from geomem.claims.counterexamples import geometric, imagined
+from geomem.claims.evidence import shells
 from geomem.claims.memorize_geometrically.structure import check_share, second_minus_first
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
 from geomem.geometry.alignment import bottom_energy
@@ -30,16 +31,9 @@ def gap_claim(
 ) -> None:
     """Register the claim that second neighbours end more alike than neighbours (sign 1), or less (-1)."""
 
-    @claim(
-        f"zigzag/{what}",
-        *aliases,
-        title=title,
-        statement=statement,
-        place=place,
-        needs=tiny_graphs(name),
-        counterexample=imagined("geometric" if sign > 0 else "zig-zag"),
-        expected=[found],
-    )
+    @claim(f"zigzag/{what}", *aliases, place=place, title=title, statement=statement)
+    @needs(tiny_graphs(name), counterexample=imagined("geometric" if sign > 0 else "zig-zag"))
+    @expects_each([found])
     def checks(runs):
         for graph in GRAPHS:
             gap = sign * second_minus_first(runs[f"{name}/{graph}"])
@@ -49,19 +43,12 @@ def gap_claim(
 def signs_claim(what: str, alias: str, *graphs: str, place: str, title: str, statement: str) -> None:
     """Register the claim that untied Node2Vec's neighbours are opposite and its second neighbours alike."""
 
-    @claim(
-        f"zigzag/{what}",
-        alias,
-        title=title,
-        statement=statement,
-        place=place,
-        needs=tiny_graphs("node2vec-untied", graphs=graphs),
-        counterexample=geometric,
-        expected=[
-            (value, "own measurement", "B.3.7", "", f"{shell}, {graph}")
-            for shell, value in (("s1", "-.13 to -.19"), ("s2", ".32 to .40"))
-            for graph in graphs
-        ],
+    @claim(f"zigzag/{what}", alias, place=place, title=title, statement=statement)
+    @needs(tiny_graphs("node2vec-untied", graphs=graphs), counterexample=geometric)
+    @expects_each(
+        (value, "own measurement", "B.3.7", f"{shell}, {graph}")
+        for shell, value in (("s1", "-.13 to -.19"), ("s2", ".32 to .40"))
+        for graph in graphs
     )
     def checks(runs):
         for graph in graphs:
@@ -121,13 +108,9 @@ signs_claim(
 )
 
 
-@claim(
-    "zigzag/triangles",
-    place="beside T12",
-    needs=tiny_graphs("node2vec-untied", graphs=("irregular",)),
-    counterexample=geometric,
-    expected=[("negative", "derived", "docs/claims/zigzag.md", "", "s1 outside triangles, irregular")],
-)
+@claim("zigzag/triangles", place="beside T12")
+@needs(tiny_graphs("node2vec-untied", graphs=("irregular",)), counterexample=geometric)
+@expects("negative", "derived", "docs/claims/zigzag.md", "s1 outside triangles, irregular")
 def triangles(runs):
     """There, edges in no triangle zig-zag.
 
@@ -154,13 +137,12 @@ gap_claim(
 )
 
 
-@claim(
-    "zigzag/bottom-energy",
-    place="v2 section 4.4, Figs 10 and 11; A.3",
-    needs=tiny_graphs("bilinear", "node2vec-untied", "bilinear-self"),
+@claim("zigzag/bottom-energy", place="v2 section 4.4, Figs 10 and 11; A.3")
+@needs(
+    tiny_graphs("bilinear", "node2vec-untied", "bilinear-self"),
     counterexample=imagined("geometric", {"-self": "zig-zag"}),
-    expected=[("above chance, less with self-edges", "paper", "A.3, v3")],
 )
+@expects("above chance, less with self-edges", "paper", "A.3, v3")
 def lowest_modes(runs):
     """The zig-zag lives at the bottom of the spectrum.
 

@@ -7,8 +7,8 @@ import io
 import json
 import math
 import re
+import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from geomem.errors import InputError
+from geomem.files import check_plain_file, system_errors
 from geomem.measure.vectors.matching import names_labels
 from geomem.worlds.columns import words
 from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS
@@ -26,6 +27,9 @@ LARGEST_UNPACKED = 2 << 30
 
 NPY_HEADER, SAFETENSORS_HEADER = 1 << 16, 16 << 20
 """Bytes accepted of the description in front of the numbers."""
+
+MOST_ARRAYS, MOST_LABELS, MOST_AXES = 10_000, 20_000_000, 32
+"""Arrays of one file, labels of one array, and axes of an array that are read."""
 
 TENSOR_KINDS = {
     "F64": "<f8",
@@ -37,6 +41,13 @@ TENSOR_KINDS = {
     "U8": "|u1",
 }
 """Kinds of safetensors that are read, as NumPy calls them; a bfloat16 is read as the two bytes it is."""
+
+WAYS = {
+    ".npy": "numpy.save(path, array)",
+    ".npz": "numpy.savez(path, labels=labels, vectors=vectors)",
+    ".safetensors": "safetensors.numpy.save_file(arrays, path)",
+}
+"""How a file of each kind is written."""
 
 VECTOR_ARRAYS = words("vectors vector embeddings embedding emb weights weight")
 """Last words of an array's name, in lower case, that say that it holds the vectors."""
@@ -53,6 +64,11 @@ class StoredArray:
     offset: int = 0
     """Where its numbers begin, in the file or in the file's part of this name."""
     is_bfloat16: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence."""
+        return repr(self.name[:80])
 
 
 def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
@@ -81,31 +97,40 @@ def read_label_array(path: Path) -> tuple[str, ...]:
     Raises `InputError` if it is damaged or holds anything else.
     """
     stored = _one_array(path)
-    return _as_labels(path, stored, _mapped(path, stored))
+    _check_labels(path, stored)
+    return _as_labels(_mapped(path, stored))
 
 
 def _one_array(path: Path) -> StoredArray:
-    with path.open("rb") as file:
-        return _npy_header(path, file, path.stat().st_size, path.name)
+    size = check_plain_file(path, links=True).st_size
+    with system_errors(path, "read"), path.open("rb") as file:
+        return _npy_header(path, file, size, path.name)
 
 
 def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ...] | None]:
     try:
         with zipfile.ZipFile(path) as archive:
+            parts = [part for part in archive.infolist() if part.filename.endswith(".npy")]
+            usual = {part.compress_type for part in parts} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+            if len(parts) > MOST_ARRAYS or not usual:
+                raise _damaged(path)
             stored = {}
-            for part in archive.infolist():
-                if part.filename.endswith(".npy"):
-                    name = part.filename.removesuffix(".npy")
-                    with archive.open(part) as file:
-                        stored[name] = _npy_header(path, file, part.file_size, name)
+            for part in parts:
+                name = part.filename.removesuffix(".npy")
+                with archive.open(part) as file:
+                    stored[name] = _npy_header(path, file, part.file_size, name)
             vectors = _vectors_among(path, stored, wanted)
             labels = _labels_among(path, stored, vectors)
+            if labels is not None:
+                _check_labels(path, labels)
             read = {array.name: _unpacked(path, archive, array) for array in (vectors, labels) if array}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise _damaged(path, "numpy.savez(path, labels=labels, vectors=vectors)") from error
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zipfile lets whatever it stumbles over through
+        raise _damaged(path) from error
     if labels is None:
         return read[vectors.name], None
-    found = _as_labels(path, labels, read[labels.name])
+    found = _as_labels(read[labels.name])
     # Whole numbers without a name are ids only if they tell the rows apart.
     is_named = names_labels(labels.name) or labels.dtype.kind in "US"
     return read[vectors.name], found if is_named or len(set(found)) == len(found) else None
@@ -119,24 +144,24 @@ def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name
         version = np.lib.format.read_magic(head)
         formats = np.lib.format
         read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
-        shape, fortran, dtype = read(head)
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            shape, fortran, dtype = read(head)
     except Exception as error:  # a header is a Python literal, and what its parser trips over comes through
-        raise _damaged(path, "numpy.save(path, array)") from error
+        raise _damaged(path) from error
+    array = StoredArray(name, dtype, shape, fortran, head.tell())
     if dtype.hasobject:
         raise InputError(
-            f"The array {name!r} in {str(path)!r} holds Python objects, which are never unpickled; "
+            f"The array {array.title} in {str(path)!r} holds Python objects, which are never unpickled; "
             "convert it first, with array.astype(float) or labels.astype(str)."
         )
-    if dtype.itemsize == 0 or any(type(length) is not int or length < 0 for length in shape):
-        raise _damaged(path, "numpy.save(path, array)")
-    return _checked(path, StoredArray(name, dtype, shape, fortran, head.tell()), size - head.tell())
+    return _checked(path, array, size - head.tell())
 
 
 def _safetensors_header(path: Path) -> dict[str, StoredArray]:
     """Every tensor of a safetensors file by its name, from the JSON in front of them."""
-    size = path.stat().st_size
+    size = check_plain_file(path, links=True).st_size
     try:
-        with path.open("rb") as file:
+        with system_errors(path, "read"), path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(SAFETENSORS_HEADER, size - 8):
                 raise ValueError("no header of that length")
@@ -146,24 +171,27 @@ def _safetensors_header(path: Path) -> dict[str, StoredArray]:
             if name == "__metadata__" or entry["dtype"] not in TENSOR_KINDS:
                 continue
             shape, (start, end) = entry["shape"], entry["data_offsets"]
-            if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
-                raise ValueError("no sizes")
-            if end > size - 8 - length:
+            if not all(type(number) is int and 0 <= number <= size - 8 - length for number in (start, end)):
                 raise ValueError("it ends before its numbers")
             kind, offset = np.dtype(TENSOR_KINDS[entry["dtype"]]), 8 + length + start
             is_bfloat16 = entry["dtype"] == "BF16"
             array = StoredArray(name, kind, tuple(shape), offset=offset, is_bfloat16=is_bfloat16)
             stored[name] = array, end - start
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(path, "safetensors.numpy.save_file(arrays, path)") from error
+        raise _damaged(path) from error
     return {name: _checked(path, array, length) for name, (array, length) in stored.items()}
 
 
 def _checked(path: Path, array: StoredArray, size: int) -> StoredArray:
+    sizes = all(type(length) is int and 0 <= length < 1 << 60 for length in array.shape)
+    if not sizes or len(array.shape) > MOST_AXES or array.dtype.itemsize == 0:
+        raise _damaged(path)
     needed = math.prod(array.shape) * array.dtype.itemsize
     if needed != size:
         raise InputError(
-            f"The array {array.name!r} in {str(path)!r} promises {needed:,} bytes and has {size:,}; "
+            f"The array {array.title} in {str(path)!r} promises {needed:,} bytes and has {size:,}; "
             "the file is damaged: write it again."
         )
     return array
@@ -179,7 +207,7 @@ def _vectors_among(path: Path, stored: Mapping[str, StoredArray], wanted: str | 
             return choice[0]
     if not stored:
         raise InputError(f"The file {str(path)!r} holds no array; save the vectors as [node, width].")
-    listed = ", ".join(f"{array.name!r} {list(array.shape)}" for array in list(stored.values())[:8])
+    listed = ", ".join(f"{array.title} {list(array.shape)}" for array in list(stored.values())[:8])
     listed += f" and {len(stored) - 8} more" if len(stored) > 8 else ""
     wrong = "more than one or none has two axes" if wanted is None else f"none is called {wanted!r}"
     raise InputError(
@@ -197,23 +225,28 @@ def _labels_among(path: Path, stored: Mapping[str, StoredArray], vectors: Stored
         if len(choice) == 1:
             return choice[0]
     if len(named) > 1 or len(texts) > 1:
-        names = " and ".join(repr(array.name) for array in (named or texts)[:3])
+        names = " and ".join(array.title for array in (named or texts)[:3])
         raise InputError(
             f"The file {str(path)!r} has the arrays {names}, which both could be labels; keep one of them."
         )
     return None
 
 
-def _as_labels(path: Path, stored: StoredArray, array: np.ndarray) -> tuple[str, ...]:
-    if array.ndim != 1 or array.dtype.kind not in "USiuf":
+def _check_labels(path: Path, stored: StoredArray) -> None:
+    if len(stored.shape) != 1 or stored.dtype.kind not in "USiuf":
         raise InputError(
-            f"The array {stored.name!r} in {str(path)!r} is not a list of labels; give one text per row."
+            f"The array {stored.title} in {str(path)!r} is not a list of labels; give one text per row."
         )
-    if array.dtype.itemsize > 4 * MAXIMUM_LABEL_CHARACTERS:
+    if stored.dtype.itemsize > 4 * MAXIMUM_LABEL_CHARACTERS:
         raise InputError(
-            f"The labels {stored.name!r} in {str(path)!r} are longer than {MAXIMUM_LABEL_CHARACTERS:,} "
+            f"The labels {stored.title} in {str(path)!r} are longer than {MAXIMUM_LABEL_CHARACTERS:,} "
             "characters; give shorter ones."
         )
+    if stored.shape[0] > MOST_LABELS:
+        raise InputError(f"{str(path)!r} has more than {MOST_LABELS:,} labels; give those of the nodes.")
+
+
+def _as_labels(array: np.ndarray) -> tuple[str, ...]:
     if array.dtype.kind == "S":
         return tuple(label.decode("utf-8", "replace") for label in array.tolist())
     return tuple(map(str, array.tolist()))
@@ -234,7 +267,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, array: StoredArray) -> np.nd
     size = math.prod(array.shape) * array.dtype.itemsize
     if size > LARGEST_UNPACKED:
         raise InputError(
-            f"The array {array.name!r} in {str(path)!r} unfolds to {size / 2**30:.1f} GiB and at most "
+            f"The array {array.title} in {str(path)!r} unfolds to {size / 2**30:.1f} GiB and at most "
             f"{LARGEST_UNPACKED >> 30} are read; keep only the rows of the graph's nodes, or save it as .npy."
         )
     with archive.open(array.name + ".npy") as file:
@@ -246,13 +279,13 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, array: StoredArray) -> np.nd
 def _refuse_empty(path: Path, array: StoredArray) -> None:
     if 0 in array.shape:
         raise InputError(
-            f"The array {array.name!r} in {str(path)!r} has shape {list(array.shape)} and holds no number; "
+            f"The array {array.title} in {str(path)!r} has shape {list(array.shape)} and holds no number; "
             "give at least one row and one column."
         )
 
 
-def _damaged(path: Path, way: str) -> InputError:
+def _damaged(path: Path) -> InputError:
+    kind = path.suffix.lower()
     return InputError(
-        f"The file {str(path)!r} is not a complete {path.suffix.lower()} file of numbers; write it with "
-        f"{way}."
+        f"The file {str(path)!r} is not a complete {kind} file of numbers; write it with {WAYS[kind]}."
     )

@@ -21,7 +21,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     ...     read_labels(Path(folder) / "labels.txt")
     ('Ada', 'New York')
     """
-    if path.suffix.lower() == ".npy" and path.is_file():
+    if path.suffix.lower() == ".npy":
         return read_label_array(path)
     text = read_text(path, "one label per line")
     content = _json_content(path, text)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
+from geomem.files import check_plain_file, system_errors
 from geomem.measure.vectors.array_file import read_arrays
 from geomem.measure.vectors.label_file import read_labels
 from geomem.measure.vectors.matching import Match, match_rows
@@ -106,7 +107,7 @@ def read_embeddings(
     _refuse_other_files(path, kind)
     if labels is not None:
         labels = read_labels(Path(labels)) if isinstance(labels, str | os.PathLike) else tuple(labels)
-    try:
+    with system_errors(path, "read"):
         if kind in ARRAY_FILES:
             vectors, match, said = _from_arrays(path, graph, labels, array)
         else:
@@ -117,10 +118,6 @@ def read_embeddings(
             said = f"{counted(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
             if match is None and table.row_count != graph.node_count:
                 raise _wrong_row_count(table.row_count, graph)
-    except OSError as error:
-        raise InputError(
-            f"The embeddings {path} cannot be read ({error.strerror or error}); give another."
-        ) from error
     notes = [f"{path.name}: {said}."]
     if match is None:
         notes.append(f"The rows have no labels: {describe_order(graph)}; --labels FILE gives each its own.")
@@ -128,7 +125,8 @@ def read_embeddings(
         graph, rows, found = _found_part(path, graph, match)
         vectors = vectors[:, rows]
         notes += found
-    vectors = np.array(vectors, dtype=np.float64)
+    with np.errstate(all="ignore"):  # of a wider kind of numbers some may be infinite here
+        vectors = np.array(vectors, dtype=np.float64)
     wrong = np.argwhere(~np.isfinite(vectors).all(axis=2))
     if len(wrong):
         raise InputError(
@@ -140,16 +138,12 @@ def read_embeddings(
 
 
 def _refuse_other_files(path: Path, kind: str) -> None:
-    if not path.exists():
-        raise InputError(f"There is no file {str(path)!r}; give text, .npy, .npz or .safetensors.")
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a directory; give a file of node vectors.")
+    size = check_plain_file(path, links=True).st_size
     if kind in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is {OTHER_FILES[kind]}.")
     inner = path.with_suffix("").suffix.lower() if kind == ".gz" else ""
     if inner in ARRAY_FILES or inner in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is packed, and only text is read packed; unpack it.")
-    size = path.stat().st_size
     if size > LARGEST_FILE:
         raise InputError(
             f"The file {str(path)!r} has {size / 2**30:.1f} GiB and at most {LARGEST_FILE >> 30} are read; "
@@ -164,7 +158,7 @@ def _from_arrays(
     stored, own = read_arrays(path, wanted=array)
     if stored.dtype.kind not in "fiu" or stored.ndim not in (2, 3):
         raise InputError(
-            f"The array in {str(path)!r} is {stored.dtype} of shape {list(stored.shape)}; "
+            f"The array in {str(path)!r} is {str(stored.dtype)[:80]} of shape {list(stored.shape)}; "
             "give real numbers of shape [node, width], or [run, node, width]."
         )
     if labels is not None and own is not None:

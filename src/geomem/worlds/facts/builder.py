@@ -16,12 +16,11 @@ from geomem.errors import InputError
 from geomem.worlds.facts.several_answers import describe_several
 from geomem.worlds.facts.table import FactTable, check_table_size
 from geomem.worlds.objects import are_whole_numbers, clean_labels
-from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, equal_numbers
+from geomem.worlds.text_file import equal_numbers
 
 Cells = tuple[Sequence[str], Sequence[str], Sequence[str]]
 """The labels of subject, relation and object of every fact."""
 
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WHOLE_OR_FLOAT = re.compile(r"[+-]?[0-9]{1,18}([.]0+)?")
 
 
@@ -112,26 +111,7 @@ def _by_appearance(
 
 def _encode(cells: Sequence[str], where: Callable[[int], str]) -> tuple[list[str], Int[np.ndarray, " fact"]]:
     """Labels of a column and, for every cell, the number of its label."""
-    advice = f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters in plain text"
-
-    def wrong(label: str) -> str:
-        return f"a label that {sentence}; {advice}" if (sentence := what_is_wrong(label)) else ""
-
-    clean = clean_labels(cells, where, wrong)
+    clean = clean_labels(cells, where)
     number = {label: place for place, label in enumerate(dict.fromkeys(clean.values()))}
     of_cell = {cell: number[label] for cell, label in clean.items()}
     return list(number), np.fromiter(map(of_cell.__getitem__, cells), dtype=np.int64, count=len(cells))
-
-
-def what_is_wrong(label: str) -> str:
-    """Why a label cannot be kept, as the end of "a label that ..."; nothing if it can.
-
-    >>> what_is_wrong(""), what_is_wrong("Rome")
-    ('is empty', '')
-    """
-    if not label:
-        return "is empty"
-    if len(label) > MAXIMUM_LABEL_CHARACTERS:
-        return f"has {len(label):,} characters"
-    found = _CONTROL_CHARACTER.search(label)
-    return f"has the control character {found.group()!r}" if found else ""

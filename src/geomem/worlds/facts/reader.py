@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from geomem.errors import InputError, unknown_name
+from geomem.files import check_plain_file, replace_file, text_file
 from geomem.worlds.columns import Columns, describe_columns, note_missing, read_columns
-from geomem.worlds.facts.builder import build_facts, what_is_wrong
+from geomem.worlds.facts.builder import build_facts
 from geomem.worlds.facts.columns import FactLayout, Triples, arrow, find_triples, known_columns
 from geomem.worlds.facts.table import FactTable, check_table_size
 from geomem.worlds.facts.triple_files import (
@@ -22,7 +23,15 @@ from geomem.worlds.facts.triple_files import (
 )
 from geomem.worlds.objects import frame_columns, is_missing, tuple_columns
 from geomem.worlds.separators import Separator
-from geomem.worlds.text_file import COMMENT_MARKS, clean_label, counted, kind_of_file, name_of_file, read_text
+from geomem.worlds.text_file import (
+    COMMENT_MARKS,
+    clean_label,
+    counted,
+    kind_of_file,
+    name_of_file,
+    read_text,
+    what_is_wrong,
+)
 
 _CONTENT = "one fact per line: subject, relation and object, separated by tabs, commas or semicolons"
 _WIDE_CONTENT = "a first line that names the columns, and a line for each subject"
@@ -78,7 +87,8 @@ def read_fact_file(path: Path, layout: FactLayout, *, several: bool = False) -> 
     if layout.header not in (None, True, False):
         raise InputError(f"header was {layout.header!r}; give True, False, or None to find it out.")
     kind = kind_of_file(path)
-    if kind in RDF_KINDS and path.exists():
+    if kind in RDF_KINDS:
+        check_plain_file(path, links=True)
         raise refuse_rdf(path, RDF_KINDS[kind])
     text = read_text(path, _CONTENT)
     if text.lstrip().startswith(("@prefix", "@base")):
@@ -213,10 +223,7 @@ def write_facts(table: FactTable, path: str | os.PathLike[str]) -> None:
             )
     subjects, relations, objects = ([_quoted(label) for label in labels] for labels in kinds)
     lines = [f"{subjects[s]}\t{relations[r]}\t{objects[o]}\n" for s, r, o in table.facts.tolist()]
-    try:
-        Path(path).write_text("subject\trelation\tobject\n" + "".join(lines), encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); give a file that can.") from None
+    replace_file(Path(path), text_file("subject\trelation\tobject\n" + "".join(lines)))
 
 
 def _table_of(

@@ -323,12 +323,12 @@ def named_edges(
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, on one line and in brackets' length.
+    """What an exception says, on one line and in brackets' length, with escapes for what does not print.
 
     >>> first_line(ValueError("wrong\\nthing"))
     'wrong thing'
     """
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    return show_label(" ".join(str(error).split()), 120) or type(error).__name__
 
 
 def line_splitter(lines: Sequence[str]) -> Callable[[str], list[str]]:

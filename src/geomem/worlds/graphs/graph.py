@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.errors import InputError
-from geomem.worlds.text_file import counted
+from geomem.worlds.text_file import control_character, counted, show_label
 
 if TYPE_CHECKING:  # it takes a tenth of a second to import, and the help of a command needs none of it
     import scipy.sparse
@@ -145,14 +145,23 @@ def check_size(name: str, nodes: int, edges: int) -> None:
 
 
 def check_labels(owner: str, kind: str, labels: Sequence[str]) -> None:
-    """Raise `InputError` for two equal labels, and for one that is not valid Unicode.
+    """Raise `InputError` for two equal labels, and for one with a control character or not valid Unicode.
+
+    Every label of every world comes by here, from a file, an object of Python or a directory of a stranger.
 
     >>> check_labels("The graph 'towns'", "node", ["Rome", "Bonn"])
     """
     if len(set(labels)) < len(labels):
         raise InputError(f"{owner} has two {kind}s with the same label; labels must differ.")
+    whole = "".join(labels)
+    if found := control_character(whole):
+        label = next(label for label in labels if control_character(label))
+        raise InputError(
+            f"{owner} has a {kind} whose label '{show_label(label)}' has the control character {found}; "
+            "give labels of plain text."
+        )
     try:
-        "".join(labels).encode()
+        whole.encode()
     except UnicodeEncodeError:
         sentence = f"{owner} has a {kind} whose label is half a surrogate pair; give valid Unicode."
         raise InputError(sentence) from None

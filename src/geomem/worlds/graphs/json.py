@@ -211,7 +211,8 @@ def tell_apart(nodes: Sequence[dict[str, Any]], ids: Sequence[str]) -> list[str]
     ['Ada', 'Ben']
     """
     for attribute in ("label", "name"):
-        labels = [clean_label(str(data.get(attribute, ""))) for data in nodes]
+        # A line end in a name, as programs that draw write them, is a blank.
+        labels = [clean_label(re.sub(r"[\t\n\r]+", " ", str(data.get(attribute, "")))) for data in nodes]
         if all(labels) and len(set(labels)) == len(labels):
             return labels
     return list(ids)

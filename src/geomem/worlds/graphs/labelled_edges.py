@@ -11,7 +11,7 @@ import numpy as np
 from geomem.errors import InputError
 from geomem.worlds.graphs.graph import Graph, simple_graph
 from geomem.worlds.objects import are_whole_numbers, clean_labels, is_missing
-from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, counted, equal_numbers, show_label
+from geomem.worlds.text_file import counted, equal_numbers, show_label
 
 
 def graph_of_labels(
@@ -85,19 +85,12 @@ def say_reading(graph: Graph, source: str) -> Graph:
 def end_labels(cells: Sequence[str], where: Callable[[int], str]) -> list[str]:
     """Cells as labels, without blanks at the ends and in form NFC; `where` says in errors where one stands.
 
-    Raises `InputError` for an empty or far too long one.
+    Raises `InputError` for an empty or far too long one, or one with a control character.
 
     >>> end_labels([" Rome"], "line {}".format)
     ['Rome']
     """
-    advice = f"give labels of 1 to {MAXIMUM_LABEL_CHARACTERS:,} characters at both ends of an edge"
-
-    def wrong(label: str) -> str:
-        if 0 < len(label) <= MAXIMUM_LABEL_CHARACTERS:
-            return ""
-        return f"{f'a label of {len(label):,} characters' if label else 'an empty label'}; {advice}"
-
-    return list(map(clean_labels(cells, where, wrong).__getitem__, cells))
+    return list(map(clean_labels(cells, where).__getitem__, cells))
 
 
 def labels_of(name: str, ends: Sequence[Any]) -> list[str]:

@@ -4,10 +4,12 @@ Nodes get their ids in numeric order if every label is a whole number, else in o
 that row i of an embedding matrix belongs to the label that a person expects.
 """
 
+import io
 import os
 import re
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -363,15 +365,14 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
     if kind != ".gml" and len(re.findall(r"<([a-z]+:)?graph[\s>]", text)) > 1:
         raise InputError(f"{path} holds several graphs or groups; write one graph without groups.")
     try:
-        if kind == ".gml":
-            graph = networkx.parse_gml(_as_multigraph(text), label="id")
-        elif kind == ".gexf":
-            import io
-
-            plain = re.sub(r"^\s*<\?xml[^>]*\?>|<spells>.*?</spells>", "", text, flags=re.DOTALL)
-            graph = networkx.read_gexf(io.BytesIO(plain.encode()))
-        else:
-            graph = networkx.parse_graphml(text)
+        with warnings.catch_warnings(action="ignore"):  # on parts of a file that are no nodes or edges
+            if kind == ".gml":
+                graph = networkx.parse_gml(_as_multigraph(text), label="id")
+            elif kind == ".gexf":
+                plain = re.sub(r"^\s*<\?xml[^>]*\?>|<spells>.*?</spells>", "", text, flags=re.DOTALL)
+                graph = networkx.read_gexf(io.BytesIO(plain.encode()))
+            else:
+                graph = networkx.parse_graphml(text)
     except Exception as error:  # networkx lets whatever its parser stumbles over through
         raise InputError(
             f"{path} is no {_NETWORKX[kind]} that networkx can read ({formats.first_line(error)}); check it."
@@ -382,6 +383,7 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
     by_label = [clean_label(str(data.get("label", ""))) for data in nodes]
     attribute = "label" if labels == by_label else "name"
     notes = () if labels == ids else (f"Nodes are named by their {attribute!r}.",)
+    labels = end_labels(labels, lambda row: f"Node {row + 1} of {path}")
     return say_reading(_from_networkx(name_of_file(path), graph, labels, notes), _NETWORKX[kind])
 
 
