@@ -16,8 +16,8 @@ from matplotlib.collections import LineCollection
 import geomem
 from geomem.geometry.alignment import fit_to_map, map_coordinates
 from geomem.geometry.projection import pca
+from geomem.runs.metrics import metrics_table
 from geomem.runs.presets import PATH_PRESETS
-from geomem.runs.run import metrics_table
 
 IMAGES = Path(__file__).parent / "images"
 

@@ -1,7 +1,6 @@
 """Facts written down: exact, refused with what would do, changed one vector at a time, never half on disk."""
 
 import json
-import os
 import shutil
 import tracemalloc
 
@@ -19,9 +18,10 @@ from geomem.memories.construct import construct_memory, edit_fact, forget_fact
 from geomem.memories.opened import open_memory
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits, initialize_recall
+from geomem.runs import directory, run
 from geomem.runs.configuration import FactRecall, describe_configuration
-from geomem.runs.directory import DONE, MANIFEST, configuration_hash, locked_run
-from geomem.runs.run import EDITED, FACT_FILES, FACTS, read_run, write_run
+from geomem.runs.directory import CURRENT, DONE, EDITED, MANIFEST, WEIGHTS, configuration_hash, locked_run
+from geomem.runs.run import FACTS, holds_facts, read_run, write_run
 from geomem.worlds.facts.changes import replace_fact, without_fact
 from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.hops import chain_answers
@@ -153,11 +153,7 @@ def test_a_place_that_is_taken_is_refused(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
     (tmp_path / "empty").mkdir()
-    for name, complaint in (
-        ("file", "is a file"),
-        ("full", "is not empty"),
-        ("file/below", "cannot be made"),
-    ):
+    for name, complaint in (("file", "is a file"), ("full", "is not empty"), ("file/below", "could not be")):
         with pytest.raises(InputError, match=complaint):
             construct_memory(TOWNS, tmp_path / name)
     assert (tmp_path / "full" / "notes").read_text() == "mine"
@@ -391,83 +387,113 @@ def test_one_process_at_a_time(tmp_path, towns):
     assert not (tmp_path / "nothing").exists()
 
 
-class Killed(BaseException):
-    """The process is gone: nothing that would come after it happens, no tidying up either."""
+def test_the_same_change_once_more_changes_nothing(towns):
+    """As a person does who cannot know whether the killed command had ended."""
+    for _ in range(2):
+        edit_fact(towns, "Italy", "capital", "Vienna")
+        forget_fact(towns, "Austria", "language")
+    again = edit_fact(towns, "Italy", "capital", "Vienna")
+    assert (again.before, again.after, again.changed_vectors) == ("Vienna", "Vienna", ())
+    assert forget_fact(towns, "Austria", "language").after is None
+    assert len(read_run(towns.path).manifest["edits"]) == 2
+    with pytest.raises(InputError, match="'France', 'capital' with 'Paris' already; give another object"):
+        edit_fact(towns, "France", "capital", "Paris")  # no edit made it so
+    with pytest.raises(InputError, match="has no answer to 'France', 'language'"):
+        forget_fact(towns, "France", "language")
 
 
-def kill_at(monkeypatch, count):
-    """Let the process die at its `count`-th change of a directory."""
-    left = [count]
+def test_a_reader_beside_edits_sees_the_old_or_the_new(towns, monkeypatch):
+    """The version that a reader was about to read goes while it reads."""
+    read, pending = directory.read_json, ["Vienna", "Paris"]
 
-    def dying(function):
-        def call(*arguments, **options):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            return function(*arguments, **options)
-
-        return call
-
-    for name in ("replace", "unlink", "rmdir", "mkdir"):
-        monkeypatch.setattr(os, name, dying(getattr(os, name)))
-
-
-@pytest.mark.parametrize("start", range(0, 40, 10))
-def test_a_kill_at_any_moment_of_an_edit_leaves_the_old_or_the_new(tmp_path, towns, monkeypatch, start):
-    seen, ended = [], False
-    for count in range(start, start + 10):
-        path = tmp_path / f"killed-{count}"
-        shutil.copytree(towns.path, path)
-        try:
+    def edited_meanwhile(path, **options):
+        if path.name == FACTS and pending:
+            edit = pending.pop()
             with monkeypatch.context() as patch:
-                kill_at(patch, count)
-                edit_fact(path, "Italy", "capital", "Vienna")
-            ended = True
-        except Killed:
-            pass
-        memory = read_run(path)
-        (capital,) = ask(memory, "Italy", "capital").answers
-        edits = memory.manifest["edits"]
-        assert (capital, len(edits)) in {("Rome", 0), ("Vienna", 1)}
-        seen.append(capital)
-        # The next change goes on from what was there, and leaves nothing lying about.
-        forget_fact(memory, "Austria", "language")
-        after = read_run(path)
-        assert ask(after, "Italy", "capital").answers == (capital,)
-        assert ask(after, "Austria", "language").answers == ()
-        assert sorted(file.name for file in path.iterdir()) == sorted([*FACT_FILES, DONE])
-    assert seen == sorted(seen)  # once new, new for good: "Rome" comes before "Vienna"
-    assert seen[0] == "Rome" if start == 0 else True
-    assert (seen[-1] == "Vienna" and ended) if start == 30 else True
+                patch.setattr(run, "read_json", read)
+                edit_fact(towns.path, "Italy", "capital", edit)
+        return read(path, **options)
+
+    monkeypatch.setattr(run, "read_json", edited_meanwhile)
+    memory = read_run(towns.path)
+    monkeypatch.undo()
+    assert (memory.version, ask(memory, "Italy", "capital").answers) == ("version-2", ("Vienna",))
+    edit_fact(towns.path, "Italy", "capital", "Rome")
+    assert ask(memory, "Italy", "capital").answers == ("Vienna",)  # it holds what it has read
 
 
-def test_a_kill_at_any_moment_of_a_construction_leaves_nothing_or_all(tmp_path, monkeypatch):
-    ended = False
-    for count in range(14):
-        place = tmp_path / str(count)
-        place.mkdir()
-        try:
-            with monkeypatch.context() as patch:
-                kill_at(patch, count)
-                construct_memory(TOWNS, place / "memory")
-            ended = True
-        except Killed:
-            pass
-        assert not (place / "memory").exists() or read_run(place / "memory").table.digest == TOWNS.digest
-        assert ask(construct_memory(TOWNS, place / "memory"), "Italy", "capital").answers == ("Rome",)
-        assert [path.name for path in place.glob("[!.]*")] == ["memory"]
-    assert ended
+def test_the_other_version_is_read_where_the_current_one_is_damaged(towns, caplog):
+    edit_fact(towns.path, "Italy", "capital", "Vienna")
+    shutil.copytree(towns.path / "version-1", towns.path / "version-2")
+    edited = towns.path / "version-1" / WEIGHTS
+    edited.write_bytes(edited.read_bytes()[:-1])
+    assert ask(towns.path, "Italy", "capital").answers == ("Vienna",)
+    assert "version-1/weights.safetensors is damaged" in caplog.text
+    assert "What is in" in caplog.text
+    with pytest.raises(InputError, match=r"copy .*version-2 to another directory and change that"):
+        edit_fact(towns.path, "Italy", "capital", "Paris")
+    shutil.rmtree(towns.path / "version-2")
+    with pytest.raises(InputError) as caught:
+        read_run(towns.path)
+    assert "its facts can still be read in" in str(caught.value)
+    assert "delete" not in str(caught.value)
 
 
-def test_a_stranger_cannot_lead_out_of_the_directory(tmp_path, towns):
-    """A link in the place of the next version does not count."""
+def test_what_an_earlier_geomem_left_of_an_edit_is_read_and_settled(tmp_path, towns):
+    """Its next version lay in `.edited`, complete from its `DONE` on, while its files were copied."""
+    edited = edit_fact(construct_memory(TOWNS, tmp_path / "other"), "Italy", "capital", "Vienna")
+    shutil.copytree(tmp_path / "other" / "version-1", towns.path / EDITED)
+    shutil.copy(towns.path / EDITED / FACTS, towns.path / FACTS)  # old and new mixed
+    (towns.path / f"{WEIGHTS}.partial").write_text("half")
+    assert ask(towns.path, "Italy", "capital").answers == (edited.after,)
+    assert holds_facts(towns.path)
+    edit_fact(towns.path, "Italy", "capital", "Vienna")
+    edit_fact(towns.path, "Italy", "capital", "Paris")
+    assert {entry.name for entry in towns.path.iterdir()} == {CURRENT, "version-1"}
+    assert [edit["after"] for edit in read_run(towns.path).manifest["edits"]] == ["Vienna", "Paris"]
+
+
+def test_an_unfinished_edit_of_an_earlier_geomem_goes(towns):
+    for name in (EDITED, f"{EDITED}.partial"):
+        (towns.path / name).mkdir()
+        (towns.path / name / FACTS).write_text("half")
+    assert ask(towns.path, "Italy", "capital").answers == ("Rome",)
+    forget_fact(towns.path, "Italy", "capital")
+    assert {entry.name for entry in towns.path.iterdir()} == {CURRENT, "version-1"}
+
+
+@pytest.mark.parametrize("name", [EDITED, "version-1", CURRENT, "facts.json.partial", ".edited.partial", "x"])
+def test_a_stranger_cannot_lead_out_of_the_directory(tmp_path, towns, name):
+    """Links and what is not of geomem are refused before anything is written; victims stay as they are."""
     other = construct_memory(random_bijections(4, 2), tmp_path / "other")
-    (towns.path / EDITED).symlink_to(other.path)
-    assert read_run(towns.path).table.digest == TOWNS.digest
-    with pytest.raises(InputError, match="Could not write"):
+    before = {path: path.read_bytes() for path in other.path.iterdir()}
+    (towns.path / name).symlink_to(other.path)
+    complaint = r"is a link or was not written|does not name a version|not a plain"
+    with pytest.raises(InputError, match=complaint):
         edit_fact(towns, "Italy", "capital", "Paris")
+    (towns.path / name).unlink()
+    if not name.endswith(".partial"):
+        (towns.path / name).write_text("version-1\n")
+        with pytest.raises(InputError, match=complaint):
+            edit_fact(towns, "Italy", "capital", "Paris")
+        (towns.path / name).unlink()
     assert read_run(towns.path).table.digest == TOWNS.digest
-    assert read_run(other.path).table.digest == other.table.digest
+    assert {path: path.read_bytes() for path in other.path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "..", "../other", "version-0", "version-2\nversion-3", "a" * 65, "\udcff"]
+)
+def test_a_stranger_cannot_name_another_version(tmp_path, towns, text):
+    construct_memory(random_bijections(4, 2), tmp_path / "other")
+    (towns.path / CURRENT).write_text(text, errors="surrogateescape")
+    for change in (
+        lambda: ask(towns.path, "Italy", "capital"),
+        lambda: forget_fact(towns.path, "Italy", "capital"),
+        lambda: construct_memory(TOWNS, towns.path),
+    ):
+        with pytest.raises(InputError, match="CURRENT is damaged"):
+            change()
 
 
 @pytest.mark.parametrize("margin", [None, 0.0, -1.0, "0.5", 1, True])

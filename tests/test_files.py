@@ -3,13 +3,22 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import polars as pl
 import pytest
 
 from geomem import files
 from geomem.errors import InputError
-from geomem.files import check_plain_file, csv_file, read_bytes, replace_file, text_file, write_whole
+from geomem.files import (
+    check_place,
+    check_plain_file,
+    csv_file,
+    read_bytes,
+    replace_file,
+    text_file,
+    write_whole,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and signals")
 
@@ -118,6 +127,20 @@ def test_what_is_no_plain_file_is_refused_before_it_is_opened(tmp_path):
     assert read_bytes(tmp_path / "link", 10, links=True) == b"x" * 10
     with pytest.raises(InputError, match="is larger than 9 bytes"):
         read_bytes(tmp_path / "file", 9)
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "new/deep/a", "x" * 300, "file/a", "folder", "link", "/dev/null", "/dev/stdout", "/proc/a"]
+)
+def test_a_place_is_tried_before_the_work_and_nothing_stays(tmp_path, name):
+    (tmp_path / "file").write_text("stays")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    before = sorted(tmp_path.rglob("*"))
+    with nullcontext() if name in ("a", "new/deep/a") else pytest.raises(InputError):
+        check_place(tmp_path / name)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "stays"
 
 
 def test_a_table_for_spreadsheets_holds_no_formula(tmp_path):

@@ -13,11 +13,12 @@ import pytest
 from geomem.cli import main
 from geomem.fields import read_fields
 from geomem.measure.edges import measure_fleet
+from geomem.measure.facts import measure_memory
 from geomem.memories.ask import ask
 from geomem.models.configuration import Node2Vec, Recall, Transformer
 from geomem.runs.edges import edge_job, memorize
 from geomem.runs.facts import fact_job, learn_facts
-from geomem.runs.paths import path_job
+from geomem.runs.paths import find_paths, path_job
 from geomem.runs.run import read_run
 from geomem.training.configuration import PathTraining, RecallTraining, Training
 from geomem.worlds.facts.families import random_bijections
@@ -80,6 +81,16 @@ def test_kept_runs_are_reported(tmp_path):
     assert "cycle-6" in page.read_text(encoding="utf-8")
 
 
+def test_a_kept_memory_is_measured_and_reported(tmp_path):
+    memory = read_run(KEPT / "facts")
+    table = measure_memory(memory, training_steps=9)
+    assert table["seed"].to_list() == list(memory.seeds)
+    assert table["recall"].to_list() == memory.final()["recall"].tolist()
+    page = tmp_path / "report.html"
+    assert main(["report", str(KEPT / "facts"), "--out", str(page)]) == 0
+    assert memory.world.name in page.read_text(encoding="utf-8")
+
+
 def test_a_kept_memory_is_asked():
     assert ask(KEPT / "constructed", "Italy", "borders").answers == ("France", "Austria")
     assert ask(KEPT / "constructed", "France", "capital").answers == ("Rome",)
@@ -107,6 +118,22 @@ def test_an_interrupted_memory_goes_on_where_it_was(tmp_path):
     run = learn_facts(random_bijections(4, 2), **settings, directory=tmp_path, on_progress=told.append)
     assert told[0].first_step == 25
     assert run.steps.tolist() == [0, 25, 50, 60]
+
+
+def test_interrupted_paths_go_on_where_they_were(tmp_path):
+    """With the running mean of the weights, which the checkpoint holds beside them."""
+    training = PathTraining(epochs=6, batches=2, warmup_steps=2, snapshots=2, metric_every=2, averaging=0.5)
+    settings = {"model": SMALL, "training": training, "seeds": 2}
+    place = path_job(path_star(6, 3), **settings).path(tmp_path)
+    shutil.copytree(KEPT / "paths-unfinished", place)
+    told = []
+    run = find_paths(path_star(6, 3), **settings, directory=tmp_path, on_progress=told.append)
+    assert told[0].first_step == 5
+    whole = find_paths(path_star(6, 3), **settings, directory=tmp_path / "whole")
+    assert run.steps.tolist() == [0, 4, 8, 12]
+    assert list(run.curves()) == list(whole.curves())
+    np.testing.assert_allclose(run.curves()["loss"], whole.curves()["loss"], rtol=1e-4)
+    np.testing.assert_allclose(run.embeddings(), whole.embeddings(), rtol=1e-3, atol=1e-5)
 
 
 def test_what_a_file_lacks_is_patched_and_logged(caplog):

@@ -117,7 +117,7 @@ def test_nothing_unfinished_and_nothing_else(path, tmp_path):
         (lambda c: c["model"].update(depth=3), "other settings"),
         (lambda c: c["model"].update(attention="hard"), "other settings"),
         (lambda c: c["model"].update(hops=2, attention="none"), "the order of relations"),
-        (lambda c: c["model"].update(layers=10**9), "no tensor of its model"),
+        (lambda c: c["model"].update(layers=10**9), "more layers than fit in its file"),
         (lambda c: c["model"].update(width=5), "its model and facts need"),
         (lambda c: c["model"].update(layer_norm=True), "missing"),
         (lambda c: c["world"].update(digest="0"), "other facts than the manifest says"),

@@ -138,7 +138,7 @@ def test_a_figure_that_cannot_be_written_is_one_sentence(command, tmp_path):
     (tmp_path / "taken").write_text("")
     _, said = command("paths", *QUICK, "--quiet", "--figure", "taken/a.svg", status=2)
     assert re.fullmatch(
-        r"geomem: The figure could not be written to taken.a\.svg \(.+ not a directory\); give another .+\n",
+        r"geomem: taken.a\.pdf could not be written \(Not a directory\); see to it and run this again.\n",
         said,
     )
     assert not Path("runs").exists()
@@ -148,7 +148,7 @@ def test_pictures_that_cannot_be_written_leave_no_page(command, tmp_path):
     (tmp_path / "taken").write_text("")
     (run,), _ = command("paths", *QUICK, "--quiet")
     _, said = command("report", run, "--figures", "taken", status=2)
-    assert "The pictures could not be written to taken (" in said
+    assert "could not be written (Not a directory)" in said
     assert not Path("report.html").exists()
 
 

@@ -228,9 +228,7 @@ def test_the_report_of_memories_holds_their_numbers_and_asks_for_nothing(memorie
 def test_pictures_of_memories_without_a_place_leave_no_page(memories, tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("a file", encoding="utf-8")
-    with pytest.raises(
-        InputError, match=r"pictures could not be written to .*taken.* give another directory"
-    ):
+    with pytest.raises(InputError, match=r"taken.* could not be written"):
         write_memory_report(memories, tmp_path / "report.html", taken)
     assert not (tmp_path / "report.html").exists()
 

@@ -1,7 +1,6 @@
 """Several answers to a question, written down in cells: exact, in a size that follows the facts."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -18,9 +17,9 @@ from geomem.memories.answers import recalled_facts
 from geomem.memories.ask import ask
 from geomem.memories.construct import construct_memory, edit_fact, forget_fact
 from geomem.memories.opened import held_in_cells, model_table, open_memory
-from geomem.runs.directory import DONE, configuration_hash
+from geomem.runs.directory import CURRENT, configuration_hash
 from geomem.runs.facts import learn_facts
-from geomem.runs.run import FACT_FILES, read_run, write_run
+from geomem.runs.run import read_run, write_run
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.facts.reader import facts_from
 from geomem.worlds.facts.several_answers import numbered_relations
@@ -202,7 +201,10 @@ def test_what_is_asked_is_what_was_written_and_changes_change_nothing_else(tmp_p
             >= again.manifest["configuration"]["training"]["margin"] - 1e-9
         )
         assert said_by(path, table) == sets
-        assert sorted(file.name for file in path.iterdir()) == sorted([*FACT_FILES, DONE])
+        assert {entry.name for entry in path.iterdir()} == {
+            CURRENT,
+            f"version-{len(again.manifest['edits'])}",
+        }
 
 
 def test_chains_follow_every_answer(towns):
@@ -326,37 +328,6 @@ def test_a_forgotten_cell_is_used_again_and_a_memory_without_cells_gets_some(tmp
     assert (again.cell_counts, again.manifest["recalled"]["recall"]) == ((1, 0), 1.0)
     assert ask(again, "a", "r").answers == ("x", "y")
     assert again.manifest["hash"] == configuration_hash(again.manifest["configuration"])
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-@pytest.mark.parametrize("count", range(0, 36, 5))
-def test_a_kill_while_a_cell_is_added_leaves_the_old_or_the_new(towns, monkeypatch, count):
-    left = [count]
-
-    def dying(function):
-        def call(*arguments, **options):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            return function(*arguments, **options)
-
-        return call
-
-    try:
-        with monkeypatch.context() as patch:
-            for name in ("replace", "unlink", "rmdir", "mkdir"):
-                patch.setattr(os, name, dying(getattr(os, name)))
-            edit_fact(towns.path, "France", "borders", "Malta", also=True)
-    except Killed:
-        pass
-    memory = read_run(towns.path)
-    answers = ask(memory, "France", "borders").answers
-    assert (answers, sum(memory.cell_counts)) in {(("Italy",), 3), (("Italy", "Malta"), 4)}
-    forget_fact(memory, "Austria", "capital")
-    assert ask(towns.path, "France", "borders").answers == answers
 
 
 # On disk.

@@ -27,17 +27,8 @@ from geomem.runs.directory import (
     safe_name,
     write_arrays,
 )
-from geomem.runs.run import (
-    GRAPH_FILES,
-    METRICS,
-    SNAPSHOTS,
-    WEIGHTS,
-    WORLD,
-    metrics_table,
-    read_run,
-    select_runs,
-    write_run,
-)
+from geomem.runs.metrics import metrics_table
+from geomem.runs.run import GRAPH_FILES, METRICS, SNAPSHOTS, WEIGHTS, WORLD, read_run, select_runs, write_run
 from geomem.worlds.graphs.families import cycle
 
 GRAPH = cycle(6)
@@ -51,7 +42,7 @@ def written(tmp_path):
     configuration = {
         "world": {"name": GRAPH.name, "digest": GRAPH.digest},
         "task": {"kind": "edge-memorization"},
-        "model": {"kind": "bilinear"},
+        "model": {"kind": "bilinear", "width": WIDTH},
         "training": {"steps": 10},
         "seeds": [5, 7],
     }
@@ -61,6 +52,7 @@ def written(tmp_path):
         "weights": {
             "token_embedding": random.random((RUNS, 15, WIDTH), dtype=np.float32),
             "weight": random.random((RUNS, WIDTH, WIDTH), dtype=np.float32),
+            "bias": random.random((RUNS, WIDTH), dtype=np.float32),
         },
         "snapshots": random.random((SNAPSHOTS_KEPT, RUNS, 6, WIDTH), dtype=np.float32),
         "snapshot_steps": np.array([0, 1, 3, 10]),
@@ -75,6 +67,17 @@ def written(tmp_path):
         run_path(tmp_path, "cycle-6-bilinear", configuration), manifest=manifest, world=GRAPH, **arrays
     )
     return fleet, arrays
+
+
+def weights_with(**changed):
+    """The tensors of the fixture's model, some of them others."""
+    whole = {"token_embedding": (RUNS, 15, WIDTH), "weight": (RUNS, WIDTH, WIDTH), "bias": (RUNS, WIDTH)}
+    return {name: np.ones(shape, dtype=np.float32) for name, shape in whole.items()} | changed
+
+
+def snapshots_with(count, **changed):
+    """So many snapshots, some of their arrays others."""
+    return {"steps": np.arange(count), "embeddings": np.ones((count, RUNS, 6, WIDTH))} | changed
 
 
 def sign_again(path):
@@ -226,15 +229,26 @@ def test_another_world_is_refused(written):
 @pytest.mark.parametrize(
     ("name", "arrays", "complaint"),
     [
-        (WEIGHTS, {"token_embedding": np.ones((3, 15, 3))}, "expected 2 runs first"),
-        (WEIGHTS, {"token_embedding": np.ones((2, 5, 3))}, "expected 2 runs by 6 nodes or more"),
-        (WEIGHTS, {"weight": np.ones((2, 3, 3))}, r"token_embedding has shape \(\)"),
+        (WEIGHTS, {"token_embedding": np.ones((3, 15, 3))}, "bias is missing"),
+        (WEIGHTS, weights_with(token_embedding=np.ones((2, 5, 3))), r"its model and graph need \(2, 15, 3\)"),
+        (WEIGHTS, weights_with(token_embedding=np.ones((3, 15, 3))), r"need \(2, 15, 3\)"),
+        (WEIGHTS, weights_with(bias=np.ones((2, 3), dtype=np.int64)), "bias holds numbers of type I64"),
+        (WEIGHTS, weights_with(bias=np.ones((2, 3), dtype=np.float16)), "bias holds numbers of type F16"),
+        (WEIGHTS, weights_with(more=np.ones(2)), "more is no tensor of its model"),
+        (WEIGHTS, {"weight": np.ones((2, 3, 3))}, "bias is missing"),
         (
             SNAPSHOTS,
             {"steps": np.arange(2), "embeddings": np.ones((3, 2, 6, 3))},
             "expected 2 runs and 6 nodes",
         ),
-        (SNAPSHOTS, {"embeddings": np.ones((3, 2, 6, 3))}, "expected 2 runs and 6 nodes"),
+        (SNAPSHOTS, {"embeddings": np.ones((3, 2, 6, 3))}, "expected one whole number per snapshot"),
+        (SNAPSHOTS, snapshots_with(0), "expected one whole number per snapshot"),
+        (SNAPSHOTS, snapshots_with(3, steps=np.array([0, 5, 5])), "its steps do not rise"),
+        (SNAPSHOTS, snapshots_with(3, steps=np.array([-1, 5, 6])), "its steps do not rise"),
+        (SNAPSHOTS, snapshots_with(3, steps=np.array([0.0, 5, 6])), "expected one whole number"),
+        (SNAPSHOTS, snapshots_with(3, embeddings=np.ones((3, 2, 6, 9))), "expected 2 runs and 6 nodes"),
+        (SNAPSHOTS, snapshots_with(3, embeddings=np.ones((3, 2, 6, 3), dtype=np.int8)), "expected 2 runs"),
+        (SNAPSHOTS, snapshots_with(3, recalled=np.ones((1, 9), dtype=np.uint8)), "recalled has shape"),
     ],
 )
 def test_wrong_shapes_are_refused(written, name, arrays, complaint):

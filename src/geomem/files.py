@@ -98,6 +98,31 @@ def check_replaceable(path: Path) -> None:
             raise InputError(f"{path} is a device or a pipe; give the name of a file.")
 
 
+def check_place(path: Path) -> None:
+    """Raise `InputError` where a file could not be put with its missing directories: before the work begins.
+
+    An empty one of that name is made beside its place, and removed.
+
+    >>> check_place(Path("/dev/null"))
+    Traceback (most recent call last):
+    geomem.errors.InputError: /dev/null is a device or a pipe; give the name of a file.
+    """
+    check_replaceable(path)
+    with system_errors(path, "written"):
+        place = path.absolute()
+        parent = next(parent for parent in place.parents if os.path.lexists(parent))
+        with partial_directory(parent) as folder:
+            trial = folder / place.relative_to(parent)
+            make_parent(trial)
+            trial.touch()
+
+
+def make_parent(path: Path) -> None:
+    """Make the directory that a file goes to; raises `InputError` where it cannot be made."""
+    with system_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def partial_directory(parent: Path) -> Iterator[Path]:
     """A new directory in `parent` for what is being written; it is gone at the end, whatever happens.

@@ -13,6 +13,7 @@ from geomem.claims.factual_recall.dense import factors_at, measure_superposition
 from geomem.claims.factual_recall.depth import measure_depth, own_crossings, written_size
 from geomem.claims.factual_recall.hops import measure_hops, measure_written_out
 from geomem.claims.factual_recall.open import bits_at_threshold
+from geomem.claims.factual_recall.recall import compute_additive, compute_gates, compute_sizes
 from geomem.claims.factual_recall.settings import (
     FOUR_RELATIONS,
     STEPS,
@@ -24,8 +25,7 @@ from geomem.claims.factual_recall.settings import (
     request_memories,
     widths_from,
 )
-from geomem.claims.factual_recall.written import compute_additive, compute_gates, compute_sizes
-from geomem.claims.need import Scale
+from geomem.claims.need import Scale, collect_arrays
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -209,11 +209,12 @@ def test_chains_written_out_are_right_as_often_as_every_step_is(tmp_path):
 
 
 def test_what_is_computed_is_what_the_formulas_say():
-    scale = Scale("quick", SEEDS)
-    assert all((values == 0).all() for values in compute_sizes(scale).values())
-    gates = compute_gates(scale)
+    sizes, gates, additive = (
+        collect_arrays(compute(Scale("quick", SEEDS)))
+        for compute in (compute_sizes, compute_gates, compute_additive)
+    )
+    assert all((values == 0).all() for values in sizes.values())
     np.testing.assert_allclose(gates["as written, R = 4"], 3 / 7, atol=0.01)
     np.testing.assert_allclose(gates["flag counted thrice, R = 4"], 1.0)
-    additive = compute_additive(scale)
     assert (additive["recall, shared, R = 2"] <= additive["bound, R = 2"]).all()
     assert (additive["recall, disjoint, R = 8"] == 1.0).all()

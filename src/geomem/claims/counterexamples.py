@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from geomem.claims.evidence import Evidence, FleetEvidence, lowest_loss, name_arrays
-from geomem.claims.need import FleetRequest, Scale
+from geomem.claims.need import FleetRequest, Scale, collect_arrays
 from geomem.geometry.similarity import geometric_level
 from geomem.geometry.spectrum import laplacian_matrix
 from geomem.models.parameters import describe_parameters
@@ -49,9 +49,9 @@ def imagined(
 associative, geometric = imagined("associative"), imagined("geometric")
 
 
-def altered(compute: Callable[..., Mapping[str, np.ndarray]], **options: Any) -> Counterexample:
-    """The arrays of a function of the scale, computed with other options than the claim does."""
-    return lambda requests: Evidence(arrays=compute(Scale("quick", (0, 1, 2)), **options))
+def altered(function: Callable[..., Any], **options: Any) -> Counterexample:
+    """What a function that is `computed` gives with other options than the claim's."""
+    return lambda requests: Evidence(arrays=collect_arrays(function(Scale("quick", (0, 1, 2)), **options)))
 
 
 def imagine_numbers(arrays: Mapping[str, Any]) -> Evidence:

@@ -23,11 +23,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.files import fingerprint, write_json
+from geomem.files import json_file
 from geomem.runs.directory import (
     DONE,
     FORMAT,
     MANIFEST,
+    array_file,
     canonical_json,
     check_directory,
     configuration_hash,
@@ -36,7 +37,7 @@ from geomem.runs.directory import (
     read_arrays,
     read_json,
     run_path,
-    write_arrays,
+    write_directory,
 )
 
 ARRAYS = "arrays.safetensors"
@@ -147,7 +148,6 @@ def run_experiment(
     >>> again["roots"]
     array([2., 3.])
     """
-    from geomem.runs.checkpoint import remove_checkpoint
     from geomem.runs.directory import locked_run
     from geomem.runs.environment import describe_environment
 
@@ -173,10 +173,8 @@ def run_experiment(
                     "arrays": {name: list(array.shape) for name, array in arrays.items()},
                     **describe_environment(device),
                 }
-                write_arrays(path / ARRAYS, arrays, {"format": str(FORMAT)})
-                write_json(path / MANIFEST, manifest)
-                write_json(path / DONE, {name: fingerprint(path / name) for name in FILES})
-                remove_checkpoint(path)
+                files = {MANIFEST: json_file(manifest), ARRAYS: array_file(arrays, {"format": str(FORMAT)})}
+                write_directory(path, files)
     return read_experiment(experiment, directory)
 
 

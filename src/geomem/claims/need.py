@@ -1,8 +1,7 @@
 """What a claim needs before it can be checked: fleets, experiments, or arrays computed on the spot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -48,15 +47,33 @@ class Computed:
     compute: Callable[[], Mapping[str, np.ndarray]]
 
 
+Found = dict[str, np.ndarray] | Iterator[tuple[str, float]]
+"""Arrays by name, or names and numbers one by one."""
+
 Need = FleetRequest | Experiment | Computed
 Needs = Callable[[Scale], tuple[Need, ...]]
 
 
-def computed(function: Callable[[Scale], Mapping[str, np.ndarray]]) -> Needs:
-    """The need of arrays that a function of the scale computes; checks find them by the names it gives.
+def computed(function: Callable[[Scale], Found]) -> Needs:
+    """The need of what a function of the scale computes: arrays by name, or names and numbers one by one.
 
-    >>> need, = computed(lambda scale: {"squares": np.square(scale.seeds)})(Scale("quick", (1, 2)))
+    All numbers of a name become one array; checks find it by that name.
+
+    >>> def squares(scale):
+    ...     for seed in scale.seeds:
+    ...         yield "square", seed**2
+    >>> need, = computed(squares)(Scale("quick", (2, 3)))
     >>> need.compute()
-    {'squares': array([1, 4])}
+    {'square': array([4, 9])}
     """
-    return lambda scale: (Computed(partial(function, scale)),)
+    return lambda scale: (Computed(lambda: collect_arrays(function(scale))),)
+
+
+def collect_arrays(found: Found) -> Mapping[str, np.ndarray]:
+    """Arrays by name, of names and numbers that come one by one; those that are arrays already stay."""
+    if isinstance(found, dict):
+        return found
+    numbers: dict[str, list[float]] = {}
+    for name, value in found:
+        numbers.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in numbers.items()}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 from importlib.metadata import version
 from math import isfinite
@@ -10,7 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from geomem.claims.claim import PAPERS, Status, Verdict, count_statuses, group_by_paper
+from geomem.claims.check import Quantity
+from geomem.claims.claim import PAPERS, Expected, Status, Verdict, count_statuses, group_by_paper
 from geomem.claims.drawing import NAMED, draw_claim, page_svg
 from geomem.claims.need import Cost
 from geomem.claims.places import cite
@@ -48,7 +50,7 @@ def write_page(verdicts: Sequence[Verdict], out: str | os.PathLike[str], *, scal
     Raises `InputError` if the place cannot be written to.
     """
     out = Path(out)
-    write_html(render_page(verdicts, scale=scale), out, what="page")
+    write_html(render_page(verdicts, scale=scale), out)
     return out
 
 
@@ -65,22 +67,13 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
         paper_titles=PAPERS,
         counts=count_statuses(verdicts),
         paper_counts={
-            paper: count_statuses([verdict for verdict in verdicts if verdict.claim.paper == paper])
-            for paper in papers
+            paper: count_statuses([verdict for group in groups.values() for verdict in group])
+            for paper, groups in papers.items()
         },
         meanings=STATUS_MEANINGS,
         colours=STATUS_COLOURS,
         figures={verdict.claim.id: Markup(_figure(verdict)) for verdict in verdicts},
-        expected={
-            verdict.claim.id: {entry.quantity: entry for entry in verdict.claim.expected}
-            for verdict in verdicts
-        },
-        whole={
-            verdict.claim.id: [
-                entry for entry in verdict.claim.expected if not _stands_beside(entry, verdict)
-            ]
-            for verdict in verdicts
-        },
+        expected={verdict.claim.id: _beside(verdict) for verdict in verdicts},
         shown=SHOWN,
         cite=cite,
         scale=scale,
@@ -108,42 +101,25 @@ def verdicts_json(verdicts: Sequence[Verdict], *, scale: Cost, seeds: int) -> di
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     claim, judgement = verdict.claim, verdict.judgement
-    return {
-        "id": claim.id,
+    told = ("id", "paper", "title", "statement", "conditions", "rule", "deviation", "cost")
+    return {name: getattr(claim, name) for name in told} | {
         "aliases": list(claim.aliases),
-        "paper": claim.paper,
         "place": cite(claim.place, claim.paper),
-        "title": claim.title,
-        "statement": claim.statement,
-        "conditions": claim.conditions,
-        "rule": claim.rule,
-        "deviation": claim.deviation,
-        "cost": claim.cost,
-        "expected": [
-            {
-                "quantity": entry.quantity,
-                "value": entry.value,
-                "tolerance": entry.tolerance,
-                "source": entry.source,
-                "place": cite(entry.place, claim.paper),
-            }
-            for entry in claim.expected
-        ],
+        "expected": [asdict(entry) | {"place": cite(entry.place, claim.paper)} for entry in claim.expected],
         "status": verdict.status,
         "as_expected": verdict.as_expected,
         "sentence": verdict.sentence,
-        "quantities": [
-            {
-                "name": quantity.name,
-                "mean": _finite(quantity.mean),
-                "low": _finite(quantity.low),
-                "high": _finite(quantity.high),
-                "seeds": len(quantity.values),
-                "held": None if quantity.held is None else quantity.held.tolist(),
-                "values": [_finite(value) for value in quantity.values.tolist()],
-            }
-            for quantity in (judgement.quantities if judgement else ())
-        ],
+        "quantities": [_quantity_json(one) for one in (judgement.quantities if judgement else ())],
+    }
+
+
+def _quantity_json(quantity: Quantity) -> dict[str, Any]:
+    return {
+        "name": quantity.name,
+        **{name: _finite(getattr(quantity, name)) for name in ("mean", "low", "high")},
+        "seeds": len(quantity.values),
+        "held": None if quantity.held is None else quantity.held.tolist(),
+        "values": [_finite(value) for value in quantity.values.tolist()],
     }
 
 
@@ -151,9 +127,10 @@ def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _stands_beside(entry, verdict: Verdict) -> bool:
-    quantities = verdict.judgement.quantities if verdict.judgement else ()
-    return any(entry.quantity == quantity.name for quantity in quantities)
+def _beside(verdict: Verdict) -> dict[str, Expected]:
+    """What is expected of a quantity that was measured, by its name."""
+    names = {quantity.name for quantity in (verdict.judgement.quantities if verdict.judgement else ())}
+    return {entry.quantity: entry for entry in verdict.claim.expected if entry.quantity in names}
 
 
 def _figure(verdict: Verdict) -> str:

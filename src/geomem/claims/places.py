@@ -16,14 +16,14 @@ PAGES = {GEOMETRIC_MEMORY: "geometric-memory", FACTUAL_RECALL: "factual-recall"}
 # A letter with a number may also be an appendix of the paper itself: "App E.2", "Appendix E.1".
 _OWN_APPENDIX = r"(?<!App )(?<!Appendix )(?<!appendix )"
 _CITED = {
-    GEOMETRIC_MEMORY: re.compile(rf"{_OWN_APPENDIX}\b(?:section D|D(?=, )|[A-G](?:\.\d)+|[TLN]\d+)(?!\w)"),
-    FACTUAL_RECALL: re.compile(rf"{_OWN_APPENDIX}\b[A-GSL]\d+(?!\w)"),
+    GEOMETRIC_MEMORY: rf"{_OWN_APPENDIX}\b(?:section D|D(?=, )|[A-G](?:\.\d)+|[TLN]\d+)(?!\w)",
+    FACTUAL_RECALL: rf"{_OWN_APPENDIX}\b[A-GSL]\d+(?!\w)",
 }
+_JOINED = r"(?:(?:,| and| to|;) ?|[, ]*\[[\w/]+\], )"
 _ROWS = {
     GEOMETRIC_MEMORY: {"T": "E.2", "L": "E.1", "N": "E.3"},
     FACTUAL_RECALL: {"S": "A2", "L": "A3", "D": "D", "E": "E"},
 }
-_JOINED = re.compile(r"(?:,| and| to|;) ?$")
 
 
 def cited_sections(place: str, paper: str) -> list[tuple[str, str]]:
@@ -35,7 +35,7 @@ def cited_sections(place: str, paper: str) -> list[tuple[str, str]]:
     []
     """
     found = []
-    for match in _CITED[paper].finditer(place):
+    for match in re.finditer(_CITED[paper], place):
         name = match.group().removeprefix("section ")
         item = name.rpartition(".")[0] if name.startswith("E.4.") else None
         row = _ROWS[paper].get(name[0]) if name[1:].isdigit() else item
@@ -51,13 +51,10 @@ def cite(place: str, paper: str) -> str:
     >>> cite("Theorem 4.1 [P/T]; A2, S1 [D]", FACTUAL_RECALL)
     'Theorem 4.1 [P/T]; notes A2, S1 [D]'
     """
-    parts, end = [], 0
-    for match in _CITED[paper].finditer(place):
-        between = place[end : match.start()]
-        follows = bool(parts) and (_JOINED.fullmatch(between) or re.fullmatch(r"[, ]*\[[\w/]+\], ", between))
-        parts += [between, "" if follows else "notes ", match.group().removeprefix("section ")]
-        end = match.end()
-    return "".join([*parts, place[end:]])
+    cited = _CITED[paper]
+    return re.sub(
+        f"{cited}(?:{_JOINED}{cited})*", lambda run: "notes " + run.group().replace("section ", ""), place
+    )
 
 
 def link_notes(place: str, paper: str) -> str:
@@ -66,13 +63,13 @@ def link_notes(place: str, paper: str) -> str:
     >>> link_notes("Fig 12; B.3.5", GEOMETRIC_MEMORY)
     'Fig 12; [notes B.3.5](#geometric-memory-b-3-5)'
     """
-    parts, end = [], 0
-    for match, (name, section) in zip(
-        _CITED[paper].finditer(place), cited_sections(place, paper), strict=True
-    ):
-        parts += [place[end : match.start()], f"[notes {name}](#{anchor(section, paper)})"]
-        end = match.end()
-    return "".join([*parts, place[end:]])
+    sections = iter(cited_sections(place, paper))
+
+    def link(match: re.Match[str]) -> str:
+        name, section = next(sections)
+        return f"[notes {name}](#{anchor(section, paper)})"
+
+    return re.sub(_CITED[paper], link, place)
 
 
 def anchor(section: str, paper: str) -> str:

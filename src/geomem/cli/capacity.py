@@ -10,7 +10,6 @@ from rich.table import Table
 from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
-from geomem.errors import InputError
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -64,8 +63,10 @@ def run(arguments: Sequence[str]) -> int:
     ]
     given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
-    if options.out and options.out.suffix not in (".svg", ".pdf"):
-        raise InputError(f"out is {str(options.out)!r}; give a name that ends in .svg or .pdf.")
+    if options.out:
+        from geomem.figures.drawing import check_figure
+
+        check_figure(options.out, "out")
 
     from geomem.sweep.capacity import capacity_curves
     from geomem.worlds.facts.families import random_bijections, random_permutations

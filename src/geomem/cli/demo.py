@@ -7,6 +7,7 @@ from time import monotonic
 
 from geomem.cli.options import parse_options
 from geomem.cli.progress import RunTable, format_seconds
+from geomem.files import check_place
 from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import path_star
 from geomem.worlds.tasks import EdgeMemorization
@@ -35,6 +36,7 @@ class DemoOptions:
 def run(arguments: Sequence[str]) -> int:
     """Train the demo's fleets, write the report and print its path."""
     options = parse_options(DemoOptions, arguments, verb="demo", description=DESCRIPTION)
+    check_place(options.out)
     began = monotonic()
 
     from geomem.report import write_report

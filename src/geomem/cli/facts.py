@@ -48,6 +48,9 @@ def shown(label: str) -> str:
 def print_effect(effect: Effect) -> None:
     """What a change did: to its question, to the vectors that hold the answers, to all other facts."""
     before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
+    if not effect.changed_vectors:
+        print(f"{shown(effect.subject)}, {shown(effect.relation)}: {after} already; nothing to change")
+        return
     if not effect.other_answers:
         said = f"{before} -> {after}"
     elif effect.before is None or effect.after is None:

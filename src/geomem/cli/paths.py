@@ -20,7 +20,7 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
-from geomem.cli.path_compare import check_figure, print_comparison, read_comparison, write_figure
+from geomem.cli.path_compare import print_comparison, read_comparison, write_figure
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError, unknown_name
 from geomem.files import is_there
@@ -118,6 +118,8 @@ def run(arguments: Sequence[str]) -> int:
         name, values = read_comparison(job.options.compare, PathOptions)
         jobs = {value: read_arguments([*arguments, *given]) for value, given in values.items()}
     if job.options.figure:
+        from geomem.figures.drawing import check_figure
+
         check_figure(job.options.figure)
     _check_jobs(list(jobs.values()))
     if isinstance(job.world, Graph) and not job.options.quiet:

@@ -1,6 +1,5 @@
 """`geomem reproduce`: the papers' claims checked, a line for each, as a page and as JSON."""
 
-import json as json_module
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.text import Text
 from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
 from geomem.errors import InputError
+from geomem.files import check_place, make_parent, write_json
 
 DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
 
@@ -55,9 +55,6 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("Give --quick or --full, not both.")
     if options.processes is not None and options.processes < 1:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
-    for place in (options.out, options.json):
-        if place is not None and place.is_dir():
-            raise InputError(f"{place} is a directory; give the name of the file to write.")
 
     from geomem.claims.catalogue import find_claims
 
@@ -65,6 +62,9 @@ def run(arguments: Sequence[str]) -> int:
     if options.list:
         _print_list(claims)
         return 0
+    for place in (options.out, options.json):
+        if place is not None:
+            check_place(place)
 
     from geomem.claims.page import verdicts_json, write_page
     from geomem.claims.reproduce import reproduce
@@ -86,7 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     else:
         print_verdicts(verdicts)
     if options.json:
-        _write_json(options.json, verdicts_json(verdicts, scale=scale, seeds=options.seeds))
+        make_parent(options.json)
+        write_json(options.json, verdicts_json(verdicts, scale=scale, seeds=options.seeds))
     print(write_page(verdicts, options.out, scale=scale))
     return 0 if all(verdict.as_expected for verdict in verdicts) else 1
 
@@ -97,12 +98,3 @@ def _print_list(claims: Sequence) -> None:
         names = " ".join([claim.id, *claim.aliases])
         cost = " (--full)" if claim.cost == "full" else ""
         console.print(Text.assemble((names, "bold"), f"  {claim.title}{cost}"), soft_wrap=True)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json_module.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror}); give another place.") from error

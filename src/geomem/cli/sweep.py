@@ -113,11 +113,11 @@ def run(arguments: Sequence[str]) -> int:
             if not options.quiet:
                 print_notes(graphs[-1])
 
-    from geomem.report.diagram import check_ending, write_diagram
+    from geomem.report.diagram import check_diagram, write_diagram
     from geomem.sweep import sweep
 
     if options.out:
-        check_ending(options.out)
+        check_diagram(options.out)
     with SweepTable(quiet=options.quiet) as table:
         found = sweep(
             graphs,

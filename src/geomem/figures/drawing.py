@@ -15,6 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
+from geomem.errors import InputError
 from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
 from geomem.figures.tables import (
     tabulate_curves,
@@ -26,8 +27,11 @@ from geomem.figures.tables import (
     tabulate_spectrum,
 )
 from geomem.figures.views import FleetView
-from geomem.files import csv_file
+from geomem.files import check_place, csv_file, make_parent, replace_file
 from geomem.training.metrics import lines_of
+
+FIGURE_KINDS = (".pdf", ".svg", ".csv")
+"""Endings of the files of one figure, with its data."""
 
 INSTALLED = {entry.name for entry in fontManager.ttflist}
 WANTED = (
@@ -58,17 +62,29 @@ STYLE: dict[Any, Any] = {
 
 def save_figure(figure: Figure, table: pl.DataFrame, stem: Path) -> tuple[Path, Path, Path]:
     """Write `stem`.pdf, `stem`.svg and the plotted data as `stem`.csv; equal input gives equal bytes."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = tuple(stem.with_name(f"{stem.name}.{kind}") for kind in ("pdf", "svg", "csv"))
+    pdf, svg, csv = (stem.with_name(f"{stem.name}{kind}") for kind in FIGURE_KINDS)
+    made_by: dict[str, str | None] = {"CreationDate": None, "Creator": "geomem", "Producer": None}
+    make_parent(pdf)
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A script no installed font knows: boxes in the PDF, but the SVG and the CSV keep the text.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # solved once for both files
-        figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "geomem", "Producer": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": "geomem"})
-    csv_file(table)(paths[2])
-    return paths[0], paths[1], paths[2]
+        replace_file(pdf, lambda path: figure.savefig(path, metadata=made_by))
+        replace_file(svg, lambda path: figure.savefig(path, metadata={"Date": None, "Creator": "geomem"}))
+    replace_file(csv, csv_file(table))
+    return pdf, svg, csv
+
+
+def check_figure(out: Path, option: str = "figure") -> None:
+    """Raise `InputError`, before the work begins, unless a figure can be written to `out`, an .svg or .pdf.
+
+    >>> check_figure(Path("pauses.svg"))
+    """
+    if out.suffix not in (".svg", ".pdf"):
+        raise InputError(f"{option} is {str(out)!r}; give a name that ends in .svg or .pdf.")
+    for kind in FIGURE_KINDS:
+        check_place(out.with_suffix(kind))
 
 
 def save_figures(view: FleetView, directory: Path) -> list[Path]:

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.geometry.projection import column_signs
 from geomem.measure.paths import PathDistances, path_chances, path_distances, steps_of_epoch, unasked_metrics
-from geomem.runs.run import Run, metrics_table
+from geomem.runs.metrics import metrics_table
+from geomem.runs.run import Run
 
 COLOURED_PATHS = 8
 """Held-out paths coloured in a picture of the embedding."""

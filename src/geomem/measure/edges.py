@@ -30,7 +30,8 @@ from geomem.geometry.signatures import (
 from geomem.geometry.spectrum import DENSE_NODE_LIMIT
 from geomem.measure.paths import find_first_token_guessed, measure_answers, measure_metrics, stored_path_task
 from geomem.runs.directory import damaged
-from geomem.runs.run import SNAPSHOTS, Run, metrics_table, select_runs
+from geomem.runs.metrics import metrics_table
+from geomem.runs.run import SNAPSHOTS, Run, select_runs
 from geomem.training.floor import lowest_loss
 from geomem.worlds.graphs.graph import Graph, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
@@ -111,7 +112,7 @@ def _fleet_signatures(
     recalled = everything.recalled()
     if recalled is not None and recalled.shape[1] != len(facts):
         raise damaged(
-            everything.path / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
+            everything.place / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
         )
     in_embeddings = find_in_embeddings(
         *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]

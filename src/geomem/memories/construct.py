@@ -19,10 +19,18 @@ from geomem.constructions.held_facts import HeldFacts, Place, add_answer, answer
 from geomem.constructions.one_hop import NUMBERS_LIMIT, OBJECTS, Weights, length_for_width
 from geomem.errors import InputError, unknown_name
 from geomem.memories.opened import OpenMemory, open_memory
-from geomem.memories.writing import check_place, directory_of, now, replace_memory, write_new
+from geomem.memories.writing import check_place, now, remove_former, replace_memory, write_new
 from geomem.models.configuration import Recall
 from geomem.runs.configuration import FactRecall, describe_configuration
-from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, damaged, locked_run, safe_name
+from geomem.runs.directory import (
+    FORMAT,
+    MANIFEST,
+    configuration_hash,
+    current_version,
+    damaged,
+    locked_run,
+    safe_name,
+)
 from geomem.runs.run import CELLS, CONSTRUCTION, Run, read_run
 from geomem.worlds.facts.table import (
     FactTable,
@@ -35,6 +43,10 @@ from geomem.worlds.facts.table import (
 from geomem.worlds.find import find_facts
 
 _INSTEAD = "with instead_of (--instead-of), or add one with also (--also)"
+Edits = list[dict[str, Any]]
+"""What the manifest says of the former changes of a question: `before` and `after`, the latest last."""
+Changed = tuple[HeldFacts, list[Place]]
+"""A memory after a change, and the places that changed."""
 _EVERY = "behind the relation, or forget all with every (--every)"
 
 Code = Literal["binary", "signs", "sphere", "circle"]
@@ -58,7 +70,8 @@ class Effect:
     largest_shift: float
     """The largest change of a logit of any other fact."""
     changed_vectors: tuple[str, ...] = ("subject vector",)
-    """What changed: the subject's vector, a cell that holds a further answer, or a new cell."""
+    """What changed: the subject's vector, a cell that holds a further answer, or a new cell; nothing if this
+    very change was made before."""
     other_answers: int = 0
     """Answers to the question that stay as they are."""
 
@@ -139,9 +152,11 @@ def edit_fact(
 
     A question that had no answer gets one. Of several answers `instead_of` is the one that is replaced; with
     `also` all stay and the new one is added, in a cell of its own if need be. The edit stands in the
-    manifest's `edits`. Whoever reads the directory, after a crash too, finds the former memory or the new.
+    manifest's `edits`. Whoever reads the directory, after a crash too, finds the former memory or the new;
+    the same edit once more, as after a kill, changes nothing.
 
-    Raises `InputError` for names that the memory does not know, with the nearest; an answer it gives already;
+    Raises `InputError` for names that the memory does not know, with the nearest; an answer it gives already,
+    unless an edit made it;
     several answers without `instead_of` or `also`; a trained memory; and as `read_run` does. Nothing is
     written then.
 
@@ -156,20 +171,23 @@ def edit_fact(
     if also and instead_of is not None:
         raise InputError("Both instead_of and also were given; give instead_of to replace, also to add.")
 
-    def change(held: HeldFacts, x: int, r: int) -> tuple[HeldFacts, list[Place]]:
+    def change(held: HeldFacts, x: int, r: int, edits: Edits) -> Changed | None:
         y = _object_of(held.table, new_object)
         known = find_answers(held.table, x, r).tolist()
         if y in known:
-            raise InputError(
-                f"The memory answers {subject!r}, {relation!r} with {new_object!r} already; "
-                "give another object."
-            )
+            given = [edit for edit in edits if edit["after"] == new_object]
+            if not any(instead_of in (None, edit["before"]) for edit in given):
+                raise InputError(
+                    f"The memory answers {subject!r}, {relation!r} with {new_object!r} already; "
+                    "give another object."
+                )
+            return None
         if also:
             return add_answer(held, x, r, y)
         old = _meant(held.table, x, r, instead_of, f"name the one to replace {_INSTEAD}")
         return put_answer(held, x, r, old, y)
 
-    return _change(directory_of(memory), subject, relation, change)
+    return _change(memory, subject, relation, change)
 
 
 def forget_fact(
@@ -195,8 +213,12 @@ def forget_fact(
     if every and answer is not None:
         raise InputError("Both an answer and every were given; give one of them.")
 
-    def change(held: HeldFacts, x: int, r: int) -> tuple[HeldFacts, list[Place]]:
-        if not every or len(find_answers(held.table, x, r)) < 2:
+    def change(held: HeldFacts, x: int, r: int, edits: Edits) -> Changed | None:
+        known = {held.table.objects[y] for y in find_answers(held.table, x, r).tolist()}
+        last = edits[-1] if edits else {"after": ""}
+        if last["after"] is None and (last["before"] == answer if answer else not known):
+            return None
+        if not every or len(known) < 2:
             old = _meant(held.table, x, r, answer, f"name the one to forget {_EVERY}")
             return put_answer(held, x, r, old, None)
         places: list[Place] = []
@@ -205,7 +227,7 @@ def forget_fact(
             places += place
         return held, places
 
-    return _change(directory_of(memory), subject, relation, change)
+    return _change(memory, subject, relation, change)
 
 
 def _length_for(table: FactTable, code: Code, width: int | None) -> int | None:
@@ -254,7 +276,7 @@ def _held_facts(opened: OpenMemory) -> HeldFacts:
     training = stored.manifest["configuration"]["training"]
     code, seed = training.get("code"), training.get("seed")
     if code not in get_args(Code) or type(seed) is not int or seed < 0:
-        raise damaged(stored.path / MANIFEST, "its construction names no code with a seed")
+        raise damaged(stored.place / MANIFEST, "its construction names no code with a seed")
     margin = 2 * opened.least_lead
     return HeldFacts(stored.table, opened.weights, opened.cells, margin, code, seed)
 
@@ -284,26 +306,38 @@ def _meant(table: FactTable, x: int, r: int, label: str | None, way_out: str) ->
 
 
 def _change(
-    directory: Path,
+    memory: Run | str | os.PathLike[str],
     subject: str,
     relation: str,
-    change: Callable[[HeldFacts, int, int], tuple[HeldFacts, list[Place]]],
+    change: Callable[[HeldFacts, int, int, Edits], Changed | None],
 ) -> Effect:
     """Change a memory that was written down, measure what that does to all facts, write it."""
+    directory = memory.path if isinstance(memory, Run) else Path(memory)
     read_run(directory, holding="facts")  # before its lock, which would make the directory
     with locked_run(directory, "writing"):
-        memory = read_run(directory, holding="facts")
-        opened = open_memory(memory)
+        stored = read_run(directory, holding="facts")
+        opened = open_memory(stored)
         if opened.weights is None:
             raise InputError(
                 f"{directory} was trained, and there a fact is no part of one subject vector; "
                 "edit a memory that `geomem construct` wrote."
             )
-        x, r = find_subject(memory.table, subject), find_relation(memory.table, relation)
+        if stored.version != current_version(directory):
+            raise InputError(
+                f"The current version of {directory} is damaged, and a change would remove the rest of it; "
+                f"copy {stored.place} to another directory and change that."
+            )
+        remove_former(directory)
+        x, r = find_subject(stored.table, subject), find_relation(stored.table, relation)
         old = _held_facts(opened)
-        new, places = change(old, x, r)
-        effect = _effect(old, new, places, x, r)
-        _write_changed(directory, opened, new, effect)
+        edits = stored.manifest.get("edits", [])
+        made = [edit for edit in edits if (edit["subject"], edit["relation"]) == (subject, relation)]
+        if (changed := change(old, x, r, made)) is None:
+            known = [stored.table.objects[y] for y in find_answers(stored.table, x, r).tolist()]
+            said = "; ".join(known) or None
+            return Effect(subject, relation, said, said, 0, stored.table.fact_count, 0, 0.0, ())
+        effect = _effect(old, *changed, x, r)
+        _write_changed(directory, opened, changed[0], effect)
     return effect
 
 
@@ -358,12 +392,11 @@ def _write_changed(directory: Path, opened: OpenMemory, new: HeldFacts, effect: 
         "time": now(),
         **{name: getattr(effect, name) for name in ("subject", "relation", "before", "after")},
     }
-    edits = old.get("edits")
     manifest = {
         **old,
         "configuration": configuration,
         "hash": configuration_hash(configuration),
         "recalled": _recall(new.weights, new.cells, new.table, new.margin / 2),
-        "edits": [*(edits if isinstance(edits, list) else []), said],
+        "edits": [*old.get("edits", []), said],
     }
     replace_memory(directory, manifest, new.table, _all_weights(new.weights, new.cells))

@@ -49,7 +49,7 @@ def open_memory(memory: Run | str | os.PathLike[str], *, seed: int | None = None
     further = {name: array[run] for name, array in stored.cell_weights().items()}
     for name, array in [*weights.items(), *further.items()]:
         if not np.isfinite(array).all():
-            raise damaged(stored.path / WEIGHTS, f"{name} holds numbers that are not finite")
+            raise damaged(stored.place / WEIGHTS, f"{name} holds numbers that are not finite")
     cells = None
     if further:
         owners = np.repeat(np.arange(stored.table.subject_count), stored.cell_counts)
@@ -67,7 +67,7 @@ def stated_margin(memory: Run) -> float | None:
         return None
     margin = training.get("margin")
     if not isinstance(margin, float) or not 0 < margin < inf:
-        raise damaged(memory.path / MANIFEST, "its construction states no margin")
+        raise damaged(memory.place / MANIFEST, "its construction states no margin")
     return margin
 
 

@@ -1,4 +1,4 @@
-"""A memory of facts put on disk whole: renamed into its place, or changed in it between two states."""
+"""A memory of facts put on disk whole: renamed into its place, or changed by one switch of versions."""
 
 import os
 import shutil
@@ -11,87 +11,73 @@ import numpy as np
 
 from geomem.constructions.one_hop import Weights
 from geomem.errors import InputError
-from geomem.files import replace_file, sync_directory
-from geomem.runs.directory import DONE, RunLocked, locked_run
-from geomem.runs.run import EDITED, FACT_FILES, Run, is_edited, read_run, write_run
+from geomem.files import remove_leftovers, replace_file, system_errors, text_file, write_whole
+from geomem.runs.directory import CURRENT, DONE, VERSION, current_version, is_finished, strange_entries
+from geomem.runs.run import FACT_FILES, Run, read_run, write_run
 from geomem.worlds.facts.table import FactTable
+from geomem.worlds.text_file import show_label
 
 
 def check_place(directory: Path) -> None:
     """Raise `InputError` unless a memory can be put there, or read from there."""
-    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise InputError(f"{directory} is a file; give a new directory for the memory.")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / DONE).is_file():
-        raise InputError(f"{directory} is not empty; give a new directory for the memory.")
+    with system_errors(directory, "read"):
+        if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+            raise InputError(f"{directory} is a file; give a new directory for the memory.")
+        if directory.is_dir() and any(directory.iterdir()) and not _is_memory(directory):
+            raise InputError(f"{directory} is not empty; give a new directory for the memory.")
+
+
+def _is_memory(directory: Path) -> bool:
+    return is_finished(directory / current_version(directory))
 
 
 def write_new(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> Run:
     """Write a memory beside its place and rename it there; one that is there already must be the same."""
-    if (directory / DONE).is_file():
-        there = read_run(directory, holding="facts")
-        if there.manifest["hash"] != manifest["hash"] or there.manifest.get("edits"):
-            raise InputError(f"{directory} holds another memory; give a new directory, or delete that one.")
-        return there
-    # A name of its own, so that what a killed process left is written over and not left lying about.
-    partial = directory.with_name(f".{directory.name}.partial")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory} cannot be made ({error.strerror}); give another directory.") from None
-    try:
-        with locked_run(partial, "writing"):
-            _write(partial, manifest, table, weights)
-            os.replace(partial, directory)
-            sync_directory(directory.parent)
-    except RunLocked:
-        raise
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise InputError(
-                f"{directory} cannot be made ({error.strerror}); give another directory."
-            ) from None
-        raise
-    return read_run(directory, holding="facts")
+    remove_leftovers(directory.parent)
+    if not _is_memory(directory):
+        try:
+            write_whole(directory, lambda place: _write(place, manifest, table, weights))
+        except InputError:
+            if not _is_memory(directory):  # else another process was quicker
+                raise
+    there = read_run(directory, holding="facts")
+    if there.manifest["hash"] != manifest["hash"] or there.manifest.get("edits"):
+        raise InputError(f"{directory} holds another memory; give a new directory, or delete that one.")
+    return there
 
 
 def replace_memory(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> None:
     """Put a changed memory in place of the former one; a kill at any moment leaves the one or the other.
 
-    The new version is written whole into a directory within, and from the one rename on that makes it
-    `EDITED` it is what `read_run` reads. Then its files take their places, and it goes. Raises
-    `InputError` if the disk is full or refuses.
+    The new version is written whole into a directory within, which never changes; the one file `CURRENT`
+    then names it, and the former version goes. Raises `InputError` if the disk is full or refuses.
     """
-    partial = directory / f"{EDITED}.partial"
-    try:
-        _settle(directory)
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, manifest, table, weights)
-        os.replace(partial, directory / EDITED)
-        sync_directory(directory)
-        _settle(directory)
-    except OSError as error:
-        raise InputError(
-            f"Could not write {directory} ({error.strerror}); see to it and run the same command again."
-        ) from error
+    former = VERSION.fullmatch(current_version(directory))
+    name = f"version-{int(former[1]) + 1 if former else 1}"
+    write_whole(directory / name, lambda place: _write(place, manifest, table, weights))
+    replace_file(directory / CURRENT, text_file(f"{name}\n"))
+    remove_former(directory)
 
 
-def _settle(directory: Path) -> None:
-    """Let the files of the next version of a memory take their places; what is not complete goes."""
-    edited = directory / EDITED
-    if is_edited(directory):
-        for name in (*FACT_FILES, DONE):
-            _copy_file(edited / name, directory / name)
-        (edited / DONE).unlink()  # first: without it the rest does not count
-    shutil.rmtree(edited, ignore_errors=True)
+def remove_former(directory: Path) -> None:
+    """Remove every version of a memory but the current one, and what a killed process left.
 
-
-def _copy_file(source: Path, place: Path) -> None:
-    def write(partial: Path) -> None:
-        shutil.copyfile(source, partial)
-
-    replace_file(place, write)
+    Raises `InputError`, before anything is removed, if the directory holds a link or what is not of geomem.
+    """
+    with system_errors(directory, "written"):
+        if strange := strange_entries(directory):
+            raise InputError(
+                f"{directory} holds {show_label(strange[0])}, which is a link or was not written by geomem; "
+                "move it out and run the same command again."
+            )
+        remove_leftovers(directory)
+        current = current_version(directory)
+        for entry in list(os.scandir(directory)):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != current:
+                    shutil.rmtree(entry.path)
+            elif entry.name.endswith(".partial") or (current and entry.name in (*FACT_FILES, DONE)):
+                os.remove(entry.path)
 
 
 def _write(directory: Path, manifest: Mapping[str, Any], table: FactTable, weights: Weights) -> None:
@@ -104,12 +90,6 @@ def _write(directory: Path, manifest: Mapping[str, Any], table: FactTable, weigh
         metric_steps=np.array([len(manifest["edits"])]),
         weights={name: array[None] for name, array in weights.items()},
     )
-
-
-def directory_of(memory: Run | str | os.PathLike[str]) -> Path:
-    """The directory that a person gave, also where a killed edit left the newest files within it."""
-    path = memory.path if isinstance(memory, Run) else Path(memory)
-    return path.parent if path.name == EDITED else path
 
 
 def now() -> str:

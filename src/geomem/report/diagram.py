@@ -8,8 +8,9 @@ import polars as pl
 from markupsafe import Markup
 
 from geomem.errors import InputError
-from geomem.figures.drawing import save_figure
+from geomem.figures.drawing import check_figure, save_figure
 from geomem.figures.phases import COLOURS, phase_diagram, tabulate_phases
+from geomem.files import check_place
 from geomem.report.html import format_number, read_resource, render_html, write_page
 
 
@@ -21,7 +22,7 @@ def write_diagram(
     Beside an .svg or .pdf stand the other of the two and the plotted data as .csv. Raises `InputError` for
     another ending, and as `phase_diagram` does.
     """
-    check_ending(out)
+    check_diagram(out)
     figure, cells = phase_diagram(table, x, y, colours, title=title), tabulate_phases(table, x, y, colours)
     if out.suffix != ".html":
         save_figure(figure, cells, out.with_suffix(""))
@@ -42,17 +43,21 @@ def write_diagram(
         cells=cells,
         cell=_cell,
     )
-    write_page(page, out, what="diagram")
+    write_page(page, out)
     return out
 
 
-def check_ending(out: Path) -> None:
-    """Raise `InputError` unless a diagram can be written to a file of that name.
+def check_diagram(out: Path) -> None:
+    """Raise `InputError` unless a diagram can be written to that file.
 
-    >>> check_ending(Path("phase.html"))
+    >>> check_diagram(Path("phase.html"))
     """
     if out.suffix not in (".html", ".svg", ".pdf"):
         raise InputError(f"out is {str(out)!r}; give a name that ends in .html, .svg or .pdf.")
+    if out.suffix == ".html":
+        check_place(out)
+    else:
+        check_figure(out)
 
 
 def _cell(value: object) -> str:

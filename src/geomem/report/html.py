@@ -4,8 +4,7 @@ import base64
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from geomem.errors import InputError
 from geomem.figures.palette import THEMES
-from geomem.files import replace_file
+from geomem.files import check_place, make_parent, replace_file, text_file
 
 COUNT_WORDS = [
     "no",
@@ -69,39 +67,17 @@ def read_resource(name: str) -> str:
     return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def check_page_place(out: str | os.PathLike[str]) -> Path:
-    """The file that a page is written to; `InputError` if it is a directory."""
-    out = Path(out)
-    if out.is_dir():
-        raise InputError(f"{out} is a directory; give the name of the HTML file to write.")
-    return out
+def check_places(out: Path, figures: str | os.PathLike[str] | None) -> None:
+    """Raise `InputError`, before anything is measured, where a page or its pictures could not be put."""
+    check_place(out)
+    if figures is not None:
+        check_place(Path(figures) / "figure.pdf")
 
 
-def write_page(html: str, out: Path, *, what: str = "report") -> None:
+def write_page(html: str, out: Path) -> None:
     """Write a page whole or not at all, its directory too; `InputError` if it cannot be."""
-    with naming(what, out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, lambda partial: _write_text(partial, html))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def make_pictures_directory(path: Path) -> None:
-    """Make the directory of a page's pictures; `InputError` if it cannot be."""
-    with naming("pictures", path):
-        path.mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def naming(what: str, place: Path) -> Iterator[None]:
-    """Make what the system refuses meanwhile an `InputError` that names the place."""
-    try:
-        yield
-    except OSError as error:
-        verb = f"The {what} could not be written to {place} ({error.strerror})"
-        raise InputError(f"{verb}; give another {'directory' if what == 'pictures' else 'place'}.") from error
+    make_parent(out)
+    replace_file(out, text_file(html))
 
 
 def count_word(number: int) -> str:

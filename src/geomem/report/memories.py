@@ -19,16 +19,7 @@ from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
 from geomem.memories.opened import model_table
-from geomem.report.html import (
-    check_page_place,
-    count_word,
-    format_number,
-    make_pictures_directory,
-    naming,
-    read_resource,
-    render_html,
-    write_page,
-)
+from geomem.report.html import check_places, count_word, format_number, read_resource, render_html, write_page
 from geomem.runs.run import Run
 from geomem.worlds.facts.table import entropy_bits
 
@@ -136,20 +127,18 @@ def write_memory_report(
     """
     if not memories:
         raise InputError("No memory was given to report on; give at least one directory of a memory.")
-    out = check_page_place(out)
-    if figures is not None:
-        make_pictures_directory(Path(figures))  # before minutes of measuring
+    out = Path(out)
+    check_places(out, figures)
     views = [view_memory(memory, training_steps=training_steps) for memory in memories]
     shared = compare_memories(views)
     write_page(render_memories(views, shared), out)
     if figures is not None:
-        with naming("pictures", Path(figures)):
-            for picture in shared:
-                save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
-            for number, view in enumerate(views):
-                own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
-                for picture in view.pictures:
-                    save_figure(picture.draw(picture.table), picture.table, own / picture.name)
+        for picture in shared:
+            save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
+        for number, view in enumerate(views):
+            own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
+            for picture in view.pictures:
+                save_figure(picture.draw(picture.table), picture.table, own / picture.name)
     return out
 
 

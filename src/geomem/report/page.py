@@ -17,15 +17,7 @@ from geomem.figures.views import FleetView
 from geomem.geometry.reading import READINGS
 from geomem.measure.edges import Measurement
 from geomem.report.content import curve_sets, page_data, script_json
-from geomem.report.html import (
-    check_page_place,
-    count_word,
-    make_pictures_directory,
-    naming,
-    read_resource,
-    render_html,
-    write_page,
-)
+from geomem.report.html import check_places, count_word, read_resource, render_html, write_page
 from geomem.runs.run import Run
 
 HERO_FLEETS = 4
@@ -46,22 +38,17 @@ def write_report(
     """
     if not fleets:
         raise InputError("No run was given to report on; give at least one run directory.")
-    out = check_page_place(out)
+    out = Path(out)
+    check_places(out, figures)
     views = [view_fleet(fleet) for fleet in fleets]
-    if figures is not None:
-        make_pictures_directory(Path(figures))  # before the page, which says nothing of pictures it lacks
     write_page(render_page(views), out)
     if figures is not None:
-        with naming("pictures", Path(figures)):
-            for name, view in zip(_directory_names(views), views, strict=True):
-                save_figures(view, Path(figures) / name)
-            finding = {
-                name: view.fleet
-                for name, view in zip(_directory_names(views), views, strict=True)
-                if finds_paths(view)
-            }
-            if finding:
-                save_path_figures(finding, Path(figures) / "paths")
+        named = dict(zip(_directory_names(views), views, strict=True))
+        for name, view in named.items():
+            save_figures(view, Path(figures) / name)
+        finding = {name: view.fleet for name, view in named.items() if finds_paths(view)}
+        if finding:
+            save_path_figures(finding, Path(figures) / "paths")
     return out
 
 

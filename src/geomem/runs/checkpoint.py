@@ -1,14 +1,16 @@
 """Unfinished runs on disk: a checkpoint that no kill leaves half-written."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from geomem.runs.directory import check_file, damaged, read_arrays, write_arrays
-
-CHECKPOINT = "checkpoint.safetensors"
+from geomem.errors import InputError
+from geomem.files import remove_leftovers
+from geomem.runs.directory import CHECKPOINT as CHECKPOINT
+from geomem.runs.directory import damaged, lock_path, locked_run, open_arrays, read_arrays, write_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +33,10 @@ def read_checkpoint(path: Path, *, configuration_hash: str) -> Checkpoint | None
     Raises `InputError` if the file is damaged or belongs to another configuration.
     """
     file_path = path / CHECKPOINT
-    if not file_path.exists() and not file_path.is_symlink():
+    if not os.path.lexists(file_path):
         return None
-    check_file(file_path)
-    try:
-        with safe_open(file_path, "numpy") as file:
-            described = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise damaged(file_path, "it is not a complete safetensors file") from error
+    with open_arrays(file_path) as file:
+        described = file.metadata() or {}
     if described.get("configuration") != configuration_hash or not described.get("step", "").isdecimal():
         raise damaged(file_path, "it belongs to another configuration")
     return Checkpoint(step=int(described["step"]), arrays=read_arrays(file_path))
@@ -47,3 +45,11 @@ def read_checkpoint(path: Path, *, configuration_hash: str) -> Checkpoint | None
 def remove_checkpoint(path: Path) -> None:
     """Remove what only an unfinished run needs."""
     (path / CHECKPOINT).unlink(missing_ok=True)
+
+
+def tidy_finished(path: Path) -> None:
+    """Remove what a process that was killed at the end of its run left: checkpoint, lock, half a file."""
+    remove_leftovers(path)
+    if os.path.lexists(path / CHECKPOINT) or lock_path(path).exists():
+        with suppress(InputError, OSError), locked_run(path):  # held, or not ours to write: it stays
+            remove_checkpoint(path)

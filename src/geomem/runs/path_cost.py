@@ -8,7 +8,8 @@ from math import ceil, prod
 from geomem.models.configuration import Model
 from geomem.models.parameters import Cost, describe_parameters
 from geomem.training.configuration import PathTraining, step_count
-from geomem.worlds.path_finding import Target
+from geomem.worlds.in_context import InContextPathFinding, node_count
+from geomem.worlds.path_finding import PathFinding, Target
 
 SLOTS = 32
 """Targets of a row of edges, as `edge_rows` has them unless told otherwise."""
@@ -45,6 +46,18 @@ def answer_length(target: Target, length: int) -> int:
     (6, 1)
     """
     return 1 if target == "first-hop" else length
+
+
+def context_length(task: PathFinding | InContextPathFinding, nodes: int) -> int:
+    """Tokens of a question about paths of so many nodes, with the answer but its last.
+
+    >>> context_length(PathFinding(), 6), context_length(InContextPathFinding(arms=2, length=5), 5)
+    (7, 31)
+    """
+    read = answer_length(task.target, nodes)
+    if isinstance(task, InContextPathFinding):
+        return 3 * node_count(task) + read - 1
+    return max(2, 2 + task.pauses + read - 1)
 
 
 def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, run_count: int) -> Cost:

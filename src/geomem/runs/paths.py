@@ -14,7 +14,14 @@ from geomem.models.configuration import Model, check_model, check_reads_sequence
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, job_name
-from geomem.runs.path_cost import SLOTS, Sizes, answer_length, estimate_path_cost, estimate_seconds
+from geomem.runs.path_cost import (
+    SLOTS,
+    Sizes,
+    answer_length,
+    context_length,
+    estimate_path_cost,
+    estimate_seconds,
+)
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run, select_runs
 from geomem.training.configuration import PathTraining, check_training, run_settings
@@ -177,7 +184,7 @@ def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
     return Sizes(
         vocabulary_size=Vocabulary(graph.labels).size,
         node_count=graph.node_count,
-        context_length=max(2, 2 + task.pauses + read - 1),
+        context_length=context_length(task, train.shape[1]),
         read=read,
         train_rows=len(train) if task.path_weight else 0,
         held_out_rows=len(held_out),

@@ -1,7 +1,7 @@
 """Path finding in context, a fresh path-star in every prompt: what it takes; `find_paths` trains it."""
 
 from geomem.errors import InputError
-from geomem.runs.path_cost import Sizes, answer_length
+from geomem.runs.path_cost import Sizes, answer_length, context_length
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.graph import check_size
 from geomem.worlds.in_context import InContextPathFinding, check_in_context, in_context_vocabulary, node_count
@@ -26,7 +26,7 @@ def prompt_sizes(task: InContextPathFinding, training: PathTraining) -> Sizes:
     return Sizes(
         vocabulary_size=in_context_vocabulary(task).size,
         node_count=task.node_tokens,
-        context_length=3 * node_count(task) + read - 1,
+        context_length=context_length(task, task.length),
         read=read,
         train_rows=training.prompts * training.batches,
         held_out_rows=0,

@@ -56,7 +56,6 @@ class PathTraining(Optimization):
     """Fresh prompts in a batch of path finding in context."""
     learning_rate: NonNegative = 1e-3
     weight_decay: NonNegative = 0.01
-    """Decoupled weight decay on every trained parameter, as torch.optim.AdamW applies it."""
     warmup_steps: WholeNumber = 20
     averaging: ShareBelowOne = 0.0
     """Share of the former mean in the running mean of the weights that is evaluated and kept, the rest being
@@ -79,12 +78,10 @@ class RecallTraining(Optimization):
     steps: Count = 1200
     warmup_steps: WholeNumber = 20
     final_learning_rate: NonNegative = 0.0
-    """Learning rate at the last step of the cosine, as a share of the peak."""
     batch_subjects: WholeNumber = 0
     """Subjects in a step, each with all its facts; 0 for all. Every epoch shuffles them again and drops what
     does not fill a batch. A step's loss is the sum over its facts divided by all facts of the table."""
     metric_every: Count = 100
-    """Steps between two rows of the metrics; the first step and the last are always written."""
 
 
 AnyTraining = Training | PathTraining | RecallTraining

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from geomem.errors import InputError
-from geomem.worlds.text_file import control_character
+from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS, control_character, show_label
 
 
 def check_stored(
@@ -19,9 +19,10 @@ def check_stored(
     if not isinstance(value, dict) or value.get("format") != format:
         raise damaged(format, f"it does not say that its format is {format!r}")
     if wrong := sorted(map(str, set(fields) ^ (set(value) - {optional}))):
-        raise damaged(format, f"the field {wrong[0]!r} is {'missing' if wrong[0] in fields else 'unknown'}")
-    if not isinstance(value["name"], str):
-        raise damaged(format, "name is not a text")
+        field = show_label(wrong[0])
+        raise damaged(format, f"the field '{field}' is {'missing' if field in fields else 'unknown'}")
+    if not isinstance(value["name"], str) or len(value["name"]) > MAXIMUM_LABEL_CHARACTERS:
+        raise damaged(format, "name is not a text, or is too long")
     for field in lists:
         if not isinstance(value[field], list) or not all(isinstance(entry, str) for entry in value[field]):
             raise damaged(format, f"{field} is not a list of texts")

@@ -13,7 +13,6 @@ from geomem.claims.check import Picture, check
 from geomem.claims.claim import claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_numbers
 from geomem.claims.factual_recall.settings import check_arrays
-from geomem.claims.factual_recall.written import collect_arrays
 from geomem.claims.need import Scale, computed
 from geomem.constructions.bounds import trade_off_table
 from geomem.constructions.codes import binary_length
@@ -35,7 +34,6 @@ def recall_chains(model: HopModel, table: FactTable, hops: int, seed: int) -> fl
     return float((found == chains.answers[:, -1]).mean())
 
 
-@collect_arrays
 def compute_chain_of_thought(scale: Scale) -> Iterator[tuple[str, float]]:
     """Recall and residual size of chain of thought at every depth."""
     for seed in scale.seeds:
@@ -68,7 +66,6 @@ def thought(runs):
     yield check("residual size", sizes, held=same, rule="the same at every depth", over="everywhere")
 
 
-@collect_arrays
 def compute_single_runs(scale: Scale) -> Iterator[tuple[str, float]]:
     """Recall without chain of thought, and sizes less the formulas of A4."""
     N, R, m = ENTITIES, RELATIONS, binary_length(ENTITIES)
@@ -113,7 +110,6 @@ MODELS = {"chain of thought": 1, "flat": 1, "deep, L = 2": 2, "deep, L = k": 0, 
 """Layers of the models whose sizes are compared; 0 stands for as many as hops."""
 
 
-@collect_arrays
 def compute_trade_off(scale: Scale) -> Iterator[tuple[str, float]]:
     """Bits of a subject vector, of all other fact numbers, and L2's bound, by model and k; -1: no such."""
     for hops in DEPTHS:

@@ -4,7 +4,7 @@ Here d is the width of the superposition. Thresholds are read where a curve over
 a line between points.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from geomem.claims.claim import OWN, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays, imagine_numbers
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
-from geomem.claims.factual_recall.settings import band
+from geomem.claims.factual_recall.settings import Request, band
 from geomem.claims.need import Scale, computed
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
@@ -62,37 +62,36 @@ def measure_superpositions(
     return {"facts": facts, "subjects": subjects, "widths": widths}
 
 
-def request_dense(scale: Scale) -> tuple[Experiment, ...]:
-    """Plain sums over the width."""
-    settings = {"cells": DENSE_CELLS, "factors": DENSE_FACTORS, "quality": "sum", "seeds": scale.seeds}
-    return (Experiment("sum", measure_superpositions, settings, 6.0 * len(scale.seeds)),)
+def request_superpositions(
+    quality: str, factors: Sequence[float], cells: Sequence, full_cells: Sequence, seconds: float
+) -> Request:
+    """What a claim `needs`: shares of right facts over the width; `seconds` are those of a table and seed."""
+
+    def ask(scale: Scale) -> tuple[Experiment, ...]:
+        tables = cells if scale.name == "quick" else full_cells
+        settings = {"cells": tables, "factors": factors, "quality": quality, "seeds": scale.seeds}
+        return (
+            Experiment(quality, measure_superpositions, settings, seconds * len(tables) * len(scale.seeds)),
+        )
+
+    return ask
 
 
-def request_optimised(scale: Scale) -> tuple[Experiment, ...]:
-    """Optimised vectors over the width."""
-    cells = OPTIMISED_CELLS if scale.name == "quick" else MORE_OPTIMISED_CELLS
-    settings = {"cells": cells, "factors": OPTIMISED_FACTORS, "quality": "optimised", "seeds": scale.seeds}
-    return (Experiment("optimised", measure_superpositions, settings, 2.3 * len(cells) * len(scale.seeds)),)
-
-
-def compute_codes(scale: Scale) -> dict[str, np.ndarray]:
+def compute_codes(scale: Scale) -> Iterator[tuple[str, float]]:
     """Shortest length at which nine in ten draws of a random code tell all objects apart, over log2 N."""
-
-    def share_apart(draw: Callable[..., np.ndarray], count: int, length: int, seed: int) -> float:
-        draws = [draw(count, length, seed=1000 * seed + again) for again in range(CODE_DRAWS)]
-        return float(np.mean([code_margin(code) > 1e-9 for code in draws]))
-
-    arrays = {}
     for kind, (draw, start, *_) in CODES.items():
         for count in CODE_COUNTS:
-            bits, lengths = np.log2(count), []
+            bits = np.log2(count)
             for seed in scale.seeds:
                 length = int(start * bits)
-                while share_apart(draw, count, length, seed) < 0.9:
+                while _share_apart(draw, count, length, seed) < 0.9:
                     length += 1
-                lengths.append(length / bits)
-            arrays[f"{kind}, N = {count:,}"] = np.array(lengths)
-    return arrays
+                yield f"{kind}, N = {count:,}", length / bits
+
+
+def _share_apart(draw: Callable[..., np.ndarray], count: int, length: int, seed: int) -> float:
+    draws = [draw(count, length, seed=1000 * seed + again) for again in range(CODE_DRAWS)]
+    return float(np.mean([code_margin(code) > 1e-9 for code in draws]))
 
 
 def factors_at(runs: Evidence, key: str, what: str, share: float, scales: Sequence[float]) -> np.ndarray:
@@ -137,7 +136,10 @@ def random_codes(runs):
 
 
 @claim("recall/dense", "E4", "S3", place="A2, S3, E4 [D/M]")
-@needs(request_dense, counterexample=imagine_superpositions("sum", SUM_SCALES, DENSE_FACTORS))
+@needs(
+    request_superpositions("sum", DENSE_FACTORS, DENSE_CELLS, DENSE_CELLS, 1.0),
+    counterexample=imagine_superpositions("sum", SUM_SCALES, DENSE_FACTORS),
+)
 @conditions("unit codes, random rotations; " + "; ".join(f"N = {N:,}, R = {R}" for N, R in DENSE_CELLS))
 @expects(3.9, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 95 % of facts")
 @expects(5.2, OWN, "A2, S3, E4 [M]", "d / ((R - 1) ln N) for 99 % of facts")
@@ -166,7 +168,7 @@ def dense(runs):
 
 @claim("recall/optimised", "E5", "S4", place="A2, S4, E5 [M]")
 @needs(
-    request_optimised,
+    request_superpositions("optimised", OPTIMISED_FACTORS, OPTIMISED_CELLS, MORE_OPTIMISED_CELLS, 2.3),
     counterexample=imagine_superpositions(
         "optimised", OPTIMISED_SCALES[: len(OPTIMISED_CELLS)], OPTIMISED_FACTORS
     ),

@@ -3,6 +3,8 @@
 Every memory here is written down (`constructions.graph_memories`), not trained, and its margin is checked.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -24,18 +26,16 @@ def margin(Phi: np.ndarray, graph: Graph) -> float:
     return memories.smallest_margin(Phi @ Phi.T, memories.adjacency_table(graph))
 
 
-def measure_tables(scale: Scale, *, missing: int = 0) -> dict[str, np.ndarray]:
+def measure_tables(scale: Scale, *, missing: int = 0) -> Iterator[tuple[str, float]]:
     """Margin and norm of W = adjacency over one-hot embeddings; the first `missing` edges are left out."""
-    found = {}
     for name, graph in GRAPHS.items():
         for title, forward in (("both", False), ("forward", True)):
             whole = memories.adjacency_table(graph, forward=forward)
             W = whole.copy()
             for u, v in graph.edges[:missing]:
                 W[u, v] = W[v, u] = 0
-            found[f"margin, {title}, {name}"] = np.array([memories.smallest_margin(W, whole)])
-            found[f"norm / bound, {title}, {name}"] = np.array([np.linalg.norm(W) / np.sqrt(whole.sum())])
-    return found
+            yield f"margin, {title}, {name}", memories.smallest_margin(W, whole)
+            yield f"norm / bound, {title}, {name}", np.linalg.norm(W) / np.sqrt(whole.sum())
 
 
 @claim("complexity/table-norm", "prop-3-associative", place="Prop 3, App E.2")
@@ -53,18 +53,15 @@ def table_norm(runs):
         yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 1 + 1e-12)
 
 
-def measure_encoders(scale: Scale, *, dimensions: int | None = None) -> dict[str, np.ndarray]:
+def measure_encoders(scale: Scale, *, dimensions: int | None = None) -> Iterator[tuple[str, float]]:
     """Margin of the incidence embedding and its largest difference from the adjacency off the diagonal.
 
     `dimensions` keeps only the first ones.
     """
-    found = {}
     for name, graph in GRAPHS.items():
         Phi, A = memories.incidence(graph)[:, :dimensions], memories.adjacency_table(graph)
-        gram = Phi @ Phi.T
-        found[f"margin, {name}"] = np.array([margin(Phi, graph)])
-        found[f"error, {name}"] = np.array([np.abs((gram - A)[~np.eye(len(A), dtype=bool)]).max()])
-    return found
+        yield f"margin, {name}", margin(Phi, graph)
+        yield f"error, {name}", np.abs((Phi @ Phi.T - A)[~np.eye(len(A), dtype=bool)]).max()
 
 
 @claim("complexity/dual-encoder", "prop-4", place="Prop 4")
@@ -81,21 +78,22 @@ def dual_encoder(runs):
         yield check(name, values, at_least=1 if of_margin else None, at_most=None if of_margin else 0)
 
 
-def measure_norms(scale: Scale, *, stretch: float = 1.0) -> dict[str, np.ndarray]:
+def measure_norms(scale: Scale, *, stretch: float = 1.0) -> Iterator[tuple[str, float]]:
     """Margins and norms of geometric memories: of the cycle on a circle and of the incidence embedding.
 
     `stretch` scales the embeddings.
     """
     rings = [cycle(nodes) for nodes in CYCLES]
-    circles = [(stretch * memories.circle(ring.node_count), ring) for ring in rings]
-    encoders = [(stretch * memories.incidence(graph), graph) for graph in [star(4), star(40), *rings[1:]]]
-    found = {"nodes": np.array(CYCLES, dtype=float)}
+    circles = [(memories.circle(ring.node_count), ring) for ring in rings]
+    encoders = [(memories.incidence(graph), graph) for graph in [star(4), star(40), *rings[1:]]]
     for name, pairs in (("circle", circles), ("incidence", encoders)):
-        margins = [margin(Phi, graph) for Phi, graph in pairs]
-        ratios = [np.linalg.norm(Phi) / np.sqrt(2 * graph.edge_count) for Phi, graph in pairs]
-        found |= {f"margin, {name}": np.array(margins), f"{name} / table": np.array(ratios)}
-    bounds = [np.linalg.norm(Phi) / np.sqrt(graph.node_count) for Phi, graph in circles]
-    return found | {"circle / √|V|": np.array(bounds)}
+        for Phi, graph in pairs:
+            norm = stretch * np.linalg.norm(Phi)
+            yield f"margin, {name}", margin(stretch * Phi, graph)
+            yield f"{name} / table", norm / np.sqrt(2 * graph.edge_count)
+            if name == "circle":
+                yield "nodes", float(graph.node_count)
+                yield "circle / √|V|", norm / np.sqrt(graph.node_count)
 
 
 def star(arms: int):
@@ -138,25 +136,19 @@ def norms(runs):
     yield Picture(table, "nodes of the cycle", title, log_x=True)
 
 
-def measure_bits(scale: Scale, *, dimensions: int | None = None) -> dict[str, np.ndarray]:
+def measure_bits(scale: Scale, *, dimensions: int | None = None) -> Iterator[tuple[str, float]]:
     """Bits of both memories over sizes, and the wrong pairs when edges are read off the lattices.
 
     A pair is an edge where the squared distance is the smallest there is. `dimensions` cuts the path-star's.
     """
-    wrong, star_bits, cycle_bits = [], [], []
     for arms in (4, 16, 64):
-        graph = star(arms)
-        wrong.append(memories.count_wrong_pairs(memories.arm_lattice(arms, 5)[:, :dimensions], graph))
+        graph, lattice = star(arms), memories.arm_lattice(arms, 5)[:, :dimensions]
+        yield "wrong pairs", memories.count_wrong_pairs(lattice, graph)
         geometric = graph.node_count * arms * np.log2(5)
-        star_bits.append(geometric / (2 * graph.edge_count * np.log2(graph.node_count)))
+        yield "path-star", geometric / (2 * graph.edge_count * np.log2(graph.node_count))
     for nodes in (16, 64, 256):
-        wrong.append(memories.count_wrong_pairs(memories.diamond(nodes), cycle(nodes)))
-        cycle_bits.append(2 * np.log2(nodes / 2 + 1) / np.log2(nodes))
-    return {
-        "wrong pairs": np.array(wrong, dtype=float),
-        "path-star": np.array(star_bits),
-        "cycle": np.array(cycle_bits),
-    }
+        yield "wrong pairs", memories.count_wrong_pairs(memories.diamond(nodes), cycle(nodes))
+        yield "cycle", 2 * np.log2(nodes / 2 + 1) / np.log2(nodes)
 
 
 @claim("complexity/bits", "prop-2", place="Prop 2, App E.2; v2 Refutation 3d")

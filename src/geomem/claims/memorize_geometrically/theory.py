@@ -4,6 +4,8 @@ Glossary (arXiv 2510.26745, section 4 and appendix F): V embedding [node, width]
 P row softmax of V Vᵀ, C = (T - P) + (T - P)ᵀ, L = 2I - T - Tᵀ.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
@@ -37,22 +39,19 @@ def targets_of(graph: Graph) -> Float[np.ndarray, "node node"]:
     return target_distribution(edge_examples(graph, EdgeMemorization()), graph.node_count)
 
 
-def gradient_errors(scale: Scale, *, sign: float = -1.0) -> dict[str, np.ndarray]:
+def gradient_errors(scale: Scale, *, sign: float = -1.0) -> Iterator[tuple[str, float]]:
     """Largest error of C V against central differences of J, relative to the largest entry, per seed.
 
     `sign` is that before P in C.
     """
-    errors = {}
     for name, graph in GRAPHS.items():
-        T, found = targets_of(graph), []
+        T = targets_of(graph)
         for seed in scale.seeds:
             V = np.random.default_rng(seed).normal(size=(graph.node_count, 4))
             C = node2vec_gradient_matrix(V, T)
             C = 2 * (T + T.T) - C if sign > 0 else C
             numeric = differentiate_numerically(V, T)
-            found.append(np.abs(C @ V - numeric).max() / np.abs(numeric).max())
-        errors[f"error, {name}"] = np.array(found)
-    return errors
+            yield f"error, {name}", np.abs(C @ V - numeric).max() / np.abs(numeric).max()
 
 
 def differentiate_numerically(
@@ -68,28 +67,26 @@ def differentiate_numerically(
     return gradient
 
 
-def start_distances(scale: Scale, *, deviation: float = 1.0, width: int = 100) -> dict[str, np.ndarray]:
+def start_distances(scale: Scale, *, deviation: float = 1.0, width: int = 100) -> Iterator[tuple[str, float]]:
     """‖C(0) + L‖ / ‖L‖ at a start of N(0, deviation²)."""
-    errors = {}
     for name, graph in GRAPHS.items():
-        L, shape = laplacian_matrix(graph).toarray(), (graph.node_count, width)
-        V = np.stack([deviation * np.random.default_rng(seed).normal(size=shape) for seed in scale.seeds])
-        C = node2vec_gradient_matrix(V, targets_of(graph))
-        errors[f"distance of C(0) from -L, {name}"] = np.linalg.norm(C + L, axis=(1, 2)) / np.linalg.norm(L)
-    return errors
+        L = laplacian_matrix(graph).toarray()
+        for seed in scale.seeds:
+            V = deviation * np.random.default_rng(seed).normal(size=(graph.node_count, width))
+            C = node2vec_gradient_matrix(V, targets_of(graph))
+            yield f"distance of C(0) from -L, {name}", float(np.linalg.norm(C + L) / np.linalg.norm(L))
 
 
-def top_eigenvalues(scale: Scale) -> dict[str, np.ndarray]:
+def top_eigenvalues(scale: Scale) -> Iterator[tuple[str, float]]:
     """The top eigenvalue of -L."""
-    return {f"top of -L, {name}": -laplacian_spectrum(g).eigenvalues[:1] for name, g in GRAPHS.items()}
+    for name, graph in GRAPHS.items():
+        yield f"top of -L, {name}", -laplacian_spectrum(graph).eigenvalues[0]
 
 
-def largest_magnitudes(scale: Scale) -> dict[str, np.ndarray]:
+def largest_magnitudes(scale: Scale) -> Iterator[tuple[str, float]]:
     """Largest magnitude of an eigenvalue of D⁻¹A + (D⁻¹A)ᵀ."""
-    return {
-        f"largest |eigenvalue|, {name}": np.abs(2 - laplacian_spectrum(graph).eigenvalues).max(keepdims=True)
-        for name, graph in GRAPHS.items()
-    }
+    for name, graph in GRAPHS.items():
+        yield f"largest |eigenvalue|, {name}", np.abs(2 - laplacian_spectrum(graph).eigenvalues).max()
 
 
 @claim("theory/gradient", "N6", "lemma-5", place="Lemma 5 (v2 Lemma 6), N6")

@@ -5,6 +5,7 @@ P row softmax of V Vᵀ, C = (T - P) + (T - P)ᵀ, L = 2I - T - Tᵀ, e_i and E 
 The trajectory is ΔV = η C V in NumPy from orthogonal rows of length 10: assumption 1 to the letter.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -37,26 +38,22 @@ def softmax_matrix(name: str) -> Float[np.ndarray, "node node"]:
     return targets + targets.T - follow(name).gradient
 
 
-def commutators(scale: Scale) -> dict[str, np.ndarray]:
+def commutators(scale: Scale) -> Iterator[tuple[str, float]]:
     """Commutators of C, P + Pᵀ and V Vᵀ with L at the end of the trajectory."""
-    found = {}
     for name, graph in GRAPHS.items():
         end, L = follow(name), laplacian_matrix(graph).toarray()
         V = end.embedding
         for title, matrix in (("C", end.gradient), ("P + Pᵀ", softmax_matrix(name)), ("V Vᵀ", V @ V.T)):
-            found[f"[{title}, L], {name}"] = np.array([commutator(matrix, L)])
-    return found
+            yield f"[{title}, L], {name}", commutator(matrix, L)
 
 
-def power_iteration_distances(scale: Scale) -> dict[str, np.ndarray]:
+def power_iteration_distances(scale: Scale) -> Iterator[tuple[str, float]]:
     """Relative distance of V(T) from E Π(1 + ηΛ) Eᵀ V(0)."""
-    found = {}
     for name, graph in GRAPHS.items():
         end, E = follow(name), laplacian_spectrum(graph).eigenvectors
         predicted = (E * end.gains) @ E.T * LENGTH
         distance = np.linalg.norm(end.embedding - predicted) / np.linalg.norm(end.embedding)
-        found[f"distance from power iteration, {name}"] = np.array([distance])
-    return found
+        yield f"distance from power iteration, {name}", float(distance)
 
 
 def circulant_checks(runs, small: float, large: float):

@@ -25,10 +25,10 @@ from geomem.worlds.text_file import MAXIMUM_LABEL_CHARACTERS
 LARGEST_UNPACKED = 2 << 30
 """Bytes that one packed array may unfold to: 1.7 million rows of width 300 in float32."""
 
-NPY_HEADER, SAFETENSORS_HEADER = 1 << 16, 16 << 20
-"""Bytes accepted of the description in front of the numbers."""
+NPY_HEADER, SAFETENSORS_HEADER = 512, 16 << 20
+"""Bytes accepted of the description in front of the numbers; NumPy takes seconds for 10,000 wrong ones."""
 
-MOST_ARRAYS, MOST_LABELS, MOST_AXES = 10_000, 20_000_000, 32
+MOST_ARRAYS, MOST_LABELS, MOST_AXES = 2_000, 20_000_000, 32
 """Arrays of one file, labels of one array, and axes of an array that are read."""
 
 TENSOR_KINDS = {
@@ -98,7 +98,7 @@ def read_label_array(path: Path) -> tuple[str, ...]:
     """
     stored = _one_array(path)
     _check_labels(path, stored)
-    return _as_labels(_mapped(path, stored))
+    return _as_labels(path, _mapped(path, stored))
 
 
 def _one_array(path: Path) -> StoredArray:
@@ -130,7 +130,7 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
         raise _damaged(path) from error
     if labels is None:
         return read[vectors.name], None
-    found = _as_labels(read[labels.name])
+    found = _as_labels(path, read[labels.name])
     # Whole numbers without a name are ids only if they tell the rows apart.
     is_named = names_labels(labels.name) or labels.dtype.kind in "US"
     return read[vectors.name], found if is_named or len(set(found)) == len(found) else None
@@ -138,14 +138,14 @@ def _read_npz(path: Path, wanted: str | None) -> tuple[np.ndarray, tuple[str, ..
 
 def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name: str) -> StoredArray:
     """What a .npy header promises; raises `InputError` unless exactly that many bytes follow it."""
-    # The header says how long it is, and numpy would read that much of a packed file.
-    head = io.BytesIO(file.read(NPY_HEADER))
+    # The header says how long it is, and NumPy would read that much of a packed file.
+    head = io.BytesIO(file.read(2 * NPY_HEADER))
     try:
         version = np.lib.format.read_magic(head)
         formats = np.lib.format
         read = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, fortran, dtype = read(head)
+            shape, fortran, dtype = read(head, NPY_HEADER)
     except Exception as error:  # a header is a Python literal, and what its parser trips over comes through
         raise _damaged(path) from error
     array = StoredArray(name, dtype, shape, fortran, head.tell())
@@ -246,10 +246,13 @@ def _check_labels(path: Path, stored: StoredArray) -> None:
         raise InputError(f"{str(path)!r} has more than {MOST_LABELS:,} labels; give those of the nodes.")
 
 
-def _as_labels(array: np.ndarray) -> tuple[str, ...]:
+def _as_labels(path: Path, array: np.ndarray) -> tuple[str, ...]:
     if array.dtype.kind == "S":
         return tuple(label.decode("utf-8", "replace") for label in array.tolist())
-    return tuple(map(str, array.tolist()))
+    try:
+        return tuple(map(str, array.tolist()))
+    except (ValueError, SystemError) as error:  # numbers that are no characters of Unicode
+        raise _damaged(path) from error
 
 
 def _mapped(path: Path, array: StoredArray) -> np.ndarray:

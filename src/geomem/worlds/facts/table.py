@@ -366,8 +366,8 @@ def _check_repeated(table: FactTable, facts: Int[np.ndarray, "fact 3"], question
     if same.any():
         subject, relation, answer = facts[order[int(same.argmax())]].tolist()
         raise InputError(
-            f"The table {table.name!r} lists {table.subjects[subject]!r}, {table.relations[relation]!r}, "
-            f"{table.objects[answer]!r} twice; give every fact once."
+            f"The table {table.name!r} lists {table.subjects[subject]!r:.80}, "
+            f"{table.relations[relation]!r:.80}, {table.objects[answer]!r:.80} twice; give every fact once."
         )
 
 
