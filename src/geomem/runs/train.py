@@ -18,7 +18,13 @@ import torch
 
 from geomem.errors import InputError
 from geomem.files import write_json
-from geomem.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, write_checkpoint
+from geomem.runs.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    remove_checkpoint,
+    tidy_finished,
+    write_checkpoint,
+)
 from geomem.runs.directory import (
     FORMAT,
     MANIFEST,
@@ -87,6 +93,7 @@ def train(
 
     if is_finished(path):
         run = read_run(path)
+        tidy_finished(path)
         announce(job.steps)
         return run
     check_memory(job, available_memory(device))
