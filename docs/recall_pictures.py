@@ -17,13 +17,14 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from geomem.claims.experiment import read_experiment
-from geomem.claims.factual_recall.settings import SUBJECTS, TWO_RELATIONS, read_model, request_memories
+from geomem.claims.factual_recall.settings import SUBJECTS, TWO_RELATIONS, request_memories
 from geomem.claims.need import Scale
 from geomem.constructions.answering import recall_every_fact
 from geomem.constructions.dense import dense_superposition
 from geomem.constructions.one_hop import SUBJECTS as SUBJECT_TABLE
 from geomem.constructions.one_hop import Weights, block_superposition
 from geomem.errors import InputError
+from geomem.fields import read_fields
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
 from geomem.figures.drawing import save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
@@ -39,6 +40,7 @@ from geomem.geometry.selector import map_cosines, read_out_cosines
 from geomem.geometry.superposition import fit_superposition
 from geomem.measure.facts import recall_with
 from geomem.measure.probes import RecallNetwork, load_network, measure_gate_rates, summarize_network_jacobians
+from geomem.models.configuration import Recall
 from geomem.runs.directory import is_finished
 from geomem.runs.run import Run, holds_facts, read_run
 from geomem.sweep.thresholds import fit_thresholds
@@ -165,7 +167,7 @@ def find_memories(runs: Path) -> dict[str, Run]:
             found |= {
                 key: memory
                 for key, own in settings.items()
-                if read_model(own["model"]) == memory.model and own["training"]["steps"] == steps
+                if read_fields(Recall, own["model"]) == memory.model and own["training"]["steps"] == steps
             }
     if missing := sorted(settings.keys() - found.keys()):
         raise InputError(

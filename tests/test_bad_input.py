@@ -376,3 +376,38 @@ def test_no_warning_is_shown_to_people(fleet, capfd):
         warnings.simplefilter("error")
         assert main(["measure", str(fleet.path)]) == 0
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["memorize", "cycle", "--layers", "1000000000"], r"^layers is 1000000000; .* at most 10,000\.$"),
+        (["memorize", "cycle", "--seeds", "1000000000"], r"^seeds is 1000000000; .* at most 100,000\.$"),
+        (["memorize", "cycle", "--width", "9" * 20], r"^width is 9+; give .* at most 1,000,000,000\.$"),
+        (["memorize", "cycle", "--steps", "1" + "0" * 18], r"^steps is 10+; give .* at most 1,000,"),
+        (["memorize", "cycle", "--snapshots", "9" * 20], r"^snapshots is 9+; give .* at most"),
+        (["memorize", "cycle", "--steps", "9" * 5000], r"^error parsing --steps: "),
+        (["demo", "--seeds", "1000000000"], r"^seeds is 1000000000; "),
+        (["sweep", "cycle", "--over", "width=2,3", "--seeds", "1000000000"], r"^seeds is 1000000000; "),
+        (["reproduce", "race", "--seeds", "1000000000"], r"^seeds is 1000000000; "),
+        (["capacity", "--seeds", "10000000"], r"^seeds is 10000000; "),
+        (["capacity", "--layers", "100000000"], r"^layers is 100000000; "),
+        (["paths", "path-star", "--layers", "100000000"], r"^layers is 100000000; "),
+        (["paths", "path-star", "--seeds", "1000000000"], r"^There are 1,000,000,000 seeds; "),
+        (["paths", "in-context", "--arms", "1000000000"], r"^arms is 1000000000; "),
+        (["learn", "random-permutations", "--hops", "1000000"], r"^hops is 1000000; .* 1 to 100\.$"),
+        (["learn", "countries", "--seeds", "1000000000"], r"^seeds is 1000000000; "),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+def test_sizes_that_no_machine_has_are_refused_at_once(refused, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    sentence = refused(*arguments)
+    assert re.search(complaint, sentence), sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_of_options_are_refused_before_torch_is_imported():
+    code = "import sys; from geomem.cli import main; main(['memorize', 'cycle', '--layers', '1000000000']);"
+    done = subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=False)
+    assert done.returncode == 0

@@ -9,13 +9,14 @@ from geomem.figures import (
     draw_heatmap,
     draw_map,
     draw_shells,
+    drawing,
     map_side_by_side,
     save_figures,
     side_by_side,
     view_fleet,
     views,
 )
-from geomem.figures.drawing import place_labels
+from geomem.figures.drawing import place_labels, save_figure
 from geomem.figures.palette import DARK, LIGHT, THEMES, contrast_ratio, node_colours, rgb
 from geomem.figures.tables import (
     tabulate_curves,
@@ -149,7 +150,9 @@ def test_map_is_the_true_one_when_the_embedding_is(tmp_path):
     assert gap.sum() / len(fleet.seeds) < 0.2 * spread
 
 
-def test_save_figures_writes_the_same_bytes_twice_and_the_plotted_data(star_view, hostile_view, tmp_path):
+def test_save_figures_writes_the_same_bytes_twice_and_the_plotted_data(
+    star_view, hostile_view, tmp_path, monkeypatch
+):
     first = save_figures(star_view, tmp_path / "a")
     second = save_figures(star_view, tmp_path / "b")
     assert {path.suffix for path in first} == {".pdf", ".svg", ".csv"}
@@ -162,9 +165,13 @@ def test_save_figures_writes_the_same_bytes_twice_and_the_plotted_data(star_view
     read = pl.read_csv(tmp_path / "a" / "shells.csv")
     assert read["mean"].to_numpy() == pytest.approx(star_view.portrait.shells.mean(axis=0))
     assert (tmp_path / "a" / "curves.pdf").read_bytes()[:5] == b"%PDF-"
-    maps = save_figures(hostile_view, tmp_path / "c")
-    assert "map" in {path.stem for path in maps}
-    svg = (tmp_path / "c" / "map.svg").read_text()
+    monkeypatch.setattr(drawing, "save_figure", lambda figure, table, stem: [stem])
+    assert "map" in {path.stem for path in save_figures(hostile_view, tmp_path)}
+
+
+def test_labels_in_a_picture_stay_text(hostile_view, tmp_path):
+    save_figure(draw_map(hostile_view), tabulate_map(hostile_view), tmp_path / "map")
+    svg = (tmp_path / "map.svg").read_text()
     assert "<script" not in svg
     assert "&lt;b&gt;bold" in svg
 

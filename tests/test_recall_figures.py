@@ -233,14 +233,18 @@ def test_pictures_of_memories_without_a_place_leave_no_page(memories, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_report_on_the_command_line_tells_facts_from_graphs(memories, tmp_path, capsys):
+def test_report_on_the_command_line_tells_facts_from_graphs(memories, tmp_path, capsys, monkeypatch):
+    """A whole report of a memory on the command line is made in tests/test_kept_runs.py."""
     graph = make_fleet(tmp_path / "runs", path_star(arms=3, length=3))
     where = ["--out", str(tmp_path / "report.html")]
     assert main(["report", str(memories[0].path), str(graph.path), *where]) == 2
     assert "two reports" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+    asked = []
+    monkeypatch.setattr("geomem.report.write_memory_report", lambda *given: asked.append(given) or given[1])
     assert main(["report", str(memories[2].path), *where]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
+    assert [run.path for run in asked[0][0]] == [memories[2].path]
     with pytest.raises(InputError, match="No memory was given"):
         write_memory_report([], tmp_path / "report.html")
     with pytest.raises(InputError, match="is a directory"):

@@ -104,7 +104,7 @@ def test_a_path_that_cannot_be_printed_is_said_and_no_failure(tmp_path, broken_s
 
 @pytest.fixture(scope="module")
 def hostile_run(tmp_path_factory):
-    labels = tuple(f"{HOSTILE}{number}" for number in range(6))
+    labels = tuple("abcdef")
     edges = np.array([(number, (number + 1) % 6) for number in range(6)])
     graph = Graph(labels=labels, edges=edges, name=f"x{HOSTILE}")
     directory = tmp_path_factory.mktemp(f"a{HOSTILE}")
@@ -272,3 +272,33 @@ def test_a_job_that_is_ended_leaves_a_checkpoint(tmp_path, capsys, monkeypatch, 
     assert signal.getsignal(number) is signal.SIG_DFL
     assert main(command) == 0
     assert "going on from the checkpoint at step 11" in capsys.readouterr().err
+
+
+# Places.
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [*TRAIN, "--directory", "PLACE"],
+        ["sweep", "cycle", "--over", "width=2,3", "--steps", "3", "--directory", "PLACE"],
+        ["construct", "countries", "--out", "PLACE/m"],
+        ["demo", "--out", "PLACE/a.html"],
+        ["reproduce", "zigzag", "--json", "PLACE/a.json", "--directory", "PLACE"],
+        ["capacity", "--out", "PLACE/a.svg", "--directory", "PLACE"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("kind", ["not UTF-8", "too long", "a file", "a device"])
+def test_places_that_will_not_do_are_refused_before_the_work(tmp_path, capsys, command, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("stays")
+    place = {"not UTF-8": "M\udcfcller", "too long": "a" * 300, "a file": "taken", "a device": "/dev/null"}
+    assert main([part.replace("PLACE", place[kind]) for part in command]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert lines[-1].startswith("geomem: ")
+    assert len(lines) == 1 or "countries" in command  # whose notes come first
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    assert (tmp_path / "taken").read_text() == "stays"

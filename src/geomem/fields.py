@@ -16,8 +16,16 @@ from annotated_types import DocInfo, Ge, Gt, Interval, Le, Lt, Predicate, doc
 
 from geomem.errors import InputError
 
-Count = Annotated[int, Ge(1)]
+MOST = 10**9
+"""What no machine has so many of."""
+MOST_SEEDS = 100_000
+
+Count = Annotated[int, Ge(1), Le(MOST)]
 """A whole number of at least 1."""
+Layers = Annotated[Count, Le(10_000)]
+"""A number of layers: each is described before any is made."""
+Seeds = Annotated[int, Ge(1), Le(MOST_SEEDS), doc(f"a count of at least 1 and at most {MOST_SEEDS:,}")]
+"""How many runs."""
 WholeNumber = Annotated[int, Ge(0)]
 """A whole number of at least 0."""
 NonNegative = Annotated[float, Ge(0), Predicate(isfinite)]
@@ -111,7 +119,7 @@ def read_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 def _check_value(name: str, value: Any, hint: Any) -> None:
     if not _is_allowed(value, hint):
-        raise InputError(f"{name} is {value!r}; give {_wanted(hint)}.")
+        raise InputError(f"{name} is {value!r}; give {_wanted(hint, value)}.")
 
 
 def _is_allowed(value: Any, hint: Any) -> bool:
@@ -146,13 +154,17 @@ def _holds(number: int | float, bound: Any) -> bool:
     return True
 
 
-def _wanted(hint: Any) -> str:
-    """What a field takes, in the words of an error.
+def _wanted(hint: Any, given: Any = None) -> str:
+    """What a field takes, in the words of an error about what was given.
+
+    Of a bound that stands for what no machine has, only what exceeds it is told.
 
     >>> _wanted(Count), _wanted(ShareBelowOne), _wanted(Annotated[int, Interval(ge=1, le=8)])
     ('a whole number of at least 1', 'a share of at least 0 and below 1', 'a whole number from 1 to 8')
     >>> _wanted(NonNegative), _wanted(Annotated[float, Gt(0), Le(1)]), _wanted(tuple[Literal["a", "b"], ...])
     ('a finite number of at least 0', 'a share above 0 and at most 1', "some of 'a', 'b'")
+    >>> _wanted(Count, 10**10)
+    'a whole number of at most 1,000,000,000'
     """
     kind, bounds = _take_apart(hint)
     if get_origin(kind) is Literal:
@@ -168,6 +180,9 @@ def _wanted(hint: Any) -> str:
     noun = "whole number" if kind is int else "share" if top == 1 else "number"
     if Predicate in words:
         noun = f"finite {noun}"
+    if least and most and most.le >= 1000:
+        too_many = isinstance(given, int | float) and given > most.le
+        return f"a {noun} of at most {most.le:,}" if too_many else f"a {noun} of at least {least.ge}"
     if least and most:
         return f"a {noun} from {least.ge} to {most.le}"
     low = f"of at least {least.ge}" if least else f"above {above.gt}" if above else ""

@@ -70,6 +70,7 @@ def write_whole(directory: Path, write: Writer) -> None:
     ...     os.listdir(folder), os.listdir(Path(folder) / "new")
     (['new'], ['a.txt'])
     """
+    check_name(directory)
     with system_errors(directory, "written"):
         if directory.is_symlink():
             raise InputError(f"{directory} is a link; give the place itself.")
@@ -83,8 +84,17 @@ def write_whole(directory: Path, write: Writer) -> None:
         sync_directory(directory.parent)
 
 
+def check_name(path: Path) -> None:
+    """Raise `InputError` for a name that is not UTF-8: what writes tables and arrays takes none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"The name {path} is not valid UTF-8; give a place whose name is.") from None
+
+
 def check_replaceable(path: Path) -> None:
     """Raise `InputError` where a file cannot be put: at a link, a directory, a pipe or a device."""
+    check_name(path)
     with system_errors(path, "written"):
         try:
             mode = path.lstat().st_mode

@@ -18,7 +18,6 @@ from geomem.claims.curves import (
 )
 from geomem.claims.evidence import Evidence, final, name_arrays
 from geomem.claims.experiment import Experiment, identify, run_experiment
-from geomem.claims.memorize_geometrically.path_controls import reverse
 from geomem.claims.memorize_geometrically.path_settings import (
     FAMILIES,
     PAPER_PROMPTS,
@@ -29,7 +28,7 @@ from geomem.claims.memorize_geometrically.path_settings import (
     describe_setting,
     measure_paths,
 )
-from geomem.claims.memorize_geometrically.paths import plans
+from geomem.claims.memorize_geometrically.paths import plans, reverse
 from geomem.claims.need import Scale
 from geomem.models.configuration import Mamba, Transformer
 from geomem.runs.presets import PATH_PRESETS

@@ -10,8 +10,13 @@ from geomem.claims.evidence import Evidence, name_arrays
 from geomem.claims.experiment import Experiment, run_experiment
 from geomem.claims.factual_recall.capacity import ALL_TABLES, CapacitySetting, measure_capacity
 from geomem.claims.factual_recall.dense import factors_at, measure_superpositions
-from geomem.claims.factual_recall.depth import measure_depth, own_crossings, written_size
-from geomem.claims.factual_recall.hops import measure_hops, measure_written_out
+from geomem.claims.factual_recall.hops import (
+    measure_depth,
+    measure_hops,
+    measure_written_out,
+    own_crossings,
+    written_size,
+)
 from geomem.claims.factual_recall.open import bits_at_threshold
 from geomem.claims.factual_recall.recall import compute_additive, compute_gates, compute_sizes
 from geomem.claims.factual_recall.settings import (

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import tempfile
 import unicodedata
 from pathlib import Path
 
@@ -140,12 +141,32 @@ def test_labels_that_look_like_something_else_survive_a_file(tmp_path):
     assert named_facts(again) == facts
 
 
+MARKS = st.sampled_from([*"-=+|:\"#%;,()[]{}<>@'\\→a1. ", "---", "//", "sep=;", "relation", "NA", "_:b"])
+ODD = st.lists(MARKS, min_size=1, max_size=4).map(lambda marks: "".join(marks).strip() or "q")
+
+
+@given(st.lists(st.tuples(ODD, ODD, ODD), min_size=1, max_size=6))
+def test_facts_of_marks_are_read_back_as_they_are(facts):
+    """Rules of tables, comments, quotes and what a spreadsheet would run are labels here."""
+    table = facts_from(facts, several=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_facts(table, Path(folder) / "facts.tsv")
+        assert read_facts(Path(folder) / "facts.tsv", several=True).digest == table.digest
+
+
+def test_a_fact_that_looks_like_a_rule_is_read_back(tmp_path):
+    table = facts_from([("---", "=", "---"), ("=1+1", "is", "===")])
+    write_facts(table, tmp_path / "facts.tsv")
+    assert read_facts(tmp_path / "facts.tsv").digest == table.digest
+
+
 @pytest.mark.parametrize(
     ("label", "message"),
     [
         (" a", "has blanks at its ends or is not in Unicode's form NFC"),
         ("e\u0301", "has blanks at its ends or is not in Unicode's form NFC"),
         ("x" * 1001, "has 1,001 characters"),
+        ("2.0", "is a whole number with decimals"),
     ],
 )
 def test_labels_that_would_not_be_read_back_are_not_written(tmp_path, label, message):

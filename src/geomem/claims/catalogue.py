@@ -4,17 +4,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from geomem.claims.claim import Claim, registered_claims
-from geomem.claims.factual_recall import (
-    capacity,
-    chains,
-    dense,
-    depth,
-    hops,
-    open,
-    recall,
-    structure,
-    transfer,
-)
+from geomem.claims.factual_recall import capacity, chains, dense, hops, open, recall, structure, transfer
 from geomem.claims.memorize_geometrically import (
     complexity,
     dynamics,
@@ -24,8 +14,6 @@ from geomem.claims.memorize_geometrically import (
     mamba,
     memorization,
     node2vec,
-    path_controls,
-    path_scale,
     paths,
     race,
     theory,
@@ -44,8 +32,8 @@ SMALL_GRAPH_GROUPS = {
 }
 MODULES = (
     *ON_SMALL_GRAPHS,
-    *(paths, path_controls, path_scale, in_context),
-    *(recall, dense, chains, capacity, structure, transfer, hops, depth, open),
+    *(paths, in_context),
+    *(recall, dense, chains, capacity, structure, transfer, hops, open),
 )
 """The files of claims, in the order of the papers."""
 

@@ -16,6 +16,7 @@ from geomem.claims.experiment import Experiment, experiment_path, read_experimen
 from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
+from geomem.runs.checkpoint import tidy_finished
 from geomem.runs.directory import is_finished
 from geomem.runs.run import read_run
 
@@ -130,6 +131,8 @@ def reproduce(
         _plan_claim(job, sizes, directory, device)
         needed |= {work.path: needed.get(work.path, work) for work in job.works.values()}
     missing = {path: work for path, work in needed.items() if not is_finished(path)}
+    for path in needed.keys() - missing.keys():
+        tidy_finished(path)
     for job in jobs:
         job.waiting = {work.path for work in job.works.values()} & missing.keys()
     fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from geomem.cli.facts import NO_ANSWER, SEPARATOR, shown
+from geomem.cli.facts import NO_ANSWER, SEPARATOR
 from geomem.cli.options import parse_options
 from geomem.memories.ask import ask
 from geomem.memories.opened import open_memory
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     asked = ask(open_memory(options.run, seed=options.seed), options.subject, *options.relations)
     if len(options.relations) > 1:
         for step in asked.steps:
-            said = "; ".join(map(shown, step.answers)) or NO_ANSWER
-            print(f"{shown(step.subject)}, {shown(step.relation)}: {said}")
-    print(SEPARATOR.join(map(shown, asked.answers)) or NO_ANSWER)
+            said = "; ".join(step.answers) or NO_ANSWER
+            print(f"{step.subject}, {step.relation}: {said}")
+    print(SEPARATOR.join(asked.answers) or NO_ANSWER)
     return 0 if asked.answers else NO_ANSWER_STATUS

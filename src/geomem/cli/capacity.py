@@ -10,6 +10,7 @@ from rich.table import Table
 from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
 from geomem.cli.sweep import SweepTable
+from geomem.fields import Seeds
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -42,7 +43,7 @@ class CapacityOptions:
     """The widths, or neurons, tried for every table; if not given, those around 1.4 bits per weight."""
     neurons_per_width: int = 4
     """Neurons of the MLP as a multiple of the width; 0 leaves the MLP out."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """Runs per table and size, with the seeds 0, 1, 2, ..."""
     directory: Path = Path("capacity")
     """Where the directory of the runs is made."""

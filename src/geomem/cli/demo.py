@@ -7,6 +7,7 @@ from time import monotonic
 
 from geomem.cli.options import parse_options
 from geomem.cli.progress import RunTable, format_seconds
+from geomem.fields import Seeds
 from geomem.files import check_place
 from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import path_star
@@ -27,7 +28,7 @@ class DemoOptions:
     """Where run directories are made; runs that are there already are not trained again."""
     out: Path = Path("report.html")
     """The HTML file that is written."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """How many runs of each model."""
     quiet: bool = False
     """Show no progress."""

@@ -1,6 +1,5 @@
-"""How facts are shown on the command line: labels in any script, without what would move a cursor."""
+"""How facts and changes to them are shown on the command line."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -29,27 +28,16 @@ class FactFileOptions(FileOptions):
 
 
 SEPARATOR = "\t"
-"""Between the answers on the last line: no label that geomem reads from a file has a tab in it."""
+"""Between the answers on the last line: no label has a tab in it."""
 
 NO_ANSWER = "no answer"
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def shown(label: str) -> str:
-    """A label with its control characters as escapes: of a directory by a stranger, they may be anything.
-
-    >>> shown("Paris"), shown("a\\x1b[31m\\n")
-    ('Paris', 'a\\\\x1b[31m\\\\n')
-    """
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), label)
 
 
 def print_effect(effect: Effect) -> None:
     """What a change did: to its question, to the vectors that hold the answers, to all other facts."""
-    before, after = (NO_ANSWER if label is None else shown(label) for label in (effect.before, effect.after))
+    before, after = (NO_ANSWER if label is None else label for label in (effect.before, effect.after))
     if not effect.changed_vectors:
-        print(f"{shown(effect.subject)}, {shown(effect.relation)}: {after} already; nothing to change")
+        print(f"{effect.subject}, {effect.relation}: {after} already; nothing to change")
         return
     if not effect.other_answers:
         said = f"{before} -> {after}"
@@ -58,7 +46,7 @@ def print_effect(effect: Effect) -> None:
     else:
         said = f"{after} in the place of {before}"
     stay = f", {count_of(effect.other_answers, 'other answer')} kept" if effect.other_answers else ""
-    print(f"{shown(effect.subject)}, {shown(effect.relation)}: {said}{stay}")
+    print(f"{effect.subject}, {effect.relation}: {said}{stay}")
     vectors = [
         f"{'one' if count == 1 else f'{count:,}'} {kind}{'s' if count > 1 else ''}"
         for kind, count in Counter(effect.changed_vectors).items()

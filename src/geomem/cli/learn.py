@@ -21,6 +21,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import RunTable, count_of
 from geomem.errors import InputError
+from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -43,7 +44,7 @@ The last line printed is the directory, for `geomem ask` and `geomem measure`.""
 class LearnOptions:
     """How many runs, where they go, and what is said on the way."""
 
-    seeds: int = 3
+    seeds: Seeds = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
     """The seeds, instead of their number."""

@@ -18,6 +18,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import RunTable
 from geomem.errors import InputError
+from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.training.configuration import Training, default_training
@@ -37,7 +38,7 @@ class FleetOptions:
 
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
     """The seeds, instead of their number."""

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from inspect import Parameter, signature
 from math import isfinite
 from pathlib import Path
@@ -16,6 +16,7 @@ import tyro
 
 from geomem.cli.streams import escape_controls, styled_stream
 from geomem.errors import InputError, unknown_name
+from geomem.fields import check_fields
 from geomem.files import read_bytes
 from geomem.worlds.columns import FileLayout
 from geomem.worlds.facts.table import FactTable
@@ -137,7 +138,7 @@ def parse_options(
     try:
         # A help has colours of its own.
         with redirect_stderr(complaint), redirect_stdout(styled_stream(sys.stdout)):
-            return tyro.cli(
+            options = tyro.cli(
                 kind,
                 prog=escape_controls(f"geomem {verb}"),
                 description=description,
@@ -149,6 +150,10 @@ def parse_options(
         if not error.code:
             raise
         raise InputError(one_sentence(complaint.getvalue(), verb)) from None
+    for group in (options, *vars(options).values()):
+        if is_dataclass(group):  # what no machine has is refused before torch is imported
+            check_fields(group)
+    return options
 
 
 OptionGroup = tuple[str, type, Any, str]

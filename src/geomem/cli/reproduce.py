@@ -10,6 +10,7 @@ from rich.text import Text
 from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
 from geomem.errors import InputError
+from geomem.fields import Seeds
 from geomem.files import check_place, make_parent, write_json
 
 DESCRIPTION = """Check what the papers claim: do the trainings that the claims need, judge each by its rule.
@@ -30,7 +31,7 @@ class ReproduceOptions:
     """The claims that two cores check in minutes; so it is without --full."""
     full: tyro.conf.FlagCreatePairsOff[bool] = False
     """The large ones as well, which want a GPU."""
-    seeds: int = 3
+    seeds: Seeds = 3
     """How many runs of everything, with the seeds 0, 1, 2, ..."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one line per claim and train nothing."""

@@ -22,6 +22,7 @@ from geomem.cli.options import (
 )
 from geomem.cli.progress import LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
+from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
 from geomem.runs.directory import format_bytes
@@ -50,7 +51,7 @@ class SweepOptions:
     """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
-    seeds: int = 1
+    seeds: Seeds = 1
     """Runs per cell, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
     """The seeds, instead of their number."""

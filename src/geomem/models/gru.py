@@ -5,7 +5,7 @@ from math import sqrt
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from geomem.fields import Count
+from geomem.fields import Count, Layers
 from geomem.models.architecture import Model, ParameterDescription, Sizes, architecture
 
 
@@ -14,7 +14,7 @@ from geomem.models.architecture import Model, ParameterDescription, Sizes, archi
 class Gru(Model):
     """Gated recurrent unit, one layer per block: a recurrent memory of fixed size (Cho et al. 2014)."""
 
-    layers: Count = 1
+    layers: Layers = 1
     width: Count = 32
     residual: bool = False
     """Add each block to its input, which deep stacks need."""

@@ -5,7 +5,7 @@ from math import ceil, sqrt
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from geomem.fields import Count
+from geomem.fields import Count, Layers
 from geomem.models.architecture import Model, ParameterDescription, Sizes, architecture, describe_norm
 
 
@@ -14,7 +14,7 @@ from geomem.models.architecture import Model, ParameterDescription, Sizes, archi
 class Mamba(Model):
     """Mamba-1: normalisation, causal convolution and selective scan per block (Gu and Dao 2023)."""
 
-    layers: Count = 1
+    layers: Layers = 1
     width: Count = 32
     state_size: Count = 8
     """Numbers each channel carries on: 8 in the paper's tiny models, 16 in its large ones."""

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Le
 
 from geomem.errors import InputError
-from geomem.fields import Count, Deviation, WholeNumber, check_fields
+from geomem.fields import Count, Deviation, Layers, WholeNumber, check_fields
 from geomem.models.architecture import ParameterDescription, describe_norm
 from geomem.models.parameters import Cost
 
@@ -23,7 +25,7 @@ class Recall:
     width: Count = 32
     mlp_width: WholeNumber = 128
     """Neurons of the MLP in every block; 0 leaves the MLP out."""
-    layers: Count = 1
+    layers: Layers = 1
     attention: Literal["content", "uniform", "none"] = "content"
     """One softmax head; the plain mean over the tokens seen; or no head, and the tokens' embeddings added."""
     layer_norm: bool = False
@@ -34,7 +36,7 @@ class Recall:
     """Tables that stay as they were drawn."""
     subject_scale: Deviation = 1.0
     """Factor on the standard deviation of the subjects' embedding at the start."""
-    hops: Count = 1
+    hops: Annotated[Count, Le(100)] = 1
     """Relations in a question; from two on, every position of a relation has a head of its own too."""
 
 

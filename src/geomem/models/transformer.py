@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import ClassVar, Literal
 
 from geomem.errors import InputError
-from geomem.fields import Count, Deviation
+from geomem.fields import Count, Deviation, Layers
 from geomem.models.architecture import (
     Model,
     ParameterDescription,
@@ -24,7 +24,7 @@ MOST_HEADS = 1024
 class Transformer(Model):
     """GPT-2: pre-LayerNorm blocks of causal attention and a tanh-GELU MLP, with biases everywhere."""
 
-    layers: Count = 1
+    layers: Layers = 1
     width: Count = 32
     heads: Count = 1
     positions: Literal["learned", "sinusoidal", "none"] = "learned"

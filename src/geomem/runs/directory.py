@@ -23,7 +23,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from geomem.errors import InputError
-from geomem.files import Writer, check_plain_file, fingerprint, replace_file, system_errors, write_json
+from geomem.files import (
+    Writer,
+    check_name,
+    check_plain_file,
+    fingerprint,
+    replace_file,
+    system_errors,
+    write_json,
+)
 
 FORMAT = 1
 """Version of a directory's layout; a reader refuses any other."""
@@ -174,6 +182,7 @@ def locked_run(path: Path, doing: str = "training") -> Iterator[None]:
     The lock file stands beside the directory, so that the directory can be renamed. Raises `RunLocked` if
     another process holds it, `InputError` if the directory cannot be made.
     """
+    check_name(path)
     lock = FileLock(lock_path(path), timeout=0)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -301,6 +310,7 @@ def _is_json(path: Path) -> Any:
 
 def check_directory(path: Path, files: Sequence[str]) -> None:
     """Raise `InputError` unless a finished directory's files are those its `DONE` lists."""
+    check_name(path)
     fingerprints = read_json(path / DONE, limit=DONE_LIMIT)
     if not isinstance(fingerprints, dict) or not fingerprints.keys() >= set(files):
         raise damaged(path / DONE, "it does not list the run's files")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomem.errors import InputError
+from geomem.fields import MOST_SEEDS
 from geomem.models.architecture import ParameterDescription
 from geomem.models.configuration import Model, find_architecture
 from geomem.models.parameters import Cost
@@ -124,13 +125,17 @@ def find_model(model: Model | str) -> Model:
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     """The seeds that a count or a list stands for.
 
-    Raises `InputError` if there is none, or one twice, or one is not a whole number from 0 to 2^63 - 1.
+    Raises `InputError` if there is none, or one twice, or one is not a whole number from 0 to 2^63 - 1, or if
+    there are more than `MOST_SEEDS`.
 
     >>> check_seeds(3), check_seeds([7, 1])
     ((0, 1, 2), (7, 1))
     """
     try:
-        found = tuple(map(index, seeds)) if isinstance(seeds, Sequence) else tuple(range(index(seeds)))
+        count = len(seeds) if isinstance(seeds, Sequence) else index(seeds)
+        if count > MOST_SEEDS:
+            raise InputError(f"There are {count:,} seeds; give at most {MOST_SEEDS:,}.")
+        found = tuple(map(index, seeds)) if isinstance(seeds, Sequence) else tuple(range(count))
     except TypeError:
         found = ()
     if not found or len(set(found)) < len(found) or not all(0 <= seed < 2**63 for seed in found):

@@ -20,7 +20,7 @@ from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
 from geomem.runs.directory import run_path
 from geomem.runs.environment import limit_threads
 from geomem.runs.job import check_seeds
-from geomem.sweep.grid import FLEET_RUNS
+from geomem.sweep.grid import FLEET_RUNS, MAXIMUM_RUNS
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
@@ -163,6 +163,10 @@ def capacity_curves(
             sizes if sizes is not None else likely_widths(resize, facts(count, kinds, world_seed=seeds[0]))
         )
         runs += [CapacityRun(resize(size), count, kinds, seed) for size in sorted(tried) for seed in seeds]
+        if len(runs) > MAXIMUM_RUNS:
+            raise InputError(
+                f"There would be more than {MAXIMUM_RUNS:,} runs; give fewer tables, sizes or seeds."
+            )
     fleets = [CapacityFleet(tuple(group), training, facts) for group in pack_runs(runs)]
     costs = [
         estimate_recall_cost(*_models_and_sizes(fleet.runs), subjects=training.batch_subjects)

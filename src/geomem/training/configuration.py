@@ -4,11 +4,11 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Ge, Interval, doc
+from annotated_types import Ge, Interval, Le, doc
 from jaxtyping import Int
 
 from geomem.errors import InputError
-from geomem.fields import Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
+from geomem.fields import MOST, Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
 from geomem.models.architecture import Model
 from geomem.models.recall import Recall, RecallSize
 
@@ -38,7 +38,7 @@ class Training(Optimization):
 
     steps: Count = 500
     optimizer: Literal["adamw", "gradient-descent"] = "adamw"
-    snapshots: Annotated[int, Ge(2)] = 24
+    snapshots: Annotated[int, Ge(2), Le(MOST)] = 24
     """How many times the node embeddings are kept, log-spaced from step 0 to the last."""
 
 
@@ -67,7 +67,7 @@ class PathTraining(Optimization):
     (edges alone: of the edges); 0 trains all epochs."""
     metric_every: Count = 4
     """Epochs between two rows of the metrics; the first and the last are always written."""
-    snapshots: Annotated[int, Ge(2)] = 6
+    snapshots: Annotated[int, Ge(2), Le(MOST)] = 6
     """How many times the node embeddings are kept, log-spaced from step 0 to the last."""
 
 

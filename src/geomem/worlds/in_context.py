@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from jaxtyping import Int
 
 from geomem.errors import InputError
@@ -23,10 +23,10 @@ TEST_PROMPTS = 1000
 class InContextPathFinding:
     """Name the path to a leaf of a path-star that the prompt lists by edges (arXiv 2510.26745, notes B.2)."""
 
-    arms: Count = 2
+    arms: Annotated[Count, Le(1_000_000)] = 2
     length: Annotated[int, Ge(2)] = 5
     """Nodes of an arm, the root included."""
-    node_tokens: Count = 50
+    node_tokens: Annotated[Count, Le(1_000_000)] = 50
     """Tokens that the nodes of a prompt are drawn from, without repetition."""
     target: Target = "path"
     """What is asked for: the path from the root, the node after the root alone, the path from the leaf, or

@@ -18,8 +18,9 @@ from geomem.claims.claim import OWN, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
-from geomem.claims.factual_recall.settings import Request, fewer_seeds, read_model, request
+from geomem.claims.factual_recall.settings import Request, fewer_seeds, request
 from geomem.claims.need import Scale
+from geomem.fields import read_fields
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
@@ -87,7 +88,7 @@ def measure_capacity(
         sizes=settings["sizes"] or None,
         varied=varied,
         neurons_per_width=settings["neurons_per_width"],
-        model=read_model(settings["model"]),
+        model=read_fields(Recall, settings["model"]),
         training=RecallTraining(**settings["training"]),
         facts=FACTS[settings["facts"]],
         seeds=settings["seeds"],

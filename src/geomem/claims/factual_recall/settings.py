@@ -19,6 +19,7 @@ from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, Measure, experiment
 from geomem.claims.need import Scale
+from geomem.fields import read_fields
 from geomem.models.configuration import Recall
 from geomem.training.configuration import RecallTraining
 
@@ -71,15 +72,6 @@ def fewer_seeds(scale: Scale) -> tuple[int, ...]:
     return scale.seeds[:2] if scale.name == "quick" else scale.seeds
 
 
-def read_model(options: Mapping[str, Any]) -> Recall:
-    """The model of options that went through JSON, which has no tuples.
-
-    >>> read_model({"width": 4, "frozen": ["objects"]}).frozen
-    ('objects',)
-    """
-    return Recall(**{**options, "frozen": tuple(options.get("frozen", ()))})
-
-
 @experiment(version=2, name="geomem.claims.recall_runs.measure_portraits")
 def measure_portraits(
     settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
@@ -100,7 +92,7 @@ def measure_portraits(
 
     memory = learn_facts(
         random_bijections(settings["subjects"], settings["relations"]),
-        model=read_model(settings["model"]),
+        model=read_fields(Recall, settings["model"]),
         training=RecallTraining(**settings["training"]),
         seeds=settings["seeds"],
         directory=directory,

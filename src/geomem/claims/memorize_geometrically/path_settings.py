@@ -192,12 +192,11 @@ PAPER_PROMPTS: dict[str, PathSetting] = {
 
 def describe_setting(setting: PathSetting, seeds: Sequence[int]) -> dict[str, Any]:
     """The settings of `measure_paths`, as JSON can hold them."""
-    kind = next(name for name, model in MODELS.items() if type(setting.model) is model)
     in_context = isinstance(setting.task, InContextPathFinding)
     world = {"family": setting.family, "arms": setting.arms, "length": setting.length}
     described = {
         "world": {"family": "in-context"} if in_context else world,
-        "model": {"kind": kind, **asdict(setting.model)},
+        "model": {"kind": setting.model.name, **asdict(setting.model)},
         "task": asdict(setting.task),
         "training": asdict(setting.training),
         "seeds": list(seeds),

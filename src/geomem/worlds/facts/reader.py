@@ -10,7 +10,7 @@ from typing import Any
 from geomem.errors import InputError, unknown_name
 from geomem.files import check_plain_file, replace_file, text_file
 from geomem.worlds.columns import Columns, describe_columns, note_missing, read_columns
-from geomem.worlds.facts.builder import build_facts
+from geomem.worlds.facts.builder import build_facts, short_whole_numbers
 from geomem.worlds.facts.columns import FactLayout, Triples, arrow, find_triples, known_columns
 from geomem.worlds.facts.table import FactTable, check_table_size
 from geomem.worlds.facts.triple_files import (
@@ -212,10 +212,12 @@ def write_facts(table: FactTable, path: str | os.PathLike[str]) -> None:
     True
     """
     kinds = (table.subjects, table.relations, table.objects)
+    numbers = {label for labels in kinds for label in short_whole_numbers(labels)}
     for label in itertools.chain(*kinds):
         wrong = what_is_wrong(label)
         if not wrong and clean_label(label) != label:
             wrong = "has blanks at its ends or is not in Unicode's form NFC"
+        wrong = wrong or ("is a whole number with decimals" if label in numbers else "")
         if wrong:
             raise InputError(
                 f"The label {label!r:.80} of the table {table.name!r} {wrong}, so it would not be read back; "
@@ -261,7 +263,7 @@ def _table_of(
 
 
 def _quoted(label: str) -> str:
-    """The label as a cell: in double quotes if it has one, or could be taken for the start of a comment."""
-    if '"' in label or label.startswith(COMMENT_MARKS):
+    """The label as a cell: in double quotes if it has one, or could be taken for a comment or a rule."""
+    if '"' in label or label.startswith(COMMENT_MARKS) or not label.strip("-=+|: "):
         return '"' + label.replace('"', '""') + '"'
     return label
