@@ -18,11 +18,13 @@ import random
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from killer import watch_writes
@@ -31,6 +33,12 @@ os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "COLUMNS": "20
 
 PATIENCE = 300
 """Seconds after which a command counts as stuck; a busy machine may be slow."""
+
+SYSTEM_CALLS = (
+    "write,pwrite64,writev,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,ftruncate,fsync,"
+    "fdatasync,link,linkat,symlink,symlinkat,chmod,fchmod,fchmodat,flock"
+)
+"""What changes a disk, and locks, as Linux has it."""
 
 VOLATILE = {"started", "seconds", "first_step", "threads", "git", "time", "written"}
 """Keys of manifests that two equal runs may have differently."""
@@ -178,6 +186,46 @@ def _find_run(place: Path) -> str:
     return str(found[0].relative_to(place)) if found else "runs/none"
 
 
+def run_traced(command: str, place: Path, trace: Sequence[str]) -> Ending:
+    """Run a command in a process of its own under `strace` with these options."""
+    said, began = place.parent / "said.txt", time.monotonic()
+    program = [sys.executable, "-c", "import sys; from geomem.cli import main; sys.exit(main())"]
+    with said.open("w") as out:
+        code = subprocess.run(
+            ["strace", "-qq", *trace, *program, *shlex.split(command)],
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            timeout=PATIENCE,
+            env=os.environ | {"GEOMEM_ATTACK": str(place), "PYTHONDONTWRITEBYTECODE": "1"},
+        ).returncode
+    return Ending(code, said.read_text(errors="replace"), 0, time.monotonic() - began)
+
+
+def attack_system_calls(scenario: Scenario, kills: int, *, say: Callable[[str], None]) -> list[str]:
+    """Kill a scenario's command at so many of the system calls that write; what went wrong."""
+    with tempfile.TemporaryDirectory(prefix="geomem-attack-") as folder:
+        start, whole, log = Path(folder) / "start", Path(folder) / "whole", Path(folder) / "log.txt"
+        prepare(scenario, start)
+        shutil.copytree(start, whole, symlinks=True)
+        run_traced(scenario.command, whole, ["-o", str(log), "-e", f"trace={SYSTEM_CALLS}"])
+        count, expected, wrong = len(log.read_text().splitlines()), describe(whole), []
+        for number in range(min(kills, count)):
+            at = 1 + number * count // min(kills, count)
+            place = Path(folder) / f"place-{number}"
+            shutil.copytree(start, place, symlinks=True)
+            inject = f"inject={SYSTEM_CALLS}:signal=KILL:when={at}"
+            ending = run_traced(
+                scenario.command, place, ["-o", os.devnull, "-e", f"trace={SYSTEM_CALLS}", "-e", inject]
+            )
+            for one in _look(scenario, place, expected, ending):
+                wrong.append(f"{scenario.name}, killed at system call {at} of {count}: {one}")
+                say(wrong[-1])
+            shutil.rmtree(place)
+    return wrong
+
+
 def describe(place: Path) -> dict[str, str]:
     """Every file by its path, with a digest of what does not change with the time."""
     tree = {}
@@ -307,6 +355,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=20, help="kills of every command")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--system-calls", action="store_true", help="at system calls, through strace")
     parser.add_argument("names", nargs="*", help="scenarios; all if none is given")
     options = parser.parse_args()
     import_everything()
@@ -314,8 +363,12 @@ def main() -> int:
     total = 0
     for scenario in chosen:
         began = time.monotonic()
-        chance = random.Random(f"{options.seed} {scenario.name}")
-        wrong = attack(scenario, options.kills, chance, say=lambda text: print(text, flush=True))
+        say = partial(print, flush=True)
+        if options.system_calls:
+            wrong = attack_system_calls(scenario, options.kills, say=say)
+        else:
+            chance = random.Random(f"{options.seed} {scenario.name}")
+            wrong = attack(scenario, options.kills, chance, say=say)
         total += len(wrong)
         seconds = time.monotonic() - began
         print(f"{scenario.name}: {options.kills} kills, {len(wrong)} wrong, {seconds:.0f} s", flush=True)
