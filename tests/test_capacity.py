@@ -12,10 +12,12 @@ from scipy import stats
 from geomem.errors import InputError
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
+from geomem.runs import train
 from geomem.sweep import capacity
 from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
+from geomem.training import loop
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import many_to_one, random_permutations
 from geomem.worlds.facts.table import entropy_bits
@@ -29,11 +31,11 @@ def test_curves_rise_and_an_interrupted_call_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(capacity, "FLEET_RUNS", 2)
     trained = []
 
-    def interrupted(fleet):
+    def interrupted(fleet, **hooks):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(fleet)
-        return train_and_tabulate(fleet)
+        return train_and_tabulate(fleet, **hooks)
 
     monkeypatch.setattr(capacity, "train_and_tabulate", interrupted)
     with pytest.raises(KeyboardInterrupt, match="2 of 6 fleets are kept"):
@@ -51,6 +53,35 @@ def test_curves_rise_and_an_interrupted_call_goes_on(tmp_path, monkeypatch):
     assert (found.curves["highest"] >= found.curves["recall"]).all()
     narrow, wide = (whole.runs.filter(pl.col("width") == width)["loss"].mean() for width in (1, 10))
     assert wide < 0.5 * narrow
+
+
+def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, monkeypatch):
+    grid = {
+        "sizes": [2, 5],
+        "training": RecallTraining(steps=60, batch_subjects=4),
+        "seeds": 2,
+        "processes": 1,
+    }
+    whole = capacity_curves([6, 10], [2], directory=tmp_path / "whole", **grid)
+    begun = []
+
+    def cut(fleet, *, on_checkpoint, **hooks):
+        def keep(state):
+            on_checkpoint(state)
+            if state.step == 30:
+                raise KeyboardInterrupt
+
+        begun.append(hooks["state"])
+        return train_and_tabulate(fleet, on_checkpoint=keep, **hooks)
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(capacity, "train_and_tabulate", cut)
+    with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept"):
+        capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
+    resumed = capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
+    assert [state and state.step for state in begun] == [None, 30]
+    assert resumed.runs.equals(whole.runs)
 
 
 def test_neurons_and_other_facts_vary_too(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geomem.cli import main
 from geomem.constructions.answering import recall_logits
 from geomem.constructions.one_hop import OBJECTS, SUBJECTS, block_superposition, smallest_width
 from geomem.errors import InputError
@@ -21,7 +22,7 @@ from geomem.models.networks.recall import all_paths, compute_recall_logits, init
 from geomem.runs import directory, run
 from geomem.runs.configuration import FactRecall, describe_configuration
 from geomem.runs.directory import CURRENT, DONE, EDITED, MANIFEST, WEIGHTS, configuration_hash, locked_run
-from geomem.runs.run import FACTS, holds_facts, read_run, write_run
+from geomem.runs.run import FACT_FILES, FACTS, holds_facts, read_run, write_run
 from geomem.worlds.facts.changes import replace_fact, without_fact
 from geomem.worlds.facts.families import many_to_one, partial_facts, random_bijections, random_permutations
 from geomem.worlds.facts.hops import chain_answers
@@ -158,6 +159,25 @@ def test_a_place_that_is_taken_is_refused(tmp_path):
             construct_memory(TOWNS, tmp_path / name)
     assert (tmp_path / "full" / "notes").read_text() == "mine"
     assert construct_memory(TOWNS, tmp_path / "empty").manifest["recalled"]["recall"] == 1
+
+
+def test_a_long_construction_says_what_it_takes_and_how_far_it_is(tmp_path, capsys, monkeypatch):
+    told = []
+    construct_memory(random_bijections(700, 2), tmp_path / "one", on_progress=told.append)
+    assert [step.asked for step in told] == sorted(step.asked for step in told)
+    assert (told[0].asked, told[-1].asked, told[0].questions) == (0, 1400, 1400)
+    assert len(told) > 2
+    towns = []
+    construct_memory(TOWNS, tmp_path / "two", on_progress=towns.append)
+    assert (towns[0].asked, towns[-1].asked) == (0, towns[-1].questions)
+    assert main(["construct", "random-bijections", "--subjects", "9", "--out", str(tmp_path / "three")]) == 0
+    assert "asked" not in capsys.readouterr().err
+    monkeypatch.setattr("geomem.cli.construct.LINE_SECONDS", -1.0)
+    assert main(["construct", "random-bijections", "--subjects", "700", "--out", str(tmp_path / "four")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith(" memory")
+    assert "questions are asked before the memory is kept: about" in lines[0]
+    assert " asked, " in lines[1]
 
 
 # Asking.

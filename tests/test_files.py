@@ -16,6 +16,7 @@ from geomem.files import (
     csv_file,
     read_bytes,
     replace_file,
+    system_errors,
     text_file,
     write_whole,
 )
@@ -163,3 +164,14 @@ def test_a_table_for_spreadsheets_holds_no_formula(tmp_path):
     assert all(cell is None or cell[0] == "'" or not cell.startswith(("=", "@", "\t", "\r")) for cell in read)
     replace_file(tmp_path / "b.csv", csv_file(pl.DataFrame({"value": [-0.5]})))
     assert (tmp_path / "b.csv").read_text() == "value\n-0.5\n"
+
+
+def test_a_full_disk_names_the_place_and_not_where_it_was_written_first(tmp_path):
+    def fill(path):
+        with system_errors(path / "a.txt", "written"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError) as caught:
+        write_whole(tmp_path / "new", fill)
+    assert f"while {tmp_path / 'new' / 'a.txt'} was written" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

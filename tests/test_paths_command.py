@@ -289,15 +289,6 @@ def test_memory_does_not_grow_with_batch_times_vocabulary():
     assert 0 < whole - half < 0.2 * 4 * more_rows * sizes.vocabulary_size
 
 
-def test_the_estimate_of_seconds_is_that_of_all_steps():
-    short = path_job(path_star(40, 4), training=PathTraining(epochs=10))
-    seconds = short.seconds("cpu")
-    assert 0 < seconds < 60
-    # Of a model as small as this the calls of torch take longer than the arithmetic in them.
-    tiny = path_job(path_star(40, 4), model=Transformer(width=2), training=PathTraining(epochs=1000))
-    assert tiny.seconds("cpu") > 1
-
-
 @pytest.mark.parametrize("world", ["grid", "cycle", "irregular", "karate-club", "path"])
 def test_worlds_on_which_path_finding_is_ill_posed(refused, world):
     assert refused(world, *QUICK).startswith("Path finding is ill-posed on '")

@@ -8,10 +8,13 @@ from geomem.errors import InputError
 from geomem.geometry.reading import READING_PERMUTATIONS
 from geomem.measure.edges import measure_fleet
 from geomem.models.configuration import Bilinear, Node2Vec, Transformer
+from geomem.runs import train
+from geomem.runs.checkpoint import CHECKPOINT
 from geomem.runs.edges import memorize
 from geomem.sweep import MEASUREMENTS, running, sweep
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
+from geomem.training import loop
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.tasks import EdgeMemorization
@@ -46,19 +49,20 @@ def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     whole = sweep("cycle", Bilinear(), directory=tmp_path / "whole", **arguments)
     trained = []
 
-    def interrupted(fleet):
+    def interrupted(fleet, **hooks):
         if len(trained) == 1:
             raise KeyboardInterrupt
         trained.append(fleet)
-        return train_and_measure(fleet)
+        return train_and_measure(fleet, **hooks)
 
     monkeypatch.setattr(running, "train_and_measure", interrupted)
     with pytest.raises(KeyboardInterrupt, match="1 of 3 fleets are kept, and the same command goes on"):
         sweep("cycle", Bilinear(), directory=tmp_path / "cut", **arguments)
 
-    def counted(fleet):
-        trained.append(fleet)
-        return train_and_measure(fleet)
+    def counted(fleet, **hooks):
+        if "state" in hooks:  # else it is only timed
+            trained.append(fleet)
+        return train_and_measure(fleet, **hooks)
 
     monkeypatch.setattr(running, "train_and_measure", counted)
     told = []
@@ -74,6 +78,39 @@ def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     again = sweep("cycle", Bilinear(), directory=tmp_path / "cut", **arguments)
     assert len(trained) == 3
     assert again.table.equals(whole.table)
+
+
+def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, monkeypatch):
+    arguments = {"axes": AXES, "training": SHORT, "processes": 1}
+    whole = sweep("cycle", Transformer(width=8), directory=tmp_path / "whole", **arguments)
+    begun = []
+
+    def cut(fleet, *, on_checkpoint, **hooks):
+        def keep(state):
+            on_checkpoint(state)
+            if state.step == 30:
+                raise KeyboardInterrupt
+
+        begun.append(hooks["state"])
+        return train_and_measure(fleet, on_checkpoint=keep, **hooks)
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(running, "train_and_measure", cut)
+    with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept, and the same command goes on"):
+        sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
+    (kept,) = (tmp_path / "cut").glob("*/unfinished/*/*")
+    assert kept.name == CHECKPOINT
+    resumed = sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
+    assert [state and state.step for state in begun] == [None, 30]
+    assert resumed.table.equals(whole.table)
+    same_names(resumed.path, whole.path)
+
+
+def same_names(one, other):
+    assert sorted(path.name for path in one.parent.rglob("*")) == sorted(
+        path.name for path in other.parent.rglob("*")
+    )
 
 
 def test_processes_give_what_one_process_gives(tmp_path):
@@ -162,10 +199,14 @@ def test_a_damaged_table_is_said(tmp_path):
     path = sweep("cycle", Bilinear(width=4), **arguments).path
     (part,) = path.glob("fleet-*.parquet")
     part.write_bytes(part.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"fleet-00000.parquet is damaged .*delete the directory"):
+    with pytest.raises(InputError, match=r"fleet-00000.parquet is damaged .*delete this file alone"):
         sweep("cycle", Bilinear(width=4), **arguments)
     pl.DataFrame({"a": [1]}).write_parquet(part)
     with pytest.raises(InputError, match="it is not the table of this sweep's fleet"):
+        sweep("cycle", Bilinear(width=4), **arguments)
+    part.unlink()
+    part.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="is a link"):
         sweep("cycle", Bilinear(width=4), **arguments)
 
 

@@ -78,7 +78,10 @@ def write_whole(directory: Path, write: Writer) -> None:
         with partial_directory(directory.parent) as folder:
             partial = folder / directory.name
             partial.mkdir()
-            write(partial)
+            try:
+                write(partial)
+            except InputError as error:  # of a file whose place nobody knows
+                raise InputError(str(error).replace(str(partial), str(directory))) from error
             sync_directory(partial)
             os.replace(partial, directory)
         sync_directory(directory.parent)

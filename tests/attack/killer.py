@@ -33,7 +33,7 @@ def watch_writes(kill_at: int = 0) -> Callable[[], int]:
         if event == "open":
             path, _, flags = arguments
             is_writing = not isinstance(path, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if not is_writing or os.fspath(path) == os.devnull:
+            if not is_writing or path == os.devnull:
                 return
         elif event not in WRITING:
             return

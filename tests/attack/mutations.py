@@ -45,7 +45,7 @@ def _written(write: Callable[[io.BytesIO], object]) -> bytes:
 
 
 def _graphs() -> dict[str, bytes]:
-    graph = networkx.DiGraph([("Rome", "Bonn"), ("Bonn", "Bern"), ("Bern", "Rome")])
+    graph: networkx.DiGraph = networkx.DiGraph([("Rome", "Bonn"), ("Bonn", "Bern"), ("Bern", "Rome")])
     networkx.set_node_attributes(graph, {"Rome": "Roma"}, "label")
     lines = [f"{a}\t{b}" for a, b in graph.edges]
     matrix = "%%MatrixMarket matrix coordinate pattern general\n3 3 2\n1 2\n2 3\n"

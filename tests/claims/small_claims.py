@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 
-from geomem.claims.check import Picture, check
+from geomem.claims.check import check, draw_bands
 from geomem.claims.claim import Claim, Expected
 from geomem.claims.counterexamples import imagined
-from geomem.claims.evidence import Evidence, curve_table, final
+from geomem.claims.evidence import Evidence, final
 from geomem.claims.need import FleetRequest, Scale, computed
 from geomem.models.configuration import Associative, Model, Node2Vec
 from geomem.training.configuration import Training
@@ -32,8 +32,8 @@ def request(key: str, scale: Scale, model: Model, world: Graph = RING, steps: in
 
 def check_level(runs: Evidence):
     yield check("final level, ring", final(runs["ring"], "geometric_level"), above=0.3)
-    table = curve_table({"ring": runs["ring"]}, "geometric_level", title="level")
-    yield Picture(table, "step", "level", series="graph", log_x=True)
+    levels = [("ring", runs["ring"].steps, runs["ring"].metrics["geometric_level"])]
+    yield draw_bands(levels, "step", "level", series="graph", log_x=True)
 
 
 def small_claim(name: str, *needs, **changes) -> Claim:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
+from geomem.claims.check import judge_checks
 from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, Source, reach_verdict
 from geomem.claims.counterexamples import Memory, imagine_fleet
 from geomem.claims.evidence import alignment, excess_loss, final, first_step_memorized, memorized, shells
@@ -102,7 +103,7 @@ def test_the_wrong_model_changes_the_verdict(claim: Claim):
     made_up = {name.partition(".")[0] for name in evidence.arrays}
     assert wanted <= made_up, "arrays of some experiment are not made up"
     assert claim.compute(scale_of(claim)) or made_up == wanted
-    judgement = claim.judge(evidence)
+    judgement = judge_checks(claim.refuted, deviates=bool(claim.deviation))
     assert judgement.outcome != ("deviates" if claim.deviation else "holds")
     assert not reach_verdict(claim, judgement).as_expected
     assert judgement.sentence.strip().endswith((".", "!", "?"))
@@ -131,8 +132,7 @@ def test_every_claim_says_what_it_is(claim: Claim):
     assert PLACES[claim.paper].name(claim.place), claim.place
     assert tags_of(claim.place) or not PLACES[claim.paper].tagged, "whose statement is it?"
     assert claim.conditions
-    scale = scale_of(claim)
-    assert claim.fleets(scale) or claim.experiments(scale) or claim.compute(scale)
+    assert claim.requests(scale_of(claim))
 
 
 @pytest.mark.parametrize("claim", [entry for entry in claims() if entry.values[0].cost == "quick"])

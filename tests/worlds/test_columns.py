@@ -1,5 +1,6 @@
 """Columns of text: what separates, what is a comment, what is a header; and what a person says instead."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,13 @@ def test_quoted_labels_around_a_colon_and_lines_of_separators_alone(tmp_path):
     assert read_graph(tmp_path / "quoted.txt").labels == ("Rome", "Bonn", "Bern")
     (tmp_path / "a.sif").write_text("Rome,road,Bonn\n,,\n")
     assert read_graph(tmp_path / "a.sif").edge_count == 1
+
+
+@pytest.mark.parametrize("run", [" ", "\t", "-", "=", "| ", "a "])
+@pytest.mark.parametrize("line", ["{}x", "x{}y", "x{}"])
+def test_a_long_run_of_one_mark_takes_no_square_of_its_length(tmp_path, run, line):
+    """A pattern that goes back over the run would take minutes: more than any machine's patience."""
+    for name in ("a.txt", "a.adjlist", "a.multiline_adjlist", "a.csv"):
+        (tmp_path / name).write_text("a\tb\n" + line.format(run * 200_000) + "\tc\n")
+        with contextlib.suppress(InputError):
+            read_graph(tmp_path / name)

@@ -71,6 +71,31 @@ class Picture:
     log_x: bool = False
 
 
+def draw_bands(
+    curves: Iterable[tuple[str, Sequence | np.ndarray, np.ndarray]],
+    x: str,
+    y: str,
+    *,
+    series: str = "curve",
+    kind: Literal["line", "points"] = "line",
+    log_x: bool = False,
+) -> Picture:
+    """Mean, lowest and highest value over runs at every place: of each curve its label, places and values.
+
+    Values are [place, run] or [place, run, ...].
+
+    >>> draw_bands([("ours", [8, 16], np.array([[0.5, 1.0], [1.0, 1.0]]))], "width", "recall").table.row(0)
+    (8, 0.75, 0.5, 1.0, 'ours')
+    """
+    parts = []
+    for label, places, values in curves:
+        flat = values.reshape(len(values), -1)
+        ends = {"low": flat.min(axis=1), "high": flat.max(axis=1)}
+        labels = {series: [label] * len(flat)} if series else {}
+        parts.append(pl.DataFrame({x: places, y: flat.mean(axis=1), **ends, **labels}))
+    return Picture(pl.concat(parts), x, y, series, kind, log_x)
+
+
 @dataclass(frozen=True)
 class Measured:
     """A bound that is itself measured, with the name that a rule calls it by."""

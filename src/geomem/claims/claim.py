@@ -36,7 +36,7 @@ the decorators say where it stands, what it is checked on, and what is expected.
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, wraps
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -136,10 +136,15 @@ class Claim:
         return judge_checks(self.checks(evidence), deviates=bool(self.deviation))
 
     @cached_property
-    def rule(self) -> str:
-        """When it holds, with its bounds: the checks as the counterexample meets them."""
+    def refuted(self) -> tuple[Check | Picture | str, ...]:
+        """The checks as the counterexample meets them."""
         requests = self.fleets(Scale(self.cost, (0, 1, 2)))
-        return describe_rule(self.checks(self.counterexample(requests)), deviates=bool(self.deviation))
+        return tuple(self.checks(self.counterexample(requests)))
+
+    @cached_property
+    def rule(self) -> str:
+        """When it holds, with its bounds."""
+        return describe_rule(self.refuted, deviates=bool(self.deviation))
 
     @cached_property
     def conditions(self) -> str:
@@ -149,52 +154,62 @@ class Claim:
 
 _REGISTERED: dict[str, list[Claim]] = {}
 
-Checker = Callable[[Any], Checks]
-"""A claim's generator; it is given the evidence, or what the decorator of its needs makes of it."""
+Checker = Callable[[Any], Any]
+"""A claim's generator of checks, given the evidence or what a decorator makes of it; or a function that only
+states the claim, by its docstring."""
 
 Decorator = Callable[[Checker], Checker]
 
 
-def claim(
-    id: str, *aliases: str, place: str, title: str = "", statement: str = "", cost: Cost = "quick"
-) -> Callable[[Checker], Claim]:
+def claim(id: str, *aliases: str, place: str, full: bool = False) -> Callable[[Checker], Claim]:
     """Register a generator of checks, with what the decorators below it say, as a claim of its module.
 
-    Its docstring is the title, one line, and the statement; `title` and `statement` replace them where a
-    function makes several claims. Raises `ValueError` if title or statement is missing.
+    Its docstring is the title, one line, and the statement. A `full` one wants a GPU or hours.
+
+    Raises `ValueError` if title or statement is missing, or `needs` or `expects`.
     """
 
     def register(checks: Checker) -> Claim:
-        first, _, rest = inspect.cleandoc(checks.__doc__ or "").partition("\n")
+        title, _, statement = inspect.cleandoc(checks.__doc__ or "").partition("\n")
+        if not title or not statement:
+            raise ValueError(f"claim {id}: its docstring must be a title and, below it, the statement")
+        if not _parts(checks).keys() >= {"needs", "expected"}:
+            raise ValueError(f"claim {id}: give it @needs(...) and @expects(...) below @claim")
         made = Claim(
             id=id,
-            title=title or first.rstrip("."),
-            statement=statement or " ".join(rest.split()),
+            title=title.rstrip("."),
+            statement=" ".join(statement.split()),
             place=place,
             checks=checks,
-            cost=cost,
+            cost="full" if full else "quick",
             aliases=aliases,
             paper=RECALL_PAPER if ".factual_recall" in checks.__module__ else PAPER,
             **_parts(checks),
         )
-        if not made.title or not made.statement:
-            raise ValueError(f"claim {id}: its docstring must be a title and, below it, the statement")
         _REGISTERED.setdefault(checks.__module__, []).append(made)
         return made
 
     return register
 
 
+def checked(checks: Checker, *said: Decorator) -> Decorator:
+    """What claims of one shape share: checks, and what else is said of all; their functions only state."""
+
+    def decorate(stating: Checker) -> Checker:
+        checker = wraps(stating)(lambda runs: checks(runs))
+        for decorator in reversed(said):
+            checker = decorator(checker)
+        return checker
+
+    return decorate
+
+
 def needs(
     *needs: Needs, counterexample: Evidence | Callable[[tuple[FleetRequest, ...]], Evidence]
 ) -> Decorator:
     """What a claim is checked on, and measurements of which it is false, for the fleets it asks for."""
-    return _say(
-        needs=needs,
-        counterexample=(lambda requests: counterexample)
-        if isinstance(counterexample, Evidence)
-        else counterexample,
-    )
+    made_up = counterexample if callable(counterexample) else lambda requests: counterexample
+    return _say(needs=needs, counterexample=made_up)
 
 
 def conditions(text: str) -> Decorator:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import spearmanr
 
-from geomem.claims.check import Check, Picture, check
+from geomem.claims.check import Check, Picture, check, draw_bands
 from geomem.claims.counterexamples import imagine_arrays
-from geomem.claims.evidence import Evidence, MeasuredRuns, curve_table, final
+from geomem.claims.evidence import Evidence, MeasuredRuns, final
 
 Imagined = Mapping[str, Mapping[str, float | Sequence[float | int]]]
 """Values of metrics by key and name: one for all rows, or one for every row."""
@@ -73,9 +73,9 @@ def draw_curves(
     runs: Mapping[str, MeasuredRuns], metric: str, title: str, labels: Mapping[str, str] | None = None
 ) -> Picture:
     """Mean, lowest and highest value over seeds by epoch, a line for every key or for those with a label."""
-    named = {label: runs[key] for key, label in (labels or {key: key for key in runs}).items()}
-    table = curve_table(named, metric, title=title).rename({"step": "epoch", "graph": "training"})
-    return Picture(table, "epoch", title, series="training")
+    named = [(label, runs[key]) for key, label in (labels or {key: key for key in runs}).items()]
+    lines = [(label, run.steps, run.metrics[metric]) for label, run in named]
+    return draw_bands(lines, "epoch", title, series="training")
 
 
 def imagine_curves(metrics: Imagined, *, epochs: int = 64, runs: int = 3) -> Evidence:

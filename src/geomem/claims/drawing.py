@@ -42,28 +42,18 @@ def draw_picture(picture: Picture) -> Figure:
     table = picture.table
     parts = table.partition_by(picture.series, maintain_order=True) if picture.series else [table]
     has_band = {"low", "high"} <= set(table.columns)
-    texts = not table[picture.x].dtype.is_numeric()
-    places = {name: place for place, name in enumerate(table[picture.x].unique(maintain_order=True))}
     for number, part in enumerate(parts):
         colour = LIGHT.branches[number % len(LIGHT.branches)]
         label = str(part[picture.series][0]) if picture.series else ""
-        shift = 0.14 * (number - (len(parts) - 1) / 2) if texts else 0.0
-        x = (
-            np.array([places[name] + shift for name in part[picture.x]])
-            if texts
-            else part[picture.x].to_numpy()
-        )
-        y = part[picture.y].cast(float).to_numpy()
+        x, y = part[picture.x].to_numpy(), part[picture.y].cast(float).to_numpy()
         low, high = (part[end].cast(float).to_numpy() if has_band else y for end in ("low", "high"))
         if picture.kind == "line":
             axes.plot(x, y, color=colour, linewidth=1.6, label=label)
             axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
         else:
-            axes.vlines(x, low, high, color=colour, linewidth=1.4)
             axes.plot(x, y, "o", color=colour, markersize=4.5, label=label)
-    if texts:
-        axes.set_xticks(list(places.values()), list(map(str, places)))
-    elif picture.log_x:
+            axes.vlines(x, low, high, color=colour, linewidth=1.4)
+    if picture.log_x:
         _scale_by_powers(axes, table[picture.x].cast(float).to_numpy())
     axes.set_xlabel(picture.x)
     axes.set_ylabel(picture.y)

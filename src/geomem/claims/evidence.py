@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float, Int
 
 from geomem.claims.need import FleetRequest
@@ -130,25 +129,3 @@ def shells(fleet: FleetEvidence) -> Float[np.ndarray, "run shell"]:
 def alignment(fleet: FleetEvidence) -> Float[np.ndarray, " run"]:
     """Fiedler alignment of the final embeddings: 1 if the slowest modes of the graph are in them."""
     return np.atleast_1d(fiedler_alignment(fleet.embeddings, laplacian_spectrum(fleet.request.world)))
-
-
-def curve_table(fleets: Mapping[str, MeasuredRuns], metric: str, *, title: str) -> pl.DataFrame:
-    """Mean, lowest and highest value over seeds at every recorded step, for a `Picture`.
-
-    Columns: step, `title`, low, high, graph (the mapping's keys).
-    """
-    parts = []
-    for name, fleet in fleets.items():
-        curve = fleet.metrics[metric]
-        parts.append(
-            pl.DataFrame(
-                {
-                    "step": fleet.steps,
-                    title: curve.mean(axis=1),
-                    "low": curve.min(axis=1),
-                    "high": curve.max(axis=1),
-                    "graph": [name] * len(curve),
-                }
-            )
-        )
-    return pl.concat(parts)

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
@@ -136,6 +137,8 @@ def reproduce(
     for job in jobs:
         job.waiting = {work.path for work in job.works.values()} & missing.keys()
     fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
+    if on_event:
+        missing = _time_works(missing, device)
     seconds = sum(work.seconds for work in missing.values())
     processes = 1 if device != "cpu" else min(processes or cpu_count(), max(1, len(missing)))
     plan = Plan(
@@ -206,12 +209,36 @@ def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
 
 
 def estimate_seconds(plan: "Job") -> float:
-    """Time that training a fleet takes on one core: every step costs calls, then arithmetic.
+    """Time that a fleet would take on one core of our machine: every step costs calls, then arithmetic.
 
     A call of torch took 2 microseconds in fleets of three runs; an architecture says how many it makes.
     """
     calls = CALL_SECONDS * (plan.model.step_calls + plan.model.layers * plan.model.block_calls)
     return plan.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
+
+
+def _time_works(works: dict[Path, Work], device: str) -> dict[Path, Work]:
+    """The same works with the seconds that they take on this machine, by the first steps of three fleets."""
+    from geomem.runs.environment import limit_threads
+    from geomem.runs.pace import estimate_each, measure_pace
+
+    jobs = [work for work in works.values() if not isinstance(work.task, Experiment)]
+    if not jobs:
+        return works
+
+    def measure(number: int) -> float:
+        job: Any = jobs[number].task
+        with limit_threads(1):
+            return measure_pace(job.train, job.training, device=device).seconds(job.training)
+
+    counted = np.array([work.seconds for work in jobs])
+    timed = estimate_each(counted, measure)
+    found = dict(zip((work.path for work in jobs), timed.tolist(), strict=True))
+    # Experiments say what they take on the machine that the counted seconds are of.
+    slower = float(timed.sum() / counted.sum())
+    return {
+        path: replace(work, seconds=found.get(path, work.seconds * slower)) for path, work in works.items()
+    }
 
 
 def _disk_bytes(plans: "Collection[Job]", processes: int) -> int:

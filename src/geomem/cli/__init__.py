@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not output.refused():
                 raise
             status = 0
-        if not (why := output.refused()):
+        if status > 1 or not (why := output.refused()):
             return status
         done = bool(arguments) and arguments[0] in VERBS and not {"-h", "--help"} & {*arguments}
         done = done and arguments[0] not in PRINTING

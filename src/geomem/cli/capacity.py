@@ -9,6 +9,7 @@ from rich.table import Table
 
 from geomem.cli.console import open_console
 from geomem.cli.options import OptionGroup, parse_groups
+from geomem.cli.progress import HOURS
 from geomem.cli.sweep import SweepTable
 from geomem.fields import Seeds
 from geomem.models.configuration import Recall
@@ -36,7 +37,7 @@ class CapacityOptions:
     relations: tuple[int, ...] = (2, 4, 8, 16)
     """Numbers of relations."""
     full: bool = False
-    """Add 512 and 1,024 subjects: hours on two cores."""
+    """Add 512 and 1,024 subjects: hours on two cores, which --hours must allow."""
     varied: Literal["width", "mlp-width"] = "width"
     """What is varied: the width, with an MLP of --neurons-per-width times as many neurons, or the neurons."""
     sizes: tuple[int, ...] = ()
@@ -49,6 +50,8 @@ class CapacityOptions:
     """Where the directory of the runs is made."""
     processes: int = 0
     """Processes of one thread each; 0 means one per core."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     out: Path | None = None
     """The figure: an .svg or .pdf (both are written, with the data as .csv)."""
     quiet: bool = False
@@ -75,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
     subjects = options.subjects + tuple(
         n for n in FULL_SUBJECTS if options.full and n not in options.subjects
     )
-    with SweepTable(quiet=options.quiet) as table:
+    with SweepTable(quiet=options.quiet, hours=options.hours) as table:
         found = capacity_curves(
             subjects,
             options.relations,
@@ -135,14 +138,15 @@ def _number(value: float, digits: int) -> str:
 def write_tables(found: "Capacity") -> list[Path]:
     """Write the runs as parquet, curves and thresholds as CSV, into the directory of the fleets."""
     from geomem.files import csv_file, replace_file
+    from geomem.runs.directory import table_file
 
     tables = {
-        "runs.parquet": found.runs.write_parquet,
+        "runs.parquet": table_file(found.runs),
         "curves.csv": csv_file(found.curves),
         "thresholds.csv": csv_file(found.thresholds),
     }
     for name, write in tables.items():
-        replace_file(found.path / name, lambda partial, write=write: write(partial))
+        replace_file(found.path / name, write)
     return [found.path / name for name in tables]
 
 

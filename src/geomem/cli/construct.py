@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from geomem.cli.facts import FactFileOptions
@@ -12,13 +13,15 @@ from geomem.cli.options import (
     first_line,
     option_values,
     parse_groups,
+    print_note,
     print_notes,
     signature_options,
 )
-from geomem.cli.progress import count_of
+from geomem.cli.progress import LINE_SECONDS, count_of, format_seconds
 from geomem.constructions.one_hop import NUMBERS_LIMIT
 from geomem.errors import InputError
-from geomem.memories.construct import Code, construct_memory
+from geomem.memories.construct import Asking, Code, construct_memory
+from geomem.runs.directory import format_bytes
 from geomem.runs.run import Run
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.find import find_facts
@@ -64,10 +67,31 @@ def run(arguments: Sequence[str]) -> int:
         code=options.memory.code,
         seed=options.memory.seed,
         numbers_limit=options.memory.numbers_limit,
+        on_progress=_Lines().show,
     )
     print(describe_recalled(memory))
     print(memory.path)
     return 0
+
+
+class _Lines:
+    """What is said of a construction that takes long: what it will take, then how far it is."""
+
+    def __init__(self) -> None:
+        self.began = self.written = monotonic()
+
+    def show(self, asking: Asking) -> None:
+        """Write a line, if it is time for one."""
+        if asking.seconds < LINE_SECONDS:
+            return
+        passed = monotonic() - self.began
+        if not asking.asked:
+            took = f"{format_seconds(asking.seconds)}, {format_bytes(asking.memory_bytes)} memory"
+            print_note(f"{asking.questions:,} questions are asked before the memory is kept: about {took}")
+        elif monotonic() - self.written > LINE_SECONDS and asking.asked < asking.questions:
+            left = passed * (asking.questions / asking.asked - 1)
+            self.written = monotonic()
+            print_note(f"{asking.asked:,} of {asking.questions:,} asked, {format_seconds(left)} left")
 
 
 def describe_recalled(memory: Run) -> str:

@@ -1,5 +1,6 @@
 """Failures of the system or of a file as one sentence, and signals that end a command as Ctrl-C does."""
 
+import errno
 import re
 import signal
 import threading
@@ -52,6 +53,8 @@ def describe_failure(error: BaseException) -> str:
             return f"A number is greater than can be computed with ({said}); give a smaller one."
         case ValueError() if "embedded null" in said:
             return "A name has a null character in it; give one without."
+    if "os error 28" in said:  # a full disk, which libraries in Rust hand on as text
+        return describe_system_error(OSError(errno.ENOSPC, said))
     if kind := FILE_ERRORS.get(type(error).__module__.partition(".")[0]):
         return f"What should be {kind} cannot be read ({said}); give a whole one."
     return ""

@@ -19,7 +19,7 @@ from geomem.cli.options import (
     read_head,
     signature_options,
 )
-from geomem.cli.progress import RunTable, count_of
+from geomem.cli.progress import HOURS, RunTable, count_of
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
@@ -52,6 +52,8 @@ class LearnOptions:
     """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     several: bool = False
     """Allow several answers to a question of a file: a model learns them as `borders`, `borders (2)`, ..."""
     config: Path | None = None
@@ -90,7 +92,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from geomem.runs.facts import learn_facts
 
-    with RunTable(quiet=options.memory.quiet) as progress:
+    with RunTable(quiet=options.memory.quiet, hours=options.memory.hours) as progress:
         memory = learn_facts(
             table,
             model=choose_model(options.model, table),

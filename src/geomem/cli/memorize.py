@@ -16,7 +16,7 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
-from geomem.cli.progress import RunTable
+from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
@@ -46,6 +46,8 @@ class FleetOptions:
     """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     config: Path | None = None
     """A TOML file with any of these options (and `world`), one per line; the command line overrides it."""
     quiet: bool = False
@@ -64,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
 
     from geomem.runs.edges import memorize
 
-    with RunTable(quiet=options.fleet.quiet) as table:
+    with RunTable(quiet=options.fleet.quiet, hours=options.fleet.hours) as table:
         fleet = memorize(
             graph,
             model=options.model,

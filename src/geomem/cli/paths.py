@@ -21,7 +21,7 @@ from geomem.cli.options import (
     with_choice,
 )
 from geomem.cli.path_compare import print_comparison, read_comparison, write_figure
-from geomem.cli.progress import RunTable
+from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError, unknown_name
 from geomem.files import is_there
 from geomem.models.configuration import Model, path_models
@@ -72,6 +72,8 @@ class PathOptions:
     """Where run directories are written."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     config: Path | None = None
     """A TOML file with any of these options (and `world`), one per line; the command line overrides it."""
     quiet: bool = False
@@ -181,7 +183,7 @@ def _train(job: PathJob) -> "list[Run]":
 
     fleet, trained = job.start, []
     for stage in _stages(job):
-        with RunTable(quiet=job.options.quiet) as table:
+        with RunTable(quiet=job.options.quiet, hours=job.options.hours) as table:
             fleet = find_paths(
                 job.world,
                 model=job.model,

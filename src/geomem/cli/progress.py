@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from math import ceil, inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.console import open_console
+from geomem.errors import InputError
 from geomem.runs.configuration import FactRecall
 from geomem.runs.directory import format_bytes
 from geomem.training.configuration import PathTraining
@@ -28,13 +30,30 @@ LINE_SECONDS = 10.0
 """Without a terminal, a line of progress at most this often."""
 
 
+HOURS = 2.0
+"""What a command may take without being told so by --hours."""
+
+SAID_SECONDS = 10.0
+"""What takes less is begun without a word on its time."""
+
 AnyTable = TypeVar("AnyTable", bound="LiveTable")
 
 
 class LiveTable(ABC):
-    """A table on standard error, redrawn while its context lasts; `live` is None if quiet or no terminal."""
+    """A table on standard error, redrawn while its context lasts; `live` is None if quiet or no terminal.
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None, refresh_per_second: int = 4):
+    `hours` is what the work that it shows may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        hours: float = inf,
+        console: Console | None = None,
+        refresh_per_second: int = 4,
+    ):
+        self.hours = hours
         self.console = console or open_console(stderr=True)
         self.quiet = quiet
         shown = self.console.is_terminal and not quiet
@@ -53,6 +72,15 @@ class LiveTable(ABC):
     @abstractmethod
     def render(self) -> RenderableType:
         """What is drawn now."""
+
+    def allow(self, seconds: float) -> None:
+        """Raise `InputError` for work that would take longer than the hours that were given."""
+        if seconds > 3600 * self.hours:
+            needed = seconds / 3600
+            raise InputError(
+                f"This would take about {needed:,.{0 if needed >= 10 else 1}f} hours and {self.hours:g} are "
+                f"allowed; give --hours {ceil(1.25 * needed)} to let it run, or ask for less."
+            )
 
     def __enter__(self: AnyTable) -> AnyTable:
         if self.live:
@@ -136,14 +164,9 @@ class _Row:
         cells |= {self.columns.place: self.place(), **self.numbers()}
         if announcement.finished:
             return cells | {"time": "kept", "left": ""}
-        if progress is None and announcement.seconds is None:
-            return cells | {"time": "", "left": ""}
         passed = progress.seconds if progress and self.done else monotonic() - self.began
         left = progress.seconds_left if progress else announcement.seconds
-        return cells | {
-            "time": format_seconds(passed),
-            "left": "done" if self.done else format_seconds(left or 0.0),
-        }
+        return cells | {"time": format_seconds(passed), "left": "done" if self.done else format_seconds(left)}
 
 
 class RunTable(LiveTable):
@@ -153,9 +176,9 @@ class RunTable(LiveTable):
     says nothing.
     """
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+    def __init__(self, *, quiet: bool = False, hours: float = inf, console: Console | None = None):
         self.rows: list[_Row] = []
-        super().__init__(quiet=quiet, console=console, refresh_per_second=8)
+        super().__init__(quiet=quiet, hours=hours, console=console, refresh_per_second=8)
 
     def __exit__(self, *error: Any) -> None:
         """Draw a last time; where there is no terminal, write the last line."""
@@ -164,10 +187,13 @@ class RunTable(LiveTable):
 
     def show(self, event: "Event") -> None:
         """Take in an announcement, or the progress of the job announced last."""
+        # Told apart by what they have: importing their classes here would import torch for `geomem --help`.
+        announced = hasattr(event, "job")
+        if announced:
+            self.allow(event.seconds)
         if self.quiet:
             return
-        # Told apart by what they have: importing their classes here would import torch for `geomem --help`.
-        if hasattr(event, "job"):
+        if announced:
             self._end(done=False)
             self.rows.append(_Row(event))  # pyright: ignore[reportArgumentType]
             for line in describe_announcement(self.rows[-1], whole=not self.live):
@@ -235,7 +261,9 @@ def describe_announcement(row: _Row, *, whole: bool) -> list[str]:
     if announcement.finished:
         return [f"already trained: {announcement.path}"]
     world, runs = job.world, count_of(len(job.seeds), "run")
-    took = f"{format_bytes(job.cost.memory_bytes)} memory, {format_bytes(job.disk_bytes)} disk"
+    about = f"about {format_seconds(announcement.seconds)}"
+    needed = f"{format_bytes(job.cost.memory_bytes)} memory, {format_bytes(job.disk_bytes)} disk"
+    took = f"{about}, {needed}" if announcement.seconds >= SAID_SECONDS else needed
     if isinstance(world, FactTable):
         bits = entropy_bits(world) / max(1, job.cost.trained_parameters)
         lines = [
@@ -250,10 +278,9 @@ def describe_announcement(row: _Row, *, whole: bool) -> list[str]:
     else:
         held = " and ".join(f"{count:,} {noun}" for noun, count in job.counts.items())
         epochs = row.place(step=job.steps - announcement.first_step).partition("/")[0]
-        about = format_seconds(announcement.seconds or 0.0)
         lines = [
             f"{world.name}: {world.node_count:,} nodes, {held} an epoch; {job.kind}, {runs}",
-            f"about {about} for {count_of(int(epochs), 'epoch')} at most, {took}",
+            f"{about} for {count_of(int(epochs), 'epoch')} at most, {needed}",
         ]
     if announcement.first_step:
         place = row.place(step=announcement.first_step).partition("/")[0]

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
+from geomem.cli.progress import HOURS
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import check_place, make_parent, write_json
@@ -43,6 +44,8 @@ class ReproduceOptions:
     """cpu, cuda, or cuda:1."""
     processes: int | None = None
     """Fleets and experiments at once; one per core if not given."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     out: Path = Path("reproduce.html")
     """The HTML page that is written."""
     json: Path | None = None
@@ -72,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     from geomem.cli.verdicts import ClaimTable, markdown_table, print_verdicts
 
     scale = "full" if options.full else "quick"
-    with ClaimTable() as table:
+    with ClaimTable(hours=options.hours) as table:
         verdicts = reproduce(
             options.patterns,
             scale=scale,

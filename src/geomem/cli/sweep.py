@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from geomem.cli.options import (
     refuse_file_options,
     with_choice,
 )
-from geomem.cli.progress import LiveTable, count_of, format_seconds
+from geomem.cli.progress import HOURS, LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.fields import Seeds
 from geomem.files import is_there
@@ -59,6 +60,8 @@ class SweepOptions:
     """Where the sweep's directory is written."""
     processes: int = 0
     """Processes of one thread each; 0 means one per core."""
+    hours: float = HOURS
+    """Begin nothing that would take longer."""
     out: Path | None = None
     """The phase diagram: an .html page, or .svg or .pdf (both are written then, with the data as .csv)."""
     x: str = ""
@@ -119,7 +122,7 @@ def run(arguments: Sequence[str]) -> int:
 
     if options.out:
         check_diagram(options.out)
-    with SweepTable(quiet=options.quiet) as table:
+    with SweepTable(quiet=options.quiet, hours=options.hours) as table:
         found = sweep(
             graphs,
             given.model,
@@ -182,14 +185,16 @@ def read_axis(text: str) -> tuple[str, list[Any]]:
 class SweepTable(LiveTable):
     """One live line on standard error for a sweep, or plain lines where there is no terminal."""
 
-    def __init__(self, *, quiet: bool = False, console: Console | None = None):
+    def __init__(self, *, quiet: bool = False, hours: float = inf, console: Console | None = None):
         self.last: SweepProgress | None = None
         self.seen = monotonic()
-        super().__init__(quiet=quiet, console=console)
+        super().__init__(quiet=quiet, hours=hours, console=console)
 
     def show(self, progress: "SweepProgress") -> None:
         """Take in where the sweep stands."""
         first, self.last, self.seen = self.last is None, progress, monotonic()
+        if first:
+            self.allow(progress.seconds_left)
         if self.quiet:
             return
         if first:

@@ -1,7 +1,7 @@
 """What a person sees while claims are checked: one line per claim, live or as it comes, then the table."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import inf, isfinite
 from time import monotonic
 
 from rich.console import Console
@@ -34,19 +34,20 @@ class ClaimTable(LiveTable):
     written as plain lines when they are reached.
     """
 
-    def __init__(self, *, console: Console | None = None):
+    def __init__(self, *, hours: float = inf, console: Console | None = None):
         self.plan: Plan | None = None
         self.work: WorkDone | None = None
         self.verdicts: dict[str, Verdict] = {}
         self.began = monotonic()
         self.line_written = 0.0
-        super().__init__(console=console)
+        super().__init__(hours=hours, console=console)
 
     def show(self, event: ReproductionEvent) -> None:
         """Take in the plan, a fleet or experiment that is done, or a verdict."""
         match event:
             case Plan():
                 self.plan, self.began = event, monotonic()
+                self.allow(event.seconds)
                 self._say(describe_plan(event))
             case WorkDone():
                 self.work = event

@@ -6,7 +6,7 @@ No step of it is approximated. What is linear is computed once per subject and o
 are off for all subjects asked and coordinates that no object reads are left out, for they add zeros.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -78,9 +78,15 @@ def recall_logits(
 
 
 def answer(
-    weights: Weights, subjects: Int[np.ndarray, " question"], relations: Int[np.ndarray, " question"]
+    weights: Weights,
+    subjects: Int[np.ndarray, " question"],
+    relations: Int[np.ndarray, " question"],
+    *,
+    on_asked: Callable[[int], object] | None = None,
 ) -> Answers:
     """The object with the highest logit for every question, in the precision of the weights.
+
+    `on_asked` is called with the size of every block of questions that was asked.
 
     A lead of 0 means that no object is ahead: the construction holds no such fact. With a single object the
     lead is its logit.
@@ -98,11 +104,17 @@ def answer(
     for questions, logits in _logit_blocks(weights, subjects, relations):
         best = logits.argmax(axis=1)
         objects[questions], leads[questions] = best, logit_margins(logits, best)
+        if on_asked:
+            on_asked(len(questions))
     return Answers(objects, leads)
 
 
-def recall_every_fact(weights: Weights, table: FactTable) -> Recalled:
+def recall_every_fact(
+    weights: Weights, table: FactTable, *, on_asked: Callable[[int], object] | None = None
+) -> Recalled:
     """The answer to every fact of the table and its margin, in blocks of questions.
+
+    `on_asked` is called with the size of every block that was asked.
 
     Time O(N D w + N A R m) for N subjects, A objects and codes of length m; memory of a few blocks.
 
@@ -127,6 +139,8 @@ def recall_every_fact(weights: Weights, table: FactTable) -> Recalled:
     for questions, logits in _logit_blocks(weights, subjects, relations):
         objects[questions] = logits.argmax(axis=1)
         margins[questions] = logit_margins(logits, targets[questions])
+        if on_asked:
+            on_asked(len(questions))
     return Recalled(objects, margins)
 
 

@@ -16,6 +16,7 @@ beside those of one answer to each question; the margin is at least 2 / m. A rel
 would have the square of the largest number of answers in its place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,7 +182,14 @@ class RecalledSets:
     """The least lead of anything said."""
 
 
-def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_lead: float) -> RecalledSets:
+def recall_answer_sets(
+    weights: Weights,
+    cells: Cells,
+    table: FactTable,
+    least_lead: float,
+    *,
+    on_asked: Callable[[int], object] | None = None,
+) -> RecalledSets:
     """Ask every question that has an answer, and read every cell: are the answers exactly those of the table?
 
     >>> from geomem.worlds.facts.reader import facts_from
@@ -192,7 +200,7 @@ def recall_answer_sets(weights: Weights, cells: Cells, table: FactTable, least_l
     1.0
     """
     questions = table.facts[is_first_answer(table), :2]
-    said = answer(weights, questions[:, 0], questions[:, 1])
+    said = answer(weights, questions[:, 0], questions[:, 1], on_asked=on_asked)
     known = said.leads > least_lead
     held, leads = _read(cells, None, least_lead)
     full = held[:, 0] >= 0

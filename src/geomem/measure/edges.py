@@ -104,11 +104,9 @@ def _fleet_signatures(
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
     facts = directed_facts(everything.graph, task)
-    if stored_path_task(everything) is None:
-        accuracies = everything.final()["associative_accuracy"]
-    else:
-        # The same number, of a sample of the nodes if there are many; none in context.
-        accuracies = everything.final().get("edge_recall", np.full(len(everything.seeds), np.nan))
+    # The same number; of paths that of a sample of the nodes if there are many, and none in context.
+    name = "associative_accuracy" if stored_path_task(everything) is None else "edge_recall"
+    accuracies = everything.final().get(name, np.full(len(everything.seeds), np.nan))
     recalled = everything.recalled()
     if recalled is not None and recalled.shape[1] != len(facts):
         raise damaged(

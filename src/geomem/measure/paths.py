@@ -168,7 +168,7 @@ def find_first_token_guessed(fleet: Run) -> list[Signature]:
     """
     task, values = stored_path_task(fleet), fleet.final()
     later = sorted(name for name in values if name.startswith("held_out.forced_token_"))[2:]
-    if task is None or task.target != "path" or not later:
+    if task is None or task.target != "path" or not later or "held_out.first_hop" not in values:
         return []
     accuracies = np.stack([values[name] for name in ("held_out.first_hop", *later)], axis=1)
     arms = round(1 / path_chances(fleet)["held_out.first_hop"])

@@ -6,7 +6,7 @@ Nothing is trained and torch is not imported. What is written was first asked fo
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from geomem.constructions.answering import recall_every_fact
-from geomem.constructions.cells import Cells, recall_answer_sets, several_superposition
+from geomem.constructions.cells import Cells, SeveralConstruction, recall_answer_sets, several_superposition
 from geomem.constructions.held_facts import HeldFacts, Place, add_answer, answer_at, compare_held, put_answer
 from geomem.constructions.one_hop import NUMBERS_LIMIT, OBJECTS, Weights, length_for_width
 from geomem.errors import InputError, unknown_name
@@ -43,11 +43,16 @@ from geomem.worlds.facts.table import (
 from geomem.worlds.find import find_facts
 
 _INSTEAD = "with instead_of (--instead-of), or add one with also (--also)"
+_EVERY = "behind the relation, or forget all with every (--every)"
+
 Edits = list[dict[str, Any]]
 """What the manifest says of the former changes of a question: `before` and `after`, the latest last."""
 Changed = tuple[HeldFacts, list[Place]]
 """A memory after a change, and the places that changed."""
-_EVERY = "behind the relation, or forget all with every (--every)"
+
+LOGIT_SECONDS, NUMBER_BYTES = 2.5e-9, 40
+"""What a construction takes per logit of its questions and per number of its weights, measured on one core of
+2024 with 135,000 facts."""
 
 Code = Literal["binary", "signs", "sphere", "circle"]
 """The codes that tell any number of objects apart at every length they are given."""
@@ -76,6 +81,19 @@ class Effect:
     """Answers to the question that stay as they are."""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How far the questions are that a new memory is asked before it is kept."""
+
+    table: FactTable
+    asked: int
+    questions: int
+    seconds: float
+    """Estimate for all questions."""
+    memory_bytes: int
+    """Estimate for the whole construction."""
+
+
 def construct_memory(
     facts: FactTable | str | os.PathLike[str] | object,
     directory: str | os.PathLike[str],
@@ -85,6 +103,7 @@ def construct_memory(
     seed: int = 0,
     several: bool = False,
     numbers_limit: int = NUMBERS_LIMIT,
+    on_progress: Callable[[Asking], None] | None = None,
 ) -> Run:
     """Write facts down as a block superposition, ask it every fact, and keep it in a new directory.
 
@@ -92,7 +111,10 @@ def construct_memory(
     says what `several` allows; further answers to a question go into cells (`geomem.constructions.cells`).
     `width` is the most the residual stream may have, the least that will do if not given; codes become as
     long as it lets them. `seed` draws the codes `signs` and `sphere`. The manifest's `recalled` holds recall,
-    least margin and bits. Where the directory holds the same memory already, nothing is written.
+    least margin and bits.
+
+    Where the directory holds the same memory already, nothing is written. `on_progress` is told how far the
+    questions are.
 
     Raises `InputError` if the facts cannot be read; for a width that is too small, with the smallest that
     works; before it allocates more than `numbers_limit` numbers; if a fact is not recalled; and if the
@@ -118,7 +140,8 @@ def construct_memory(
         width=first.size.residual_size, mlp_width=first.size.mlp_width, attention="uniform", hops=1
     )
     configuration = describe_configuration(table, FactRecall(), model, described, [0])
-    recalled = _recall(first.weights, memory.cells, table, memory.margin / 2)
+    tell = _asking(memory, table, on_progress) if on_progress else None
+    recalled = _recall(first.weights, memory.cells, table, memory.margin / 2, tell)
     if recalled["recall"] < 1:
         raise InputError(
             f"With the code {code} only {recalled['recall']:.2%} of the facts of {table.name!r} are "
@@ -253,13 +276,38 @@ def _describe_cells(cells: Cells, table: FactTable) -> dict[str, Any]:
     return {"cells": counts.tolist(), "cell_length": length}
 
 
-def _recall(weights: Weights, cells: Cells | None, table: FactTable, least_lead: float) -> dict[str, Any]:
+def _asking(
+    memory: SeveralConstruction, table: FactTable, on_progress: Callable[[Asking], None]
+) -> Callable[[int], None]:
+    """Announces the questions, and gives what is called for every block of them."""
+    cells = 0 if memory.cells is None else len(memory.cells.owners)
+    logits = (table.fact_count - cells) * table.object_count
+    logits += 2 * cells * (table.relation_count + table.object_count)
+    numbers = sum(array.size for array in _all_weights(memory.first.weights, memory.cells).values())
+    told = Asking(table, 0, table.fact_count - cells, LOGIT_SECONDS * logits, NUMBER_BYTES * numbers)
+    on_progress(told)
+
+    def tell(count: int) -> None:
+        nonlocal told
+        told = replace(told, asked=told.asked + count)
+        on_progress(told)
+
+    return tell
+
+
+def _recall(
+    weights: Weights,
+    cells: Cells | None,
+    table: FactTable,
+    least_lead: float,
+    on_asked: Callable[[int], object] | None = None,
+) -> dict[str, Any]:
     """What the manifest says of the weights as they are: every fact was asked."""
     if cells is None:
-        found = recall_every_fact(weights, table)
+        found = recall_every_fact(weights, table, on_asked=on_asked)
         recall, margin = found.recall, float(found.margins.min())
     else:
-        sets = recall_answer_sets(weights, cells, table, least_lead)
+        sets = recall_answer_sets(weights, cells, table, least_lead, on_asked=on_asked)
         recall, margin = sets.recall, sets.margin
     return {
         "facts": table.fact_count,

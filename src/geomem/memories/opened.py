@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,6 +11,9 @@ from geomem.errors import InputError
 from geomem.runs.directory import MANIFEST, damaged
 from geomem.runs.run import CONSTRUCTION, WEIGHTS, Run, read_run
 from geomem.worlds.facts.table import FactTable, number_facts, select_facts
+
+MAXIMUM_MARGIN = 1e12
+"""A margin that is stated is below; a wider one is not of a construction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def stated_margin(memory: Run) -> float | None:
     if training.get("kind") != CONSTRUCTION:
         return None
     margin = training.get("margin")
-    if not isinstance(margin, float) or not 0 < margin < inf:
+    if not isinstance(margin, float) or not 0 < margin < MAXIMUM_MARGIN:
         raise damaged(memory.place / MANIFEST, "its construction states no margin")
     return margin
 

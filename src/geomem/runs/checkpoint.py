@@ -1,6 +1,7 @@
 """Unfinished runs on disk: a checkpoint that no kill leaves half-written."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,41 @@ def read_checkpoint(path: Path, *, configuration_hash: str) -> Checkpoint | None
     if described.get("configuration") != configuration_hash or not described.get("step", "").isdecimal():
         raise damaged(file_path, "it belongs to another configuration")
     return Checkpoint(step=int(described["step"]), arrays=read_arrays(file_path))
+
+
+def check_checkpoint(
+    path: Path,
+    checkpoint: Checkpoint,
+    *,
+    runs: int,
+    steps: int,
+    parameters: int,
+    snapshot: tuple[int, int],
+    remembered: Sequence[str],
+) -> None:
+    """Raise `InputError` unless a checkpoint in a run directory is of so many runs, steps and parameters.
+
+    `snapshot` are the rows and columns of one run's snapshot, `remembered` what the optimizer needs.
+    """
+    file_path, arrays = path / CHECKPOINT, checkpoint.arrays
+    rows = {}
+    for name in ("metric_steps", "snapshot_steps"):
+        found = rows[name] = arrays.get(name, np.zeros((0, 0)))
+        rising = found.dtype == np.int64 and found.ndim == 1 and (found[1:] > found[:-1]).all()
+        if not rising or not found.size or found[0] < 0 or found[-1] > checkpoint.step:
+            raise damaged(file_path, f"its {name} are not rising steps")
+    if not 0 < checkpoint.step <= steps or arrays.get("step", np.zeros(0)).tolist() != [checkpoint.step]:
+        raise damaged(file_path, "its step is not one of the training")
+    expected: dict[str, tuple[int, ...]] = {}
+    expected |= dict.fromkeys(("parameters", *(f"optimizer.{r}" for r in remembered)), (runs, parameters))
+    expected["snapshots"] = (len(rows["snapshot_steps"]), runs, *snapshot)
+    expected["metric.loss"] = (len(rows["metric_steps"]), runs)
+    expected |= {name: expected["metric.loss"] for name in arrays if name.startswith("metric.")}
+    for name, shape in expected.items():
+        array = arrays.get(name)
+        kind = np.float64 if name.startswith("metric.") else np.float32
+        if array is None or array.shape != shape or array.dtype != kind:
+            raise damaged(file_path, f"{name[:60]} is not {kind.__name__} of shape {shape}")
 
 
 def remove_checkpoint(path: Path) -> None:

@@ -78,7 +78,7 @@ def _read(path: Path, part: str, kinds: Mapping[str, type[Any]], described: Mapp
     values = dict(described)
     kind = values.pop("kind", None)
     try:
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             raise InputError(f"kind is {kind!r}; give one of {', '.join(kinds)}.")
         return read_fields(kinds[kind], values)
     except InputError as error:

@@ -54,8 +54,6 @@ class Job:
     all of a job it can be pickled, for other processes."""
     start: Run | None = None
     """The finished runs whose weights these start from, seed by seed."""
-    seconds: Callable[[str], float] | None = None
-    """Estimates how long all steps take on a device, at rates that it measures there."""
 
     @property
     def steps(self) -> int:

@@ -1,26 +1,16 @@
-"""What path finding will take: memory, arithmetic and time, counted from sizes before anything is made."""
+"""What path finding will take: memory and arithmetic, counted from sizes before anything is made."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, prod
 
 from geomem.models.configuration import Model
 from geomem.models.parameters import Cost, describe_parameters
-from geomem.training.configuration import PathTraining, step_count
+from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding, node_count
 from geomem.worlds.path_finding import PathFinding, Target
 
 SLOTS = 32
 """Targets of a row of edges, as `edge_rows` has them unless told otherwise."""
-TRAINING_SHARE = 0.6
-"""Share of a large matrix product's rate that training reaches, its evaluations included.
-
-Steps alone reached 0.7 (1,000 arms of length 4) and 0.8 (of length 6) of it on one core.
-"""
-
-CALL_COST = 2.0
-"""Cost of one such call, in units of adding two small matrices (1.5 to 3 for 1 to 4 layers)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ def context_length(task: PathFinding | InContextPathFinding, nodes: int) -> int:
     """Tokens of a question about paths of so many nodes, with the answer but its last.
 
     >>> context_length(PathFinding(), 6), context_length(InContextPathFinding(arms=2, length=5), 5)
-    (7, 31)
+    (10, 31)
     """
     read = answer_length(task.target, nodes)
     if isinstance(task, InContextPathFinding):
@@ -132,33 +122,3 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
         memory_bytes=ceil(4 * (run_count * per_run + tables)),
         flops_per_step=ceil(run_count * (flops + 14 * trained)),
     )
-
-
-def estimate_seconds(model: Model, training: PathTraining, cost: Cost, device: str = "cpu") -> float:
-    """About how long all epochs take: the counted arithmetic and calls of torch, at the rates measured now.
-
-    Takes some hundredths of a second: a large matrix product and a hundred small sums, the best of three.
-    """
-    import torch  # here, so that a job is made without it
-
-    steps = step_count(training)
-    size = 1024 if torch.device(device).type == "cpu" else 4096
-    left = torch.ones(size, size, device=device)
-    product = _time(lambda: float((left @ left)[0, 0]))
-    small = torch.ones(16, 16, device=device)
-    call = CALL_COST * _time(lambda: float(sum([small] * 100, small)[0, 0])) / 100
-    rows = training.epochs // training.metric_every + 2
-    # A row of the metrics makes 2.5 times as many calls as a step.
-    calls = model.block_calls * model.layers * training.micro_batches
-    arithmetic = steps * cost.flops_per_step * product / (2 * size**3 * TRAINING_SHARE)
-    return arithmetic + (steps + 2.5 * rows) * calls * call
-
-
-def _time(compute: Callable[[], float]) -> float:
-    """Seconds of a computation with a number on the host, the best of three after one to warm up."""
-    seconds = []
-    for _ in range(4):
-        began = time.perf_counter()
-        compute()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])

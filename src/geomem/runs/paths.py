@@ -14,14 +14,7 @@ from geomem.models.configuration import Model, check_model, check_reads_sequence
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, job_name
-from geomem.runs.path_cost import (
-    SLOTS,
-    Sizes,
-    answer_length,
-    context_length,
-    estimate_path_cost,
-    estimate_seconds,
-)
+from geomem.runs.path_cost import SLOTS, Sizes, answer_length, context_length, estimate_path_cost
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run, select_runs
 from geomem.training.configuration import PathTraining, check_training, run_settings
@@ -149,7 +142,6 @@ def path_job(
         disk_bytes=disk,
         train=partial(_train, graph, asked, model, training, seeds, stored),
         start=stored,
-        seconds=partial(estimate_seconds, model, training, cost),
     )
 
 

@@ -303,8 +303,10 @@ def _read_version(path: Path, version: str, holding: Holding) -> Run:
     manifest = read_json(place / MANIFEST, limit=MANIFEST_LIMIT)
     seeds = check_manifest(place / MANIFEST, manifest)
     configuration = manifest["configuration"]
-    world = (_read_facts if facts else _read_graph)(place, configuration["world"].get("digest"))
-    counts, length = read_cells(place, configuration["training"], world) if facts else ((), 0)
+    digest = configuration["world"].get("digest")
+    world = _read_facts(place, digest) if facts else _read_graph(place, digest)
+    in_cells = isinstance(world, FactTable)
+    counts, length = read_cells(place, configuration["training"], world) if in_cells else ((), 0)
     run = Run(path, manifest, world, seeds, cell_counts=counts, version=version)
     if (needed := "recall" if facts else "loss") not in run.curves():
         raise damaged(place / METRICS, f"{needed} is missing")
@@ -319,7 +321,7 @@ def _read_version(path: Path, version: str, holding: Holding) -> Run:
     return run
 
 
-def _read_graph(path: Path, digest: str) -> Graph:
+def _read_graph(path: Path, digest: Any) -> Graph:
     try:
         graph = graph_from_json(read_json(path / WORLD))
     except InputError as error:
@@ -332,7 +334,7 @@ def _read_graph(path: Path, digest: str) -> Graph:
     return graph
 
 
-def _read_facts(path: Path, digest: str) -> FactTable:
+def _read_facts(path: Path, digest: Any) -> FactTable:
     try:
         table = facts_from_json(read_json(path / FACTS))
     except InputError as error:

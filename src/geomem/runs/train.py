@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 import torch
 
@@ -20,6 +22,7 @@ from geomem.errors import InputError
 from geomem.files import write_json
 from geomem.runs.checkpoint import (
     Checkpoint,
+    check_checkpoint,
     read_checkpoint,
     remove_checkpoint,
     tidy_finished,
@@ -36,9 +39,11 @@ from geomem.runs.directory import (
 )
 from geomem.runs.environment import available_memory, check_device, describe_environment, limit_threads
 from geomem.runs.job import SINGLE_THREAD_FLOPS, Job
+from geomem.runs.pace import measure_pace
 from geomem.runs.run import Run, read_run, write_run
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
+from geomem.worlds.graphs.graph import Graph
 
 CHECKPOINT_SHARE = 20
 """A checkpoint that took t seconds to write is not followed by another for 20 t: at most 5 % of the time."""
@@ -53,8 +58,8 @@ class Announcement:
     """The run directory."""
     first_step: int
     """0; the checkpoint's step when an interrupted training goes on; `job.steps` if nothing is left to do."""
-    seconds: float | None = None
-    """Estimate for the steps that are left, if none of them is saved by stopping early; None if not made."""
+    seconds: float = 0.0
+    """Estimate for the steps that are left, if none of them is saved by stopping early."""
 
     @property
     def finished(self) -> bool:
@@ -85,16 +90,11 @@ def train(
     check_precision(job, device)
     path = job.path(directory)
 
-    def announce(first_step: int) -> None:
-        if on_progress:
-            left = 1 - first_step / job.steps
-            seconds = left * job.seconds(device) if job.seconds and left else None
-            on_progress(Announcement(job, path, first_step, seconds))
-
     if is_finished(path):
         run = read_run(path)
         tidy_finished(path)
-        announce(job.steps)
+        if on_progress:
+            on_progress(Announcement(job, path, job.steps))
         return run
     check_memory(job, available_memory(device))
     require_disk(path, job.disk_bytes)
@@ -102,8 +102,8 @@ def train(
         if is_finished(path):  # by whoever held the lock before
             return read_run(path)
         digest = configuration_hash(job.configuration)
-        state = _read_state(path, read_checkpoint(path, configuration_hash=digest))
-        first_step = state.step if state else 0
+        checkpoints = Checkpoints(path, digest, check=partial(_check_checkpoint, path, job))
+        first_step = checkpoints.step
         threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
         manifest = {
             "format": FORMAT,
@@ -115,19 +115,16 @@ def train(
             **describe_environment(device),
             "threads": threads,
         }
+        if on_progress:  # before anything is written: whoever hears of the time may refuse
+            with limit_threads(threads):
+                pace = measure_pace(job.train, job.training, device=device)
+            seconds = pace.seconds(job.training, first_step=first_step)
+            on_progress(Announcement(job, path, first_step, seconds))
         write_json(path / MANIFEST, manifest)
-        announce(first_step)
         began = monotonic()
-        checkpoints = _Checkpoints(path, digest, step=first_step)
         try:
-            with limit_threads(threads), _stop_between_steps(checkpoints):
-                trained = job.train(
-                    state=state,
-                    on_progress=on_progress,
-                    on_checkpoint=checkpoints.write,
-                    should_stop=lambda: checkpoints.stopping,
-                    device=device,
-                )
+            with limit_threads(threads), stop_between_steps(checkpoints):
+                trained = job.train(**checkpoints.hooks, on_progress=on_progress, device=device)
         except KeyboardInterrupt:
             step = (
                 f"goes on from step {checkpoints.step} of {job.steps}" if checkpoints.step else "starts again"
@@ -175,27 +172,52 @@ def check_memory(job: Job, free_bytes: int) -> None:
         )
 
 
-def _read_state(path: Path, checkpoint: Checkpoint | None) -> FleetState | None:
-    if checkpoint is None:
-        return None
-    try:
-        return state_from_arrays(checkpoint.arrays)
-    except (KeyError, IndexError) as error:
-        raise InputError(
-            f"The checkpoint in {path} is incomplete; delete the directory and run again."
-        ) from error
+def _check_checkpoint(path: Path, job: Job, checkpoint: Checkpoint) -> None:
+    """Raise `InputError` unless a checkpoint is one of the job."""
+    plain = getattr(job.training, "optimizer", "adamw") == "gradient-descent"
+    moments = [] if plain else ["first_moment", "second_moment"]
+    averaged = isinstance(job.training, PathTraining) and job.training.averaging
+    world = job.world
+    check_checkpoint(
+        path,
+        checkpoint,
+        runs=len(job.seeds),
+        steps=job.steps,
+        parameters=job.cost.trained_parameters,
+        snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
+        remembered=[*moments, *(["average"] if averaged else [])],
+    )
 
 
-class _Checkpoints:
-    """Writes the checkpoints of one training and knows the step of the last."""
+class Checkpoints:
+    """The checkpoint that a training goes on from, and the next ones.
 
-    def __init__(self, path: Path, digest: str, *, step: int):
-        self.path, self.digest, self.step = path, digest, step
+    Raises `InputError` if the checkpoint is damaged or of another configuration.
+    """
+
+    def __init__(self, path: Path, digest: str, check: Callable[[Checkpoint], object] = lambda found: None):
+        self.path, self.digest = path, digest
+        checkpoint = read_checkpoint(path, configuration_hash=digest)
+        if checkpoint:
+            check(checkpoint)
+        try:
+            self.state = state_from_arrays(checkpoint.arrays) if checkpoint else None
+        except (KeyError, IndexError) as error:
+            raise InputError(
+                f"The checkpoint in {path} is incomplete; delete the directory and run again."
+            ) from error
+        self.step = self.state.step if self.state else 0
         self.not_before = 0.0
         self.stopping = False
         """Whether Ctrl-C was pressed: the training ends after this step, with a checkpoint."""
 
+    @property
+    def hooks(self) -> dict[str, Any]:
+        """The arguments of `train_fleet` that make a training go on, be kept and end between two steps."""
+        return {"state": self.state, "on_checkpoint": self.write, "should_stop": lambda: self.stopping}
+
     def write(self, state: FleetState) -> None:
+        """Keep a state, unless the last one took so long to write that this would cost too much time."""
         began = monotonic()
         if began < self.not_before and not self.stopping:
             return
@@ -206,7 +228,7 @@ class _Checkpoints:
 
 
 @contextmanager
-def _stop_between_steps(checkpoints: _Checkpoints) -> Iterator[None]:
+def stop_between_steps(checkpoints: Checkpoints) -> Iterator[None]:
     """Let the first Ctrl-C end the training after the step it is in, and a second one at once.
 
     So do SIGTERM and SIGHUP where they have handlers, as under the command line.

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -234,8 +235,11 @@ def pack_runs(runs: Sequence[CapacityRun]) -> list[list[CapacityRun]]:
     return fleets
 
 
-def train_and_tabulate(fleet: CapacityFleet) -> pl.DataFrame:
-    """Train a fleet on one thread; one row per run, with the columns of `SCHEMA`."""
+def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
+    """Train a fleet on one thread; one row per run, with the columns of `SCHEMA`.
+
+    `hooks` are arguments of `train_recall`.
+    """
     training, runs, bits = fleet.training, [], []
     for run in fleet.runs:
         table = fleet.facts(run.subjects, run.relations, world_seed=run.seed)
@@ -244,7 +248,7 @@ def train_and_tabulate(fleet: CapacityFleet) -> pl.DataFrame:
         runs.append(RecallRun(run.model, size, answers(table), settings))
         bits.append(entropy_bits(table))
     with limit_threads(1):
-        trained = train_recall(runs, training)
+        trained = train_recall(runs, training, **hooks)
     columns = {
         "subjects": [run.subjects for run in fleet.runs],
         "relations": [run.relations for run in fleet.runs],

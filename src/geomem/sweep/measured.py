@@ -1,5 +1,7 @@
 """What a sweep keeps of a fleet: one row of measurements per run."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from jaxtyping import Float
@@ -28,8 +30,11 @@ MEASUREMENTS = {
 """What is measured of every run after its last step; the peak is over all rows of the metrics."""
 
 
-def train_and_measure(fleet: Fleet) -> pl.DataFrame:
-    """Train a fleet on one thread and measure every run: the axes' values, the seed, the `MEASUREMENTS`."""
+def train_and_measure(fleet: Fleet, **hooks: Any) -> pl.DataFrame:
+    """Train a fleet on one thread and measure every run: the axes' values, the seed, the `MEASUREMENTS`.
+
+    `hooks` are arguments of `train_fleet`.
+    """
     examples = edge_examples(fleet.graph, fleet.task)
     with limit_threads(1):
         trained = train_fleet(
@@ -39,6 +44,7 @@ def train_and_measure(fleet: Fleet) -> pl.DataFrame:
             fleet.graph.node_count,
             fleet.runs,
             fleet.training,
+            **hooks,
         )
     embeddings = trained.snapshots[-1]
     curves = measure_snapshots(embeddings[None], fleet.graph)

@@ -1,30 +1,40 @@
 """Work kept part by part: fleets trained by the processes of `geomem.sweep.pool`.
 
-Each finished fleet is a table `fleet-<number>.parquet` in the directory, renamed into place: interrupted work
-goes on with the fleets that are missing, and the same work again trains nothing.
+Each finished fleet is a table `fleet-<number>.parquet` in the directory, renamed into place; one that is
+being trained has its checkpoint in `unfinished/fleet-<number>/`. Interrupted work goes on and ends in the
+same bits, and the same work again trains nothing.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from geomem.errors import InputError
-from geomem.files import replace_file, write_json
-from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, damaged, format_bytes, locked_run
+from geomem.files import check_plain_file, remove_leftovers, replace_file, write_json
+from geomem.runs.checkpoint import remove_checkpoint
+from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, format_bytes, locked_run, table_file
 from geomem.runs.environment import available_memory, describe_environment
+from geomem.runs.pace import LEAST_STEPS, estimate_each, measure_pace
+from geomem.runs.train import Checkpoints, stop_between_steps
 from geomem.sweep.pool import KILLED, do_tasks
+
+UNFINISHED = "unfinished"
+"""Directory of the checkpoints; it is gone when all fleets are finished."""
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
 
-OPERATIONS_PER_SECOND = 18e9
-"""What one core does in such small steps: `geomem capacity` as it is took 17 minutes of one."""
+START_SECONDS = 3.0
+"""What other processes take until they train."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,8 @@ class SweepProgress:
     seconds: float
     """Since this process began or resumed the sweep."""
     seconds_left: float
-    """At the mean pace so far, in arithmetic done; before the first fleet by the arithmetic alone, which is
-    right within a factor of two or three; 0 after the last."""
+    """At the mean pace so far; before the first fleet is done, at that of a few steps of three of them; 0
+    after the last."""
     processes: int
     """Fleets that are trained at a time."""
     memory_bytes: int
@@ -54,9 +64,10 @@ class Parts:
     """The fleets of one piece of work, and how each becomes a table with one row per run."""
 
     fleets: Sequence[Any]
-    """Whatever `measure` takes; it goes to other processes."""
-    measure: Callable[[Any], pl.DataFrame]
-    """Trains a fleet and gives its table; a function of a module, for other processes must find it."""
+    """Dataclasses that `measure` takes, with their `training`; they go to other processes."""
+    measure: Callable[..., pl.DataFrame]
+    """Trains a fleet, with the `hooks` of `Checkpoints` as further arguments, and gives its table; a function
+    of a module, for other processes must find it."""
     schema: Mapping[str, Any]
     run_counts: Sequence[int]
     arithmetic: Sequence[int]
@@ -98,27 +109,29 @@ def complete_parts(
     Raises `InputError` if a kept table is not the one that was written, or a process was ended from outside;
     `KeyboardInterrupt`, with what is kept, after Ctrl-C.
     """
-    count = len(parts.fleets)
+    count, digest = len(parts.fleets), configuration_hash(configuration)
     with locked_run(path):
+        remove_leftovers(path)
         kept = {
             number: table for number in range(count) if (table := _read_part(path, number, parts)) is not None
         }
         # Long fleets first: then no process is left alone with one at the end.
         order = sorted(set(range(count)) - set(kept), key=lambda number: -parts.arithmetic[number])
-        if order:
-            manifest = {"format": FORMAT, "hash": configuration_hash(configuration)}
-            manifest |= {"configuration": dict(configuration), **describe_environment()}
-            write_json(path / MANIFEST, manifest)
+        at_a_time = max(1, min(processes, len(order)))
+        expected = _expect(parts, order) if on_progress and order else {}
         began = monotonic()
 
         def tell() -> None:
             if not on_progress:
                 return
-            done = sum(parts.arithmetic[number] for number in order if number in kept)
-            left = sum(parts.arithmetic[number] for number in order) - done
+            done = sum(expected[number] for number in order if number in kept)
+            left = sum(expected.values()) - done
             seconds = monotonic() - began
-            at_a_time = max(1, min(processes, len(order)))
-            expected = seconds * left / done if done else left / OPERATIONS_PER_SECOND / at_a_time
+            if done:
+                left *= seconds / done
+            elif order:
+                longest = max(expected.values())
+                left = max(left / at_a_time, longest) + (START_SECONDS if at_a_time > 1 else 0.0)
             schema: Any = dict(parts.schema)
             finished = pl.concat(kept.values()) if kept else pl.DataFrame(schema=schema)
             on_progress(
@@ -130,15 +143,21 @@ def complete_parts(
                     finished_runs=len(finished),
                     memorized_runs=int(parts.is_memorized(finished).sum()),
                     seconds=seconds,
-                    seconds_left=float(expected),
+                    seconds_left=float(left),
                     processes=at_a_time,
                     memory_bytes=at_a_time * parts.memory_bytes,
                 )
             )
 
         tell()
+        if order:
+            manifest = {"format": FORMAT, "hash": digest}
+            manifest |= {"configuration": dict(configuration), **describe_environment()}
+            write_json(path / MANIFEST, manifest)
         try:
-            tasks = [(path, number, parts.fleets[number], parts.measure, parts.schema) for number in order]
+            tasks = [
+                (path, number, parts.fleets[number], parts.measure, parts.schema, digest) for number in order
+            ]
             with closing(do_tasks(_write_part, tasks, processes=min(processes, len(tasks)))) as done:
                 for place, given in done:
                     if given == KILLED:
@@ -152,13 +171,25 @@ def complete_parts(
                         kept[order[place]] = table
                     tell()
         except KeyboardInterrupt:
-            for partial in path.glob("*.partial"):  # of processes that were ended while they wrote
-                partial.unlink(missing_ok=True)
             finished = sum(_part_path(path, number).exists() for number in range(count))
             raise KeyboardInterrupt(
                 f"interrupted; {finished} of {count} fleets are kept, and the same command goes on"
             ) from None
+        shutil.rmtree(path / UNFINISHED, ignore_errors=True)
     return pl.concat([kept[number] for number in range(count)])
+
+
+def _expect(parts: Parts, order: Sequence[int]) -> dict[int, float]:
+    """About how many seconds each of some fleets takes on one core."""
+
+    def measure(place: int) -> float:
+        fleet = parts.fleets[order[place]]
+        few = min(LEAST_STEPS, fleet.training.steps)
+        short = replace(fleet, training=replace(fleet.training, steps=few, warmup_steps=0, metric_every=2))
+        return measure_pace(partial(parts.measure, short), short.training).seconds(fleet.training)
+
+    counted = np.array([float(parts.arithmetic[number]) for number in order])
+    return dict(zip(order, estimate_each(counted, measure).tolist(), strict=True))
 
 
 def _part_path(path: Path, number: int) -> Path:
@@ -168,21 +199,36 @@ def _part_path(path: Path, number: int) -> Path:
 def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame | None:
     """The table of a finished fleet, or None; `InputError` if it is not the one that was written."""
     part = _part_path(path, number)
-    if not part.exists():
+    if not part.exists() and not part.is_symlink():
         return None
+    check_plain_file(part)
     try:
-        table = pl.read_parquet(part, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise damaged(part, "it is not a complete parquet file") from error
-    sound = list(table.schema.items()) == list(parts.schema.items())
-    if not sound or len(table) != parts.run_counts[number]:
-        raise damaged(part, "it is not the table of this sweep's fleet")
-    return table
+        lazy = pl.scan_parquet(part, glob=False)
+        sound = list(lazy.collect_schema().items()) == list(parts.schema.items())
+        if sound and lazy.select(pl.len()).collect().item() == parts.run_counts[number]:
+            return lazy.collect()
+        why = "it is not the table of this sweep's fleet"
+    except (pl.exceptions.PolarsError, OSError):
+        why = "it is not a complete parquet file"
+    raise InputError(
+        f"{part} is damaged ({why}); delete this file alone and run the same command again, which trains its "
+        f"{parts.run_counts[number]} runs again."
+    )
 
 
 def _write_part(
-    path: Path, number: int, fleet: Any, measure: Callable[[Any], pl.DataFrame], schema: Mapping[str, Any]
+    path: Path,
+    number: int,
+    fleet: Any,
+    measure: Callable[..., pl.DataFrame],
+    schema: Mapping[str, Any],
+    digest: str,
 ) -> None:
-    kinds: Any = dict(schema)
-    table = measure(fleet).cast(kinds)
-    replace_file(_part_path(path, number), lambda partial: table.write_parquet(partial))
+    """Train a fleet from its checkpoint on, if it has one, and keep its table instead."""
+    own, kinds = path / UNFINISHED / f"fleet-{number:05}", pl.Schema(schema)
+    with locked_run(own):
+        checkpoints = Checkpoints(own, digest)
+        with stop_between_steps(checkpoints):
+            table = measure(fleet, **checkpoints.hooks)
+        replace_file(_part_path(path, number), table_file(table.cast(kinds)))
+        remove_checkpoint(own)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.optimizer import AdamState, Rates, adamw_update, gradient_descent_update
-from geomem.training.schedule import learning_rate_factor, metric_steps, snapshot_steps
+from geomem.training.schedule import learning_rate_factor, snapshot_steps
 
 CHECKPOINT_SECONDS = 10.0
 
@@ -203,7 +203,7 @@ def train_problem(
             problem.average.copy_(torch.tensor(state.optimizer_state["average"]))
         remembered = remembered | {"average": problem.average}
     record = _Record.resume(state) if state else _Record([], [], [], [])
-    metric_rows, snapshot_rows = set(metric_steps(training).tolist()), set(snapshot_steps(training).tolist())
+    snapshot_rows = set(snapshot_steps(training).tolist())
     first = state.step if state else 0
     began = checkpointed = time.monotonic()
 
@@ -216,7 +216,7 @@ def train_problem(
         """Whether this was enough."""
         if step in snapshot_rows:
             take_snapshot(step)
-        if step not in metric_rows:
+        if step % training.metric_every and step < training.steps:
             return False
         with torch.no_grad():
             row = problem.measure(step, found)
@@ -277,9 +277,10 @@ def _make_update(
         ),
         decaying=any(run.weight_decay for run in runs),
     )
-    factors = [learning_rate_factor(training, step) for step in range(training.steps)]
     if training.optimizer == "gradient-descent":
-        return lambda step: gradient_descent_update(flat, gradient, rates, factor=factors[step]), {}
+        return lambda step: gradient_descent_update(
+            flat, gradient, rates, factor=learning_rate_factor(training, step)
+        ), {}
     remembered = {
         name: torch.tensor(state.optimizer_state[name], device=flat.device)
         if state
@@ -289,7 +290,8 @@ def _make_update(
     adam = AdamState(**remembered, scratch=torch.empty_like(flat))
 
     def update(step: int) -> None:
-        adamw_update(flat, gradient, adam, rates, step=step, factor=factors[step], betas=betas)
+        factor = learning_rate_factor(training, step)
+        adamw_update(flat, gradient, adam, rates, step=step, factor=factor, betas=betas)
 
     return update, remembered
 

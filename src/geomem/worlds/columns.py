@@ -375,7 +375,7 @@ def _names_columns(columns: Sequence[tuple[str, ...]], row: int, known: KnownNam
 
 def _stem(name: str) -> str:
     """A name without the number or word at its end: `gene1` and `gene2` are nodes if `gene3` follows."""
-    return re.sub(r"([0-9]+|[\s_-][^\s_-]*)$", "", name)
+    return re.sub(r"([0-9]+|[\s_-][^\s_-]*)$", "", name) if len(name) < 100 else name
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

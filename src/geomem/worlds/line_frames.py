@@ -21,7 +21,8 @@ from geomem.worlds.separators import (
 )
 from geomem.worlds.text_file import counted, show_label
 
-_RULE = re.compile(r"[-=+|: \t]*-{3}[-=+|: \t]*|[-+|: \t]*\|[ :]*-[-+|: \t]*|[=+ \t]*={3}[=+ \t]*")
+_RULE_MARKS = re.compile(r"[-=+|: \t]+")
+_BAR_AND_DASH = re.compile(r"\|[ :]*-")
 _EXCEL = re.compile(r"sep=([^\s\w])[ \t]*", re.IGNORECASE)
 _WRAPPED = re.compile(r"\(([^()\[\]{}]+)\)|\[([^()\[\]{}]+)\]|\{([^()\[\]{}]+)\}")
 
@@ -67,7 +68,7 @@ def without_frame(texts: Sequence[str], numbers: Sequence[int]) -> Lines:
 
 
 def _without_rules(lines: Lines) -> Lines:
-    rules = [place for place, line in enumerate(lines.texts) if _RULE.fullmatch(line)]
+    rules = [place for place, line in enumerate(lines.texts) if _is_rule(line)]
     if not rules or len(rules) > len(lines.texts) - 2:
         return lines
     kept = [place for place in range(len(lines.texts)) if place not in set(rules)]
@@ -78,6 +79,14 @@ def _without_rules(lines: Lines) -> Lines:
     return replace(
         lines, texts=texts, numbers=[lines.numbers[place] for place in kept], header=below_first or None
     )
+
+
+def _is_rule(line: str) -> bool:
+    """Whether a line is a rule of a table: dashes, equal signs, bars and crosses alone."""
+    if not _RULE_MARKS.fullmatch(line):  # one pattern for all of it would take the square of its length
+        return False
+    bars = "=" not in line and _BAR_AND_DASH.search(line) is not None
+    return "---" in line or bars or ("===" in line and not set(line) & set("-|:"))
 
 
 def _lacks_name_of_rows(texts: Sequence[str]) -> Separator | None:

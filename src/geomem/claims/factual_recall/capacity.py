@@ -196,12 +196,7 @@ def imagine_capacity(cells: Mapping[str, Mapping[tuple[int, int], float | int]])
 
 for _scale, _alias, _grid in (("", "E8", QUICK_GRID), ("-at-scale", "E8-full", FULL_GRID)):
 
-    @claim(
-        f"recall-capacity/threshold{_scale}",
-        _alias,
-        place="A5 [T]; C1, E8 [M]",
-        cost="full" if _scale else "quick",
-    )
+    @claim(f"recall-capacity/threshold{_scale}", _alias, place="A5 [T]; C1, E8 [M]", full=bool(_scale))
     @needs(
         request_capacity({"grid": _grid}, attrgetter("seeds")),
         counterexample=imagine_capacity(
@@ -261,7 +256,7 @@ for _scale, _alias, _settings in (("", "E12", QUICK_FROZEN), ("-at-scale", "E12-
         f"recall-capacity/frozen-tables{_scale}",
         _alias,
         place="A1, A5 [P]; B8, C4, E12 [M]",
-        cost="full" if _scale else "quick",
+        full=bool(_scale),
     )
     @needs(
         request_capacity(_settings),

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from geomem.claims.check import Picture, check
+from geomem.claims.check import check, draw_bands
 from geomem.claims.claim import OWN, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays, imagine_numbers
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, experiment
-from geomem.claims.factual_recall.settings import Request, band
+from geomem.claims.factual_recall.settings import Request
 from geomem.claims.need import Scale, computed
 from geomem.constructions.codes import code_margin, gaussian_code, random_signs
 from geomem.constructions.dense import VECTORS, dense_code, dense_margins
@@ -156,14 +155,13 @@ def dense(runs):
         ("d / ((R - 1) ln N) for all facts", 1.0, 7.0, 9.0),
     ):
         yield check(title, factors_at(runs, "sum", "facts", share, SUM_SCALES), at_least=low, at_most=high)
-    rows = [
-        {"d / ((R - 1) ln N)": float(width / scale), "table": f"N = {N:,}, R = {R}"} | band("recall", recalls)
-        for (N, R), scale, widths, curves in zip(
+    curves = [
+        (f"N = {N:,}, R = {R}", widths / scale, recalls.T)
+        for (N, R), scale, widths, recalls in zip(
             DENSE_CELLS, SUM_SCALES, runs.arrays["sum.widths"], runs.arrays["sum.facts"], strict=True
         )
-        for width, recalls in zip(widths, curves.T, strict=True)
     ]
-    yield Picture(pl.DataFrame(rows), "d / ((R - 1) ln N)", "recall", series="table")
+    yield draw_bands(curves, "d / ((R - 1) ln N)", "recall", series="table")
 
 
 @claim("recall/optimised", "E5", "S4", place="A2, S4, E5 [M]")

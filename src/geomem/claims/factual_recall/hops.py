@@ -9,16 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float, Int
 
-from geomem.claims.check import Check, Picture, check
+from geomem.claims.check import Check, Picture, check, draw_bands
 from geomem.claims.claim import OWN, claim, conditions, expects, expects_each, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import experiment
 from geomem.claims.factual_recall.chains import ENTITIES
-from geomem.claims.factual_recall.settings import Request, band, request
+from geomem.claims.factual_recall.settings import Request, request
 from geomem.constructions.bounds import bijection_bits
 from geomem.constructions.codes import binary_length
 from geomem.constructions.hop_sizes import HopSize, deep_size, flat_size
@@ -175,7 +174,7 @@ for _scale, _alias, _entities, _tried, _seconds in (
         f"recall-hops/no-chain-of-thought{_scale}",
         _alias,
         place="A3, A4 [P/T]; C6, E14 [M]",
-        cost="full" if _scale else "quick",
+        full=bool(_scale),
     )
     @needs(
         request_hops(_entities, _tried, _seconds),
@@ -211,15 +210,13 @@ for _scale, _alias, _entities, _tried, _seconds in (
             crossings = np.array([crossing(widths, curve, 0.99) for curve in curves])
             if np.isfinite(crossings).all():
                 yield check(f"crossing of each seed, k = {k}", crossings)
-        rows = [
-            {"width": float(width), "facts": key} | band("recall", recalls)
-            for key in [f"{kind}-{k}" for k in depths for kind in ("compositions", "independent")]
+        keys = [f"{kind}-{k}" for k in depths for kind in ("compositions", "independent")]
+        curves = [
+            (key, runs.arrays[f"{key}.widths"], runs.arrays[f"{key}.recall"].T)
+            for key in keys
             if f"{key}.recall" in runs.arrays
-            for width, recalls in zip(
-                runs.arrays[f"{key}.widths"], runs.arrays[f"{key}.recall"].T, strict=True
-            )
         ]
-        yield Picture(pl.DataFrame(rows), "width", "recall", series="facts")
+        yield draw_bands(curves, "width", "recall", series="facts")
 
 
 @claim("recall-hops/written-out", place="A4 [P/T]; C6 [M]")
@@ -251,12 +248,9 @@ def written_out(runs):
     yield check(f"recall after 8 hops, d = {narrow}", recalls[narrow][:, -1])
     for width, recall in recalls.items():
         yield check(f"recall after 1 hop, d = {width}", recall[:, 0])
-    rows = [
-        {"hops": hop, "width": f"d = {width}"} | band("recall", values)
-        for width, recall in recalls.items()
-        for hop, values in enumerate(recall.T, start=1)
-    ]
-    yield Picture(pl.DataFrame(rows), "hops", "recall", series="width")
+    hops = np.arange(1, recalls[wide].shape[1] + 1)
+    curves = [(f"d = {width}", hops, recall.T) for width, recall in recalls.items()]
+    yield draw_bands(curves, "hops", "recall", series="width")
 
 
 # Layers.
@@ -336,20 +330,20 @@ def check_depth(runs: Evidence, entities: int, hops: int) -> Iterator[Check | Pi
             fewer = 1 if layers == hops else None
             yield check(f"trained weights over one layer's, L = {layers}", shares, below=fewer)
             yield check(f"d* over one layer's, L = {layers}", saved, below=1)
-    rows = []
+    curves: list[tuple[str, list[int], np.ndarray]] = []
     for layers, (width, weights) in crossings.items():
         written = float(written_size(entities, hops, layers).fact_numbers)
         yield check(f"d*, L = {layers}", width)
         yield check(f"trained weights, L = {layers}", weights)
         yield check(f"bits of the permutations per weight, L = {layers}", bits / weights)
         yield check(f"trained weights over A4's fact numbers, L = {layers}", weights / written)
-        curves = {"trained weights": weights, "A4's fact numbers": written, "bits of the permutations": bits}
-        rows += [
-            {"layers": layers, "curve": label} | band("numbers", np.atleast_1d(values))
-            for label, values in curves.items()
+        numbers = {"trained weights": weights, "A4's fact numbers": written, "bits of the permutations": bits}
+        curves += [
+            (label, [layers], np.atleast_2d(values))
+            for label, values in numbers.items()
             if np.isfinite(values).all()
         ]
-    yield Picture(pl.DataFrame(rows), "layers", "numbers", series="curve")
+    yield draw_bands(curves, "layers", "numbers")
 
 
 def imagine_depth(thresholds: Mapping[int, float]) -> Evidence:
@@ -374,7 +368,7 @@ for _name, _entities, _hops, _tried, _rates, _seconds in (
 ):
     _flat, _deep = (written_size(_entities, _hops, layers) for layers in (1, _hops))
 
-    @claim(f"recall-hops/{_name}", place="A4 [P/T]; A3, L2 [D]", cost="full")
+    @claim(f"recall-hops/{_name}", place="A4 [P/T]; A3, L2 [D]", full=True)
     @needs(
         request_depth(_entities, _hops, _tried, _rates, _seconds),
         # Layers that are memory and nothing else: as many weights at any depth, in thinner ones.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from geomem.claims.check import Check, Picture, check
-from geomem.claims.claim import OWN, Decorator, claim, conditions, expects, needs
+from geomem.claims.claim import OWN, Decorator, checked, claim, conditions, expects, needs
 from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall.capacity import (
     PARTS,
@@ -109,51 +109,51 @@ def entropy(runs):
     yield from report_thresholds(runs, KINDS)
 
 
-def needs_change(key: str, more: str = "") -> Decorator:
-    """What claims about another model have in common: needs, conditions, what is expected."""
-    need = needs(
-        request_capacity({"shared": SHARED, key: ARCHITECTURES[key]}),
-        counterexample=imagine_bits({"shared": 5.0, key: 12.0}),
+def another_model(key: str, name: str, more: str = "", *, at_most: float | None = None) -> Decorator:
+    """That another model holds at least two thirds of the plain one's bits per weight."""
+    title = "bits per weight over the plain model's"
+
+    def check_model(runs: Evidence) -> Iterator[Check | Picture]:
+        ratio = bits_at_threshold(runs, key) / bits_at_threshold(runs, "shared")
+        yield check(title, ratio, at_least=2 / 3, at_most=at_most)
+        yield from report_thresholds(runs, {"shared": "plain", key: name})
+
+    return checked(
+        check_model,
+        needs(
+            request_capacity({"shared": SHARED, key: ARCHITECTURES[key]}),
+            counterexample=imagine_bits({"shared": 5.0, key: 12.0}),
+        ),
+        conditions(f"{CONDITIONS}{more}; bits of the facts per weight, at each seed's own threshold"),
+        expects("about as many", OWN, "C1 [M]", title),
     )
-    describe = conditions(f"{CONDITIONS}{more}; bits of the facts per weight, at each seed's own threshold")
-    expect = expects("about as many", OWN, "C1 [M]", "bits per weight over the plain model's")
-    return lambda checks: need(describe(expect(checks)))
-
-
-def check_change(
-    runs: Evidence, key: str, name: str, *, at_most: float | None = None
-) -> Iterator[Check | Picture]:
-    """The check that another model holds at least two thirds of the plain one's bits per weight."""
-    ratio = bits_at_threshold(runs, key) / bits_at_threshold(runs, "shared")
-    yield check("bits per weight over the plain model's", ratio, at_least=2 / 3, at_most=at_most)
-    yield from report_thresholds(runs, {"shared": "plain", key: name})
 
 
 @claim("recall-open/two-layers", place="A5 [T]; C1 [M]")
-@needs_change("two-layers")
+@another_model("two-layers", "two layers")
 def two_layers(runs):
     """Two layers hold as many bits per weight.
 
     No statement of the paper, whose model has one layer: a second block is memory like any other.
     """
-    yield from check_change(runs, "two-layers", "two layers")
 
 
 @claim("recall-open/four-layers", place="A5 [T]; C1 [M]")
-@needs_change("four-layers")
+@another_model("four-layers", "four layers")
 def four_layers(runs):
     """Four layers hold as many bits per weight.
 
     No statement of the paper, whose model has one layer: three more blocks are memory like any other.
     """
-    yield from check_change(runs, "four-layers", "four layers")
 
 
 @claim("recall-open/tied", place="A5 [T]; C1 [M]")
-@needs_change(
+@another_model(
     "tied",
+    "tied tables",
     "; objects are the subjects, read out with the subjects' table, against the same facts with a table of "
     "objects",
+    at_most=1.5,
 )
 def tied(runs):
     """Tied tables hold as many bits per weight.
@@ -161,14 +161,12 @@ def tied(runs):
     No statement of the paper, whose tying is unknown: where objects are the subjects one table may be both,
     and holds half the facts of two.
     """
-    yield from check_change(runs, "tied", "tied tables", at_most=1.5)
 
 
 @claim("recall-open/layer-norm", place="A5 [T]; C1 [M]")
-@needs_change("norm")
+@another_model("norm", "LayerNorm")
 def layer_norm(runs):
     """LayerNorm costs no capacity.
 
     No statement of the paper: normalising before head, MLP and read-out leaves the capacity as it is.
     """
-    yield from check_change(runs, "norm", "LayerNorm")

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 from jaxtyping import Float
 
-from geomem.claims.check import Check, Picture, check
+from geomem.claims.check import Check, Picture, check, draw_bands
 from geomem.claims.claim import Decorator, conditions, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
@@ -232,24 +231,11 @@ def check_arrays(runs: Evidence, *starts: str, **bound: Any) -> Iterator[Check]:
             yield check(name, values, over="every seed", **bound)
 
 
-def band(title: str, values: np.ndarray) -> dict[str, float]:
-    """Mean, lowest and highest value as columns of a `Picture`.
-
-    >>> band("recall", np.array([0.5, 1.0]))
-    {'recall': 0.75, 'low': 0.5, 'high': 1.0}
-    """
-    return {title: float(values.mean()), "low": float(values.min()), "high": float(values.max())}
-
-
 def draw_over_widths(runs: Evidence, lines: Mapping[str, str], *, title: str) -> Picture:
     """Mean, lowest and highest value over seeds against d / (R ln N); `lines` names numbers by label."""
-    rows = [
-        {"d / (R ln N)": float(runs.arrays[f"{key}.ratio"][0]), "curve": label}
-        | band(title, runs.arrays[f"{key}.{name}"])
-        for label, name in lines.items()
-        for key in [f"d{width}" for width in measured_widths(runs)]
-    ]
-    return Picture(pl.DataFrame(rows), "d / (R ln N)", title, series="curve", log_x=True)
+    ratios = stack_widths(runs, "ratio")[:, 0]
+    curves = [(label, ratios, stack_widths(runs, name)) for label, name in lines.items()]
+    return draw_bands(curves, "d / (R ln N)", title, log_x=True)
 
 
 # Counterexamples.

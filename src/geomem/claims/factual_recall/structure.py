@@ -95,12 +95,7 @@ def precisely(runs):
 
 for _more, _alias, _memories in (("", "", TWO_RELATIONS), ("-four-relations", "-four", FOUR_RELATIONS)):
 
-    @claim(
-        f"recall-structure/selector{_more}",
-        f"E15{_alias}",
-        place="A5 [T]; C2, E15 [M]",
-        cost="full" if _more else "quick",
-    )
+    @claim(f"recall-structure/selector{_more}", f"E15{_alias}", place="A5 [T]; C2, E15 [M]", full=bool(_more))
     @needs_memories(
         _memories, counterexample={"affine_surrogate": [0.12]}, more="a bound where d >= 2.3 R ln N"
     )
@@ -121,7 +116,7 @@ for _more, _alias, _memories in (("", "", TWO_RELATIONS), ("-four-relations", "-
         f"recall-structure/maps-part{_more}",
         f"E15-width{_alias}",
         place="A5 [T]; C2, E15 [M]",
-        cost="full" if _more else "quick",
+        full=bool(_more),
     )
     @needs_memories(_memories, counterexample={"map_cosine": [0.95]})
     @expects(0.82, OWN, "C2, E15 [M]", "fall of the cosine of maps")
@@ -169,7 +164,7 @@ def swap(runs):
     yield Picture(table, "success", "retention", series="width")
 
 
-@claim("recall-structure/lookup-table", place="A1 [P]; B8, D12 [D]; C4 [M]", cost="full")
+@claim("recall-structure/lookup-table", place="A1 [P]; B8, D12 [D]; C4 [M]", full=True)
 @needs(
     request_memories(settings_of_controls),
     counterexample=imagine_arrays(

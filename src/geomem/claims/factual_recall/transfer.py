@@ -7,9 +7,8 @@ Jacobians; strength and gain are chosen on new facts that are not scored.
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from geomem.claims.check import Picture, check, paper
+from geomem.claims.check import Picture, check, draw_bands, paper
 from geomem.claims.claim import OWN, claim, conditions, deviates, expects, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
@@ -17,7 +16,6 @@ from geomem.claims.factual_recall.settings import (
     EMBEDDING_ONLY_STEPS,
     FOUR_RELATIONS,
     TWO_RELATIONS,
-    band,
     draw_over_widths,
     memory_settings,
     needs_memories,
@@ -100,7 +98,7 @@ for _more, _alias, _memories in (("", "-width", TWO_RELATIONS), ("-four-relation
         f"recall-transfer/with-the-width{_more}",
         f"E10{_alias}",
         place="A5 [P]; B6, C2, C3, E10 [M]",
-        cost="full" if _more else "quick",
+        full=bool(_more),
     )
     @needs_memories(_memories, counterexample={key: [0.5] for key in RULES.values()}, more=CHOICE)
     @expects(0.046, OWN, "C2, E10 [M]", "better rule, smallest d")
@@ -203,5 +201,5 @@ def smaller_width(runs):
     for title, number in (("recall of old facts", "recall"), ("cosine of maps", "map_cosine")):
         for name, key in keys.items():
             yield check(f"{title}, {name}", runs.arrays[f"{key}.{number}"])
-    rows = [{"variant": name} | band("recall of new facts", recall) for name, recall in best.items()]
-    yield Picture(pl.DataFrame(rows), "variant", "recall of new facts", kind="points")
+    points = [("", list(best), np.stack(list(best.values())))]
+    yield draw_bands(points, "variant", "recall of new facts", series="", kind="points")

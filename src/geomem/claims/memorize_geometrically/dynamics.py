@@ -6,9 +6,8 @@ out. Numbers per mode are root mean squares over the modes of one eigenvalue.
 """
 
 import numpy as np
-import polars as pl
 
-from geomem.claims.check import Picture, check, paper
+from geomem.claims.check import check, draw_bands, paper
 from geomem.claims.claim import claim, deviates, expects, expects_each, needs
 from geomem.claims.counterexamples import geometric
 from geomem.claims.evidence import FleetEvidence
@@ -53,13 +52,6 @@ def pushes_on_fiedler_set(fleet: FleetEvidence, embeddings: np.ndarray) -> np.nd
 def largest_push(fleet: FleetEvidence) -> np.ndarray:
     """The largest ‖C e_i‖ on the Fiedler set at the end, [run]."""
     return pushes_on_fiedler_set(fleet, fleet.embeddings).max(axis=1)
-
-
-def tabulate_modes(steps: np.ndarray, values: np.ndarray, title: str, modes: str) -> pl.DataFrame:
-    """Mean and range over runs and modes at every snapshot, for a `Picture`."""
-    columns = {"step": steps, title: values.mean(axis=(1, 2))}
-    columns |= {"low": values.min(axis=(1, 2)), "high": values.max(axis=(1, 2))}
-    return pl.DataFrame(columns | {"modes": [modes] * len(steps)})
 
 
 @claim("dynamics/projections", "N2", place="Obs 4, Fig 7; N2")
@@ -149,15 +141,15 @@ def over_time(runs):
 
     Over training the Fiedler-like projections converge to numbers that are not zero, the others decay.
     """
-    tables = []
+    curves = []
     for graph, fleet in runs.of("node2vec"):
         fiedler, rest = lengths_on_modes(fleet, fleet.snapshots.astype(np.float64))
         stays, goes = (fiedler[-1] / fiedler[0]).min(axis=1), (rest[-1] / rest[0]).mean(axis=1)
         yield check(f"kept, Fiedler set, {graph}", stays, at_least=0.35)
         yield check(f"kept, the rest, {graph}", goes, at_most=0.1)
         for modes, lengths in (("Fiedler set", fiedler), ("the rest", rest)):
-            tables.append(tabulate_modes(fleet.snapshot_steps, lengths, "‖Vᵀ e‖", f"{graph}, {modes}"))
-    yield Picture(pl.concat(tables), "step", "‖Vᵀ e‖", series="modes", log_x=True)
+            curves.append((f"{graph}, {modes}", fleet.snapshot_steps, lengths))
+    yield draw_bands(curves, "step", "‖Vᵀ e‖", series="modes", log_x=True)
 
 
 @claim("dynamics/push", place="Fig 7, right (v2 Fig 9); E.4 1")
@@ -170,7 +162,7 @@ def push(runs):
 
     Over training ‖C e_i‖ falls to zero on the Fiedler-like eigenvectors.
     """
-    tables = []
+    curves = []
     for graph, fleet in runs.of("node2vec"):
         pushes = pushes_on_fiedler_set(fleet, fleet.snapshots.astype(np.float64))
         name = f"‖C e‖ at the end / at the start, {graph}"
@@ -178,8 +170,8 @@ def push(runs):
         above, below = {"star": (1.2, None), "cycle": (None, 0.001)}.get(graph, (None, 0.4))
         yield check(name, ratio, above=above, below=below, over="mean")
         yield paper(check(name, ratio, below=0.1, over="mean"))
-        tables.append(tabulate_modes(fleet.snapshot_steps, pushes, "‖C e‖", graph))
-    yield Picture(pl.concat(tables), "step", "‖C e‖", series="modes", log_x=True)
+        curves.append((graph, fleet.snapshot_steps, pushes))
+    yield draw_bands(curves, "step", "‖C e‖", series="modes", log_x=True)
 
 
 @claim("dynamics/c-not-zero", place="App F, below Fact 1")

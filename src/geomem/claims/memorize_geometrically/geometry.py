@@ -1,19 +1,13 @@
 """Claims: a geometry forms from edges alone, early, and mostly decays (T5 to T8, observations 3b and 5)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from geomem.claims.check import Picture, check, measured
-from geomem.claims.claim import claim, expects, expects_each, needs
+from geomem.claims.check import Check, Picture, check, draw_bands, measured
+from geomem.claims.claim import Decorator, checked, claim, expects, expects_each, needs
 from geomem.claims.counterexamples import associative, geometric, imagined
-from geomem.claims.evidence import (
-    Evidence,
-    FleetEvidence,
-    alignment,
-    curve_table,
-    final,
-    first_step_memorized,
-    shells,
-)
+from geomem.claims.evidence import Evidence, FleetEvidence, alignment, final, first_step_memorized, shells
 from geomem.claims.memorize_geometrically.structure import check_share, check_structure
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, expects_by_graph, tiny_graphs
 from geomem.geometry.alignment import low_energy
@@ -31,56 +25,61 @@ def peak_step(fleet: FleetEvidence) -> np.ndarray:
 
 def draw_levels(runs: Evidence, name: str) -> Picture:
     """The geometric level over the steps, one line a graph."""
-    title = "mean cosine of neighbours"
-    fleets = {graph: runs[f"{name}/{graph}"] for graph in GRAPHS}
-    return Picture(curve_table(fleets, "geometric_level", title=title), "step", title, series="graph")
+    levels = [(graph, fleet.steps, fleet.metrics["geometric_level"]) for graph, fleet in runs.of(name)]
+    return draw_bands(levels, "step", "mean cosine of neighbours", series="graph")
 
 
-def knows_its_graph(what: str, name: str, *aliases: str, place: str, title: str, statement: str) -> None:
-    """Register the claim that a setting's final embeddings know the distances in the graph."""
+def knows_its_graph(name: str, place: str) -> Decorator:
+    """That a setting's final embeddings know the distances in the graph."""
 
-    @claim(f"geometry/{what}", *aliases, place=place, title=title, statement=statement)
-    @needs(tiny_graphs(name), counterexample=associative)
-    @expects("above chance", "paper", place)
-    def from_edges(runs):
-        for graph in GRAPHS:
-            yield check_structure(f"contrast, {graph}", runs[f"{name}/{graph}"])
+    def check_graphs(runs: Evidence) -> Iterator[Check]:
+        for graph, fleet in runs.of(name):
+            yield check_structure(f"contrast, {graph}", fleet)
+
+    need = needs(tiny_graphs(name), counterexample=associative)
+    return checked(check_graphs, need, expects("above chance", "paper", place))
 
 
-EVERYWHERE = "Geometry appears in every architecture from edges only (observation 5, point 1)."
-
-knows_its_graph(
-    "transformer-from-edges",
-    "transformer",
+@claim(
+    "geometry/transformer-from-edges",
     "obs-3b",
     "refutation-3a",
     place="Obs 3b; observation 5, point 1; Figs 1 and 12 to 15",
-    title="The Transformer learns a geometry from edges alone",
-    statement="Embeddings trained on single edges only come to reflect distances in the graph, so global "
-    "supervision is not the cause (observation 3b, refutation 3a).",
 )
-knows_its_graph(
-    "bilinear-from-edges",
-    "bilinear",
-    place="Obs 5, point 1; Figs 12 to 15",
-    title="So does the bilinear network",
-    statement=EVERYWHERE,
-)
-knows_its_graph(
-    "node2vec-from-edges",
-    "node2vec",
-    place="Obs 5, point 1; Figs 12 to 15",
-    title="So does Node2Vec",
-    statement=EVERYWHERE,
-)
-knows_its_graph(
-    "backward-only",
-    "transformer-backward",
-    "obs-5-5",
-    place="Obs 5, point 5",
-    title="Backward edges alone suffice",
-    statement="Geometry also appears from one edge direction (observation 5, point 5).",
-)
+@knows_its_graph("transformer", "Obs 3b; observation 5, point 1; Figs 1 and 12 to 15")
+def transformer_from_edges(runs):
+    """The Transformer learns a geometry from edges alone.
+
+    Embeddings trained on single edges only come to reflect distances in the graph, so global supervision is
+    not the cause (observation 3b, refutation 3a).
+    """
+
+
+@claim("geometry/bilinear-from-edges", place="Obs 5, point 1; Figs 12 to 15")
+@knows_its_graph("bilinear", "Obs 5, point 1; Figs 12 to 15")
+def bilinear_from_edges(runs):
+    """So does the bilinear network.
+
+    Geometry appears in every architecture from edges only (observation 5, point 1).
+    """
+
+
+@claim("geometry/node2vec-from-edges", place="Obs 5, point 1; Figs 12 to 15")
+@knows_its_graph("node2vec", "Obs 5, point 1; Figs 12 to 15")
+def node2vec_from_edges(runs):
+    """So does Node2Vec.
+
+    Geometry appears in every architecture from edges only (observation 5, point 1).
+    """
+
+
+@claim("geometry/backward-only", "obs-5-5", place="Obs 5, point 5")
+@knows_its_graph("transformer-backward", "Obs 5, point 5")
+def backward_only(runs):
+    """Backward edges alone suffice.
+
+    Geometry also appears from one edge direction (observation 5, point 5).
+    """
 
 
 @claim("geometry/spectrum", "obs-5-2", place="Obs 5, point 2; Figs 12 to 15")

@@ -61,7 +61,7 @@ def chance(runs):
     yield from check_chance(runs)
 
 
-@claim("in-context/chance-at-scale", "L16-full", place="Fig 5 left; Table 1; L16", cost="full")
+@claim("in-context/chance-at-scale", "L16-full", place="Fig 5 left; Table 1; L16", full=True)
 @needs_trainings(guess(2, 0.5) | guess(10, 0.5) | guess(20, 0.5), settings=PAPER_PROMPTS)
 @conditions(
     "2, 10 and 20 arms of 5 nodes among 50, 50 and 100 tokens; Transformer of 12 layers, width "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from geomem.claims.check import Check, Over, check, paper
-from geomem.claims.claim import claim, conditions, deviates, expects, expects_each, needs
+from geomem.claims.claim import Decorator, checked, claim, conditions, deviates, expects, expects_each, needs
 from geomem.claims.counterexamples import geometric, imagined
 from geomem.claims.evidence import (
     Evidence,
@@ -20,8 +20,6 @@ from geomem.claims.need import Need, Scale
 from geomem.worlds.tasks import edge_examples
 
 SMALL = ("star", "grid", "cycle")
-LOSSES = "B.3.1 and B.3.3, T2"
-FLOOR_EXPECTED = ("floor + .0016 to .004", "release", "notebooks, B.3.1")
 
 
 def check_recovery(runs: Evidence, *names: str, over: Over) -> Iterator[Check]:
@@ -34,83 +32,79 @@ def check_recovery(runs: Evidence, *names: str, over: Over) -> Iterator[Check]:
             yield check(f"{title}, {graph}", recovery, at_least=1, over=over)
 
 
-def recalls(
-    what: str,
-    *names: str,
-    aliases: tuple[str, ...],
-    title: str,
-    statement: str,
-    place: str,
-    over: Over = "a third of the seeds",
-    settings: str = "",
-) -> None:
-    """Register the claim that models recall every neighbour: all d neighbours are the d best answers."""
-
-    @claim(f"memorization/{what}", *aliases, place=place, title=title, statement=statement)
-    @needs(tiny_graphs(*names), counterexample=imagined("untrained"))
-    @conditions(settings)
-    @expects(1.0, "release", "notebooks, B.3.1 to B.3.3")
-    def recall(runs):
-        yield from check_recovery(runs, *names, over=over)
+def recalls(*names: str, over: Over = "a third of the seeds") -> Decorator:
+    """That models recall every neighbour: all d neighbours are the d best answers."""
+    return checked(
+        lambda runs: check_recovery(runs, *names, over=over),
+        needs(tiny_graphs(*names), counterexample=imagined("untrained")),
+        expects(1.0, "release", "notebooks, B.3.1 to B.3.3"),
+    )
 
 
-recalls(
-    "transformer",
-    "transformer",
-    aliases=("T1",),
-    title="The Transformer memorises every tiny graph",
-    statement="A one-layer Transformer told single edges, in both directions, ends with every node's d "
-    "neighbours in its top d answers.",
-    place="Figs 1 and 12 to 15, T1",
+@claim("memorization/transformer", "T1", place="Figs 1 and 12 to 15, T1")
+@recalls("transformer")
+def transformer(runs):
+    """The Transformer memorises every tiny graph.
+
+    A one-layer Transformer told single edges, in both directions, ends with every node's d neighbours in its
+    top d answers.
+    """
+
+
+@claim("memorization/transformer-variants", "T1-variants", place="Fig 21, B.3.2 and B.3.3, T1")
+@recalls("transformer-forward", "transformer-self")
+def transformer_variants(runs):
+    """So it does with forward edges only, and with self-edges.
+
+    The same with one direction of every edge, and with an edge from every node to itself.
+    """
+
+
+@claim("memorization/bilinear", "T1-bilinear", place="Figs 1 and 12 to 15, T1")
+@conditions(
+    "published widths, rates and steps; the cycle at width 512: first 500 of 10,000 steps (full: all)"
 )
-recalls(
-    "transformer-variants",
-    "transformer-forward",
-    "transformer-self",
-    aliases=("T1-variants",),
-    title="So it does with forward edges only, and with self-edges",
-    statement="The same with one direction of every edge, and with an edge from every node to itself.",
-    place="Fig 21, B.3.2 and B.3.3, T1",
-)
-recalls(
-    "bilinear",
-    "bilinear",
-    "bilinear-self",
-    aliases=("T1-bilinear",),
-    title="The bilinear network memorises every tiny graph",
-    statement="The tiny network logits(u) = E (W e_u + b) memorises the graphs, with and without self-edges.",
-    place="Figs 1 and 12 to 15, T1",
-    settings="published widths, rates and steps; the cycle at width 512: first 500 of 10,000 steps (full: "
-    "all)",
-)
-recalls(
-    "associative",
-    "associative-fast",
-    aliases=("obs-3a", "T1-associative"),
-    title="Frozen random embeddings hold the same graphs",
-    statement="With embeddings frozen as drawn, so that only an associative memory is possible, the same "
-    "graphs are fitted (observation 3a, against hypothesis 3a).",
+@recalls("bilinear", "bilinear-self")
+def bilinear(runs):
+    """The bilinear network memorises every tiny graph.
+
+    The tiny network logits(u) = E (W e_u + b) memorises the graphs, with and without self-edges.
+    """
+
+
+@claim(
+    "memorization/associative",
+    "obs-3a",
+    "T1-associative",
     place="Obs 3a; Fig 1 left, Figs 12 to 15; Refutation 3b of v2",
-    over="most seeds",
 )
-recalls(
-    "associative-narrow",
-    "associative",
-    "associative-self",
-    aliases=("T1-narrow",),
-    title="So they do at the notebooks' small widths",
-    statement="The release's associative controls of width 15 to 64 reach 100 % within their printed epochs.",
-    place="B.3.1, B.3.3, T1",
-)
-recalls(
-    "frozen-transformer",
-    "transformer-frozen",
-    aliases=("obs-3a-transformer",),
-    title="A Transformer with frozen embeddings holds them too",
-    statement="The very architecture that develops a geometry can do without: frozen token embeddings and "
-    "positions still fit every graph (observation 3a; the paper's budget is unknown).",
-    place="Obs 3a; observation 5, point 3",
-)
+@recalls("associative-fast", over="most seeds")
+def associative(runs):
+    """Frozen random embeddings hold the same graphs.
+
+    With embeddings frozen as drawn, so that only an associative memory is possible, the same graphs are
+    fitted (observation 3a, against hypothesis 3a).
+    """
+
+
+@claim("memorization/associative-narrow", "T1-narrow", place="B.3.1, B.3.3, T1")
+@recalls("associative", "associative-self")
+def associative_narrow(runs):
+    """So they do at the notebooks' small widths.
+
+    The release's associative controls of width 15 to 64 reach 100 % within their printed epochs.
+    """
+
+
+@claim("memorization/frozen-transformer", "obs-3a-transformer", place="Obs 3a; observation 5, point 3")
+@recalls("transformer-frozen")
+def frozen_transformer(runs):
+    """A Transformer with frozen embeddings holds them too.
+
+    The very architecture that develops a geometry can do without: frozen token embeddings and positions
+    still fit every graph (observation 3a; the paper's budget is unknown).
+    """
+
 
 RECALLING = (
     "transformer",
@@ -145,35 +139,48 @@ def top1_ceiling(runs):
         yield check(f"top-1, {name}", values, held=near, rule="sources over facts, to one", over="every seed")
 
 
-def ends_at_the_floor(model: str, alias: str, title: str) -> None:
-    """Register the claim that the median run that recalls everything ends near the lowest possible loss."""
+def check_floor(runs: Evidence, *names: str) -> Iterator[Check]:
+    """The median run that recalls everything ends near the lowest possible loss."""
+    for name in names:
+        title = "loss above floor" + (", self-edges" if name.endswith("-self") else "")
+        for graph, fleet in runs.of(name):
+            done = memorized(fleet)
+            yield check(f"runs that recall everything, {name}, {graph}", done.sum(), at_least=1)
+            excess = excess_loss(fleet)[done] if done.any() else excess_loss(fleet)
+            bound = 0.02 if fleet.request.model.width == 512 else 0.01
+            yield check(f"{title}, {graph}", excess, at_most=bound, over="half of the seeds")
 
-    @claim(
-        f"memorization/{model}-loss",
-        alias,
-        place=LOSSES,
-        title=title,
-        statement="The final cross-entropy is within a few thousandths of the entropy of the targets.",
+
+def ends_at_the_floor(*names: str) -> Decorator:
+    """That losses end at the floor."""
+    return checked(
+        lambda runs: check_floor(runs, *names),
+        needs(tiny_graphs(*names), counterexample=imagined("untrained")),
+        conditions(
+            "published settings, with and without self-edges; the wide cycle: first 500 of 10,000 steps "
+            "(full: all); runs that recall everything"
+        ),
+        expects("floor + .0016 to .004", "release", "notebooks, B.3.1"),
     )
-    @needs(tiny_graphs(model, f"{model}-self"), counterexample=imagined("untrained"))
-    @conditions(
-        "published settings, with and without self-edges; the wide cycle: first 500 of 10,000 "
-        "steps (full: all); runs that recall everything"
-    )
-    @expects_each([FLOOR_EXPECTED])
-    def floor(runs):
-        for name in (model, f"{model}-self"):
-            title = "loss above floor" + (", self-edges" if name.endswith("-self") else "")
-            for graph, fleet in runs.of(name):
-                done = memorized(fleet)
-                yield check(f"runs that recall everything, {name}, {graph}", done.sum(), at_least=1)
-                excess = excess_loss(fleet)[done] if done.any() else excess_loss(fleet)
-                bound = 0.02 if fleet.request.model.width == 512 else 0.01
-                yield check(f"{title}, {graph}", excess, at_most=bound, over="half of the seeds")
 
 
-ends_at_the_floor("transformer", "T2", "The Transformer's loss ends at the floor")
-ends_at_the_floor("bilinear", "T2-bilinear", "The bilinear network's loss ends at the floor")
+@claim("memorization/transformer-loss", "T2", place="B.3.1 and B.3.3, T2")
+@ends_at_the_floor("transformer", "transformer-self")
+def transformer_loss(runs):
+    """The Transformer's loss ends at the floor.
+
+    The final cross-entropy is within a few thousandths of the entropy of the targets.
+    """
+
+
+@claim("memorization/bilinear-loss", "T2-bilinear", place="B.3.1 and B.3.3, T2")
+@ends_at_the_floor("bilinear", "bilinear-self")
+def bilinear_loss(runs):
+    """The bilinear network's loss ends at the floor.
+
+    The final cross-entropy is within a few thousandths of the entropy of the targets.
+    """
+
 
 PUBLISHED_LOSSES: dict[str, tuple[float, float]] = {
     "transformer/star": (0.6942, 0.6944),

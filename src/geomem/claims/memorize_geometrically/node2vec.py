@@ -1,14 +1,14 @@
 """Claims: where one-hop Node2Vec ends on the tiny graphs (N1, N4, N5, N8)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import polars as pl
 
-from geomem.claims.check import Picture, check
-from geomem.claims.claim import claim, expects, needs
+from geomem.claims.check import Check, check, draw_bands
+from geomem.claims.claim import Decorator, checked, claim, expects, needs
 from geomem.claims.counterexamples import associative, imagined
-from geomem.claims.evidence import alignment, final, shells
+from geomem.claims.evidence import Evidence, alignment, final, shells
 from geomem.claims.memorize_geometrically.tiny_graphs import BOTH, GRAPHS, WITH_SELF, expects_by_graph
 from geomem.claims.need import FleetRequest, Needs
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
@@ -46,36 +46,27 @@ needs_baseline = needs(BASELINE, counterexample=associative)
 """The fleets that most claims about Node2Vec share."""
 
 
-def final_loss_claim(
-    what: str, alias: str, table: str, title: str, statement: str, losses: tuple, **task
-) -> None:
-    """Register the claim that Node2Vec ends at the losses which the release prints."""
+def ends_at_losses(name: str, table: str, losses: tuple[float, ...], **task: Any) -> Decorator:
+    """That Node2Vec ends at the losses which the release prints."""
 
-    @claim(
-        f"node2vec/{what}",
-        alias,
-        place=f"release notebooks, {table}; {alias}",
-        title=title,
-        statement=statement,
-    )
-    @needs(node2vec_fleets(what, **task), counterexample=associative)
-    @expects_by_graph("final loss", losses, "release", table)
-    def checks(runs):
+    def check_losses(runs: Evidence) -> Iterator[Check]:
         for graph, value in zip(GRAPHS, losses, strict=True):
-            loss = final(runs[f"{what}/{graph}"], "loss")
+            loss = final(runs[f"{name}/{graph}"], "loss")
             close = np.abs(loss - value) <= 0.002
             yield check(f"final loss, {graph}", loss, held=close, rule="within 0.002 of the release's")
 
+    need = needs(node2vec_fleets(name, **task), counterexample=associative)
+    return checked(check_losses, need, expects_by_graph("final loss", losses, "release", table))
 
-final_loss_claim(
-    "final-loss",
-    "N1",
-    "B.3.1",
-    "Node2Vec's final losses",
-    "Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the "
-    "entropy of the targets.",
-    (1.301, 1.8365, 1.4349, 1.5038),
-)
+
+@claim("node2vec/final-loss", "N1", place="release notebooks, B.3.1; N1")
+@ends_at_losses("final-loss", "B.3.1", (1.301, 1.8365, 1.4349, 1.5038))
+def final_loss(runs):
+    """Node2Vec's final losses.
+
+    Tied Node2Vec ends at the losses the release prints; the softmax's self term keeps them above the entropy
+    of the targets.
+    """
 
 
 @claim("node2vec/geometry", "N4", place="Fig 1 right, Obs 5; N4")
@@ -87,7 +78,7 @@ def geometry(runs):
 
     Node2Vec's geometry is global: the further apart in the graph, the less alike.
     """
-    tables, distance, cosine = [], "graph distance", "mean cosine"
+    curves = []
     for graph, fleet in runs.of("node2vec"):
         yield check(f"geometric level, {graph}", final(fleet, "geometric_level"), at_least=0.92, at_most=0.98)
         curve = shells(fleet)
@@ -96,10 +87,8 @@ def geometry(runs):
         if graph == "star":
             off = np.abs(mean - STAR_SHELLS).max()
             yield check("largest distance of the star's cosines from the reference", off, at_most=0.03)
-        columns = {distance: np.arange(1, len(mean) + 1), cosine: mean}
-        columns |= {"low": curve.min(axis=0), "high": curve.max(axis=0), "graph": [graph] * len(mean)}
-        tables.append(pl.DataFrame(columns))
-    yield Picture(pl.concat(tables), distance, cosine, series="graph")
+        curves.append((graph, np.arange(1, len(mean) + 1), curve.T))
+    yield draw_bands(curves, "graph distance", "mean cosine", series="graph")
 
 
 @claim("node2vec/strongest", "obs-5-4", place="Obs 4 and 5")
@@ -135,12 +124,10 @@ def width(runs):
         yield check(f"shared subspace, {graph}", shared, above=0.95)
 
 
-final_loss_claim(
-    "self-edges",
-    "N8",
-    "B.3.3",
-    "Final losses with self-edges",
-    "With every node asked for itself, too, Node2Vec ends at the release's losses.",
-    (1.1591, 1.6223, 1.2245, 1.361),
-    task=WITH_SELF,
-)
+@claim("node2vec/self-edges", "N8", place="release notebooks, B.3.3; N8")
+@ends_at_losses("self-edges", "B.3.3", (1.1591, 1.6223, 1.2245, 1.361), task=WITH_SELF)
+def self_edges(runs):
+    """Final losses with self-edges.
+
+    With every node asked for itself, too, Node2Vec ends at the release's losses.
+    """

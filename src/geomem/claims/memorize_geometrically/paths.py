@@ -381,7 +381,7 @@ def check_one_of_two(runs: Mapping[str, Curves], least: float, **bound: Any) -> 
     yield draw_curves(runs, EXACT, "exact match", names)
 
 
-@claim("paths/plans-at-scale", "L1-full", place="Obs 1a; Fig 4 left; L1", cost="full")
+@claim("paths/plans-at-scale", "L1-full", place="Obs 1a; Fig 4 left; L1", full=True)
 @needs_trainings(
     {f"{SMALL}-transformer": {EXACT: 0.95}, f"{MIDDLE}-transformer": {EXACT: 0.3}}, settings=PAPER_STARS
 )
@@ -395,7 +395,7 @@ def plans_at_scale(runs):
     yield from check_one_of_two(runs, 0.9, at_least=0.5)
 
 
-@claim("paths/longest", "L2", place="Obs 1a; Fig 4 left; L2", cost="full")
+@claim("paths/longest", "L2", place="Obs 1a; Fig 4 left; L2", full=True)
 @needs_trainings({f"{LARGE}-transformer": {EXACT: 1e-4}}, settings=PAPER_STARS)
 @conditions(f"preset {LARGE}, transformer; {WANTS}")
 @expects("perfect or highly non-trivial", "paper", "Fig 4, L2")
@@ -407,7 +407,7 @@ def longest(runs):
     yield from check_end(runs, EXACT, "exact match", at_least=0.1)
 
 
-@claim("paths/mamba-at-scale", "L3-full", place="Obs 1a; Fig 8 left; L3", cost="full")
+@claim("paths/mamba-at-scale", "L3-full", place="Obs 1a; Fig 8 left; L3", full=True)
 @needs_trainings({f"{SMALL}-mamba": {EXACT: 0.3}, f"{MIDDLE}-mamba": {EXACT: 0.3}}, settings=PAPER_STARS)
 @conditions(f"presets {SMALL} and {MIDDLE}, mamba; {WANTS}")
 @expects("high", "paper", "Fig 8, L3")

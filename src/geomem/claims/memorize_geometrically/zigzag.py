@@ -1,12 +1,14 @@
 """Claims: the zig-zag, neighbours opposite and second neighbours alike, and its cure (T9, T10, T12)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool
 
-from geomem.claims.check import check, measured
-from geomem.claims.claim import claim, expects, expects_each, needs
+from geomem.claims.check import Check, check, measured
+from geomem.claims.claim import OWN, Decorator, checked, claim, expects, expects_each, needs
 from geomem.claims.counterexamples import geometric, imagined
-from geomem.claims.evidence import shells
+from geomem.claims.evidence import Evidence, shells
 from geomem.claims.memorize_geometrically.structure import check_share, second_minus_first
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS, tiny_graphs
 from geomem.geometry.alignment import bottom_energy
@@ -26,86 +28,87 @@ def edges_in_triangles(graph: Graph) -> Bool[np.ndarray, " edge"]:
     return (adjacency @ adjacency)[first, second] > 0
 
 
-def gap_claim(
-    what: str, name: str, *aliases: str, place: str, title: str, statement: str, found: tuple, sign: int = 1
-) -> None:
-    """Register the claim that second neighbours end more alike than neighbours (sign 1), or less (-1)."""
+def ends_in_zigzag(name: str, *, cured: bool = False) -> Decorator:
+    """That second neighbours end more alike than neighbours, or less where it is cured."""
+    sign, title = (-1, "s1 - s2") if cured else (1, "s2 - s1")
 
-    @claim(f"zigzag/{what}", *aliases, place=place, title=title, statement=statement)
-    @needs(tiny_graphs(name), counterexample=imagined("geometric" if sign > 0 else "zig-zag"))
-    @expects_each([found])
-    def checks(runs):
-        for graph in GRAPHS:
-            gap = sign * second_minus_first(runs[f"{name}/{graph}"])
-            yield check(f"{'s2 - s1' if sign > 0 else 's1 - s2'}, {graph}", gap, above=0)
+    def check_gaps(runs: Evidence) -> Iterator[Check]:
+        for graph, fleet in runs.of(name):
+            yield check(f"{title}, {graph}", sign * second_minus_first(fleet), above=0)
 
-
-def signs_claim(what: str, alias: str, *graphs: str, place: str, title: str, statement: str) -> None:
-    """Register the claim that untied Node2Vec's neighbours are opposite and its second neighbours alike."""
-
-    @claim(f"zigzag/{what}", alias, place=place, title=title, statement=statement)
-    @needs(tiny_graphs("node2vec-untied", graphs=graphs), counterexample=geometric)
-    @expects_each(
-        (value, "own measurement", "B.3.7", f"{shell}, {graph}")
-        for shell, value in (("s1", "-.13 to -.19"), ("s2", ".32 to .40"))
-        for graph in graphs
+    return checked(
+        check_gaps, needs(tiny_graphs(name), counterexample=imagined("zig-zag" if cured else "geometric"))
     )
-    def checks(runs):
-        for graph in graphs:
-            s1, s2 = shells(runs[f"node2vec-untied/{graph}"])[:, :2].T
+
+
+def opposite_signs(*graphs: str) -> Decorator:
+    """That untied Node2Vec's neighbours are opposite and its second neighbours alike."""
+
+    def check_signs(runs: Evidence) -> Iterator[Check]:
+        for graph, fleet in runs.of("node2vec-untied"):
+            s1, s2 = shells(fleet)[:, :2].T
             yield check(f"s1, {graph}", s1, below=0)
             yield check(f"s2, {graph}", s2, above=0)
 
+    values = (("s1", "-.13 to -.19"), ("s2", ".32 to .40"))
+    return checked(
+        check_signs,
+        needs(tiny_graphs("node2vec-untied", graphs=graphs), counterexample=geometric),
+        expects_each(
+            (value, OWN, "B.3.7", f"{shell}, {graph}") for shell, value in values for graph in graphs
+        ),
+    )
 
-gap_claim(
-    "bilinear",
-    "bilinear",
-    "T9",
-    place="B.3.5, T9; v2 section 4.4",
-    title="The bilinear network ends in a zig-zag",
-    statement="Trained on both directions of every edge, its second neighbours end more alike than its "
-    "neighbours.",
-    found=("s1 -.19 to .25, s2 .6 to .7", "release", "B.3.5, T9"),
-)
-gap_claim(
-    "self-edges",
-    "bilinear-self",
-    "T10",
-    place="v3; B.3.3, T10",
-    title="Self-edges remove it",
-    statement="The zig-zag cancels the logit of the node itself; once that is asked for too, similarity "
-    "falls with distance.",
-    found=("levels .68, .45, .84, .72, monotone", "release", "B.3.5, T10"),
-    sign=-1,
-)
-gap_claim(
-    "transformer-ends",
-    "transformer",
-    place="B.3.5, snapshot selection",
-    title="The Transformer ends in a zig-zag as well",
-    statement="Its final embeddings, unlike those at the peak that the paper draws, have second neighbours "
-    "more alike than neighbours.",
-    found=("star: s1 .34, s2 .56", "own measurement", "E.2.1"),
-)
-signs_claim(
-    "untied-node2vec",
-    "T12",
-    "star",
-    "grid",
-    "cycle",
-    place="v2 section 4.4, Figs 10 and 11; B.3.7, T12",
-    title="Untying makes neighbours opposite",
-    statement="With a second table for the read-out, neighbours get a negative cosine and second neighbours "
-    "a positive one, on graphs without triangles.",
-)
-signs_claim(
-    "untied-irregular",
-    "T12-irregular",
-    "irregular",
-    place="B.3.7, T12",
-    title="On the irregular graph too",
-    statement="The same sign pattern over all edges of the irregular graph, 9 of whose 20 lie in triangles.",
-)
+
+@claim("zigzag/bilinear", "T9", place="B.3.5, T9; v2 section 4.4")
+@expects("s1 -.19 to .25, s2 .6 to .7", "release", "B.3.5, T9")
+@ends_in_zigzag("bilinear")
+def bilinear(runs):
+    """The bilinear network ends in a zig-zag.
+
+    Trained on both directions of every edge, its second neighbours end more alike than its neighbours.
+    """
+
+
+@claim("zigzag/self-edges", "T10", place="v3; B.3.3, T10")
+@expects("levels .68, .45, .84, .72, monotone", "release", "B.3.5, T10")
+@ends_in_zigzag("bilinear-self", cured=True)
+def self_edges(runs):
+    """Self-edges remove it.
+
+    The zig-zag cancels the logit of the node itself; once that is asked for too, similarity falls with
+    distance.
+    """
+
+
+@claim("zigzag/transformer-ends", place="B.3.5, snapshot selection")
+@expects("star: s1 .34, s2 .56", OWN, "E.2.1")
+@ends_in_zigzag("transformer")
+def transformer_ends(runs):
+    """The Transformer ends in a zig-zag as well.
+
+    Its final embeddings, unlike those at the peak that the paper draws, have second neighbours more alike
+    than neighbours.
+    """
+
+
+@claim("zigzag/untied-node2vec", "T12", place="v2 section 4.4, Figs 10 and 11; B.3.7, T12")
+@opposite_signs("star", "grid", "cycle")
+def untied_node2vec(runs):
+    """Untying makes neighbours opposite.
+
+    With a second table for the read-out, neighbours get a negative cosine and second neighbours a positive
+    one, on graphs without triangles.
+    """
+
+
+@claim("zigzag/untied-irregular", "T12-irregular", place="B.3.7, T12")
+@opposite_signs("irregular")
+def untied_irregular(runs):
+    """On the irregular graph too.
+
+    The same sign pattern over all edges of the irregular graph, 9 of whose 20 lie in triangles.
+    """
 
 
 @claim("zigzag/triangles", place="beside T12")
@@ -126,15 +129,14 @@ def triangles(runs):
     yield check("s1 in triangles, irregular", together, held=together > apart, rule="above that outside them")
 
 
-gap_claim(
-    "untied-transformer",
-    "transformer-untied",
-    "T12-transformer",
-    place="v2 section 4.4, Figs 33 and 34; T12",
-    title="Untying the Transformer gives a zig-zag",
-    statement="Untying destroys the visible geometry of the Transformer and leaves a zig-zag.",
-    found=("zig-zag", "paper", "v2 section 4.4; T12, direction only"),
-)
+@claim("zigzag/untied-transformer", "T12-transformer", place="v2 section 4.4, Figs 33 and 34; T12")
+@expects("zig-zag", "paper", "v2 section 4.4; T12, direction only")
+@ends_in_zigzag("transformer-untied")
+def untied_transformer(runs):
+    """Untying the Transformer gives a zig-zag.
+
+    Untying destroys the visible geometry of the Transformer and leaves a zig-zag.
+    """
 
 
 @claim("zigzag/bottom-energy", place="v2 section 4.4, Figs 10 and 11; A.3")

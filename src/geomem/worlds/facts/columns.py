@@ -71,7 +71,7 @@ def known_columns(names: Sequence[str]) -> tuple[int, int, int] | None:
     >>> known_columns(["Object", "Note", "Subject", "Relation"]), known_columns(["land", "what", "answer"])
     ((2, 3, 0), None)
     """
-    plain = [plain_name(re.sub(r"\(.*\)|:", "", name)) for name in names]
+    plain = [plain_name(re.sub(r"\(.*\)|:", "", name[:200])) for name in names]
     for stripped in (plain, [_ENDING.sub("", name) or name for name in plain]):
         for roles in ROLES:
             found = [[place for place, name in enumerate(stripped) if name in role] for role in roles]

@@ -7,9 +7,9 @@ from geomem.errors import InputError
 from geomem.worlds.graphs.formats import ParsedGraph, line_splitter
 from geomem.worlds.text_file import COMMENT_MARKS
 
-_LISTED = re.compile(r"[ \t]*([^:\t,;|\"]+):([ \t]+|$)")
-_COUNTED = re.compile(r"[ \t]*(\S.*?)[ \t]+([0-9]{1,7})[ \t]*")
-_NEIGHBOUR = re.compile(r"[ \t]*(\S+|\S.*?(?=[ \t]+\{))([ \t]+\{.*\})?[ \t]*")
+_LISTED = re.compile(r"([^:\t,;|\"]+):([ \t]+|$)")
+_COUNT = re.compile("[0-9]{1,7}")
+_DATA = re.compile(r"[ \t]\{")
 
 
 def parse_neighbours(path: Path, text: str) -> ParsedGraph:
@@ -63,16 +63,19 @@ def parse_multiline_neighbours(path: Path, text: str) -> ParsedGraph:
     """
     tails, heads, alone, left = [], [], [], 0
     for line in _plain_lines(text):
-        if found := (_NEIGHBOUR if left else _COUNTED).fullmatch(line):
-            if left:
-                tails.append(alone[-1])
-                heads.append(found[1])
-                left -= 1
-            else:
-                alone.append(found[1])
-                left = int(found[2])
-        if not found:
-            left = -1
+        # By hand, as a pattern with blanks on both sides of a label takes the square of a line's length.
+        line = line.rstrip(" \t")
+        if left:
+            data = _DATA.search(line) if line.endswith("}") else None
+            head = line[: data.start()].rstrip(" \t") if data else line
+            tails.append(alone[-1])
+            heads.append(head)
+            left = left - 1 if data or not re.search(r"\s", head) else -1
+        else:
+            node, _, count = line.replace("\t", " ").rpartition(" ")
+            left = int(count) if node and _COUNT.fullmatch(count) else -1
+            alone.append(line[: len(node)].rstrip(" \t"))
+        if left < 0:
             break
     if left or not tails:
         raise InputError(
@@ -96,6 +99,6 @@ def is_multiline(text: str) -> bool:
 
 
 def _plain_lines(text: str) -> list[str]:
-    """The lines of a text that are neither empty nor comments."""
-    lines = text.split("\n")
+    """The lines of a text that are neither empty nor comments, without blanks before them."""
+    lines = (line.lstrip(" \t") for line in text.split("\n"))
     return [line for line in lines if line.strip() and not line.lstrip().startswith(COMMENT_MARKS)]

@@ -235,7 +235,8 @@ def _format_of(path: Path, text: str) -> str:
     if re.match(r"(creator\s[^\n]*\n\s*)?graph\s*\[", start):
         return ".gml"
     if re.match(r'\{\s*"[^"]*"\s*:', start) or re.match(r"\[\s*[\[{]", start):
-        return ".json" if not re.match(r"\{[^\n]*\}\s*\n\s*\{", text.lstrip()) else ".jsonl"
+        first, _, second = text.lstrip().partition("\n")
+        return ".jsonl" if first.rstrip().endswith("}") and second.lstrip().startswith("{") else ".json"
     if is_ntriples(text):
         return ".nt"
     if formats.is_tgf(text):
@@ -369,7 +370,8 @@ def _read_networkx(path: Path, text: str, kind: str) -> Graph:
             if kind == ".gml":
                 graph = networkx.parse_gml(_as_multigraph(text), label="id")
             elif kind == ".gexf":
-                plain = re.sub(r"^\s*<\?xml[^>]*\?>|<spells>.*?</spells>", "", text, flags=re.DOTALL)
+                first, *others = re.sub(r"^\s*<\?xml[^>]*\?>", "", text).split("<spells>")
+                plain = first + "".join(part.partition("</spells>")[2] for part in others)
                 graph = networkx.read_gexf(io.BytesIO(plain.encode()))
             else:
                 graph = networkx.parse_graphml(text)
