@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "paths", "spectra")
+"""`estimates` is run when named only: it takes minutes and wants a quiet machine."""
 
 
 def main() -> int:

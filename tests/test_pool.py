@@ -69,7 +69,7 @@ def test_no_process_outlives_the_sweep_that_started_it(tmp_path, how):
     """Whatever is left then, the same command goes on and leaves what an undisturbed one leaves."""
 
     def command(name):
-        options = ["--over", "width=4:7:4", "--steps", "3000", "--processes", "2", "--quiet"]
+        options = ["--over", "width=4:7:4", "--steps", "2000", "--processes", "2", "--quiet"]
         return ["sweep", "cycle", "--model", "bilinear", *options, "--directory", str(tmp_path / name)]
 
     process = subprocess.Popen([sys.executable, "-m", "geomem", *command("cut")], stderr=subprocess.DEVNULL)
@@ -79,7 +79,9 @@ def test_no_process_outlives_the_sweep_that_started_it(tmp_path, how):
     process.send_signal(how)
     process.wait()
     wait_until(lambda: not any(map(alive, started)))
-    assert not [pid for pid in started if list(Path("/dev/shm").glob(f"*-{process.pid}-*"))]
+    assert not list(Path("/dev/shm").glob(f"*-{process.pid}-*"))
+    if how == signal.SIGTERM:
+        return  # what is left is the same
 
     for name in ("cut", "whole"):
         assert main(command(name)) == 0

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from geomem.memories.opened import model_table
 from geomem.models.loss import best_objects
 from geomem.models.networks.recall import all_paths, compute_recall_states, recall_output_table
+from geomem.models.recall import EVALUATED
 from geomem.runs.run import Run
-from geomem.training.facts import EVALUATED
 
 
 @dataclass(frozen=True, eq=False)

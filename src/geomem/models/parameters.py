@@ -22,6 +22,10 @@ def describe_parameters(
     return model.tensors(Sizes(vocabulary_size, context_length, node_count))
 
 
+LIBRARY_BYTES = 50_000_000
+"""What torch takes when it first computes, whatever the model: code, threads, buffers."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What training one fleet takes: counted, not measured."""
@@ -29,7 +33,7 @@ class Cost:
     trained_parameters: int
     """Trained numbers of one run."""
     memory_bytes: int
-    """Parameters, gradient, optimizer state and activations of the whole fleet."""
+    """Parameters, gradient, optimizer state and activations of the whole fleet, and `LIBRARY_BYTES`."""
     flops_per_step: int
     """Multiplications and additions of one step of the whole fleet."""
 
@@ -62,7 +66,8 @@ def estimate_cost(
     frozen = sum(sizes.values()) - trained
     if model.scores == "nodes":
         # Scores, probabilities and C are [node, node]; scores and gradient are one product each per table.
-        activations = 3 * node_count**2
+        # Beside them what is measured on the way: softmax, ranks and the masks of facts.
+        activations = 8 * node_count**2
         flops = 2 * 2 * node_count**2 * model.width * len(sizes)
     else:
         matrices = sum(size for name, size in sizes.items() if name.endswith("weight") and size > model.width)
@@ -74,6 +79,6 @@ def estimate_cost(
         flops += 6 * example_count * vocabulary_size * model.width
     return Cost(
         trained_parameters=trained,
-        memory_bytes=4 * run_count * (5 * trained + frozen + activations),
+        memory_bytes=LIBRARY_BYTES + 4 * run_count * (5 * trained + frozen + activations),
         flops_per_step=run_count * (flops + 14 * trained),
     )

@@ -10,7 +10,10 @@ from annotated_types import Le
 from geomem.errors import InputError
 from geomem.fields import Count, Deviation, Layers, WholeNumber, check_fields
 from geomem.models.architecture import ParameterDescription, describe_norm
-from geomem.models.parameters import Cost
+from geomem.models.parameters import LIBRARY_BYTES, Cost
+
+EVALUATED = 1 << 24
+"""Numbers of hidden states that an evaluation holds at a time."""
 
 
 @dataclass(frozen=True)
@@ -155,12 +158,15 @@ def estimate_recall_cost(models: Sequence[Recall], sizes: Sequence[RecallSize], 
     per_position = 6 * model.width + 3 * model.mlp_width
     # Before the last block, every position of the sequence is carried on.
     activations = questions * positions * per_position
+    if subjects:  # all questions are evaluated at some steps, in pieces
+        hidden = len(models) * size.subjects * tuples * (model.width + model.mlp_width)
+        activations += 3 * min(EVALUATED, hidden) // len(models)
     # Answers in 64 bits, and their weights.
     data = 3 * size.subjects * tuples
     flops = 6 * questions * (2 * positions * model.width * model.mlp_width + size.objects * model.width)
     return Cost(
         trained_parameters=max(map(count_trained, models, sizes)),
-        memory_bytes=4 * len(models) * (5 * numbers + activations + data) + (1 << 24),
+        memory_bytes=4 * len(models) * (5 * numbers + activations + data) + LIBRARY_BYTES,
         flops_per_step=len(models) * (flops + 14 * numbers),
     )
 

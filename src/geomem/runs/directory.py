@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
@@ -357,8 +357,13 @@ def array_shapes(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
 
 
-def read_table(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Read a parquet file of these columns; raises `InputError` for any other, and for too many rows."""
+def read_table(
+    path: Path, schema: Mapping[str, Any], *, damaged: Callable[[Path, str], InputError] = damaged
+) -> pl.DataFrame:
+    """Read a parquet file of these columns; raises `InputError` for any other, and for too many rows.
+
+    `damaged` says what is wrong and what to do.
+    """
     size = check_file(path).st_size
     try:
         lazy = pl.scan_parquet(path, glob=False)

@@ -107,7 +107,8 @@ def edge_job(
         seeds=seeds,
         name=job_name(graph, model_kind(model)),
         counts={"facts": examples.fact_count},
-        cost=replace(cost, memory_bytes=cost.memory_bytes + 2 * written),
+        # Snapshots are in a list, joined, and in the bytes that are written and read again.
+        cost=replace(cost, memory_bytes=cost.memory_bytes + 4 * written),
         kept_bytes=kept,
         disk_bytes=disk,
         train=partial(_train, graph, task, model, training, seeds, examples),

@@ -116,7 +116,7 @@ def estimate_each(
     ratios: dict[int, float] = {}
     for number in (order[-1], order[len(order) // 2], order[0]):
         if int(number) not in ratios:
-            ratios[int(number)] = measure(int(number)) / counted[number]
+            ratios[int(number)] = measure(int(number)) / float(counted[number])
         if len(ratios) == 1 and counted.sum() * ratios[int(number)] < SHORT_SECONDS:
             break
     known = sorted(ratios, key=lambda number: counted[number])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from geomem.models.configuration import Model
-from geomem.models.parameters import Cost, describe_parameters
+from geomem.models.parameters import LIBRARY_BYTES, Cost, describe_parameters
 from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding, node_count
 from geomem.worlds.path_finding import PathFinding, Target
@@ -70,7 +70,7 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     >>> model = path_models()["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
-    (783104, 120, 5.9)
+    (783104, 188, 5.9)
     """
     from geomem.models.loss import CHUNK_NUMBERS  # it imports torch
 
@@ -93,12 +93,14 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     positions = path_rows * sizes.context_length + edge_rows * 2
     read_rows = path_rows * sizes.read + edge_rows
     vectors = model.count_activations(sizes.context_length)
-    activations = model.layers * positions * vectors + 2 * read_rows * model.width
+    # Of all that is asked at a row of the metrics one block lives at a time.
+    asked = sizes.held_out_rows * sizes.context_length
+    activations = max(model.layers * positions, asked) * vectors + 2 * read_rows * model.width
     logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
     # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
     answers = 8 * min(CHUNK_NUMBERS, sizes.held_out_rows * sizes.vocabulary_size)
     cosines = 2 * sizes.held_out_rows**2
-    snapshots = 2 * training.snapshots * sizes.node_count * model.width
+    snapshots = 4 * training.snapshots * sizes.node_count * model.width
     # Tokens and orders are whole numbers of eight bytes; slots have a weight as well.
     tables = 2 * (sizes.train_rows * (sizes.context_length + sizes.read) + sizes.edge_rows * (2 + SLOTS))
     tables += sizes.edge_rows * SLOTS
@@ -119,6 +121,6 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     )
     return Cost(
         trained_parameters=trained,
-        memory_bytes=ceil(4 * (run_count * per_run + tables)),
+        memory_bytes=LIBRARY_BYTES + ceil(4 * (run_count * per_run + tables)),
         flops_per_step=ceil(run_count * (flops + 14 * trained)),
     )

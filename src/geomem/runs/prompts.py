@@ -4,7 +4,13 @@ from geomem.errors import InputError
 from geomem.runs.path_cost import Sizes, answer_length, context_length
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.graph import check_size
-from geomem.worlds.in_context import InContextPathFinding, check_in_context, in_context_vocabulary, node_count
+from geomem.worlds.in_context import (
+    TEST_PROMPTS,
+    InContextPathFinding,
+    check_in_context,
+    in_context_vocabulary,
+    node_count,
+)
 
 
 def prompt_sizes(task: InContextPathFinding, training: PathTraining) -> Sizes:
@@ -29,6 +35,6 @@ def prompt_sizes(task: InContextPathFinding, training: PathTraining) -> Sizes:
         context_length=context_length(task, task.length),
         read=read,
         train_rows=training.prompts * training.batches,
-        held_out_rows=0,
+        held_out_rows=TEST_PROMPTS,
         edge_rows=0,
     )

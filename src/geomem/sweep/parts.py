@@ -19,9 +19,17 @@ import numpy as np
 import polars as pl
 
 from geomem.errors import InputError
-from geomem.files import check_plain_file, remove_leftovers, replace_file, write_json
+from geomem.files import remove_leftovers, replace_file, write_json
 from geomem.runs.checkpoint import remove_checkpoint
-from geomem.runs.directory import FORMAT, MANIFEST, configuration_hash, format_bytes, locked_run, table_file
+from geomem.runs.directory import (
+    FORMAT,
+    MANIFEST,
+    configuration_hash,
+    format_bytes,
+    locked_run,
+    read_table,
+    table_file,
+)
 from geomem.runs.environment import available_memory, describe_environment
 from geomem.runs.pace import LEAST_STEPS, estimate_each, measure_pace
 from geomem.runs.train import Checkpoints, stop_between_steps
@@ -32,6 +40,9 @@ UNFINISHED = "unfinished"
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
+
+PROCESS_BYTES = 280_000_000
+"""What another process holds before it trains: Python and the libraries."""
 
 START_SECONDS = 3.0
 """What other processes take until they train."""
@@ -87,7 +98,8 @@ def check_processes(processes: int | None, *, fleet_bytes: int, fleet_count: int
         raise InputError(f"processes is {processes}; give a whole number of at least 1.")
     processes = processes or os.cpu_count() or 1
     at_a_time = min(processes, fleet_count)
-    needed, free = at_a_time * fleet_bytes, available_memory()
+    each = fleet_bytes + (PROCESS_BYTES if at_a_time > 1 else 0)
+    needed, free = at_a_time * each, available_memory()
     if needed > free:
         raise InputError(
             f"{at_a_time} fleets at a time need about {format_bytes(needed)} of memory, {format_bytes(free)} "
@@ -145,7 +157,7 @@ def complete_parts(
                     seconds=seconds,
                     seconds_left=float(left),
                     processes=at_a_time,
-                    memory_bytes=at_a_time * parts.memory_bytes,
+                    memory_bytes=at_a_time * (parts.memory_bytes + (PROCESS_BYTES if at_a_time > 1 else 0)),
                 )
             )
 
@@ -201,18 +213,16 @@ def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame | None:
     part = _part_path(path, number)
     if not part.exists() and not part.is_symlink():
         return None
-    check_plain_file(part)
-    try:
-        lazy = pl.scan_parquet(part, glob=False)
-        sound = list(lazy.collect_schema().items()) == list(parts.schema.items())
-        if sound and lazy.select(pl.len()).collect().item() == parts.run_counts[number]:
-            return lazy.collect()
-        why = "it is not the table of this sweep's fleet"
-    except (pl.exceptions.PolarsError, OSError):
-        why = "it is not a complete parquet file"
-    raise InputError(
+    table = read_table(part, parts.schema, damaged=_damaged_part)
+    if len(table) != parts.run_counts[number]:
+        raise _damaged_part(part, "it is not the table of this sweep's fleet")
+    return table
+
+
+def _damaged_part(part: Path, why: str) -> InputError:
+    return InputError(
         f"{part} is damaged ({why}); delete this file alone and run the same command again, which trains its "
-        f"{parts.run_counts[number]} runs again."
+        "runs again."
     )
 
 

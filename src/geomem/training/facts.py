@@ -23,7 +23,7 @@ from geomem.models.networks.recall import (
     recall_output_table,
 )
 from geomem.models.randomness import generator_for
-from geomem.models.recall import describe_recall_parameters, pad_models, pad_sizes
+from geomem.models.recall import EVALUATED, describe_recall_parameters, pad_models, pad_sizes
 from geomem.training.configuration import (
     RECALL_BETAS,
     RecallRun,
@@ -43,9 +43,6 @@ from geomem.training.loop import (
     train_problem,
 )
 from geomem.training.metrics import compute_metrics
-
-EVALUATED = 1 << 24
-"""Numbers of hidden states that an evaluation holds at a time."""
 
 
 def train_recall(
