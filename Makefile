@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --retries 5 --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench attack docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## ruff and pyright
 
 bench: $(VENV)/.installed-run ## print the README's speed table, measured here and now
 	@$(BIN)/python -m benchmarks
+
+attack: $(VENV)/.installed-dev ## kill and feed every command some 16,000 times; about an hour
+	@$(BIN)/python tests/attack
 
 docs: $(VENV)/.installed-docs ## build the site into docs/_build/html; a warning is an error
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

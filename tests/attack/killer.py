@@ -9,6 +9,7 @@ its own write does not count.
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 WRITING = (
     "os.rename",
@@ -23,12 +24,12 @@ WRITING = (
 """Audit events of calls that change a directory; `open` is one too where it is for writing."""
 
 
-def kill_at(number: int) -> None:
-    """Let this process die just before its `number`-th call that writes, counted from 0."""
-    left = number
+def watch_writes(kill_at: int = 0) -> Callable[[], int]:
+    """Let this process die just before its `kill_at`-th call that writes, from 1 on; gives their count."""
+    calls = 0
 
     def watch(event: str, arguments: tuple) -> None:
-        nonlocal left
+        nonlocal calls
         if event == "open":
             path, _, flags = arguments
             is_writing = not isinstance(path, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
@@ -36,11 +37,12 @@ def kill_at(number: int) -> None:
                 return
         elif event not in WRITING:
             return
-        left -= 1
-        if left < 0:
+        calls += 1
+        if calls == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)
+    return lambda: calls
 
 
 def run_killed(number: int, arguments: list[str]) -> int:
@@ -50,7 +52,7 @@ def run_killed(number: int, arguments: list[str]) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     from geomem.cli import main
 
-    kill_at(number)
+    watch_writes(number + 1)
     status = 1
     try:
         status = main(arguments)
