@@ -302,3 +302,11 @@ def test_places_that_will_not_do_are_refused_before_the_work(tmp_path, capsys, c
     assert len(lines) == 1 or "countries" in command  # whose notes come first
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     assert (tmp_path / "taken").read_text() == "stays"
+
+
+def test_a_value_of_any_length_is_shown_by_its_beginning(tmp_path, capsys):
+    (tmp_path / "long.toml").write_text(f'world = "cycle"\nmodel = "{"x" * 100_000}"\n')
+    assert main(["memorize", "--config", str(tmp_path / "long.toml")]) == 2
+    sentence = capsys.readouterr().err
+    assert "xxx…" in sentence
+    assert len(sentence) < 4000

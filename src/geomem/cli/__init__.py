@@ -38,6 +38,9 @@ PRINTING = ("ask", "doctor", "measure", "models", "worlds")
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells expect it: 128 + SIGINT; after SIGTERM and SIGHUP too."""
 
+LONGEST_WORD = 600
+"""Characters of a word that a sentence about an error shows; a file can hold a value of any length."""
+
 DEFECT = 1
 """Exit status after an error that is geomem's own; a verb may answer no with it too."""
 
@@ -106,7 +109,10 @@ def _run(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         if sentence := describe_failure(error):
-            print(f"geomem: {' '.join(sentence.split())}", file=sys.stderr)
+            words = [
+                word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_WORD]}…" for word in sentence.split()
+            ]
+            print(f"geomem: {' '.join(words)}", file=sys.stderr)
             return 2
         print_exc()
         print("geomem: This is a defect of geomem; please report it with the lines above.", file=sys.stderr)

@@ -6,8 +6,9 @@ loop knows nothing of models, examples or metrics' names.
 """
 
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
 
@@ -202,7 +203,7 @@ def train_problem(
         if state:
             problem.average.copy_(torch.tensor(state.optimizer_state["average"]))
         remembered = remembered | {"average": problem.average}
-    record = _Record.resume(state) if state else _Record([], [], [], [])
+    record = _Record.resume(state) if state else _Record()
     snapshot_rows = set(snapshot_steps(training).tolist())
     first = state.step if state else 0
     began = checkpointed = time.monotonic()
@@ -220,8 +221,7 @@ def train_problem(
             return False
         with torch.no_grad():
             row = problem.measure(step, found)
-        record.rows.append(row)
-        record.metric_steps.append(step)
+        record.write(step, row)
         if on_progress:
             seconds = time.monotonic() - began
             left = seconds * (training.steps - step) / (step - first) if step > first else float("inf")
@@ -296,33 +296,54 @@ def _make_update(
     return update, remembered
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Record:
-    """What a training has written down so far; the lists grow."""
+    """What a training has written down so far.
 
-    rows: list[Row]
-    metric_steps: list[int]
-    snapshots: list[Float[np.ndarray, "run node width"]]
-    snapshot_steps: list[int]
+    Numbers lie in one array that grows: ten thousand small ones would keep the memory between them too.
+    """
+
+    former: dict[str, Float[np.ndarray, "row run"]] = field(default_factory=dict)
+    """The rows of an earlier process."""
+    names: tuple[str, ...] = ()
+    """The metrics of the rows of this one, in their order."""
+    numbers: array = field(default_factory=lambda: array("d"))
+    """The rows of this one, one after the other."""
+    metric_steps: list[int] = field(default_factory=list)
+    snapshots: list[Float[np.ndarray, "run node width"]] = field(default_factory=list)
+    snapshot_steps: list[int] = field(default_factory=list)
 
     @classmethod
     def resume(cls, state: FleetState) -> "_Record":
-        rows = [
-            {name: values[row] for name, values in state.metrics.items()}
-            for row in range(len(state.metric_steps))
-        ]
-        return cls(rows, state.metric_steps.tolist(), list(state.snapshots), state.snapshot_steps.tolist())
+        return cls(
+            former=dict(state.metrics),
+            metric_steps=state.metric_steps.tolist(),
+            snapshots=list(state.snapshots),
+            snapshot_steps=state.snapshot_steps.tolist(),
+        )
+
+    def write(self, step: int, row: Row) -> None:
+        """Write a row down."""
+        self.names = tuple(row)
+        self.numbers.frombytes(np.array([*row.values()], dtype=np.float64).tobytes())
+        self.metric_steps.append(step)
 
     def to_curves(self) -> Curves:
         """Everything as arrays, copied; row 0 and snapshot 0 exist.
 
-        Metrics are those of the latest row, in its order (rows read from a file come in the alphabet's); one
-        that an earlier process did not know is NaN in its rows.
+        Metrics are those of the rows of this process, in their order (rows read from a file come in the
+        alphabet's); one that an earlier process did not know is NaN in its rows.
         """
-        metrics = {
-            name: np.array([row.get(name, np.full_like(last, np.nan)) for row in self.rows])
-            for name, last in self.rows[-1].items()
-        }
+        metrics = self.former
+        if self.names:
+            before = len(next(iter(self.former.values()), ()))
+            shape = (len(self.metric_steps) - before, len(self.names), -1)
+            rows = np.frombuffer(self.numbers).reshape(shape)
+            unknown = np.full((before, rows.shape[-1]), np.nan)
+            metrics = {
+                name: np.concatenate([self.former.get(name, unknown), rows[:, place]])
+                for place, name in enumerate(self.names)
+            }
         return Curves(
             metrics=metrics,
             metric_steps=np.array(self.metric_steps, dtype=np.int64),
