@@ -78,10 +78,12 @@ def check_packages() -> str:
     from importlib import import_module
     from importlib.metadata import version
 
-    names = ("geomem", "numpy", "scipy", "networkx", "polars", "safetensors", "plotly", "matplotlib")
+    from geomem.version import find_version
+
+    names = ("numpy", "scipy", "networkx", "polars", "safetensors", "plotly", "matplotlib")
     for name in names:
         import_module(name)
-    return ", ".join(f"{name} {version(name)}" for name in names)
+    return ", ".join([f"geomem {find_version()}", *(f"{name} {version(name)}" for name in names)])
 
 
 def check_torch() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from geomem.errors import InputError
+from geomem.version import find_version
 
 
 def check_device(device: str) -> None:
@@ -32,10 +33,11 @@ def check_device(device: str) -> None:
 
 def describe_environment(device: str = "cpu") -> dict[str, Any]:
     """What a result depends on besides its configuration: versions, device, number type, platform, source."""
-    names = ("geomem", "torch", "numpy", "scipy", "networkx", "safetensors", "polars")
+    names = ("torch", "numpy", "scipy", "networkx", "safetensors", "polars")
     on_gpu = torch.device(device).type == "cuda"
     return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
+        "versions": {"python": platform.python_version(), "geomem": find_version()}
+        | {name: version(name) for name in names},
         "device": torch.cuda.get_device_name(device) if on_gpu else device,
         "dtype": "float32",
         "platform": platform.platform(),
