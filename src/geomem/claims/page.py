@@ -32,8 +32,8 @@ STATUS_MEANINGS: dict[Status, str] = {
     "deviates as documented": "The paper says too much, and what we measure departs from it as we wrote down "
     "beforehand.",
     "not reproduced": "The rule does not hold, or the documented deviation did not appear.",
-    "not run": "A fleet failed, a run directory is damaged, or the check itself broke; nothing is said about "
-    "the claim.",
+    "not run": "A fleet failed, a run directory is damaged, the time did not suffice, or the check itself "
+    "broke; nothing is said about the claim.",
 }
 
 SHOWN = 4
