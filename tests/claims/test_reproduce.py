@@ -453,7 +453,8 @@ def test_full_claims_come_in_order_of_cost_and_say_it_before(tmp_path):
 def test_what_does_not_fit_into_the_hours_is_not_run_and_goes_on_later(tmp_path):
     claims = [dear_claim("a/dear", 90_000.0), dear_claim("b/second", 3000.0), dear_claim("c/first", 2900.0)]
     verdicts, events = run(claims, tmp_path, scale="full", hours=1.0)
-    assert (events[0].missing.experiments, events[0].seconds) == (1, 2900.0)
+    assert (events[0].missing, events[0].needed) == (Count(experiments=1), Count(experiments=1))
+    assert events[0].seconds == 2900.0
     assert verdicts["c/first"].status == "reproduced"
     assert verdicts["a/dear"].sentence == (
         "Its work would take about 25.0 hours, and 1 are allowed in all; give --hours 32."

@@ -156,6 +156,8 @@ def reproduce(
         if job.claim.id in left_out:
             job.error = _no_time(_together(lacking[job.claim.id].values(), processes), hours)
             job.waiting = set()
+    for path in missing.keys() - set(cheapest):
+        del needed[path]
     missing = {path: missing[path] for path in cheapest}
     fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
     seconds = sum(work.seconds for work in missing.values())
