@@ -233,7 +233,6 @@ def order_works(
     """
     waiting = dict(lacking)
     chosen: dict[Path, float] = {}
-    left_out = set()
     while waiting:
         more = {
             name: {path: seconds for path, seconds in works.items() if path not in chosen}
@@ -242,11 +241,9 @@ def order_works(
         name = min(more, key=lambda name: sum(more[name].values()))
         del waiting[name]
         together = chosen | dict(sorted(more[name].items(), key=lambda work: work[1]))
-        if _together(together.values(), processes) > 3600 * hours:
-            left_out.add(name)
-        else:
+        if _together(together.values(), processes) <= 3600 * hours:
             chosen = together
-    return list(chosen), left_out
+    return list(chosen), {name for name, works in lacking.items() if not works.keys() <= chosen.keys()}
 
 
 def _together(seconds: Collection[float], processes: int) -> float:
