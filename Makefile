@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --retries 5 --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench attack docs clean
+.PHONY: help demo test lint bench gpu-check attack docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-run ## memorise two small worlds and write one HTML report (under a minute)
 	@$(BIN)/geomem demo
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-dev ## ruff and pyright
 
 bench: $(VENV)/.installed-run ## print the README's speed table, measured here and now
 	@$(BIN)/python -m benchmarks
+
+gpu-check: $(VENV)/.installed-dev ## measure geomem on a CUDA card, eight minutes at most; nothing without one
+	@$(BIN)/python -m benchmarks.gpu
 
 attack: $(VENV)/.installed-dev ## kill and feed every command some 16,000 times; about an hour
 	@$(BIN)/python tests/attack

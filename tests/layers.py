@@ -24,7 +24,7 @@ LAYERS = (
     ("worlds",),
     ("fields",),
     ("files",),
-    ("errors",),
+    ("errors", "version"),
 )
 """An import may point to the same layer or to a lower one."""
 

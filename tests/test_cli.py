@@ -392,21 +392,45 @@ def test_listings_name_everything(verb, names, capsys):
     assert all(entry["description"].endswith(".") for entry in listed.values())
 
 
-def test_doctor_finds_this_installation_well(tmp_path, capsys):
-    assert main(["doctor", "--directory", str(tmp_path)]) == 0
+def test_doctor_finds_this_installation_well(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("geomem.runs.pace.ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr("geomem.runs.environment.seen_cards", lambda: None)
+    monkeypatch.setattr("torch.version.cuda", None)
+    assert main(["doctor", "--directory", str(tmp_path), "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("ok ") == 6
+    assert shown.count("ok ") == 7
+    speed = next(line for line in shown.splitlines() if line.startswith("ok     speed"))
+    assert all(
+        re.search(rf"\b{title} [\d,]+", speed)
+        for title in ["Recall", *(kind.title for kind in MODELS.values())]
+    )
     assert "All is well." in shown
 
 
 def test_doctor_names_what_fails(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("geomem.runs.pace.ENOUGH_SECONDS", 0.0)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5_000_000})())
     assert main(["doctor", "--directory", str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     disk = next(line for line in lines if "disk" in line.split()[:2])
     assert disk.startswith("failed")
     assert "5.0 MB free" in disk
-    assert lines[-1].endswith("of 6 checks failed.")
+    assert lines[-1].endswith("of 7 checks failed.")
+
+
+def test_doctor_notes_a_torch_that_does_not_fit_the_card(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("geomem.runs.pace.ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.version.cuda", None)
+    monkeypatch.setattr("geomem.runs.environment.seen_cards", lambda: ("NVIDIA H100", "535.1"))
+    assert main(["doctor", "--directory", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"note   torch .*; nvidia-smi sees NVIDIA H100, but torch is built without ", shown)
+    assert main(["doctor", "--directory", str(tmp_path), "--device", "cuda"]) == 1
+    shown = capsys.readouterr().out
+    assert re.search(r"failed torch +device is 'cuda'; give cpu; .*NVIDIA H100", shown)
+    assert shown.splitlines()[-1] == "3 of 7 checks failed."
 
 
 def test_demo_makes_five_fleets_and_a_report(tmp_path):

@@ -11,7 +11,8 @@ from geomem.models.configuration import Bilinear, Node2Vec, Transformer
 from geomem.runs import train
 from geomem.runs.checkpoint import CHECKPOINT
 from geomem.runs.edges import memorize
-from geomem.sweep import MEASUREMENTS, running, sweep
+from geomem.runs.pace import Pace
+from geomem.sweep import MEASUREMENTS, parts, running, sweep
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
 from geomem.training import loop
@@ -20,6 +21,7 @@ from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.tasks import EdgeMemorization
 
 SHORT = Training(steps=60, metric_every=10)
+PACE = Pace(once=0.0, step=0.01, row=0.0)
 AXES = {"learning_rate": [0.003, 0.03], "weight_decay": [0.0, 1.0]}
 
 
@@ -215,3 +217,30 @@ def test_values_take_the_types_of_their_fields():
     assert found == {"learning_rate": (1.0,), "width": (8,)}
     assert type(found["learning_rate"][0]) is float
     assert type(found["width"][0]) is int
+
+
+def test_fleets_are_timed_and_trained_on_the_device_one_at_a_time(tmp_path, monkeypatch):
+    devices, events = [], []
+
+    def timed(train, training, *, device):
+        devices.append(device)
+        return PACE
+
+    def on_the_cpu_after_all(fleet, *, device, **hooks):
+        devices.append(device)
+        return train_and_measure(fleet, device="cpu", **hooks)
+
+    arguments = {"axes": {"width": [4, 6]}, "training": SHORT, "device": "cuda", "directory": tmp_path}
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match=r"^device is 'cuda'; give cpu; this machine's torch finds no CUDA"):
+        sweep("cycle", Bilinear(), **arguments)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(parts, "check_device", lambda device: None)
+    monkeypatch.setattr(parts, "available_memory", lambda device: 10**12)
+    monkeypatch.setattr(parts, "describe_environment", lambda device: {"device": device})
+    monkeypatch.setattr(parts, "measure_pace", timed)
+    monkeypatch.setattr(running, "train_and_measure", on_the_cpu_after_all)
+    sweep("cycle", Bilinear(), **arguments, on_progress=events.append)
+    assert set(devices) == {"cuda"}
+    assert len(devices) >= 3
+    assert {event.processes for event in events} == {1}

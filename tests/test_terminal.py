@@ -211,6 +211,10 @@ def test_line_ends_tabs_and_every_script_stay():
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes."),
             "The memory did not suffice (can't allocate memory: you tried 8 bytes.)",
         ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 3.00 GiB. See below."),
+            "The card's memory did not suffice (Tried to allocate 2.00 GiB); end other programs",
+        ),
         (RecursionError("maximum recursion depth exceeded"), "nested deeper"),
         (UnicodeEncodeError("utf-8", "\udcfc", 0, 1, "surrogates not allowed"), "not valid UTF-8"),
         (OverflowError("int too large to convert to float"), "A number is greater than"),

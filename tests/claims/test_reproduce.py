@@ -8,22 +8,29 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_claims import arrays_claim, associative_claim, killer_world, request, small_claim
+from small_experiments import powers, powers_claim
 
 import geomem.claims.catalogue as catalogue
 from geomem.claims.check import Judgement, check, measure_quantity
 from geomem.claims.claim import Verdict, reach_verdict
+from geomem.claims.experiment import Experiment
+from geomem.claims.memorize_geometrically.path_settings import BASE, describe_setting, measure_paths
 from geomem.claims.need import FleetRequest, Scale, computed
-from geomem.claims.reproduce import Count, Plan, WorkDone, reproduce
+from geomem.claims.reproduce import Count, Plan, WorkDone, order_works, reproduce, time_works
+from geomem.claims.workers import Work
 from geomem.cli import main
+from geomem.cli.verdicts import describe_large
 from geomem.errors import InputError
 from geomem.models.configuration import Node2Vec
-from geomem.training.configuration import Training
+from geomem.runs.pace import Pace
+from geomem.training.configuration import Training, step_count
 
 HERE = Path(__file__).parent
 SCALE = Scale("quick", (0, 1))
@@ -417,3 +424,79 @@ def plan_of(fleet, directory):
     return edge_job(
         fleet.world, model=fleet.model, task=fleet.task, training=fleet.training, seeds=fleet.seeds
     )
+
+
+# What is done in how many hours.
+
+
+def dear_claim(name, *worlds, **changes):
+    """A claim of cost `full` that waits for experiments which say that they take so many seconds."""
+    needs = (lambda scale: tuple(powers(f"of-{took:g}", base=took, seconds=took) for took in worlds),)
+    return powers_claim(name, *needs, checks=check_ones, cost="full", **changes)
+
+
+def check_ones(runs):
+    yield check("draws", [array.all() for name, array in runs.arrays.items() if "draws" in name], at_least=1)
+
+
+def test_full_claims_come_in_order_of_cost_and_say_it_before(tmp_path):
+    claims = [dear_claim("a/dear", 5000.0), dear_claim("b/cheap", 60.0), dear_claim("c/both", 60.0, 900.0)]
+    verdicts, events = run(claims, tmp_path, scale="full", hours=2.0)
+    plan = events[0]
+    assert plan.claim_seconds == {"a/dear": 5000.0, "b/cheap": 60.0, "c/both": 960.0}
+    assert describe_large(plan) == ["b/cheap: about 1:00", "c/both: about 16:00", "a/dear: about 1:23:20"]
+    settled = [event.claim.id for event in events if isinstance(event, Verdict)]
+    assert settled == ["b/cheap", "c/both", "a/dear"]
+    assert {verdict.status for verdict in verdicts.values()} == {"reproduced"}
+
+
+def test_what_does_not_fit_into_the_hours_is_not_run_and_goes_on_later(tmp_path):
+    claims = [dear_claim("a/dear", 90_000.0), dear_claim("b/second", 3000.0), dear_claim("c/first", 2900.0)]
+    verdicts, events = run(claims, tmp_path, scale="full", hours=1.0)
+    assert (events[0].missing, events[0].needed) == (Count(experiments=1), Count(experiments=1))
+    assert events[0].seconds == 2900.0
+    assert verdicts["c/first"].status == "reproduced"
+    assert verdicts["a/dear"].sentence == (
+        "Its work would take about 25.0 hours, and 1 are allowed in all; give --hours 32."
+    )
+    assert verdicts["b/second"].sentence == (
+        "Its work would take about 0.8 hours, and 1 are allowed in all; cheaper claims come first, and the "
+        "same command again goes on."
+    )
+    again, _ = run(claims, tmp_path, scale="full", hours=1.0)
+    assert [verdict.status for verdict in again.values()] == ["not run", "reproduced", "reproduced"]
+
+
+def test_hours_in_which_no_claim_can_be_settled_are_refused(tmp_path):
+    claims = [dear_claim("a/dear", 90_000.0), dear_claim("b/dearer", 99_000.0)]
+    with pytest.raises(InputError, match=r"^This would take about 25 hours and 2 are allowed; give --hours"):
+        run(claims, tmp_path, scale="full", hours=2.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_processes_share_the_hours_but_not_the_longest_work():
+    works = {"together": {Path("a"): 3000.0, Path("b"): 3000.0}, "long": {Path("c"): 4000.0}}
+    assert order_works(works, 2, hours=1.0) == ([Path("a"), Path("b")], {"long"})
+    assert order_works(works, 1, hours=1.0) == ([], {"together", "long"})
+    assert order_works(works, 1, hours=1.2) == ([Path("c")], {"together"})
+
+
+def test_on_a_card_long_experiments_are_timed_by_their_first_steps(monkeypatch, tmp_path):
+    timed = []
+
+    def measure_pace(train, training, *, device):
+        timed.append((training, device))
+        return Pace(once=1.0, step=0.5, row=0.0)
+
+    monkeypatch.setattr("geomem.runs.pace.measure_pace", measure_pace)
+    setting = replace(BASE, arms=20, seconds=5e5)
+    settings = describe_setting(setting, (0,))
+    wanted = Experiment("long", measure_paths, settings, seconds=5e5)
+    staged = Experiment("staged", measure_paths, settings | {"start": settings}, seconds=5e5)
+    short = Experiment("short", measure_paths, settings, seconds=30.0)
+    works = {Path(each.key): Work(Path(each.key), each, each.seconds) for each in (wanted, staged, short)}
+    found = time_works(works, "cuda")
+    assert timed == [(setting.training, "cuda")]
+    assert found[Path("long")].seconds == pytest.approx(1 + 0.5 * step_count(setting.training))
+    assert [found[Path(key)].seconds for key in ("staged", "short")] == [5e5, 30.0]
+    assert time_works(works, "cpu")[Path("long")].seconds == 5e5

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from geomem.runs.directory import (
     write_directory,
 )
 
+if TYPE_CHECKING:
+    from geomem.runs.job import Job
+
 ARRAYS = "arrays.safetensors"
 FILES = (MANIFEST, ARRAYS)
 
@@ -52,11 +55,14 @@ go on with them; `on_progress` takes the share of its work that is done. It star
 AnyMeasure = TypeVar("AnyMeasure", bound=Measure)
 
 
-def experiment(*, version: int, name: str = "") -> Callable[[AnyMeasure], AnyMeasure]:
+def experiment(
+    *, version: int, name: str = "", training: "Callable[[Mapping[str, Any]], Job | None] | None" = None
+) -> Callable[[AnyMeasure], AnyMeasure]:
     """Declare a function's version: raise it when the function would measure something else than before.
 
     `name` is its full name in its identity, if not the present one: experiments that were kept before a
-    function moved to another module are then found again.
+    function moved to another module are then found again. `training(settings)` gives the run that takes
+    nearly all of its time, if it is one, so that the time can be measured beforehand.
 
     >>> @experiment(version=2)
     ... def measure_squares(settings, *, directory, device, on_progress):
@@ -68,6 +74,7 @@ def experiment(*, version: int, name: str = "") -> Callable[[AnyMeasure], AnyMea
     def declare(measure: AnyMeasure) -> AnyMeasure:
         measure.version = version  # pyright: ignore[reportFunctionMemberAccess]
         measure.name = name  # pyright: ignore[reportFunctionMemberAccess]
+        measure.training = training  # pyright: ignore[reportFunctionMemberAccess]
         return measure
 
     return declare
@@ -110,6 +117,12 @@ def identify(experiment: Experiment) -> dict[str, Any]:
         raise ValueError(f"experiment {experiment.key}: JSON cannot hold its settings ({error})") from error
     full = getattr(measure, "name", "") or f"{measure.__module__}.{name}"
     return {"experiment": full, "version": version, "settings": settings}
+
+
+def training_of(experiment: Experiment) -> "Job | None":
+    """The run that takes nearly all of an experiment's time; None if it does not say."""
+    training = getattr(experiment.measure, "training", None)
+    return training(identify(experiment)["settings"]) if training else None
 
 
 def experiment_path(experiment: Experiment, directory: str | os.PathLike[str]) -> Path:

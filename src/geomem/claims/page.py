@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
-from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from geomem.claims.need import Cost
 from geomem.claims.places import cite
 from geomem.report.html import render_html
 from geomem.report.html import write_page as write_html
+from geomem.version import find_version
 
 STATUS_COLOURS: dict[Status, str] = {
     "reproduced": "accent",
@@ -32,8 +32,8 @@ STATUS_MEANINGS: dict[Status, str] = {
     "deviates as documented": "The paper says too much, and what we measure departs from it as we wrote down "
     "beforehand.",
     "not reproduced": "The rule does not hold, or the documented deviation did not appear.",
-    "not run": "A fleet failed, a run directory is damaged, or the check itself broke; nothing is said about "
-    "the claim.",
+    "not run": "A fleet failed, a run directory is damaged, the time did not suffice, or the check itself "
+    "broke; nothing is said about the claim.",
 }
 
 SHOWN = 4
@@ -77,7 +77,7 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
         shown=SHOWN,
         cite=cite,
         scale=scale,
-        version=version("geomem"),
+        version=find_version(),
         named=NAMED,
     )
 
@@ -92,7 +92,7 @@ def page_title(verdicts: Sequence[Verdict]) -> str:
 def verdicts_json(verdicts: Sequence[Verdict], *, scale: Cost, seeds: int) -> dict[str, Any]:
     """Every verdict with its claim, expected and measured values as JSON values; no number is NaN."""
     return {
-        "geomem": version("geomem"),
+        "geomem": find_version(),
         "scale": scale,
         "seeds": seeds,
         "claims": [_verdict_json(verdict) for verdict in verdicts],

@@ -1,11 +1,12 @@
 """Check claims: do the work they need, each piece once, judge every claim, let nothing stop the others."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from math import ceil, inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from joblib import cpu_count
@@ -13,7 +14,7 @@ from joblib import cpu_count
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
-from geomem.claims.experiment import Experiment, experiment_path, read_experiment
+from geomem.claims.experiment import Experiment, experiment_path, read_experiment, training_of
 from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
@@ -24,6 +25,8 @@ from geomem.runs.run import read_run
 if TYPE_CHECKING:
     from geomem.runs.job import Job
 
+LONG_SECONDS = 3600.0
+"""An experiment that says it takes longer is timed by itself, where there is a card."""
 CALL_SECONDS = 2e-6
 CORE_FLOPS = 3e10
 """Multiplications and additions per second on one core of the machine the estimate was made on."""
@@ -58,6 +61,8 @@ class Plan:
     """Estimated time."""
     disk_bytes: int
     """Of the missing fleets; what experiments keep is small."""
+    claim_seconds: dict[str, float]
+    """Estimated time of the missing work of each claim, on one core; what two claims share counts twice."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def reproduce(
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     processes: int | None = None,
+    hours: float = inf,
     claims: Iterable[Claim] | None = None,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
@@ -108,18 +114,19 @@ def reproduce(
 
     Fleets and experiments are kept in `directory` and shared, between claims and with every later call; on a
     CPU several are worked on at once in `processes` (one per core if not given). At the scale `quick` claims
-    that cost more are left out. A claim whose fleet, experiment, evidence or rule fails is `not run`, with a
-    sentence that says why.
+    that cost more are left out. At `full` the cheapest claims come first.
+    A claim whose fleet, experiment, evidence or rule fails, or whose work does not fit into `hours`, is
+    `not run`, with a sentence that says why. Times are estimated only where there is an `on_event`.
 
-    Raises `InputError` for a pattern that matches nothing, for seeds or a device that cannot be, or if the
-    disk is too small.
+    Raises `InputError` for a pattern that matches nothing, for seeds or a device that cannot be, if no claim
+    can be settled in `hours`, or if the disk is too small.
 
     >>> reproduce(["perpetuum*"])
     Traceback (most recent call last):
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
     from geomem.runs.directory import require_disk
-    from geomem.runs.job import check_seeds
+    from geomem.runs.job import check_hours, check_seeds
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -136,20 +143,33 @@ def reproduce(
         tidy_finished(path)
     for job in jobs:
         job.waiting = {work.path for work in job.works.values()} & missing.keys()
-    fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
     if on_event:
-        missing = _time_works(missing, device)
-    seconds = sum(work.seconds for work in missing.values())
+        missing = time_works(missing, device)
     processes = 1 if device != "cpu" else min(processes or cpu_count(), max(1, len(missing)))
+    lacking = {
+        job.claim.id: {path: missing[path].seconds for path in job.waiting} for job in jobs if job.waiting
+    }
+    cheapest, left_out = order_works(lacking, processes, hours)
+    if len(left_out) == len(jobs):
+        check_hours(min(_together(works.values(), processes) for works in lacking.values()), hours)
+    for job in jobs:
+        if job.claim.id in left_out:
+            job.error = _no_time(_together(lacking[job.claim.id].values(), processes), hours)
+            job.waiting = set()
+    for path in missing.keys() - set(cheapest):
+        del needed[path]
+    missing = {path: missing[path] for path in cheapest}
+    fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
+    seconds = sum(work.seconds for work in missing.values())
     plan = Plan(
         claims=chosen,
         needed=_count(needed.values()),
         missing=_count(missing.values()),
         runs_to_train=sum(len(fleet.seeds) for fleet in fleets),
         processes=processes,
-        # The longest cannot be shared between processes.
-        seconds=max([seconds / processes, *(work.seconds for work in missing.values())]),
+        seconds=_together([work.seconds for work in missing.values()], processes),
         disk_bytes=_disk_bytes(fleets, processes),
+        claim_seconds={name: sum(each.values()) for name, each in lacking.items()},
     )
     tell(plan)
     require_disk(Path(directory) / "reproduce", plan.disk_bytes)
@@ -162,8 +182,10 @@ def reproduce(
                 verdicts[job.claim.id] = verdict = _judge_claim(job, sizes, directory)
                 tell(verdict)
 
-    # The longest first, so that no process ends long after the others.
-    order = sorted(missing.values(), key=lambda work: -work.seconds)
+    order = list(missing.values())
+    if scale == "quick":
+        # The longest first, so that no process ends long after the others.
+        order.sort(key=lambda work: -work.seconds)
     done: list[Path] = []
     try:
         with closing(do_work(order, directory, device, processes=processes)) as finished:
@@ -197,6 +219,48 @@ def reproduce(
     return tuple(verdicts[claim.id] for claim in chosen)
 
 
+def order_works(
+    lacking: Mapping[str, Mapping[Path, float]], processes: int, hours: float
+) -> tuple[list[Path], set[str]]:
+    """Works in an order that settles many claims early, and the claims whose work does not fit into `hours`.
+
+    `lacking` has the seconds of each work that a claim waits for. The next claim is always the one that
+    lacks least when the works before it are done.
+
+    >>> a, b, c = Path("a"), Path("b"), Path("c")
+    >>> order_works({"large": {a: 5000.0}, "small": {b: 10.0, c: 20.0}, "shared": {b: 10.0}}, 1, hours=1.0)
+    ([PosixPath('b'), PosixPath('c')], {'large'})
+    """
+    waiting = dict(lacking)
+    chosen: dict[Path, float] = {}
+    while waiting:
+        more = {
+            name: {path: seconds for path, seconds in works.items() if path not in chosen}
+            for name, works in waiting.items()
+        }
+        name = min(more, key=lambda name: sum(more[name].values()))
+        del waiting[name]
+        together = chosen | dict(sorted(more[name].items(), key=lambda work: work[1]))
+        if _together(together.values(), processes) <= 3600 * hours:
+            chosen = together
+    return list(chosen), {name for name, works in lacking.items() if not works.keys() <= chosen.keys()}
+
+
+def _together(seconds: Collection[float], processes: int) -> float:
+    """Time of works side by side; the longest cannot be shared between processes."""
+    return max([sum(seconds) / processes, *seconds])
+
+
+def _no_time(seconds: float, hours: float) -> str:
+    alone = seconds / 3600
+    advice = (
+        f"give --hours {ceil(1.25 * alone)}"
+        if alone > hours
+        else "cheaper claims come first, and the same command again goes on"
+    )
+    return f"Its work would take about {alone:,.1f} hours, and {hours:g} are allowed in all; {advice}."
+
+
 def select_claims(claims: Sequence[Claim], scale: Cost) -> tuple[Claim, ...]:
     """The claims that run at a scale; raises `InputError` if none does."""
     chosen = tuple(claim for claim in claims if scale == "full" or claim.cost == "quick")
@@ -217,28 +281,36 @@ def estimate_seconds(plan: "Job") -> float:
     return plan.steps * (calls + plan.cost.flops_per_step / CORE_FLOPS)
 
 
-def _time_works(works: dict[Path, Work], device: str) -> dict[Path, Work]:
+def time_works(works: dict[Path, Work], device: str) -> dict[Path, Work]:
     """The same works with the seconds that they take on this machine, by the first steps of three fleets."""
     from geomem.runs.environment import limit_threads
     from geomem.runs.pace import estimate_each, measure_pace
 
-    jobs = [work for work in works.values() if not isinstance(work.task, Experiment)]
-    if not jobs:
-        return works
-
-    def measure(number: int) -> float:
-        job: Any = jobs[number].task
+    def time_job(job: "Job") -> float:
         with limit_threads(1):
             return measure_pace(job.train, job.training, device=device).seconds(job.training)
 
-    counted = np.array([work.seconds for work in jobs])
-    timed = estimate_each(counted, measure)
-    found = dict(zip((work.path for work in jobs), timed.tolist(), strict=True))
-    # Experiments say what they take on the machine that the counted seconds are of.
-    slower = float(timed.sum() / counted.sum())
+    timed: dict[Path, float] = {}
+    for work in works.values():
+        # On a CPU these are hopeless, and so is a few steps' time of some of them.
+        if device != "cpu" and work.seconds > LONG_SECONDS and (job := _training_of(work)):
+            with suppress(Exception):  # whatever is wrong will be said when the work is done
+                timed[work.path] = time_job(job)
+    fleets = [work for work in works.values() if not isinstance(work.task, Experiment)]
+    counted = np.array([work.seconds for work in fleets])
+    slower = 1.0
+    if fleets:
+        each = estimate_each(counted, lambda number: time_job(cast("Job", fleets[number].task)))
+        timed |= zip((work.path for work in fleets), each.tolist(), strict=True)
+        # Experiments say what they take on the machine that the counted seconds are of.
+        slower = float(each.sum() / counted.sum())
     return {
-        path: replace(work, seconds=found.get(path, work.seconds * slower)) for path, work in works.items()
+        path: replace(work, seconds=timed.get(path, work.seconds * slower)) for path, work in works.items()
     }
+
+
+def _training_of(work: Work) -> "Job | None":
+    return training_of(work.task) if isinstance(work.task, Experiment) else None
 
 
 def _disk_bytes(plans: "Collection[Job]", processes: int) -> int:

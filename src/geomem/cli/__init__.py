@@ -125,9 +125,9 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     verb, *rest = arguments
     if verb == "--version":
-        from importlib.metadata import version
+        from geomem.version import find_version
 
-        print(f"geomem {version('geomem')}")
+        print(f"geomem {find_version()}")
         return 0
     if verb not in VERBS:
         raise unknown_name(

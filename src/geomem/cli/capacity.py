@@ -49,7 +49,9 @@ class CapacityOptions:
     directory: Path = Path("capacity")
     """Where the directory of the runs is made."""
     processes: int = 0
-    """Processes of one thread each; 0 means one per core."""
+    """Processes of one thread each; 0 means one per core, and one on a card."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
     hours: float = HOURS
     """Begin nothing that would take longer."""
     out: Path | None = None
@@ -92,6 +94,7 @@ def run(arguments: Sequence[str]) -> int:
             seeds=options.seeds,
             directory=options.directory,
             processes=options.processes or None,
+            device=options.device,
             on_progress=table.show,
         )
     show_thresholds(found)

@@ -25,6 +25,7 @@ FILE_ERRORS = {
 
 
 _NO_MEMORY = re.compile(r"(allocate|out of|enough) memory|bad_alloc")
+_CARD_MEMORY = re.compile(r"CUDA out of memory\. (Tried to allocate [\d.]+ \w+)")
 
 
 def describe_failure(error: BaseException) -> str:
@@ -43,6 +44,11 @@ def describe_failure(error: BaseException) -> str:
             return describe_system_error(error)
         case MemoryError():
             return _too_little_memory(said)
+        case RuntimeError() if asked := _CARD_MEMORY.match(said):  # as torch says it of a card
+            return (
+                f"The card's memory did not suffice ({asked[1]}); end other programs on it, or ask for fewer "
+                "seeds or a smaller width."
+            )
         case RuntimeError() if _NO_MEMORY.search(said):  # as torch says it
             return _too_little_memory(said.partition("DefaultCPUAllocator: ")[2] or said)
         case RecursionError():

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from math import ceil, inf
+from math import inf
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.console import open_console
-from geomem.errors import InputError
 from geomem.runs.configuration import FactRecall
 from geomem.runs.directory import format_bytes
+from geomem.runs.job import check_hours
 from geomem.training.configuration import PathTraining
 from geomem.training.metrics import Track, columns_of
 from geomem.worlds.facts.table import FactTable, entropy_bits
@@ -75,12 +75,7 @@ class LiveTable(ABC):
 
     def allow(self, seconds: float) -> None:
         """Raise `InputError` for work that would take longer than the hours that were given."""
-        if seconds > 3600 * self.hours:
-            needed = seconds / 3600
-            raise InputError(
-                f"This would take about {needed:,.{0 if needed >= 10 else 1}f} hours and {self.hours:g} are "
-                f"allowed; give --hours {ceil(1.25 * needed)} to let it run, or ask for less."
-            )
+        check_hours(seconds, self.hours)
 
     def __enter__(self: AnyTable) -> AnyTable:
         if self.live:

@@ -19,6 +19,7 @@ DESCRIPTION = """Check what the papers claim: do the trainings that the claims n
 PATTERN is a claim's id, its group, its row in our notes (T6), small-graphs, or a glob of these.
 Without one all quick claims of both papers are checked: about an hour on two cores; small-graphs takes two
 minutes. Trainings are kept in --directory: the same command again trains nothing, an interrupted one goes on.
+With --full the cheapest claims come first, as many as fit into --hours.
 Exit status: 0 if every claim came out as expected, 1 if any did not."""
 
 
@@ -45,7 +46,7 @@ class ReproduceOptions:
     processes: int | None = None
     """Fleets and experiments at once; one per core if not given."""
     hours: float = HOURS
-    """Begin nothing that would take longer."""
+    """What all of it may take; claims that do not fit are left out, the longest first."""
     out: Path = Path("reproduce.html")
     """The HTML page that is written."""
     json: Path | None = None
@@ -75,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     from geomem.cli.verdicts import ClaimTable, markdown_table, print_verdicts
 
     scale = "full" if options.full else "quick"
-    with ClaimTable(hours=options.hours) as table:
+    with ClaimTable() as table:
         verdicts = reproduce(
             options.patterns,
             scale=scale,
@@ -83,6 +84,7 @@ def run(arguments: Sequence[str]) -> int:
             directory=options.directory,
             device=options.device,
             processes=options.processes,
+            hours=options.hours,
             on_event=table.show,
         )
     if options.markdown:

@@ -59,7 +59,9 @@ class SweepOptions:
     directory: Path = Path("sweeps")
     """Where the sweep's directory is written."""
     processes: int = 0
-    """Processes of one thread each; 0 means one per core."""
+    """Processes of one thread each; 0 means one per core, and one on a card."""
+    device: str = "cpu"
+    """cpu, cuda, or cuda:1."""
     hours: float = HOURS
     """Begin nothing that would take longer."""
     out: Path | None = None
@@ -132,6 +134,7 @@ def run(arguments: Sequence[str]) -> int:
             seeds=options.seed_list or options.seeds,
             directory=options.directory,
             processes=options.processes or None,
+            device=options.device,
             on_progress=table.show,
         )
     print(found.path)

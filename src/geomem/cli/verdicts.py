@@ -1,7 +1,7 @@
 """What a person sees while claims are checked: one line per claim, live or as it comes, then the table."""
 
 from collections.abc import Sequence
-from math import inf, isfinite
+from math import isfinite
 from time import monotonic
 
 from rich.console import Console
@@ -34,21 +34,22 @@ class ClaimTable(LiveTable):
     written as plain lines when they are reached.
     """
 
-    def __init__(self, *, hours: float = inf, console: Console | None = None):
+    def __init__(self, *, console: Console | None = None):
         self.plan: Plan | None = None
         self.work: WorkDone | None = None
         self.verdicts: dict[str, Verdict] = {}
         self.began = monotonic()
         self.line_written = 0.0
-        super().__init__(hours=hours, console=console)
+        super().__init__(console=console)
 
     def show(self, event: ReproductionEvent) -> None:
         """Take in the plan, a fleet or experiment that is done, or a verdict."""
         match event:
             case Plan():
                 self.plan, self.began = event, monotonic()
-                self.allow(event.seconds)
                 self._say(describe_plan(event))
+                for line in describe_large(event):
+                    self._say(line)
             case WorkDone():
                 self.work = event
                 if event.error:
@@ -117,6 +118,13 @@ def describe_plan(plan: Plan) -> str:
         f"{claims}; {runs}{count_work(missing)}{before}; about {format_seconds(plan.seconds)} on "
         f"{count_of(plan.processes, 'core')}, {format_bytes(plan.disk_bytes)} disk"
     )
+
+
+def describe_large(plan: Plan) -> list[str]:
+    """A line for each claim of cost `full` that waits for work: its estimate, the cheapest first."""
+    waiting = [claim for claim in plan.claims if claim.cost == "full" and claim.id in plan.claim_seconds]
+    waiting.sort(key=lambda claim: plan.claim_seconds[claim.id])
+    return [f"{claim.id}: about {format_seconds(plan.claim_seconds[claim.id])}" for claim in waiting]
 
 
 def count_work(count: Count) -> str:

@@ -32,6 +32,7 @@ from geomem.runs.directory import (
     safe_name,
 )
 from geomem.runs.run import CELLS, CONSTRUCTION, Run, read_run
+from geomem.version import find_version
 from geomem.worlds.facts.table import (
     FactTable,
     entropy_bits,
@@ -153,7 +154,8 @@ def construct_memory(
         "configuration": configuration,
         "hash": configuration_hash(configuration),
         "started": now(),
-        "versions": {name: version(name) for name in ("geomem", "numpy", "safetensors", "polars")},
+        "versions": {"geomem": find_version()}
+        | {name: version(name) for name in ("numpy", "safetensors", "polars")},
         "platform": platform.platform(),
         "dtype": "float64",
         "recalled": recalled,

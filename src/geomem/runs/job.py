@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import ceil, prod
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,6 +118,19 @@ def find_model(model: Model | str) -> Model:
     100
     """
     return find_architecture(model)() if isinstance(model, str) else model
+
+
+def check_hours(seconds: float, hours: float) -> None:
+    """Raise `InputError` for work that would take longer than the hours that were given.
+
+    >>> check_hours(7200.0, hours=2.0)
+    """
+    if seconds > 3600 * hours:
+        needed = seconds / 3600
+        raise InputError(
+            f"This would take about {needed:,.{0 if needed >= 10 else 1}f} hours and {hours:g} are "
+            f"allowed; give --hours {ceil(1.25 * needed)} to let it run, or ask for less."
+        )
 
 
 def check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

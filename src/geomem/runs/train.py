@@ -4,6 +4,7 @@ Nothing is printed; whoever wants to know what happens gives `on_progress`.
 """
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -84,8 +85,8 @@ def train(
     machine, same versions). Versions, device and git state are added to the manifest. Ctrl-C ends the
     training after its step, with a checkpoint.
 
-    Raises `InputError` if the device is missing, if memory or disk is too small, or if another process is
-    training the same configuration.
+    Raises `InputError` if the device is missing, if memory or disk is too small (on a card also later), or if
+    another process is training the same configuration.
     """
     check_precision(job, device)
     path = job.path(directory)
@@ -116,20 +117,23 @@ def train(
             "threads": threads,
         }
         if on_progress:  # before anything is written: whoever hears of the time may refuse
-            with limit_threads(threads):
+            with limit_threads(threads), explained_card_memory(job, device, checkpoints):
                 pace = measure_pace(job.train, job.training, device=device)
             seconds = pace.seconds(job.training, first_step=first_step)
             on_progress(Announcement(job, path, first_step, seconds))
         write_json(path / MANIFEST, manifest)
         began = monotonic()
         try:
-            with limit_threads(threads), stop_between_steps(checkpoints):
+            with (
+                limit_threads(threads),
+                stop_between_steps(checkpoints),
+                explained_card_memory(job, device, checkpoints),
+            ):
                 trained = job.train(**checkpoints.hooks, on_progress=on_progress, device=device)
         except KeyboardInterrupt:
-            step = (
-                f"goes on from step {checkpoints.step} of {job.steps}" if checkpoints.step else "starts again"
-            )
-            raise KeyboardInterrupt(f"interrupted; the same command {step}") from None
+            raise KeyboardInterrupt(
+                f"interrupted; the same command {checkpoints.describe_resumption(job.steps)}"
+            ) from None
         run = write_run(
             path,
             manifest=manifest | {"seconds": round(monotonic() - began, 3)},
@@ -160,16 +164,31 @@ def check_memory(job: Job, free_bytes: int) -> None:
     """Raise `InputError` if the job needs more memory than there is, before anything large is made."""
     if job.cost.memory_bytes > free_bytes:
         runs = "1 run" if len(job.seeds) == 1 else f"{len(job.seeds)} runs"
-        paths = isinstance(job.training, PathTraining)
-        advice = (
-            "fewer arms, fewer seeds, a smaller width or more micro-batches"
-            if paths
-            else "fewer seeds, a smaller width, a smaller world or fewer snapshots"
-        )
         raise InputError(
             f"Training on {job.world.name!r} with {runs} needs about {format_bytes(job.cost.memory_bytes)} "
-            f"of memory, {format_bytes(free_bytes)} are free; use {advice}."
+            f"of memory, {format_bytes(free_bytes)} are free; use {_advise_less(job)}."
         )
+
+
+def _advise_less(job: Job) -> str:
+    """What makes a training smaller."""
+    if isinstance(job.training, PathTraining):
+        return "fewer arms, fewer seeds, a smaller width or more micro-batches"
+    return "fewer seeds, a smaller width, a smaller world or fewer snapshots"
+
+
+@contextmanager
+def explained_card_memory(job: Job, device: str, checkpoints: "Checkpoints") -> Iterator[None]:
+    """Say in an `InputError` what to lower where a card's memory is full, and from where the run goes on."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        asked = re.search(r"Tried to allocate ([\d.]+ \w+)", str(error))
+        raise InputError(
+            f"The memory of {device} is full{f' ({asked[1]} more were asked for)' if asked else ''}; use "
+            f"{_advise_less(job)}, or end other programs on the card: the same command then "
+            f"{checkpoints.describe_resumption(job.steps)}."
+        ) from error
 
 
 def _check_checkpoint(path: Path, job: Job, checkpoint: Checkpoint) -> None:
@@ -215,6 +234,10 @@ class Checkpoints:
     def hooks(self) -> dict[str, Any]:
         """The arguments of `train_fleet` that make a training go on, be kept and end between two steps."""
         return {"state": self.state, "on_checkpoint": self.write, "should_stop": lambda: self.stopping}
+
+    def describe_resumption(self, steps: int) -> str:
+        """What the same command will do after an end before the last of so many steps."""
+        return f"goes on from step {self.step} of {steps}" if self.step else "starts again"
 
     def write(self, state: FleetState) -> None:
         """Keep a state, unless the last one took so long to write that this would cost too much time."""

@@ -110,6 +110,7 @@ def capacity_curves(
     seeds: int | Sequence[int] = 3,
     directory: str | os.PathLike[str] = "capacity",
     processes: int | None = None,
+    device: str = "cpu",
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> Capacity:
     """Train the recall model at many widths per cell, and read off where it recalls every fact.
@@ -119,10 +120,10 @@ def capacity_curves(
     with "mlp_width" the model's width stays and `sizes` are numbers of neurons. `facts(subjects, relations,
     world_seed=seed)` draws a run's facts; for a tied model their objects must be the subjects, as
     `random_permutations` draws them. Finished fleets are kept: an interrupted call goes on, and the same call
-    again trains nothing.
+    again trains nothing. On a card one fleet is trained at a time unless `processes` is given.
 
     Raises `InputError` for invalid numbers, for a tied model of other objects, or, before any
-    run starts, if memory is too small.
+    run starts, if the device is missing or its memory too small.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -173,9 +174,8 @@ def capacity_curves(
         estimate_recall_cost(*_models_and_sizes(fleet.runs), subjects=training.batch_subjects)
         for fleet in fleets
     ]
-    processes = check_processes(
-        processes, fleet_bytes=max(cost.memory_bytes for cost in costs), fleet_count=len(fleets)
-    )
+    largest = max(cost.memory_bytes for cost in costs)
+    processes = check_processes(processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     configuration = {
         "model": asdict(model),
         "training": asdict(training),
@@ -192,8 +192,9 @@ def capacity_curves(
         schema=SCHEMA,
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[training.steps * (cost.flops_per_step + STEP_OVERHEAD) for cost in costs],
-        memory_bytes=max(cost.memory_bytes for cost in costs),
+        memory_bytes=largest,
         is_memorized=lambda table: table["recall"] == 1.0,
+        device=device,
     )
     table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
     return Capacity(table.sort("subjects", "relations", varied, "seed"), varied, path)

@@ -30,7 +30,7 @@ from geomem.runs.directory import (
     read_table,
     table_file,
 )
-from geomem.runs.environment import available_memory, describe_environment
+from geomem.runs.environment import available_memory, check_device, describe_environment
 from geomem.runs.pace import LEAST_STEPS, estimate_each, measure_pace
 from geomem.runs.train import Checkpoints, stop_between_steps
 from geomem.sweep.pool import KILLED, do_tasks
@@ -77,8 +77,8 @@ class Parts:
     fleets: Sequence[Any]
     """Dataclasses that `measure` takes, with their `training`; they go to other processes."""
     measure: Callable[..., pl.DataFrame]
-    """Trains a fleet, with the `hooks` of `Checkpoints` as further arguments, and gives its table; a function
-    of a module, for other processes must find it."""
+    """Trains a fleet, with `device` and the `hooks` of `Checkpoints` as further arguments, and gives its
+    table; a function of a module, for other processes must find it."""
     schema: Mapping[str, Any]
     run_counts: Sequence[int]
     arithmetic: Sequence[int]
@@ -87,19 +87,22 @@ class Parts:
     """About what the largest fleet takes."""
     is_memorized: Callable[[pl.DataFrame], pl.Series]
     """Whether each run of a table recalls every fact."""
+    device: str = "cpu"
 
 
-def check_processes(processes: int | None, *, fleet_bytes: int, fleet_count: int) -> int:
-    """The number of processes that is meant: one per core unless given.
+def check_processes(processes: int | None, *, fleet_bytes: int, fleet_count: int, device: str = "cpu") -> int:
+    """The number of processes: unless given, one per core, and a single one on a card.
 
-    Raises `InputError` for less than one, or if so many of the largest fleets do not fit into the memory.
+    Raises `InputError` for less than one, for a device that is not there, or if so many of the largest fleets
+    do not fit into its memory.
     """
     if type(processes) is int and processes < 1:
         raise InputError(f"processes is {processes}; give a whole number of at least 1.")
-    processes = processes or os.cpu_count() or 1
+    check_device(device)
+    processes = processes or (os.cpu_count() if device == "cpu" else 1) or 1
     at_a_time = min(processes, fleet_count)
     each = fleet_bytes + (PROCESS_BYTES if at_a_time > 1 else 0)
-    needed, free = at_a_time * each, available_memory()
+    needed, free = at_a_time * each, available_memory(device)
     if needed > free:
         raise InputError(
             f"{at_a_time} fleets at a time need about {format_bytes(needed)} of memory, {format_bytes(free)} "
@@ -164,12 +167,11 @@ def complete_parts(
         tell()
         if order:
             manifest = {"format": FORMAT, "hash": digest}
-            manifest |= {"configuration": dict(configuration), **describe_environment()}
+            manifest |= {"configuration": dict(configuration), **describe_environment(parts.device)}
             write_json(path / MANIFEST, manifest)
         try:
-            tasks = [
-                (path, number, parts.fleets[number], parts.measure, parts.schema, digest) for number in order
-            ]
+            measure = partial(parts.measure, device=parts.device)
+            tasks = [(path, number, parts.fleets[number], measure, parts.schema, digest) for number in order]
             with closing(do_tasks(_write_part, tasks, processes=min(processes, len(tasks)))) as done:
                 for place, given in done:
                     if given == KILLED:
@@ -198,7 +200,8 @@ def _expect(parts: Parts, order: Sequence[int]) -> dict[int, float]:
         fleet = parts.fleets[order[place]]
         few = min(LEAST_STEPS, fleet.training.steps)
         short = replace(fleet, training=replace(fleet.training, steps=few, warmup_steps=0, metric_every=2))
-        return measure_pace(partial(parts.measure, short), short.training).seconds(fleet.training)
+        pace = measure_pace(partial(parts.measure, short), short.training, device=parts.device)
+        return pace.seconds(fleet.training)
 
     counted = np.array([float(parts.arithmetic[number]) for number in order])
     return dict(zip(order, estimate_each(counted, measure).tolist(), strict=True))

@@ -47,17 +47,18 @@ def sweep(
     seeds: int | Sequence[int] = 1,
     directory: str | os.PathLike[str] = "sweeps",
     processes: int | None = None,
+    device: str = "cpu",
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> Sweep:
     """Train one run per seed and cell of a grid, and measure them all.
 
     `axes` maps a name to its values: `learning_rate`, `weight_decay`, `scale` (a factor on every initial
     weight), or any field of the model, the task or the training; several worlds are an axis as well.
-    `processes` is the number of processes (default: one per core), each of one thread. A run is the run that
-    `memorize` trains from the same configuration and seed. Finished fleets are kept, so that an interrupted
-    sweep goes on and the same sweep again trains nothing.
+    `processes` is the number of processes (default: one per core, one on a card), each of one thread. A run
+    is the run that `memorize` trains from the same configuration and seed. Finished fleets are kept, so that
+    an interrupted sweep goes on and the same sweep again trains nothing.
 
-    Raises `InputError` for an invalid axis or value, or if memory or disk is too small.
+    Raises `InputError` for an invalid axis or value, if the device is missing, or if memory is too small.
 
     >>> import tempfile
     >>> from geomem.models.configuration import Node2Vec
@@ -77,9 +78,8 @@ def sweep(
     axes = check_axes(axes, model, task, training)
     fleets = plan_fleets(graphs, model, task, training, axes, seeds)
     costs = [_check_fleet(fleet) for fleet in fleets]
-    processes = check_processes(
-        processes, fleet_bytes=max(cost.memory_bytes for cost in costs), fleet_count=len(fleets)
-    )
+    largest = max(cost.memory_bytes for cost in costs)
+    processes = check_processes(processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     configuration = {
         "worlds": [{"name": graph.name, "digest": graph.digest} for graph in graphs],
         "task": {"kind": "edge-memorization", **asdict(task)},
@@ -99,8 +99,9 @@ def sweep(
             fleet.training.steps * (cost.flops_per_step + STEP_OVERHEAD)
             for cost, fleet in zip(costs, fleets, strict=True)
         ],
-        memory_bytes=max(cost.memory_bytes for cost in costs),
+        memory_bytes=largest,
         is_memorized=is_memorized,
+        device=device,
     )
     table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
     return Sweep(table, path)

@@ -94,6 +94,7 @@ def measure_capacity(
         seeds=settings["seeds"],
         directory=directory,
         processes=1,
+        device=device,
         on_progress=lambda event: on_progress(event.finished_fleets / event.fleet_count),
     )
     thresholds, runs = curves.thresholds, curves.runs

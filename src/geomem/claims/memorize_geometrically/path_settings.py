@@ -6,7 +6,7 @@ Axis names: `run`, `row` of the metrics.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, Target
+
+if TYPE_CHECKING:
+    from geomem.runs.job import Job
+    from geomem.runs.run import Run
 
 EXACT, FIRST_HOP = "held_out.exact_match", "held_out.first_hop"
 
@@ -206,7 +210,27 @@ def describe_setting(setting: PathSetting, seeds: Sequence[int]) -> dict[str, An
     return described
 
 
-@experiment(version=1, name="geomem.claims.path_runs.measure_paths")
+def path_training(settings: Mapping[str, Any], start: "Run | None" = None) -> "Job | None":
+    """The run of one setting; None if it starts from another run that is not given."""
+    from geomem.runs.paths import path_job
+
+    if "start" in settings and start is None:
+        return None
+    world, model = dict(settings["world"]), dict(settings["model"])
+    kind, family = model.pop("kind"), world.pop("family")
+    trained: Any = MODELS[kind](**model)
+    in_context = family == "in-context"
+    return path_job(
+        InContextPathFinding(**settings["task"]) if in_context else FAMILIES[family](**world),
+        model=trained,
+        task=None if in_context else PathFinding(**settings["task"]),
+        training=PathTraining(**settings["training"]),
+        seeds=settings["seeds"],
+        start=start,
+    )
+
+
+@experiment(version=1, name="geomem.claims.path_runs.measure_paths", training=path_training)
 def measure_paths(
     settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
 ) -> dict[str, np.ndarray]:
@@ -220,33 +244,22 @@ def measure_paths(
     return {"epochs": fleet.steps / settings["training"]["batches"]} | curves
 
 
-def _train(settings: Mapping[str, Any], directory: Any, device: str, on_progress: Callable[[float], None]):
-    from geomem.runs.paths import find_paths
+def _train(
+    settings: Mapping[str, Any], directory: Any, device: str, on_progress: Callable[[float], None]
+) -> "Run":
+    from geomem.runs.train import train
     from geomem.training.loop import Progress
 
     start = None
     if "start" in settings:
         start = _train(settings["start"], directory, device, lambda share: None)
-    world, model = dict(settings["world"]), dict(settings["model"])
-    kind, family = model.pop("kind"), world.pop("family")
-    trained: Any = MODELS[kind](**model)
-    in_context = family == "in-context"
 
     def tell(event: object) -> None:
         if isinstance(event, Progress):
             on_progress(event.step / event.steps)
 
-    return find_paths(
-        InContextPathFinding(**settings["task"]) if in_context else FAMILIES[family](**world),
-        model=trained,
-        task=None if in_context else PathFinding(**settings["task"]),
-        training=PathTraining(**settings["training"]),
-        seeds=settings["seeds"],
-        directory=directory,
-        device=device,
-        start=start,
-        on_progress=tell,
-    )
+    job: Any = path_training(settings, start)
+    return train(job, directory, device=device, on_progress=tell)
 
 
 def needs_trainings(counterexample: Imagined, settings: Mapping[str, PathSetting] = STARS) -> Decorator:
