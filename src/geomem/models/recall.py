@@ -143,8 +143,8 @@ def estimate_recall_cost(models: Sequence[Recall], sizes: Sequence[RecallSize], 
 
     All runs are padded to the largest of each size. Every question (subject, relations) passes the blocks;
     `subjects` in a batch, 0 for all. Five numbers per parameter (itself, gradient, AdamW's two moments and
-    scratch), and per question the states and neurons that live until the backward pass; logits are made and
-    used up in pieces of `geomem.models.loss.GRID_NUMBERS` numbers.
+    scratch), and per question the states and neurons that live until the backward pass, with their gradients;
+    logits are made and used up in pieces of `geomem.models.loss.GRID_NUMBERS` numbers.
 
     >>> size = RecallSize(subjects=256, relations=4, objects=256)
     >>> estimate_recall_cost([Recall(width=9, mlp_width=36)], [size]).trained_parameters
@@ -155,7 +155,7 @@ def estimate_recall_cost(models: Sequence[Recall], sizes: Sequence[RecallSize], 
     tuples = size.relations**model.hops
     questions = (subjects or size.subjects) * tuples
     positions = 1 + (model.layers - 1) * (model.hops + 1)
-    per_position = 6 * model.width + 3 * model.mlp_width
+    per_position = 2 * (6 * model.width + 3 * model.mlp_width)
     # Before the last block, every position of the sequence is carried on.
     activations = questions * positions * per_position
     if subjects:  # all questions are evaluated at some steps, in pieces
