@@ -7,6 +7,7 @@ with batch times vocabulary, and `micro_batches` cuts down what the network itse
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from geomem.models.configuration import Model, check_reads_sequences
 from geomem.models.loss import chunked_cross_entropy
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
 from geomem.models.sequences import Reading, read_out_table, read_together
+from geomem.training.capture import StaticStep, replays
 from geomem.training.configuration import PathTraining, RunSettings, check_training, loop_training
 from geomem.training.loop import (
     FleetState,
@@ -30,7 +32,14 @@ from geomem.training.loop import (
     join_parameters,
     train_problem,
 )
-from geomem.training.path_batches import Part, PathExamples, context_length, count_vocabulary, make_batches
+from geomem.training.path_batches import (
+    Part,
+    PathExamples,
+    context_length,
+    count_vocabulary,
+    make_batches,
+    pad_part,
+)
 from geomem.training.path_metrics import make_measure
 from geomem.worlds.in_context import InContextPathFinding
 
@@ -139,7 +148,7 @@ def make_path_problem(
     draw = make_batches(examples, training, seeds, device=device, dtype=flat.dtype)
     measure = make_measure(model, kept, examples)
 
-    def differentiate(step: int) -> None:
+    def differentiate_batch(micro_batches: Sequence[Sequence[Part]]) -> None:
         # One pass makes all weights small, once per step and not once per use.
         if low:
             leaves.update(
@@ -147,7 +156,7 @@ def make_path_problem(
                 for name, tensor in cut_parameters(flat.bfloat16(), leaves).items()
                 if name in low
             )
-        for number, micro_batch in enumerate(draw(step)):
+        for number, micro_batch in enumerate(micro_batches):
             loss = lose(model, parameters | leaves, micro_batch, training.precision)
             # Runs share no parameter, so the gradient of the sum is every run's own gradient.
             found = torch.autograd.grad(loss.sum(), list(leaves.values()))
@@ -156,6 +165,35 @@ def make_path_problem(
                 gradient.add_(torch.cat(parts, dim=1))
             else:
                 torch.cat(parts, dim=1, out=gradient)
+
+    static = StaticStep(gradient)
+
+    def differentiate(step: int) -> None:
+        micro_batches = draw(step)
+        if not replays(device):
+            differentiate_batch(micro_batches)
+            return
+        padded = [[pad_part(part) for part in micro_batch] for micro_batch in micro_batches]
+        tensors = [
+            tensor
+            for micro_batch in padded
+            for part in micro_batch
+            for tensor in (part.tokens, part.targets, part.weights)
+        ]
+
+        def compute(*tensors: Tensor) -> None:
+            left = iter(tensors)
+            differentiate_batch(
+                [
+                    [
+                        replace(part, tokens=next(left), targets=next(left), weights=next(left))
+                        for part in micro_batch
+                    ]
+                    for micro_batch in padded
+                ]
+            )
+
+        static(compute, tensors)
 
     problem = Problem(
         flat=flat,

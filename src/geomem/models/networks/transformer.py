@@ -7,7 +7,7 @@ same. After the keys and values, only the positions read are computed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -137,7 +137,8 @@ def _mix(
     return mixed.reshape(runs, examples, asked, width)
 
 
-@lru_cache(maxsize=64)
+# Without a bound: a recorded step goes on reading the tensor it was recorded with.
+@cache
 def _look_back(
     asked: int, seen: int, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "asked seen"]:
