@@ -5,7 +5,6 @@ import numpy as np
 from geomem.geometry.notes import FEW_NODES, find_notes
 from geomem.geometry.portrait import measure_embeddings, measure_vectors
 from geomem.worlds.graphs.families import cycle, grid, irregular, path
-from geomem.worlds.graphs.graph import Graph
 from random_graphs import disjoint_union
 
 
@@ -53,12 +52,3 @@ def test_the_fiedler_modes_of_components_are_said():
     assert (
         measure_embeddings(spread_out(10), couples, permutations=19).notes[0].startswith("Fiedler modes of")
     )
-
-
-def test_labels_are_printed_harmlessly():
-    graph = Graph("odd", ("a\x1b[31m", *map(str, range(8))), cycle(9).edges)
-    rows = spread_out(9)
-    rows[0, 0] = 0
-    (note,) = find_notes(rows, graph)
-    assert "\x1b" not in note
-    assert r"\x1b[31m" in note

@@ -93,9 +93,9 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     positions = path_rows * sizes.context_length + edge_rows * 2
     read_rows = path_rows * sizes.read + edge_rows
     vectors = model.count_activations(sizes.context_length)
-    # Of all that is asked at a row of the metrics one block lives at a time.
-    asked = sizes.held_out_rows * sizes.context_length
-    activations = max(model.layers * positions, asked) * vectors + 2 * read_rows * model.width
+    # Of all that is asked at a row of the metrics one block lives at a time, and one of the four of its scan.
+    asked = sizes.held_out_rows * sizes.context_length * (vectors - 3 * model.count_scan())
+    activations = max(model.layers * positions * vectors, asked) + 2 * read_rows * model.width
     logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
     # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
     answers = 8 * min(CHUNK_NUMBERS, sizes.held_out_rows * sizes.vocabulary_size)
