@@ -6,7 +6,8 @@ its staged one. Logits exist for a few rows at a time (`geomem.models.loss`), so
 with batch times vocabulary, and `micro_batches` cuts down what the network itself keeps.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -169,7 +170,10 @@ def make_path_problem(
     static = StaticStep(gradient)
 
     def differentiate(step: int) -> None:
-        micro_batches = draw(step)
+        with short_products(training.precision):
+            differentiate_drawn(draw(step))
+
+    def differentiate_drawn(micro_batches: Sequence[Sequence[Part]]) -> None:
         if not replays(device):
             differentiate_batch(micro_batches)
             return
@@ -219,6 +223,25 @@ def lose(
         rows = states.flatten(1, 2).to(torch.bfloat16 if precision == "bfloat16" else states.dtype)
         losses.append(chunked_cross_entropy(rows, table, part.targets, part.weights))
     return torch.stack(losses).sum(dim=0)
+
+
+@contextmanager
+def short_products(precision: str) -> Iterator[None]:
+    """Inside, with `tf32`, a GPU takes 10 bits of each number in the products of float32 matrices.
+
+    >>> with short_products("tf32"):
+    ...     torch.get_float32_matmul_precision()
+    'high'
+    >>> torch.get_float32_matmul_precision()
+    'highest'
+    """
+    before = torch.get_float32_matmul_precision()
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def product_names(parameters: Parameters) -> set[str]:
