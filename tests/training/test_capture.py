@@ -1,14 +1,16 @@
 """Steps of fixed shapes against steps as they are drawn; on a CUDA device recorded ones against both."""
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from geomem.models.configuration import MODELS, Bilinear, Gru, Mamba, Recall, Transformer
 from geomem.models.recall import RecallSize
-from geomem.training import capture
+from geomem.training import capture, loop
 from geomem.training.capture import StaticStep, uncaptured
 from geomem.training.configuration import PathTraining, RecallRun, RecallTraining, RunSettings, Training
 from geomem.training.edges import train_fleet
@@ -127,6 +129,48 @@ def test_a_padded_part_asks_no_more():
         for part, one in zip(parts, padded, strict=True):
             assert one.weights.sum() == pytest.approx(part.weights.sum())
             assert (one.tokens[:, :, : part.shared] == part.tokens[:1, :1, : part.shared]).all()
+
+
+class RefuseToWait(TorchDispatchMode):
+    """Raises at what a recording would: a number fetched from the device, a tensor brought from outside."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in {"_local_scalar_dense", "nonzero", "lift_fresh", "masked_select", "_unique2", "equal"}:
+            raise RuntimeError(f"{name} waits")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        *(partial(train_on_paths, model, STAR, batches=3, micro_batches=2) for model in SEQUENCES),
+        *(partial(train_on_paths, model, STAR, precision="bfloat16") for model in SEQUENCES),
+        partial(train_on_paths, SEQUENCES[0], PROMPTS, prompts=5),
+        *(partial(train_on_edges, kind()) for kind in MODELS.values()),
+        *(partial(train_on_facts, batch_subjects) for batch_subjects in (0, 2)),
+    ],
+)
+def test_no_step_waits_for_the_device(train, monkeypatch):
+    waited = []
+
+    def call(self, compute, inputs=()):
+        with RefuseToWait():
+            waited.append(0)
+            return compute(*inputs)
+
+    monkeypatch.setattr(StaticStep, "__call__", call)
+    for user in ("edges", "paths", "facts"):
+        monkeypatch.setattr(f"geomem.training.{user}.replays", lambda device: True)
+    update = loop.adamw_update
+
+    def watch(*given, **settings):
+        with RefuseToWait():
+            update(*given, **settings)
+
+    monkeypatch.setattr(loop, "adamw_update", watch)
+    train(device="cpu")
+    assert len(waited) >= 6
 
 
 def make_step(monkeypatch, record):
