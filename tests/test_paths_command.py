@@ -352,6 +352,10 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
             "precision is 'bfloat16' and device 'cpu', where it is slower",
         ),
         (
+            [*WORLD, "--batches", "3", "--precision", "tf32"],
+            "precision is 'tf32' and device 'cpu', which has no such numbers; leave precision out",
+        ),
+        (
             [IN_CONTEXT, "--prompts", "2", "--micro-batches", "3"],
             "a batch has 2 prompts; give fewer micro-batches",
         ),

@@ -1,5 +1,7 @@
 """The chunked cross-entropy against logits, F.cross_entropy and autograd; its memory against one chunk."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from geomem.models import loss
-from geomem.models.loss import best_tokens, chunked_cross_entropy
+from geomem.models.loss import CHUNK_NUMBERS, best_tokens, chunked_cross_entropy, numbers_at_once
 
 
 def draw(runs, rows, vocabulary, width, slots, *, seed=0, dtype=torch.float64):
@@ -206,3 +208,11 @@ def test_best_tokens_are_the_argmax(runs, rows, chunk_numbers, seed):
     candidates = torch.tensor([7, 2, 9])
     among = best_tokens(states, table, candidates=candidates, chunk_numbers=chunk_numbers)
     assert torch.equal(among, candidates[logits[..., candidates].argmax(-1)])
+
+
+def test_a_gpu_holds_as_many_logits_as_its_memory_allows(monkeypatch):
+    card = SimpleNamespace(total_memory=85_899_345_920)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    assert numbers_at_once(torch.device("cuda"), CHUNK_NUMBERS) == 1 << 29
+    card.total_memory = 1 << 30
+    assert numbers_at_once(torch.device("cuda"), CHUNK_NUMBERS) == CHUNK_NUMBERS

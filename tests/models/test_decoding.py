@@ -94,14 +94,14 @@ def test_a_run_in_a_fleet_decodes_as_alone(model):
 def test_no_token_is_passed_twice(model, monkeypatch):
     passed = []
     network = network_of(model)
-    apply_block = network.apply_block
+    apply_pieces = network.apply_pieces
 
-    def record(model, parameters, name, inputs, memory, *, first):
+    def record(model, parameters, name, rows, pieces):
         if name == "block_0":
-            passed.append(tuple(inputs.shape[1:3]))
-        return apply_block(model, parameters, name, inputs, memory, first=first)
+            passed.extend(piece.shape for piece in pieces)
+        return apply_pieces(model, parameters, name, rows, pieces)
 
-    monkeypatch.setattr(network, "apply_block", record)
+    monkeypatch.setattr(network, "apply_pieces", record)
     decode_greedily(model, draw_parameters(model, 2), draw_prefixes(1, 3, 4), 4)
     # The shared token once, the rest of the prefix, then every new token that another one follows.
     assert passed == [(1, 1), (3, 3), (3, 1), (3, 1), (3, 1)]

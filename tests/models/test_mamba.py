@@ -177,6 +177,22 @@ def test_the_scan_of_constant_inputs_is_the_known_geometric_sum():
     assert outputs[0, 0, -1, 0].item() == pytest.approx(expected.sum(), rel=1e-12)
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_the_gradient_of_the_scan_matches_finite_differences(first, begun):
+    generator = torch.Generator().manual_seed(first)
+    shapes = [(2, 3, 4, 2), (2, 3, 4, 2), (2, 2, 3), (2, 3, 4, 3), (2, 3, 4, 3), (2, 1, 2, 3)]
+    inputs = [
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in (shapes if begun else shapes[:-1])
+    ]
+    assert torch.autograd.gradcheck(lambda *given: scan_selectively(*given, first=first), inputs)
+    # Each output alone: the other has no gradient then.
+    assert torch.autograd.gradcheck(lambda *given: scan_selectively(*given, first=first)[1], inputs)
+    if first < 4:
+        assert torch.autograd.gradcheck(lambda *given: scan_selectively(*given, first=first)[0], inputs)
+
+
 def test_order_and_every_earlier_token_matter():
     parameters = random_parameters(BASE)
     logits = compute_logits(BASE, parameters, torch.tensor([[9, 8, 1, 2], [8, 9, 1, 2], [5, 8, 1, 2]]))

@@ -1,6 +1,7 @@
 """States along whole sequences against the logits of every prefix, one prefix at a time."""
 
 import dataclasses
+from math import prod
 
 import pytest
 import torch
@@ -8,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.configuration import Gru, Mamba, Transformer
 from geomem.models.model import compute_logits, initialize_parameters
 from geomem.models.networks import network_of
-from geomem.models.sequences import advance_sequence, begin_sequence, read_out_table, read_states
+from geomem.models.sequences import (
+    Reading,
+    advance_sequence,
+    begin_sequence,
+    read_out_table,
+    read_states,
+    read_together,
+)
 
 VOCABULARY, CONTEXT = 13, 9
 BASE = Transformer(layers=2, width=12, heads=3)
@@ -188,17 +196,52 @@ def test_runs_do_not_touch(model):
 def test_shared_tokens_are_passed_once_and_the_last_block_computes_what_is_read(model, monkeypatch):
     passed = []
     network = network_of(model)
-    apply_block = network.apply_block
+    apply_pieces = network.apply_pieces
 
-    def record(model, parameters, name, inputs, memory, *, first):
-        outputs, after = apply_block(model, parameters, name, inputs, memory, first=first)
-        passed.append((inputs.shape[1:3], outputs.shape[2]))
+    def record(model, parameters, name, rows, pieces):
+        outputs, after = apply_pieces(model, parameters, name, rows, pieces)
+        assert outputs.shape[1] == sum(prod(piece.kept) for piece in pieces)
+        passed.append([(piece.shape, piece.kept[1]) for piece in pieces])
         return outputs, after
 
-    monkeypatch.setattr(network, "apply_block", record)
-    read_states(model, draw_parameters(model, 1), draw_tokens(1, 5, 8, shared=2), first_read=6, shared=2)
+    monkeypatch.setattr(network, "apply_pieces", record)
+    parameters = draw_parameters(model, 1)
+    tokens = draw_tokens(1, 5, 8, shared=2)
+    read_states(model, parameters, tokens, first_read=6, shared=2)
     # (examples, tokens) that enter each block, and how many leave it.
-    assert passed == [((1, 2), 2), ((1, 2), 0), ((5, 6), 6), ((5, 6), 2)]
+    assert passed == [[((1, 2), 2)], [((1, 2), 0)], [((5, 6), 6)], [((5, 6), 2)]]
+    passed.clear()
+    reading = Reading(tokens, first_read=6, shared=2)
+    read_together(model, parameters, [reading, Reading(draw_tokens(1, 3, 2), first_read=1)])
+    assert passed == [
+        [((1, 2), 2), ((5, 6), 6), ((1, 1), 1), ((3, 1), 1)],
+        [((1, 2), 0), ((5, 6), 2), ((1, 1), 0), ((3, 1), 1)],
+    ]
+
+
+@pytest.mark.parametrize("model", [*MODELS, Gru(width=6)], ids=str)
+def test_readings_together_give_the_states_and_gradients_of_each_alone(model):
+    together = {name: tensor.requires_grad_() for name, tensor in draw_parameters(model, 2).items()}
+    alone = {name: tensor.detach().clone().requires_grad_() for name, tensor in together.items()}
+    readings = [
+        Reading(draw_tokens(2, 5, 2, shared=1), first_read=1),
+        Reading(draw_tokens(1, 3, 7, shared=2), first_read=4, shared=2),
+        Reading(draw_tokens(2, 4, 5), first_read=0, shared=0),
+    ]
+    found = read_together(model, together, readings)
+    expected = [
+        read_states(model, alone, one.tokens, first_read=one.first_read, shared=one.shared)
+        for one in readings
+    ]
+    for states, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(states, wanted, rtol=1e-10, atol=1e-12)
+    sum(states.square().sum() for states in found).backward()
+    sum(states.square().sum() for states in expected).backward()
+    for name, tensor in together.items():
+        if tensor.grad is None:
+            assert alone[name].grad is None
+        else:
+            torch.testing.assert_close(tensor.grad, alone[name].grad, rtol=1e-9, atol=1e-10)
 
 
 def test_a_sequence_longer_than_the_positions_is_refused():

@@ -14,7 +14,7 @@ from geomem.training import loop as loop_module
 from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import join_parameters, state_from_arrays, state_to_arrays
 from geomem.training.path_batches import context_length, count_vocabulary, make_batches, path_examples
-from geomem.training.paths import make_path_problem, start_from, train_paths
+from geomem.training.paths import lose, make_path_problem, start_from, train_paths
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows
 from geomem.worlds.path_finding import PathFinding
@@ -399,6 +399,19 @@ def test_bfloat16_gives_nearly_the_gradient_of_float32(model):
     alignment = F.cosine_similarity(gradients[0], gradients[1], dim=1)
     assert (alignment > 0.99).all()
     assert (gradients[0] != gradients[1]).any()
+
+
+def test_tf32_is_for_the_gradient_alone(monkeypatch):
+    inside = []
+    monkeypatch.setattr(
+        "geomem.training.paths.lose",
+        lambda *given: inside.append(torch.get_float32_matmul_precision()) or lose(*given),
+    )
+    for precision in ("float32", "tf32", "bfloat16"):
+        training = PathTraining(batches=1, precision=precision)
+        make_problem(SMALL, EXAMPLES, training, seeds=[0], dtype=torch.float32)[0].differentiate(0)
+    assert inside == ["highest", "high", "highest"]
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_what_cannot_be_trained_is_refused():

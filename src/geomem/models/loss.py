@@ -15,6 +15,8 @@ from torch import Tensor
 
 # 64 MiB of float32: with 60,000 tokens still 280 rows, enough for the products' full speed.
 CHUNK_NUMBERS = 1 << 24
+# A device's memory by this: its logits then take a fortieth of it, and a step of the paper's sizes one chunk.
+BYTES_PER_CHUNK_NUMBER = 160
 # Of a grid of questions; on one core any number from 2¹⁵ to 2²² was equally fast within a tenth.
 GRID_NUMBERS = 1 << 20
 # On a CPU more rows are no faster (measured at 5,010 and 60,000 tokens), and fewer fit in the cache.
@@ -27,16 +29,17 @@ def chunked_cross_entropy(
     targets: Int[Tensor, "run_or_1 row slot"],
     weights: Float[Tensor, "run_or_1 row slot"],
     *,
-    chunk_numbers: int = CHUNK_NUMBERS,
+    chunk_numbers: int | None = None,
 ) -> Float[Tensor, " run"]:
     """Weighted cross-entropy of each run over every slot of every row, exact, in chunks of rows.
 
         loss = sum_{row, slot} w (logsumexp(z) - z[target]),    z = E h
 
     Both gradients are made in the same pass: with g = (sum_slot w) softmax(z) - sum_slot w 1[target] that is
-    dh = Eᵀ g and dE = sum_row g hᵀ. At most `chunk_numbers` logits are held, but at least those of one row.
-    A slot of weight 0 adds nothing, whatever its state; its target must still be a token. Losses add up in
-    float32 even for states in bfloat16, and so does dE. A run that is not finite leaves the others alone.
+    dh = Eᵀ g and dE = sum_row g hᵀ. At most `chunk_numbers` logits are held, or what suits the device, but at
+    least those of one row. A slot of weight 0 adds nothing, whatever its state; its target must still be a
+    token. Losses add up in float32 even for states in bfloat16, and so does dE. A run that is not finite
+    leaves the others alone.
 
     >>> states, table = torch.zeros(1, 2, 3), torch.ones(1, 8, 3)
     >>> targets, weights = torch.zeros(1, 2, 1, dtype=torch.int64), torch.ones(1, 2, 1)
@@ -44,7 +47,8 @@ def chunked_cross_entropy(
     64.0
     """
     differentiate = torch.is_grad_enabled() and (states.requires_grad or table.requires_grad)
-    return _CrossEntropy.apply(states, table, targets, weights, chunk_numbers, differentiate)
+    numbers = chunk_numbers or numbers_at_once(states.device, CHUNK_NUMBERS)
+    return _CrossEntropy.apply(states, table, targets, weights, numbers, differentiate)
 
 
 def best_tokens(
@@ -52,7 +56,7 @@ def best_tokens(
     table: Float[Tensor, "run vocab width"],
     *,
     candidates: Int[Tensor, " candidate"] | None = None,
-    chunk_numbers: int = CHUNK_NUMBERS,
+    chunk_numbers: int | None = None,
 ) -> Int[Tensor, "run row"]:
     """The token of the largest logit of every row, among all tokens or `candidates`; the first of equals.
 
@@ -65,7 +69,8 @@ def best_tokens(
     with torch.no_grad():
         table = table if candidates is None else table.index_select(1, candidates)
         best = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
-        for runs, rows in _chunks(states, len(table[0]), chunk_numbers, _most_rows(states)):
+        numbers = chunk_numbers or numbers_at_once(states.device, CHUNK_NUMBERS)
+        for runs, rows in _chunks(states, len(table[0]), numbers, _most_rows(states)):
             logits = torch.bmm(states[runs, rows], table[runs].transpose(1, 2))
             best[runs, rows] = logits.argmax(dim=-1)
         return best if candidates is None else candidates[best]
@@ -98,7 +103,7 @@ def differentiate_recall(
     """
     states, table = states.detach(), table.detach()
     for_states, for_table = torch.empty_like(states), torch.zeros_like(table)
-    for runs, rows in _chunks(states, len(table[0]), GRID_NUMBERS):
+    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
         piece, weights = states[runs, rows], questions.weights[runs, rows, None]
         chances = _logits(piece, table[runs], questions, runs).softmax(dim=-1)
         targets = questions.targets[runs, rows, None]
@@ -124,7 +129,7 @@ def measure_recall(
     (2, 1.0)
     """
     losses, margins = torch.empty_like(questions.weights), torch.empty_like(questions.weights)
-    for runs, rows in _chunks(states, len(table[0]), GRID_NUMBERS):
+    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
         targets = questions.targets[runs, rows, None]
         logits = _logits(states[runs, rows], table[runs], questions, runs)
         right = logits.gather(2, targets)
@@ -150,12 +155,24 @@ def best_objects(
     """
     objects = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
     leads = torch.full(states.shape[:2], float("inf"), dtype=states.dtype, device=states.device)
-    for runs, rows in _chunks(states, len(table[0]), GRID_NUMBERS):
+    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
         top = (states[runs, rows] @ table[runs].transpose(1, 2)).topk(min(2, table.shape[1]), dim=-1)
         objects[runs, rows] = top.indices[..., 0]
         if table.shape[1] > 1:
             leads[runs, rows] = top.values[..., 0] - top.values[..., 1]
     return objects, leads
+
+
+def numbers_at_once(device: torch.device, on_cpu: int) -> int:
+    """Logits that are held at once: on a CPU as many as given, on a GPU as its memory allows.
+
+    >>> numbers_at_once(torch.device("cpu"), 1 << 20)
+    1048576
+    """
+    if device.type != "cuda":
+        return on_cpu
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(on_cpu, memory // BYTES_PER_CHUNK_NUMBER)
 
 
 def _logits(piece: Tensor, table: Tensor, questions: Questions, runs: slice) -> Tensor:

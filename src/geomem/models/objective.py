@@ -33,6 +33,8 @@ class Objective:
     falls off on the way."""
     evaluate: Callable[[], Evaluation]
     """Losses and logits of the parameters as they are now."""
+    repeats: bool = False
+    """Whether the gradient follows from the parameters alone, so that a GPU may record it and replay it."""
 
 
 def make_objective(
@@ -137,4 +139,6 @@ def make_token_objective(
         logits = compute_logits(model, live, data.prefixes, shared=data.shared)
         return Evaluation(cross_entropy(logits, data), logits)
 
-    return Objective(differentiate, evaluate)
+    with torch.no_grad():
+        noise = compute_noisy_logits(model, parameters, data.prefixes, seeds=seeds, step=0)
+    return Objective(differentiate, evaluate, repeats=noise is None)

@@ -152,11 +152,11 @@ def train(
 def check_precision(job: Job, device: str) -> None:
     """Raise `InputError` if torch cannot compute on the device, or not in the job's precision."""
     check_device(device)
-    bfloat16 = isinstance(job.training, PathTraining) and job.training.precision == "bfloat16"
-    if bfloat16 and torch.device(device).type == "cpu":
+    precision = job.training.precision if isinstance(job.training, PathTraining) else "float32"
+    if precision != "float32" and torch.device(device).type == "cpu":
+        why = "where it is slower than float32" if precision == "bfloat16" else "which has no such numbers"
         raise InputError(
-            "precision is 'bfloat16' and device 'cpu', where it is slower than float32; leave precision "
-            "out, or train on a GPU."
+            f"precision is {precision!r} and device 'cpu', {why}; leave precision out, or train on a GPU."
         )
 
 

@@ -60,8 +60,8 @@ class PathTraining(Optimization):
     averaging: ShareBelowOne = 0.0
     """Share of the former mean in the running mean of the weights that is evaluated and kept, the rest being
     the weights just updated; 0 evaluates and keeps the weights themselves."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Numbers in the matrix products, bfloat16 on a GPU only; parameters and the loss stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Numbers in the matrix products, all but float32 on a GPU only; parameters and the loss stay float32."""
     stop_at: Annotated[float, Interval(ge=0, le=1), doc("a share from 0 (train all epochs) to 1")] = 0.95
     """End once every run finds this share of the held-out first hops, and of whole paths at least 0.9 of them
     (edges alone: of the edges); 0 trains all epochs."""

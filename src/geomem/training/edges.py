@@ -16,6 +16,7 @@ from geomem.errors import InputError
 from geomem.models.architecture import Model
 from geomem.models.model import initialize_parameters, node_embeddings, trainable_names
 from geomem.models.objective import Evaluation, make_objective, put_examples
+from geomem.training.capture import StaticStep, replays
 from geomem.training.configuration import RunSettings, Training, check_training
 from geomem.training.loop import (
     FleetState,
@@ -78,6 +79,13 @@ def train_fleet(
     data = put_examples(examples, logit_count, device=device, dtype=flat.dtype)
     pairs = torch.tensor(graph_edges, device=device)
 
+    static = StaticStep(gradient)
+
+    def differentiate(step: int) -> Evaluation | None:
+        if not objective.repeats or not replays(flat.device):
+            return objective.differentiate(step)
+        return static(lambda: objective.differentiate(step))
+
     def measure(step: int, found: Evaluation | None) -> Row:
         found = found or objective.evaluate()
         given = {
@@ -94,7 +102,7 @@ def train_fleet(
         Problem(
             flat=flat,
             gradient=gradient,
-            differentiate=objective.differentiate,
+            differentiate=differentiate,
             measure=measure,
             snapshot=lambda: node_embeddings(model, parameters, node_count),
         ),

@@ -24,6 +24,7 @@ from geomem.models.networks.recall import (
 )
 from geomem.models.randomness import generator_for
 from geomem.models.recall import EVALUATED, describe_recall_parameters, pad_models, pad_sizes
+from geomem.training.capture import StaticStep, replays
 from geomem.training.configuration import (
     RECALL_BETAS,
     RecallRun,
@@ -86,8 +87,13 @@ def train_recall(
     grid = _put_grid(runs, device=device, dtype=dtype)
     batches = _Batches(runs, training.batch_subjects) if training.batch_subjects else None
 
+    static = StaticStep(gradient)
+
     def differentiate(step: int) -> Tensor | None:
-        subjects = batches.draw(step).to(device) if batches else None
+        drawn = [batches.draw(step).to(device)] if batches else []
+        return static(differentiate_batch, drawn) if replays(flat.device) else differentiate_batch(*drawn)
+
+    def differentiate_batch(subjects: Tensor | None = None) -> Tensor | None:
         states = compute_recall_states(model, live, paths, subjects=subjects, widths=widths)
         table = recall_output_table(model, live)
         asked = grid.all() if subjects is None else grid.of(subjects)

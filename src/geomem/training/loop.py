@@ -151,14 +151,22 @@ def join_parameters(
     >>> flat.mul_(3).tolist(), joined["a"].tolist(), joined["b"].tolist()
     ([[3.0, 3.0]], [[3.0, 3.0]], [[0.0]])
     """
-    shapes = {name: parameters[name].shape for name in names}
-    flat = torch.cat([parameters[name].flatten(1) for name in shapes], dim=1)
+    flat = torch.cat([parameters[name].flatten(1) for name in names], dim=1)
     if state:
         flat = torch.tensor(state.parameters, device=flat.device)
-    parts = flat.split([prod(shape[1:]) for shape in shapes.values()], dim=1)
-    return flat, dict(parameters) | {
-        name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)
-    }
+    return flat, dict(parameters) | cut_parameters(flat, {name: parameters[name] for name in names})
+
+
+def cut_parameters(
+    flat: Float[Tensor, "run parameter"], like: Mapping[str, Tensor]
+) -> dict[str, Float[Tensor, "run ..."]]:
+    """Views of a buffer by name, in the order and the shapes of the given tensors.
+
+    >>> cut_parameters(torch.tensor([[1.0, 2.0, 3.0]]), {"a": torch.ones(1, 2), "b": torch.ones(1, 1)})
+    {'a': tensor([[1., 2.]]), 'b': tensor([[3.]])}
+    """
+    parts = flat.split([prod(tensor.shape[1:]) for tensor in like.values()], dim=1)
+    return {name: part.view(like[name].shape) for name, part in zip(like, parts, strict=True)}
 
 
 def copy_to_host(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

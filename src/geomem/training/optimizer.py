@@ -53,7 +53,7 @@ def adamw_update(
         [state.first_moment],
         [state.second_moment],
         [],
-        [torch.tensor(float(step), device=gradient.device)],
+        [torch.full((), float(step), device=gradient.device)],
         fused=True,
         amsgrad=False,
         beta1=betas[0],

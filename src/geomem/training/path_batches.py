@@ -7,6 +7,7 @@ of all runs have the same sizes, which differ by one row at most. Prompts in con
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import torch
@@ -96,6 +97,30 @@ class Part:
     """A row for every position that is read, example by example."""
     weights: Float[Tensor, "run row slot"]
     """Weight of each target in the loss; the parts of one batch add up to 1 in every run."""
+    most: int
+    """Examples of the largest such part of any batch."""
+
+
+def pad_part(part: Part) -> Part:
+    """The part with as many examples as the largest such part has; those added have weight 0."""
+    examples = part.tokens.shape[1]
+    missing = part.most - examples
+    if not missing:
+        return part
+    rows = missing * (part.targets.shape[1] // examples)
+
+    def extend(tensor: Tensor, count: int) -> Tensor:
+        return torch.cat([tensor, tensor[:, :1].expand(-1, count, -1)], dim=1)
+
+    weights = part.weights.new_zeros(len(part.weights), rows, part.weights.shape[2])
+    return Part(
+        tokens=extend(part.tokens, missing),
+        first_read=part.first_read,
+        shared=part.shared,
+        targets=extend(part.targets, rows),
+        weights=torch.cat([part.weights, weights], dim=1),
+        most=part.most,
+    )
 
 
 Batches = Callable[[int], list[list[Part]]]
@@ -137,6 +162,7 @@ def _mixed_batches(
                 f"batches is {training.batches} and micro_batches {training.micro_batches}, but there are "
                 f"{row_counts[stream]} rows of {stream} to put into them; give fewer of either."
             )
+    most = {stream: ceil(count / pieces) for stream, count in row_counts.items()}
     edge_tokens = torch.tensor(examples.edges.prefixes, device=device)
     edge_targets = torch.tensor(examples.edges.targets, device=device)
     edge_weights = torch.tensor(examples.edges.weights * task.edge_weight, device=device, dtype=dtype)
@@ -163,12 +189,12 @@ def _mixed_batches(
         return drawn[stream][:, count * first // pieces : count * last // pieces]
 
     def edge_part(rows: Int[Tensor, "run row"], totals: Float[Tensor, "run 1 1"]) -> Part:
-        return Part(edge_tokens[rows], 1, 1, edge_targets[rows], edge_weights[rows] / totals)
+        return Part(edge_tokens[rows], 1, 1, edge_targets[rows], edge_weights[rows] / totals, most["edges"])
 
     def path_part(rows: Int[Tensor, "run row"], totals: Float[Tensor, "run 1 1"]) -> Part:
         targets = path_targets[rows].flatten(1).unsqueeze(-1)
         shares = (task.path_weight / totals).expand(targets.shape)
-        return Part(path_tokens[rows], examples.train.first_read, 1, targets, shares)
+        return Part(path_tokens[rows], examples.train.first_read, 1, targets, shares, most["paths"])
 
     make_part = {"edges": edge_part, "paths": path_part}
 
@@ -207,6 +233,8 @@ def _prompt_batches(
         training.prompts * piece // training.micro_batches for piece in range(training.micro_batches + 1)
     ]
 
+    most = max(last - first for first, last in pairwise(bounds))
+
     def draw(step: int) -> list[list[Part]]:
         # Prompts of step 0 are for the test.
         rows = [in_context_rows(task, training.prompts, seed=seed, step=step + 1) for seed in seeds]
@@ -216,7 +244,8 @@ def _prompt_batches(
         micro_batches = []
         for first, last in pairwise(bounds):
             asked = targets[:, first:last].flatten(1).unsqueeze(-1)
-            part = Part(tokens[:, first:last], rows[0].first_read, 0, asked, weight.expand(asked.shape))
+            shares = weight.expand(len(seeds), *asked.shape[1:])
+            part = Part(tokens[:, first:last], rows[0].first_read, 0, asked, shares, most)
             micro_batches.append([part])
         return micro_batches
 

@@ -6,8 +6,9 @@ its staged one. Logits exist for a few rows at a time (`geomem.models.loss`), so
 with batch times vocabulary, and `micro_batches` cuts down what the network itself keeps.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from geomem.errors import InputError
 from geomem.models.configuration import Model, check_reads_sequences
 from geomem.models.loss import chunked_cross_entropy
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
-from geomem.models.sequences import read_out_table, read_states
+from geomem.models.sequences import Reading, read_out_table, read_together
+from geomem.training.capture import StaticStep, replays
 from geomem.training.configuration import PathTraining, RunSettings, check_training, loop_training
 from geomem.training.loop import (
     FleetState,
@@ -27,10 +29,18 @@ from geomem.training.loop import (
     Row,
     Trained,
     copy_to_host,
+    cut_parameters,
     join_parameters,
     train_problem,
 )
-from geomem.training.path_batches import Part, PathExamples, context_length, count_vocabulary, make_batches
+from geomem.training.path_batches import (
+    Part,
+    PathExamples,
+    context_length,
+    count_vocabulary,
+    make_batches,
+    pad_part,
+)
 from geomem.training.path_metrics import make_measure
 from geomem.worlds.in_context import InContextPathFinding
 
@@ -133,33 +143,61 @@ def make_path_problem(
         if training.averaging
         else (None, parameters)
     )
-    gradient, gradients = join_parameters({name: torch.zeros_like(parameters[name]) for name in names}, names)
+    gradient = torch.zeros_like(flat)
     leaves = {name: parameters[name].detach().requires_grad_() for name in names}
-    live = parameters | leaves
+    low = product_names(parameters) if training.precision == "bfloat16" else set()
     draw = make_batches(examples, training, seeds, device=device, dtype=flat.dtype)
     measure = make_measure(model, kept, examples)
 
-    def lose(micro_batch: list[Part]) -> Float[Tensor, " run"]:
-        losses = torch.zeros(len(seeds), device=device, dtype=flat.dtype)
-        for part in micro_batch:
-            with mixed_precision(training.precision, device):
-                states = read_states(
-                    model, live, part.tokens, first_read=part.first_read, shared=part.shared
-                ).flatten(1, 2)
-            if training.precision == "bfloat16":
-                # The products with the vocabulary are most of the work.
-                states = states.bfloat16()
-            table = read_out_table(model, live)
-            losses = losses + chunked_cross_entropy(states, table, part.targets, part.weights)
-        return losses
+    def differentiate_batch(micro_batches: Sequence[Sequence[Part]]) -> None:
+        # One pass makes all weights small, once per step and not once per use.
+        if low:
+            leaves.update(
+                (name, tensor.requires_grad_())
+                for name, tensor in cut_parameters(flat.bfloat16(), leaves).items()
+                if name in low
+            )
+        for number, micro_batch in enumerate(micro_batches):
+            loss = lose(model, parameters | leaves, micro_batch, training.precision)
+            # Runs share no parameter, so the gradient of the sum is every run's own gradient.
+            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+            parts = [part.flatten(1) for part in found]
+            if number:
+                gradient.add_(torch.cat(parts, dim=1))
+            else:
+                torch.cat(parts, dim=1, out=gradient)
+
+    static = StaticStep(gradient)
 
     def differentiate(step: int) -> None:
-        gradient.zero_()
-        for micro_batch in draw(step):
-            # Runs share no parameter, so the gradient of the sum is every run's own gradient.
-            found = torch.autograd.grad(lose(micro_batch).sum(), list(leaves.values()))
-            for name, part in zip(leaves, found, strict=True):
-                gradients[name].add_(part)
+        with short_products(training.precision):
+            differentiate_drawn(draw(step))
+
+    def differentiate_drawn(micro_batches: Sequence[Sequence[Part]]) -> None:
+        if not replays(device):
+            differentiate_batch(micro_batches)
+            return
+        padded = [[pad_part(part) for part in micro_batch] for micro_batch in micro_batches]
+        tensors = [
+            tensor
+            for micro_batch in padded
+            for part in micro_batch
+            for tensor in (part.tokens, part.targets, part.weights)
+        ]
+
+        def compute(*tensors: Tensor) -> None:
+            left = iter(tensors)
+            differentiate_batch(
+                [
+                    [
+                        replace(part, tokens=next(left), targets=next(left), weights=next(left))
+                        for part in micro_batch
+                    ]
+                    for micro_batch in padded
+                ]
+            )
+
+        static(compute, tensors)
 
     problem = Problem(
         flat=flat,
@@ -173,11 +211,54 @@ def make_path_problem(
     return problem, kept
 
 
-def mixed_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Where torch computes matrix products in the given type and the rest in float32."""
-    if precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+def lose(
+    model: Model, parameters: Parameters, micro_batch: Sequence[Part], precision: str
+) -> Float[Tensor, " run"]:
+    """The loss of every run on the parts of a micro-batch, which pass the model together."""
+    readings = [Reading(part.tokens, part.first_read, part.shared) for part in micro_batch]
+    table = read_out_table(model, parameters)
+    losses = []
+    for part, states in zip(micro_batch, read_together(model, parameters, readings), strict=True):
+        # The products with the vocabulary are most of the work.
+        rows = states.flatten(1, 2).to(torch.bfloat16 if precision == "bfloat16" else states.dtype)
+        losses.append(chunked_cross_entropy(rows, table, part.targets, part.weights))
+    return torch.stack(losses).sum(dim=0)
+
+
+@contextmanager
+def short_products(precision: str) -> Iterator[None]:
+    """Inside, with `tf32`, a GPU takes 10 bits of each number in the products of float32 matrices.
+
+    >>> with short_products("tf32"):
+    ...     torch.get_float32_matmul_precision()
+    'high'
+    >>> torch.get_float32_matmul_precision()
+    'highest'
+    """
+    before = torch.get_float32_matmul_precision()
+    if precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def product_names(parameters: Parameters) -> set[str]:
+    """The weights and biases of the matrix products in the blocks; the rest stays in float32.
+
+    >>> product_names({"block_0.a.weight": torch.ones(1, 2, 2), "block_0.a_norm.weight": torch.ones(1, 2)})
+    {'block_0.a.weight'}
+    """
+    weights = {
+        name
+        for name, tensor in parameters.items()
+        if name.startswith("block") and name.endswith(".weight") and tensor.ndim == 3
+    }
+    # A convolution's taps are three numbers a channel.
+    weights = {name for name in weights if not name.endswith("convolution.weight")}
+    biases = {name.removesuffix("weight") + "bias" for name in weights}
+    return weights | (biases & parameters.keys())
 
 
 def is_enough(row: Row, examples: PathExamples | InContextPathFinding, training: PathTraining) -> bool:

@@ -5,6 +5,7 @@ is a value of its own (`ScanCache`): tokens that all prefixes share are passed o
 goes on to every prefix, and a long sequence may be passed in pieces.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from geomem.models.layers import Parameters, apply_linear, normalize_layer, normalize_root_mean_square
 from geomem.models.mamba import Mamba
+from geomem.models.pieces import Piece, apply_alone, join_rows, keep_rows, split_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,62 +37,77 @@ def apply_block(
     *,
     first: int = 0,
 ) -> tuple[Float[Tensor, "run example out width"], ScanCache]:
-    """One block on a piece of every sequence, and what it keeps at the piece's end.
+    """One block on a piece of every sequence, and what it keeps at the piece's end (`apply_pieces`)."""
+    return apply_alone(apply_pieces, model, parameters, name, inputs, cache, first)
+
+
+def apply_pieces(
+    model: Mamba,
+    parameters: Parameters,
+    name: str,
+    rows: Float[Tensor, "run row width"],
+    pieces: Sequence[Piece],
+) -> tuple[Float[Tensor, "run kept width"], list[ScanCache]]:
+    """One block on the rows of all pieces, and what it keeps at the end of each.
 
         (u, z) = W_in LN(x),    u = SiLU(conv(u)),    (δ, B, C) = W_select u,
         Δ = softplus(W_step δ + b_step),    A = -exp(log_decay),
         y = scan(u, Δ, A, B, C) + D u,    out = W_out (y · SiLU(z))
 
-    (Gu and Dao 2023, section 3.4 and algorithm 2.) Without `cache` the piece is the beginning. Only the
-    outputs from position `first` of the piece on are computed, none if it is the piece's length. A long
-    sequence passed in pieces gives what it gives as a whole.
+    (Gu and Dao 2023, section 3.4 and algorithm 2.) A long sequence passed in pieces gives what it gives as a
+    whole.
     """
-    get = {
-        part: parameters[f"{name}.{part}"]
-        for part in ("convolution.weight", "convolution.bias", "step_size.bias", "log_decay", "skip")
-    }
-    state_size = get["log_decay"].shape[-1]
-    rank = parameters[f"{name}.step_size.weight"].shape[-1]
-    length = inputs.shape[2]
+    decay = -parameters[f"{name}.log_decay"].exp()
+    shapes = [piece.shape for piece in pieces]
+    normed = _normalize(model, parameters, f"{name}.norm", rows)
+    signal, gate = _linear(parameters, f"{name}.input", normed).chunk(2, dim=-1)
+    convolved, signals = _convolve(
+        model, parameters[f"{name}.convolution.weight"], split_rows(signal, shapes), pieces
+    )
+    channels = F.silu(convolved + parameters[f"{name}.convolution.bias"][:, None])
+    selected = _linear(parameters, f"{name}.selection", channels)
+    rank, states = parameters[f"{name}.step_size.weight"].shape[-1], decay.shape[-1]
+    low_rank, entry, exit = selected.split([rank, states, states], dim=-1)
+    steps = apply_linear(low_rank, *(parameters[f"{name}.step_size.{part}"] for part in ("weight", "bias")))
+    # The scan adds up in the channels' type, whatever that of the products.
+    inputs = [channels, *(part.to(channels.dtype) for part in (F.softplus(steps), entry, exit))]
+    scanned, caches = [], []
+    for piece, kept, *own in zip(
+        pieces, signals, *(split_rows(part, shapes) for part in inputs), strict=True
+    ):
+        past = caches[-1] if piece.follows else piece.past
+        state = None if past is None else past.state
+        outputs, state = scan_selectively(own[0], own[1], decay, own[2], own[3], state, first=piece.first)
+        scanned.append(outputs)
+        caches.append(ScanCache(kept, state))
+    kept = keep_rows(rows, pieces)
+    if not kept.shape[1]:
+        return kept, caches
+    skip = parameters[f"{name}.skip"][:, None]
+    gated = torch.addcmul(join_rows(scanned), keep_rows(channels, pieces), skip)
+    gated = gated * F.silu(keep_rows(gate, pieces))
+    outputs = _linear(parameters, f"{name}.output", gated)
+    return kept + outputs if model.residual else outputs, caches
 
-    normed = _normalize(model, parameters, f"{name}.norm", inputs.flatten(1, 2))
-    signal, gate = (
-        _linear(parameters, f"{name}.input", normed).unflatten(1, inputs.shape[1:3]).chunk(2, dim=-1)
-    )
-    past = (
-        signal.new_zeros(*signal.shape[:2], model.convolution - 1, signal.shape[-1])
-        if cache is None
-        else cache.signal.expand(-1, len(signal[0]), -1, -1)
-    )
-    signal = torch.cat([past, signal], dim=2)
-    # [run, example, seq, channel, tap]: a view of the signal, no copy.
-    windows = signal.unfold(2, model.convolution, 1)
-    channels = F.silu(
-        (windows * get["convolution.weight"][:, None, None]).sum(-1) + get["convolution.bias"][:, None, None]
-    )
-    selected = _linear(parameters, f"{name}.selection", channels.flatten(1, 2)).unflatten(
-        1, channels.shape[1:3]
-    )
-    low_rank, B, C = selected.split([rank, state_size, state_size], dim=-1)
-    steps = apply_linear(
-        low_rank.flatten(1, 2), parameters[f"{name}.step_size.weight"], get["step_size.bias"]
-    ).view(channels.shape)
-    scanned, state = scan_selectively(
-        channels,
-        F.softplus(steps),
-        -get["log_decay"].exp(),
-        B,
-        C,
-        None if cache is None else cache.state,
-        first=first,
-    )
-    cache = ScanCache(signal[:, :, length:], state)
-    kept = inputs[:, :, first:]
-    if first == length:
-        return kept, cache
-    gated = (scanned + channels[:, :, first:] * get["skip"][:, None, None]) * F.silu(gate[:, :, first:])
-    outputs = _linear(parameters, f"{name}.output", gated.flatten(1, 2)).view(kept.shape)
-    return kept + outputs if model.residual else outputs, cache
+
+def _convolve(
+    model: Mamba,
+    weight: Float[Tensor, "run channel tap"],
+    parts: Sequence[Float[Tensor, "run _ _ channel"]],
+    pieces: Sequence[Piece],
+) -> tuple[Float[Tensor, "run row channel"], list[Float[Tensor, "run _ past channel"]]]:
+    """The causal convolution of every piece, and the inputs that the next tokens will still meet."""
+    outputs, signals = [], []
+    for own, piece in zip(parts, pieces, strict=True):
+        before = signals[-1] if piece.follows else None if piece.past is None else piece.past.signal
+        if before is None:
+            before = own.new_zeros(*own.shape[:2], model.convolution - 1, own.shape[-1])
+        signal = torch.cat([before.expand(-1, piece.shape[0], -1, -1), own], dim=2)
+        # [run, example, seq, channel, tap]: a view of the signal, no copy.
+        windows = signal.unfold(2, model.convolution, 1)
+        outputs.append((windows * weight[:, None, None]).sum(-1))
+        signals.append(signal[:, :, piece.shape[1] :])
+    return join_rows(outputs), signals
 
 
 def normalize_states(
@@ -116,25 +133,95 @@ def scan_selectively(
 
     with zero-order hold for A and Euler's rule for B, as in the published implementation; u is `signal`, Δ
     `steps`, A `decay`, B `entry`, C `exit`. It starts from `state`, or from zero. Only the outputs from
-    token `first` on are computed. One pass over the tokens, each a few operations over all runs and examples.
+    token `first` on are computed. Forward and backward take one operation a token, the rest is done at once.
 
     >>> one, two = torch.ones(1, 1, 2, 1), torch.tensor([[[[1.0], [2.0]]]])
     >>> outputs, state = scan_selectively(two, one, torch.tensor([[[-1.0]]]), one, one)
     >>> outputs.flatten().tolist(), state.item()
     ([1.0, 2.3678793907165527], 2.3678793907165527)
     """
-    A, length = decay[:, None], signal.shape[2]
-    entering = (steps * signal).unsqueeze(-1) * entry.unsqueeze(-2)
-    outputs = []
-    for token in range(length):
-        if state is None:
-            state = entering[:, :, token]
+    return _Scan.apply(signal, steps, decay, entry, exit, state, first)
+
+
+class _Scan(torch.autograd.Function):
+    """The scan; its gradient is the same recurrence from the last token to the first.
+
+    With g_t the gradient in h_t: g_{t-1} gets exp(Δ_t A) g_t, and Δ_t A gets g_t h_{t-1} exp(Δ_t A).
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        signal: Tensor,
+        steps: Tensor,
+        decay: Tensor,
+        entry: Tensor,
+        exit: Tensor,
+        state: Tensor | None,
+        first: int,
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.first = first
+        # Without a state nothing decays into the first token.
+        began = int(state is None)
+        rates = (steps[:, :, began:, :, None] * decay[:, None, None]).exp_()
+        states = (steps * signal).unsqueeze(-1) * entry.unsqueeze(-2)
+        before = state
+        for token, own in enumerate(states.unbind(2)):
+            if before is not None:
+                own.addcmul_(rates[:, :, token - began], before)
+            before = own
+        ctx.save_for_backward(signal, steps, decay, entry, exit, state, rates, states)
+        last = states[:, :, -1]
+        # A cache is to hold its own state alone, not those of all tokens.
+        last = last.clone() if states.shape[2] > 1 else last
+        if first == states.shape[2]:
+            return signal[:, :, first:], last
+        return _read_out(states[:, :, first:], exit[:, :, first:]), last
+
+    @staticmethod
+    def backward(ctx, *upstreams: Tensor | None) -> tuple[Tensor | None, ...]:
+        signal, steps, decay, entry, exit, state, rates, states = ctx.saved_tensors
+        upstream, last = upstreams
+        if ctx.first == states.shape[2]:
+            upstream = None
+        began, unread = int(state is None), ctx.first if upstream is not None else states.shape[2]
+        if upstream is None:
+            for_states, for_exit = torch.zeros_like(states), torch.zeros_like(exit)
         else:
-            state = torch.exp(steps[:, :, token, :, None] * A) * state + entering[:, :, token]
-        if token >= first:
-            outputs.append((state @ exit[:, :, token, :, None]).squeeze(-1))
-    assert state is not None, "a sequence has at least one token"
-    return torch.stack(outputs, dim=2) if outputs else signal[:, :, length:], state
+            for_states = upstream.unsqueeze(-1) * exit[:, :, unread:].unsqueeze(-2)
+            for_exit = (upstream.unsqueeze(-2) @ states[:, :, unread:]).squeeze(-2)
+            if unread:
+                for_states = torch.cat([torch.zeros_like(states[:, :, :unread]), for_states], dim=2)
+                for_exit = torch.cat([torch.zeros_like(exit[:, :, :unread]), for_exit], dim=2)
+        tokens = for_states.unbind(2)
+        if last is not None:
+            tokens[-1].add_(last)
+        for token in range(len(tokens) - 1, 0, -1):
+            tokens[token - 1].addcmul_(rates[:, :, token - began], tokens[token])
+        for_entered = _read_out(for_states, entry)
+        for_entry = ((steps * signal).unsqueeze(-2) @ for_states).squeeze(-2)
+        for_signal, for_steps = for_entered * steps, for_entered * signal
+        for_decay, for_state = torch.zeros_like(decay), None
+        if rates.shape[2]:
+            exponents = for_states[:, :, began:] * rates
+            if state is not None:
+                # Kept apart, since the next line writes over what would else be the same numbers.
+                into_first = exponents[:, :, 0]
+                alike = into_first.shape == state.shape
+                for_state = into_first.clone() if alike else into_first.sum_to_size(state.shape)
+                into_first.mul_(state)
+            if len(tokens) > 1:
+                exponents[:, :, 1 - began :].mul_(states[:, :, :-1])
+            for_steps[:, :, began:].add_((exponents * decay[:, None, None]).sum(-1))
+            for_decay = exponents.mul_(steps[:, :, began:, :, None]).sum(dim=(1, 2))
+        return for_signal, for_steps, for_decay, for_entry, for_exit, for_state, None
+
+
+def _read_out(
+    states: Float[Tensor, "run example token channel state"], by: Float[Tensor, "run example token state"]
+) -> Float[Tensor, "run example token channel"]:
+    return (states @ by.unsqueeze(-1)).squeeze(-1)
 
 
 def _linear(parameters: Parameters, name: str, inputs: Float[Tensor, "run row input"]) -> Tensor:

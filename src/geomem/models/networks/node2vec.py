@@ -82,4 +82,4 @@ def make_objective(
         logits = scores.index_select(1, sources)
         return Evaluation(losses, logits if shown_self else logits.masked_fill(hidden, float("-inf")))
 
-    return Objective(differentiate, evaluate)
+    return Objective(differentiate, evaluate, repeats=True)

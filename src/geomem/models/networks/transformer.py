@@ -2,11 +2,12 @@
 
 What a block keeps of the tokens before is a value of its own (`KeyValueCache`): tokens that all sequences
 share are passed once per run and their cache goes on to every sequence; causality makes their states the
-same. After the keys and values, only
-the positions read are computed.
+same. After the keys and values, only the positions read are computed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from geomem.models.layers import Parameters, apply_linear, normalize_layer
+from geomem.models.pieces import Piece, apply_alone, join_rows, keep_rows, split_rows
 from geomem.models.transformer import Transformer
 
 # With one query and a few keys, thousands of matrix products of a single row cost twice the multiplications.
@@ -37,28 +39,35 @@ def apply_block(
     *,
     first: int = 0,
 ) -> tuple[Float[Tensor, "run example out width"], KeyValueCache | None]:
-    """One block on a piece of every sequence, and what it keeps at the piece's end.
+    """One block on a piece of every sequence, and what it keeps at the piece's end (`apply_pieces`)."""
+    return apply_alone(apply_pieces, model, parameters, name, inputs, cache, first)
+
+
+def apply_pieces(
+    model: Transformer,
+    parameters: Parameters,
+    name: str,
+    rows: Float[Tensor, "run row width"],
+    pieces: Sequence[Piece],
+) -> tuple[Float[Tensor, "run kept width"], Sequence[KeyValueCache | None]]:
+    """One block on the rows of all pieces, and what it keeps at the end of each.
 
         x = x + Attention(LN x),    x = x + MLP(LN x)
 
-    (Radford et al. 2019: pre-LayerNorm, tanh-GELU.) Without `cache` the piece is the beginning. Only the
-    outputs from position `first` of the piece on are computed, none if it is the piece's length. A model
-    without attention keeps nothing.
+    (Radford et al. 2019: pre-LayerNorm, tanh-GELU.) A model without attention keeps nothing.
     """
-    kept = inputs[:, :, first:]
-    rows = kept.flatten(1, 2)
+    kept, caches = keep_rows(rows, pieces), [piece.past for piece in pieces]
     if model.attention:
-        normed = _normalize(model, parameters, f"{name}.attention_norm", inputs.flatten(1, 2))
-        normed = normed.view(inputs.shape)
-        cache = _keep(parameters, name, normed, cache)
-        if first == inputs.shape[2]:
-            return kept, cache
-        attended = _attend(model, parameters, name, normed[:, :, first:], cache)
-        rows = rows + attended if model.residual else attended
-    hidden = _normalize(model, parameters, f"{name}.mlp_norm", rows)
+        normed = _normalize(model, parameters, f"{name}.attention_norm", rows)
+        caches = _keep(parameters, name, normed, pieces)
+        if not kept.shape[1]:
+            return kept, caches
+        attended = _attend(model, parameters, name, keep_rows(normed, pieces), pieces, caches)
+        kept = kept + attended if model.residual else attended
+    hidden = _normalize(model, parameters, f"{name}.mlp_norm", kept)
     hidden = F.gelu(_linear(parameters, f"{name}.mlp.expand", hidden), approximate="tanh")
     hidden = _linear(parameters, f"{name}.mlp.contract", hidden)
-    return (rows + hidden if model.residual else hidden).view(kept.shape), cache
+    return kept + hidden if model.residual else hidden, caches
 
 
 def normalize_states(
@@ -69,49 +78,72 @@ def normalize_states(
 
 
 def _keep(
-    parameters: Parameters,
-    name: str,
-    normed: Float[Tensor, "run example seq width"],
-    cache: KeyValueCache | None,
-) -> KeyValueCache:
-    """Keys and values of the piece, after those of the tokens before."""
-    keys_values = _linear(parameters, f"{name}.attention.key_value", normed.flatten(1, 2))
-    keys_values = keys_values.unflatten(1, normed.shape[1:3])
-    if cache is not None:
-        past = cache.keys_values.expand(-1, normed.shape[1], -1, -1)
-        keys_values = torch.cat([past, keys_values], dim=2)
-    return KeyValueCache(keys_values)
+    parameters: Parameters, name: str, normed: Float[Tensor, "run row width"], pieces: Sequence[Piece]
+) -> list[KeyValueCache]:
+    """Keys and values of every piece, after those of the tokens before."""
+    keys_values = _linear(parameters, f"{name}.attention.key_value", normed)
+    caches = []
+    for own, piece in zip(split_rows(keys_values, [one.shape for one in pieces]), pieces, strict=True):
+        past = caches[-1] if piece.follows else piece.past
+        if past is not None:
+            own = torch.cat([past.keys_values.expand(-1, piece.shape[0], -1, -1), own], dim=2)
+        caches.append(KeyValueCache(own))
+    return caches
 
 
 def _attend(
     model: Transformer,
     parameters: Parameters,
     name: str,
-    asking: Float[Tensor, "run example asked width"],
-    cache: KeyValueCache,
-) -> Float[Tensor, "run row width"]:
+    asking: Float[Tensor, "run kept width"],
+    pieces: Sequence[Piece],
+    caches: Sequence[KeyValueCache],
+) -> Float[Tensor, "run kept width"]:
     """Causal attention of the last tokens kept over all up to themselves: softmax(Q Kᵀ / √d_head) V."""
-    runs, examples, asked, width = asking.shape
-    seen, head_width = cache.keys_values.shape[2], width // model.heads
-    queries = _linear(parameters, f"{name}.attention.query", asking.flatten(1, 2))
-    queries = queries.view(runs * examples, asked, model.heads, head_width)
-    keys, values = cache.keys_values.reshape(runs * examples, seen, 2, model.heads, head_width).unbind(2)
+    queries = _linear(parameters, f"{name}.attention.query", asking)
+    parts = split_rows(queries, [piece.kept for piece in pieces])
+    asked = [(own, cache.keys_values) for own, cache in zip(parts, caches, strict=True) if own.shape[2]]
+    longest = max(seen.shape[2] for _, seen in asked)
+    # A single token brings its own value, whatever it asks; but each weight has to be used somewhere.
+    mixed = [
+        seen[..., own.shape[3] :] if seen.shape[2] == 1 < longest else _mix(own, seen, model.heads)
+        for own, seen in asked
+    ]
+    return _linear(parameters, f"{name}.attention.output", join_rows(mixed))
+
+
+def _mix(
+    queries: Float[Tensor, "run example asked width"],
+    keys_values: Float[Tensor, "run _ seen twice_width"],
+    heads: int,
+) -> Float[Tensor, "run example asked width"]:
+    """What the queries of one piece, those of its last tokens, bring together."""
+    runs, examples, asked, width = queries.shape
+    seen, head_width = keys_values.shape[2], width // heads
+    keys, values = keys_values.reshape(runs * examples, seen, 2, heads, head_width).unbind(2)
+    queries = queries.reshape(runs * examples, asked, heads, head_width)
     if asked == 1 and seen <= FEW_KEYS:
         scores = (queries * head_width**-0.5 * keys).sum(-1, keepdim=True)
         mixed = (scores.softmax(dim=1) * values).sum(1)
     else:
         whole = asked == seen
-        mask = None
-        if asked > 1 and not whole:
-            mask = torch.ones(asked, seen, dtype=torch.bool, device=asking.device).tril(seen - asked)
         mixed = F.scaled_dot_product_attention(
             queries.transpose(1, 2),
             keys.transpose(1, 2),
             values.transpose(1, 2),
-            attn_mask=mask,
+            attn_mask=None if asked == 1 or whole else _look_back(asked, seen, queries.device, queries.dtype),
             is_causal=whole and asked > 1,
         ).transpose(1, 2)
-    return _linear(parameters, f"{name}.attention.output", mixed.reshape(runs, examples * asked, width))
+    return mixed.reshape(runs, examples, asked, width)
+
+
+# Without a bound: a recorded step goes on reading the tensor it was recorded with.
+@cache
+def _look_back(
+    asked: int, seen: int, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "asked seen"]:
+    """What is added to the scores: -infinity where a token would look ahead. The same in every block."""
+    return torch.full((asked, seen), float("-inf"), device=device, dtype=dtype).triu(seen - asked + 1)
 
 
 def _linear(parameters: Parameters, name: str, inputs: Float[Tensor, "run row input"]) -> Tensor:
