@@ -13,7 +13,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from geomem.memories.ask import ask
-from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.memories.construct import construct_memory
+from geomem.memories.edit import edit_fact, forget_fact
 from geomem.memories.opened import open_memory
 from geomem.worlds.facts.countries import COUNTRY_RELATIONS, countries_with_borders
 

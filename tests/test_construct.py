@@ -15,7 +15,8 @@ from geomem.constructions.one_hop import OBJECTS, SUBJECTS, block_superposition,
 from geomem.errors import InputError
 from geomem.memories.answers import memory_answers, recalled_facts
 from geomem.memories.ask import ask, relation_group
-from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.memories.construct import construct_memory
+from geomem.memories.edit import edit_fact, forget_fact
 from geomem.memories.opened import open_memory
 from geomem.models.configuration import Recall
 from geomem.models.networks.recall import all_paths, compute_recall_logits, initialize_recall

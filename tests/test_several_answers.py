@@ -15,7 +15,8 @@ from geomem.constructions.one_hop import SUBJECTS, block_size, block_superpositi
 from geomem.errors import InputError
 from geomem.memories.answers import recalled_facts
 from geomem.memories.ask import ask
-from geomem.memories.construct import construct_memory, edit_fact, forget_fact
+from geomem.memories.construct import construct_memory
+from geomem.memories.edit import edit_fact, forget_fact
 from geomem.memories.opened import held_in_cells, model_table, open_memory
 from geomem.runs.directory import CURRENT, configuration_hash
 from geomem.runs.facts import learn_facts

@@ -8,8 +8,8 @@ from .measure.facts import measure_memory as measure_memory
 from .measure.vectors.reading import read_embeddings as read_embeddings
 from .memories.ask import ask as ask
 from .memories.construct import construct_memory as construct_memory
-from .memories.construct import edit_fact as edit_fact
-from .memories.construct import forget_fact as forget_fact
+from .memories.edit import edit_fact as edit_fact
+from .memories.edit import forget_fact as forget_fact
 from .memories.opened import open_memory as open_memory
 from .models.configuration import Associative as Associative
 from .models.configuration import Bilinear as Bilinear

@@ -11,7 +11,8 @@ import pytest
 from geomem import files
 from geomem.cli import main
 from geomem.memories.ask import ask
-from geomem.memories.construct import construct_memory, edit_fact
+from geomem.memories.construct import construct_memory
+from geomem.memories.edit import edit_fact
 from geomem.runs.directory import CURRENT, DONE
 from geomem.runs.run import FACT_FILES, read_run
 

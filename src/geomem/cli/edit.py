@@ -9,7 +9,7 @@ import tyro
 
 from geomem.cli.facts import print_effect
 from geomem.cli.options import parse_options
-from geomem.memories.construct import edit_fact
+from geomem.memories.edit import edit_fact
 
 DESCRIPTION = """Give a question another answer by changing one vector of a memory, and nothing else.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from geomem.cli.options import FileOptions
 from geomem.cli.progress import count_of
-from geomem.memories.construct import Effect
+from geomem.memories.edit import Effect
 from geomem.worlds.facts.columns import FactLayout
 
 

@@ -9,7 +9,7 @@ import tyro
 
 from geomem.cli.facts import print_effect
 from geomem.cli.options import parse_options
-from geomem.memories.construct import forget_fact
+from geomem.memories.edit import forget_fact
 
 DESCRIPTION = """Take one fact out of the vector of a memory that holds it, and change nothing else.
 
