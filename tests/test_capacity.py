@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from cut_fleets import cut_once
 from geomem.errors import InputError
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
-from geomem.runs import train
 from geomem.sweep import capacity
 from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
-from geomem.training import loop
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import many_to_one, random_permutations
 from geomem.worlds.facts.table import entropy_bits
@@ -63,20 +62,7 @@ def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, m
         "processes": 1,
     }
     whole = capacity_curves([6, 10], [2], directory=tmp_path / "whole", **grid)
-    begun = []
-
-    def cut(fleet, *, on_checkpoint, **hooks):
-        def keep(state):
-            on_checkpoint(state)
-            if state.step == 30:
-                raise KeyboardInterrupt
-
-        begun.append(hooks["state"])
-        return train_and_tabulate(fleet, on_checkpoint=keep, **hooks)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 0)
-    monkeypatch.setattr(capacity, "train_and_tabulate", cut)
+    begun = cut_once(monkeypatch, capacity, "train_and_tabulate", 30)
     with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept"):
         capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
     resumed = capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)

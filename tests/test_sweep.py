@@ -4,18 +4,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cut_fleets import cut_once
 from geomem.errors import InputError
 from geomem.geometry.reading import READING_PERMUTATIONS
 from geomem.measure.edges import measure_fleet
 from geomem.models.configuration import Bilinear, Node2Vec, Transformer
-from geomem.runs import train
 from geomem.runs.checkpoint import CHECKPOINT
 from geomem.runs.edges import memorize
 from geomem.runs.pace import Pace
 from geomem.sweep import MEASUREMENTS, parts, running, sweep
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
-from geomem.training import loop
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.tasks import EdgeMemorization
@@ -85,20 +84,7 @@ def test_an_interrupted_sweep_goes_on_and_ends_the_same(tmp_path, monkeypatch):
 def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, monkeypatch):
     arguments = {"axes": AXES, "training": SHORT, "processes": 1}
     whole = sweep("cycle", Transformer(width=8), directory=tmp_path / "whole", **arguments)
-    begun = []
-
-    def cut(fleet, *, on_checkpoint, **hooks):
-        def keep(state):
-            on_checkpoint(state)
-            if state.step == 30:
-                raise KeyboardInterrupt
-
-        begun.append(hooks["state"])
-        return train_and_measure(fleet, on_checkpoint=keep, **hooks)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 0)
-    monkeypatch.setattr(running, "train_and_measure", cut)
+    begun = cut_once(monkeypatch, running, "train_and_measure", 30)
     with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept, and the same command goes on"):
         sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
     (kept,) = (tmp_path / "cut").glob("*/unfinished/*/*")

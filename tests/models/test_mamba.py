@@ -8,7 +8,8 @@ import torch
 
 from geomem.models.configuration import Mamba
 from geomem.models.model import compute_logits, initialize_parameters, trainable_names
-from geomem.models.networks.mamba import ScanCache, apply_block, scan_selectively
+from geomem.models.networks.mamba import ScanCache, apply_pieces, scan_selectively
+from geomem.models.pieces import Piece
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.edges import train_fleet
 from geomem.worlds.graphs.families import path_star
@@ -135,6 +136,13 @@ def test_every_parameter_has_a_gradient_and_runs_do_not_touch():
         assert tensor.grad is not None, name
         assert tensor.grad[0].abs().max() > 0, name
         assert not tensor.grad[1].any(), name
+
+
+def apply_block(model, parameters, name, inputs, cache=None, *, first=0):
+    """One block on one piece of every sequence, and what it keeps at the piece's end."""
+    piece = Piece(tuple(inputs.shape[1:3]), first, cache)
+    rows, (kept,) = apply_pieces(model, parameters, name, inputs.flatten(1, 2), [piece])
+    return rows.unflatten(1, piece.kept), kept
 
 
 def test_a_sequence_in_pieces_gives_what_it_gives_as_a_whole():

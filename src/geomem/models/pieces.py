@@ -5,15 +5,13 @@ what mixes tokens looks at one piece after the other. A step on two tasks with a
 pieces, and would otherwise be four times as many operations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from geomem.models.layers import Parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +67,3 @@ def keep_rows(
     parts = split_rows(rows, [piece.shape for piece in pieces])
     kept = [part[:, :, piece.first :] for part, piece in zip(parts, pieces, strict=True) if piece.kept[1]]
     return join_rows(kept or [parts[0][:, :, :0]])
-
-
-def apply_alone(
-    apply_pieces: Callable,
-    model: Any,
-    parameters: Parameters,
-    name: str,
-    inputs: Float[Tensor, "run example seq width"],
-    cache: Any,
-    first: int,
-) -> tuple[Float[Tensor, "run example out width"], Any]:
-    """One piece through a block that takes several."""
-    piece = Piece((inputs.shape[1], inputs.shape[2]), first, cache)
-    rows, (kept,) = apply_pieces(model, parameters, name, inputs.flatten(1, 2), [piece])
-    return rows.unflatten(1, piece.kept), kept

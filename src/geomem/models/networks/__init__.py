@@ -4,8 +4,8 @@ A network is a module with these functions, all along the run axis:
 
 | function | of |
 |---|---|
-| `apply_block(model, parameters, name, inputs, cache=None, *, first=0)` | a model that reads sequences |
-| `apply_pieces(model, parameters, name, rows, pieces)` | one whose blocks take several pieces at once |
+| `apply_block(model, parameters, name, inputs, cache=None, *, first=0)` | a model that reads sequences, |
+| or `apply_pieces(model, parameters, name, rows, pieces)` | whose blocks may take several pieces at once |
 | `normalize_states(model, parameters, states)` | a model that reads sequences |
 | `compute_logits(model, parameters, prefixes, *, shared=None)` | any other |
 | `compute_noisy_logits(model, parameters, prefixes, *, seeds, step)` | one whose training adds noise |

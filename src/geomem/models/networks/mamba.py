@@ -15,7 +15,7 @@ from torch import Tensor
 
 from geomem.models.layers import Parameters, apply_linear, normalize_layer, normalize_root_mean_square
 from geomem.models.mamba import Mamba
-from geomem.models.pieces import Piece, apply_alone, join_rows, keep_rows, split_rows
+from geomem.models.pieces import Piece, join_rows, keep_rows, split_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +26,6 @@ class ScanCache:
     """The last inputs of the convolution, one fewer than it has taps; zeros before the first token."""
     state: Float[Tensor, "run _ channel state"]
     """The scan's state after the last token."""
-
-
-def apply_block(
-    model: Mamba,
-    parameters: Parameters,
-    name: str,
-    inputs: Float[Tensor, "run example seq width"],
-    cache: ScanCache | None = None,
-    *,
-    first: int = 0,
-) -> tuple[Float[Tensor, "run example out width"], ScanCache]:
-    """One block on a piece of every sequence, and what it keeps at the piece's end (`apply_pieces`)."""
-    return apply_alone(apply_pieces, model, parameters, name, inputs, cache, first)
 
 
 def apply_pieces(

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from geomem.models.layers import Parameters, apply_linear, normalize_layer
-from geomem.models.pieces import Piece, apply_alone, join_rows, keep_rows, split_rows
+from geomem.models.pieces import Piece, join_rows, keep_rows, split_rows
 from geomem.models.transformer import Transformer
 
 # With one query and a few keys, thousands of matrix products of a single row cost twice the multiplications.
@@ -28,19 +28,6 @@ class KeyValueCache:
 
     keys_values: Float[Tensor, "run _ past twice_width"]
     """Keys, then values, of every token so far."""
-
-
-def apply_block(
-    model: Transformer,
-    parameters: Parameters,
-    name: str,
-    inputs: Float[Tensor, "run example seq width"],
-    cache: KeyValueCache | None = None,
-    *,
-    first: int = 0,
-) -> tuple[Float[Tensor, "run example out width"], KeyValueCache | None]:
-    """One block on a piece of every sequence, and what it keeps at the piece's end (`apply_pieces`)."""
-    return apply_alone(apply_pieces, model, parameters, name, inputs, cache, first)
 
 
 def apply_pieces(
