@@ -229,6 +229,16 @@ def describe_system_error(
     return f"{place or 'Something'} could not be {verb} ({why}); see to it and run this again."
 
 
+def existing_place(path: Path) -> Path:
+    """A path, or the nearest directory above it that is there.
+
+    >>> existing_place(Path("/no/such/place"))
+    PosixPath('/')
+    """
+    path = path.absolute()
+    return next(place for place in [path, *path.parents] if place.exists())
+
+
 def is_there(path: str | os.PathLike[str]) -> bool:
     """Whether something is at a path, as far as the system says; a name that no file can have names nothing.
 

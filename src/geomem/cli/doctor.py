@@ -17,6 +17,7 @@ from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
 from geomem.cli.progress import format_seconds
 from geomem.errors import InputError
+from geomem.files import existing_place
 from geomem.runs.directory import format_bytes
 
 LEAST_PYTHON = (3, 11)
@@ -127,7 +128,7 @@ def check_memory() -> str:
 
 def check_disk(directory: Path) -> str:
     """Disk for runs, which must be writable."""
-    place = next(parent for parent in [directory, *directory.absolute().parents] if parent.exists())
+    place = existing_place(directory)
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
         raise CheckFailed(f"{place} cannot be written; choose another place with --directory")

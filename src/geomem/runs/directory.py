@@ -27,6 +27,7 @@ from geomem.files import (
     Writer,
     check_name,
     check_plain_file,
+    existing_place,
     fingerprint,
     replace_file,
     system_errors,
@@ -216,8 +217,7 @@ def lock_path(path: Path) -> Path:
 
 def require_disk(path: Path, needed_bytes: int) -> None:
     """Raise `InputError` unless the disk that will hold `path` has `needed_bytes` free."""
-    existing = next(parent for parent in [path, *path.parents, Path(".")] if parent.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(existing_place(path)).free
     if free < needed_bytes:
         raise InputError(
             f"The run {path} needs {format_bytes(needed_bytes)} of disk but {format_bytes(free)} are free; "
