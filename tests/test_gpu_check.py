@@ -169,9 +169,13 @@ def test_a_preset_that_is_cut_goes_on(monkeypatch, tmp_path):
     whole = train_preset(PRESET, "cpu", 1000.0, seeds=2, directory=tmp_path / "whole")
     assert whole["epoch"] == 12
     assert "unfinished" not in whole
-    with monkeypatch.context() as patched:
-        patched.setattr(rows, "find_paths", cut_short)
-        cut = train_preset(PRESET, "cpu", 1000.0, seeds=2, directory=tmp_path / "cut")
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it for what runs behind
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(rows, "find_paths", cut_short)
+            cut = train_preset(PRESET, "cpu", 1000.0, seeds=2, directory=tmp_path / "cut")
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert (cut["epoch"], cut["unfinished"]) == (4, True)
     resumed = train_preset(PRESET, "cpu", 1000.0, seeds=2, directory=tmp_path / "cut")
     assert resumed | {"seconds": 0} == whole | {"seconds": 0}
