@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# 64 MiB of float32: with 60,000 tokens still 280 rows, enough for the products' full speed.
-CHUNK_NUMBERS = 1 << 24
+from geomem.models.parameters import CHUNK_NUMBERS
+
 # A device's memory by this: its logits then take a fortieth of it, and a step of the paper's sizes one chunk.
 BYTES_PER_CHUNK_NUMBER = 160
 # Of a grid of questions; on one core any number from 2¹⁵ to 2²² was equally fast within a tenth.
