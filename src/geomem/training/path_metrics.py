@@ -17,8 +17,8 @@ from torch import Tensor
 
 from geomem.models.architecture import Model
 from geomem.models.decoding import decode_greedily
-from geomem.models.layers import count_runs, unembed
-from geomem.models.loss import best_tokens
+from geomem.models.layers import unembed
+from geomem.models.loss import best_tokens, numbers_at_once
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row, to_row
@@ -41,7 +41,7 @@ PROMPTS = TEST_PROMPTS
 SAMPLE_STREAM = 3
 """Second number of the seed that draws the samples, the same for all runs and trainings."""
 PIECE_NUMBERS = 1 << 24
-"""Numbers of the largest tensor that an evaluation makes at a time, about."""
+"""Numbers of the largest tensor that an evaluation on a CPU makes at a time, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ def measure_answers(model: Model, parameters: Parameters, questions: Questions) 
     hop = first_hop_place(questions)
     path_count, length = questions.targets.shape
     width = questions.vocabulary_size if table is None else table.shape[2]
-    size = _piece(count_runs(parameters), questions.inputs.shape[1] * width)
+    size = _piece(next(iter(parameters.values())), questions.inputs.shape[1] * width)
     for first in range(0, path_count, size):
         piece = slice(first, first + size)
         states = read_states(
@@ -225,7 +225,7 @@ def score_tokens(
     ([[0]], [[50.0]])
     """
     best, losses = [], []
-    size = _piece(len(states), states.shape[2] if table is None else table.shape[1])
+    size = _piece(states, states.shape[2] if table is None else table.shape[1])
     for first in range(0, states.shape[1], size):
         logits = unembed(states[:, first : first + size], table)
         asked = targets[first : first + size].expand(len(states), -1)
@@ -258,10 +258,10 @@ def measure_edges(
 
     A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
     """
-    table, runs = read_out_table(model, parameters), count_runs(parameters)
-    size = _piece(runs, questions[0].vocabulary_size if questions else 1)
-    device = next(iter(parameters.values())).device
-    loss = recall = torch.zeros(runs, dtype=torch.float64, device=device)
+    table, some = read_out_table(model, parameters), next(iter(parameters.values()))
+    runs = len(some)
+    size = _piece(some, questions[0].vocabulary_size if questions else 1)
+    loss = recall = torch.zeros(runs, dtype=torch.float64, device=some.device)
     source_count = edge_count = 0.0
     for asked in questions:
         sources, degree = asked.targets.shape
@@ -294,6 +294,6 @@ def compare_vectors(
     return {"units": units, "retrieved": hops[nearest] == paths[:, 1]}
 
 
-def _piece(run_count: int, row_numbers: int) -> int:
-    """Rows of so many numbers in each run that one piece of an evaluation takes."""
-    return max(1, PIECE_NUMBERS // (run_count * row_numbers))
+def _piece(some: Float[Tensor, "run ..."], row_numbers: int) -> int:
+    """Rows of so many numbers in each run of a tensor that one piece of an evaluation takes there."""
+    return max(1, numbers_at_once(some.device, PIECE_NUMBERS) // (len(some) * row_numbers))
