@@ -16,11 +16,13 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
+from geomem.cli.own import OwnModuleOptions, chosen_model, named_module
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import MODELS, find_architecture
+from geomem.models.own import OwnModule
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
@@ -38,6 +40,8 @@ class FleetOptions:
 
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
     seeds: Seeds = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
@@ -69,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     with RunTable(quiet=options.fleet.quiet, hours=options.fleet.hours) as table:
         fleet = memorize(
             graph,
-            model=options.model,
+            model=chosen_model(options.fleet.module, options.model),
             task=options.task,
             training=options.training,
             seeds=options.fleet.seed_list or options.fleet.seeds,
@@ -98,24 +102,22 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         raise unknown_world(world)
     model = head.value("model", FleetOptions.model)
     find_architecture(model)
-    groups = option_groups(world if world in WORLDS else None, model)
+    groups = option_groups(world if world in WORLDS else None, model, module=named_module(head))
     description = describe_world(world) if world in WORLDS else USAGE
     return world, parse_rest(head, groups, verb="memorize", word=world, description=description)
 
 
-def option_groups(world: str | None, model: str) -> list[OptionGroup]:
+def option_groups(world: str | None, model: str, *, module: str = "") -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
-    configuration, fleet = MODELS[model](), with_choice(FleetOptions, "model", MODELS)
+    fleet = with_choice(FleetOptions, "model", MODELS)
+    kind = OwnModuleOptions if module else MODELS[model]
+    training = default_training(OwnModule() if module else MODELS[model]())
+    said = "How it is trained." if module else f"The published setting of {model} is the default."
     groups: list[OptionGroup] = [
         ("fleet", fleet, fleet(), "What is trained, and where it goes."),
-        ("model", MODELS[model], configuration, first_line(MODELS[model])),
+        ("model", kind, kind(), first_line(kind)),
         ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),
-        (
-            "training",
-            Training,
-            default_training(configuration),
-            f"The published setting of {model} is the default.",
-        ),
+        ("training", Training, training, said),
     ]
     if world:
         kind = signature_options(WORLDS[world])

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Sizes
 from geomem.models.configuration import Model, check_model
+from geomem.models.own import Factory
 from geomem.models.parameters import describe_parameters, estimate_cost
 from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 def memorize(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str = "transformer",
+    model: Model | Factory | str = "transformer",
     task: EdgeMemorization | None = None,
     training: Training | None = None,
     seeds: int | Sequence[int] = 3,
@@ -40,7 +42,8 @@ def memorize(
 
     `world` is a graph, the name of a built-in world, a file of edges, or a graph of networkx, scipy, pandas
     or polars; `seeds` a count (3 means 0, 1, 2) or the seeds themselves; `training` the architecture's
-    published setting if not given. The same configuration again trains nothing; an interrupted one goes
+    published setting if not given. `model` may be a function from `Sizes` to a `torch.nn.Module` that maps
+    tokens to logits (see `own_module`). The same configuration again trains nothing; an interrupted one goes
     on where its last checkpoint left it and ends in the same bits (same machine, same versions).
 
     Raises `InputError` if an argument is invalid, if memory or disk is too small, or if another process is
@@ -63,7 +66,7 @@ def memorize(
 def edge_job(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str = "transformer",
+    model: Model | Factory | str = "transformer",
     task: EdgeMemorization | None = None,
     training: Training | None = None,
     seeds: int | Sequence[int] = 3,
@@ -84,6 +87,7 @@ def edge_job(
     check_training(training)
     seeds = check_seeds(seeds)
     examples = edge_examples(graph, task)
+    model = model.fit(Sizes(examples.vocabulary_size, examples.prefixes.shape[1], graph.node_count))
     sizes = {
         "vocabulary_size": examples.vocabulary_size,
         "context_length": examples.prefixes.shape[1],
