@@ -11,6 +11,7 @@ import time
 import networkx
 import numpy as np
 import pytest
+from tests.devices import DEVICES
 
 import geomem
 from geomem.errors import InputError
@@ -310,12 +311,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path, device):
     """Through the real command line; only the killed process is told to write checkpoints more often."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def command(directory):
-        options = ["--model", "transformer", "--steps", "800", "--seeds", "2", "--quiet"]
+        options = ["--model", "transformer", "--steps", "800", "--seeds", "2", "--device", device, "--quiet"]
         return ["memorize", "path-star", *options, "--directory", str(tmp_path / directory)]
 
     killed = subprocess.Popen([sys.executable, "-c", KILLED, *command("parts")], env=environment)

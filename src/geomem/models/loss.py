@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# 64 MiB of float32: with 60,000 tokens still 280 rows, enough for the products' full speed.
-CHUNK_NUMBERS = 1 << 24
+from geomem.models.parameters import CHUNK_NUMBERS
+
 # A device's memory by this: its logits then take a fortieth of it, and a step of the paper's sizes one chunk.
 BYTES_PER_CHUNK_NUMBER = 160
 # Of a grid of questions; on one core any number from 2¹⁵ to 2²² was equally fast within a tenth.
@@ -226,22 +226,31 @@ class _CrossEntropy(torch.autograd.Function):
             # A row without weight may be anything, even infinite; 0 times that would be NaN.
             used = states[chunk].masked_fill((weight == 0).all(dim=-1, keepdim=True), 0)
             embeddings = table[chunk[0]].to(states.dtype)
-            logits = torch.bmm(used, embeddings.transpose(1, 2)).to(exact)
-            picked = logits.gather(2, targets[chunk])
-            top = logits.amax(dim=-1, keepdim=True)
-            total = logits.sub_(top).exp_().sum(dim=-1, keepdim=True)
-            losses[chunk[0]] += (weight * (total.log() + top - picked)).sum(dim=(1, 2))
+            logits = torch.bmm(used, embeddings.transpose(1, 2))
+            picked = logits.gather(2, targets[chunk]).to(exact)
+            top = logits.amax(dim=-1, keepdim=True).to(exact)
+            # One pass over the logits, which makes the gradient with respect to them but for the targets.
+            if logits.dtype == exact:
+                chances = torch.softmax(logits, dim=-1, out=logits)
+            else:
+                chances = torch.softmax(logits, dim=-1, dtype=exact)
+            # The best token's chance is one over the sum of exp(logit - top).
+            losses[chunk[0]] += (weight * (top - chances.amax(dim=-1, keepdim=True).log() - picked)).sum(
+                dim=(1, 2)
+            )
             if state_gradient is None or table_gradient is None:
                 continue
-            # The buffer of the logits goes on as the gradient with respect to them.
-            logits.mul_(row_weight / total).scatter_add_(2, targets[chunk], -weight)
-            for_logits = logits.to(states.dtype)
-            state_gradient[chunk] = torch.bmm(for_logits, embeddings)
+            # The rows' own weights are left to the products, which have fewer numbers.
+            shares = weight / row_weight.clamp(min=torch.finfo(exact).tiny)
+            chances.scatter_add_(2, targets[chunk], -shares)
+            for_logits = chances.to(states.dtype)
+            state_gradient[chunk] = torch.bmm(for_logits, embeddings) * row_weight
+            weighted = (used * row_weight).to(states.dtype)
             if used.dtype == exact:
                 # A product added in place spares a second table per chunk.
-                table_gradient[chunk[0]].baddbmm_(for_logits.transpose(1, 2), used)
+                table_gradient[chunk[0]].baddbmm_(for_logits.transpose(1, 2), weighted)
             else:
-                table_gradient[chunk[0]] += torch.bmm(for_logits.transpose(1, 2), used)
+                table_gradient[chunk[0]] += torch.bmm(for_logits.transpose(1, 2), weighted)
         if differentiate:
             ctx.save_for_backward(state_gradient, table_gradient)
             ctx.table_dtype = table.dtype

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,8 @@ import torch
 
 from geomem.errors import InputError
 from geomem.files import write_json
+from geomem.models.loss import numbers_at_once
+from geomem.models.parameters import CHUNK_NUMBERS
 from geomem.runs.checkpoint import (
     Checkpoint,
     check_checkpoint,
@@ -41,6 +43,7 @@ from geomem.runs.directory import (
 from geomem.runs.environment import available_memory, check_device, describe_environment, limit_threads
 from geomem.runs.job import SINGLE_THREAD_FLOPS, Job
 from geomem.runs.pace import measure_pace
+from geomem.runs.path_cost import cost_with_chunks
 from geomem.runs.run import Run, read_run, write_run
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
@@ -89,6 +92,7 @@ def train(
     another process is training the same configuration.
     """
     check_precision(job, device)
+    job = replace(job, cost=cost_with_chunks(job.cost, numbers_at_once(torch.device(device), CHUNK_NUMBERS)))
     path = job.path(directory)
 
     if is_finished(path):

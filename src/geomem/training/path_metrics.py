@@ -17,7 +17,7 @@ from torch import Tensor
 
 from geomem.models.architecture import Model
 from geomem.models.decoding import decode_greedily
-from geomem.models.loss import best_tokens
+from geomem.models.loss import best_tokens, numbers_at_once
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row, to_row
@@ -35,7 +35,7 @@ PROMPTS = TEST_PROMPTS
 SAMPLE_STREAM = 3
 """Second number of the seed that draws the samples, the same for all runs and trainings."""
 PIECE_NUMBERS = 1 << 24
-"""Numbers of the largest tensor that an evaluation makes at a time, about."""
+"""Numbers of the largest tensor that an evaluation on a CPU makes at a time, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ def measure_answers(model: Model, parameters: Parameters, questions: Questions) 
     answers, losses, arms = [], [], []
     hop = first_hop_place(questions)
     path_count, length = questions.targets.shape
-    size = _piece(len(table), questions.inputs.shape[1] * table.shape[2])
+    size = _piece(table, questions.inputs.shape[1] * table.shape[2])
     for first in range(0, path_count, size):
         piece = slice(first, first + size)
         states = read_states(
@@ -213,7 +213,7 @@ def score_tokens(
     ([[0]], [[50.0]])
     """
     best, losses = [], []
-    size = _piece(len(table), table.shape[1])
+    size = _piece(table, table.shape[1])
     for first in range(0, states.shape[1], size):
         logits = torch.bmm(states[:, first : first + size], table.transpose(1, 2))
         asked = targets[first : first + size].expand(len(table), -1)
@@ -243,7 +243,7 @@ def measure_edges(
     A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
     """
     table = read_out_table(model, parameters)
-    size = _piece(len(table), table.shape[1])
+    size = _piece(table, table.shape[1])
     loss = recall = torch.zeros(len(table), dtype=torch.float64, device=table.device)
     source_count = edge_count = 0.0
     for asked in questions:
@@ -277,6 +277,6 @@ def compare_vectors(
     return {"units": units, "retrieved": hops[nearest] == paths[:, 1]}
 
 
-def _piece(run_count: int, row_numbers: int) -> int:
+def _piece(table: Float[Tensor, "run vocab width"], row_numbers: int) -> int:
     """Rows of so many numbers in each run that one piece of an evaluation takes."""
-    return max(1, PIECE_NUMBERS // (run_count * row_numbers))
+    return max(1, numbers_at_once(table.device, PIECE_NUMBERS) // (len(table) * row_numbers))
