@@ -16,7 +16,7 @@ from geomem.checkpoints.import_ import import_checkpoint, plan_import
 from geomem.cli import main
 from geomem.errors import InputError
 from geomem.measure.edges import measure_fleet, portrait_table
-from geomem.models.configuration import MODELS, Bilinear, Gru, Mamba, Node2Vec, Transformer
+from geomem.models.configuration import MODELS, Bilinear, Gru, Mamba, Node2Vec, Recall, Transformer
 from geomem.runs.directory import read_arrays
 from geomem.runs.edges import memorize
 from geomem.runs.facts import learn_facts
@@ -170,9 +170,26 @@ def test_memories_of_facts_have_plain_weights(tmp_path):
             f"cells.{name}" for name in memory.cell_weights()
         }
         said = refused(memory, tmp_path / "hf")
-        assert "nothing that computes a block between tables of subjects, relations and objects" in said
+        assert "A GPT2LMHeadModel always computes layer_norm" in said
+        assert "train with --layer-norm, or export with --format safetensors" in said
         with pytest.raises(InputError, match="holds a memory of facts"):
             import_checkpoint(folder, RING)
+
+
+def test_a_memory_whose_words_have_two_meanings_is_refused(tmp_path):
+    facts = geomem.facts_from([("a", "b", "c"), ("b", "b", "d")])
+    model = Recall(width=4, mlp_width=0, layer_norm=True)
+    memory = learn_facts(facts, model=model, training=RecallTraining(steps=21), seeds=1, directory=tmp_path)
+    assert "'b' is the name of two things" in refused(memory, tmp_path / "hf")
+    chains = replace(model, hops=2)
+    long = learn_facts(
+        geomem.facts_from([("a", "r", "b"), ("b", "r", "a")]),
+        model=chains,
+        training=RecallTraining(steps=21),
+        seeds=1,
+        directory=tmp_path,
+    )
+    assert "always computes hops 1, and this model does not" in refused(long, tmp_path / "hf")
 
 
 def test_what_does_not_map_is_one_sentence(tmp_path):

@@ -11,8 +11,12 @@ import torch
 
 from geomem.checkpoints.export import export_run
 from geomem.checkpoints.import_ import import_checkpoint
-from geomem.models.configuration import Mamba, Transformer
+from geomem.models.configuration import Mamba, Recall, Transformer
 from geomem.models.model import compute_logits
+from geomem.models.networks.recall import all_paths, compute_recall_logits
+from geomem.runs.facts import learn_facts
+from geomem.training.configuration import RecallTraining
+from geomem.worlds.facts.families import disjoint_bijections, random_permutations
 from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import path_star
 from geomem.worlds.path_finding import PathFinding
@@ -58,6 +62,31 @@ def test_logits_are_ours_and_come_back(tmp_path, name):
     np.testing.assert_array_equal(back.embeddings(), run.embeddings())
     for metric, values in back.final().items():
         np.testing.assert_allclose(values, run.final()[metric], atol=1e-5, err_msg=metric)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Recall(width=8, mlp_width=20, layer_norm=True),
+        Recall(width=6, mlp_width=0, layer_norm=True, attention="uniform"),
+        Recall(width=8, mlp_width=12, layers=2, layer_norm=True, tied=True),
+    ],
+    ids=repr,
+)
+def test_a_memory_that_normalises_answers_as_ours(tmp_path, model):
+    table = random_permutations(6, 3) if model.tied else disjoint_bijections(6, 3)
+    memory = learn_facts(table, model=model, training=RecallTraining(steps=50), seeds=1, directory=tmp_path)
+    folder = export_run(memory, tmp_path / "exported").path
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    questions = [f"{subject}\t{relation}" for subject in table.subjects for relation in table.relations]
+    with torch.no_grad():
+        logits = opened(folder)(**tokenizer(questions, return_tensors="pt")).logits[:, -1]
+    parameters = {key: torch.tensor(array) for key, array in memory.weights().items()}
+    ours = compute_recall_logits(model, parameters, all_paths(3, 1))[0].flatten(0, 1)
+    rows = tokenizer.convert_tokens_to_ids(list(table.objects))
+    np.testing.assert_allclose(logits[:, rows], ours, atol=1e-4)
+    others = sorted(set(range(len(tokenizer))) - set(rows))
+    assert not logits[:, others].any()
 
 
 def test_the_exact_gelu_would_show(tmp_path):

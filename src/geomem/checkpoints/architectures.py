@@ -169,7 +169,6 @@ UNMAPPED = {
     "associative": "one matrix between frozen embeddings",
     "node2vec": "products of vectors without a network",
     "gru": "gated recurrent units without normalisation",
-    "recall": "a block between tables of subjects, relations and objects of their own",
 }
 """What the other models compute, as nothing in transformers does."""
 
@@ -190,15 +189,19 @@ this model does not; train with --norm root-mean-square --final-norm, or export 
     if found is None:
         what = UNMAPPED.get(name, f"a {name}")
         raise InputError(f"transformers has nothing that computes {what}; export with --format safetensors.")
-    lacking = {field: value for field, value in found.needs.items() if getattr(model, field) != value}
+    check_needs(found, {name: value for name, value in found.needs.items() if getattr(model, name) != value})
+    return found
+
+
+def check_needs(found: Architecture, lacking: Mapping[str, Any]) -> None:
+    """Raise `InputError` for fields with the only values that theirs computes, of a model with others."""
+    said = [field if value is True else f"{field} {value}" for field, value in lacking.items()]
+    options = ["--" + words.replace("_", "-") for words in said]
     if lacking:
-        said = [field if value is True else f"{field} {value}" for field, value in lacking.items()]
-        options = ["--" + words.replace("_", "-") for words in said]
         raise InputError(
             f"A {found.class_name} always computes {' and '.join(said)}, and this model does not; train with "
             f"{' '.join(options)}, or export with --format safetensors."
         )
-    return found
 
 
 def with_every_tensor(found: Architecture, model: Model) -> Model:

@@ -8,17 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from geomem.checkpoints.architectures import (
-    describe_for_transformers,
-    find_mapped,
-    to_theirs,
-    with_every_tensor,
-)
-from geomem.checkpoints.tokenizer import PADDING, tokenizer_files, tokens_of
+from geomem.checkpoints.recall_words import words_of_memory
+from geomem.checkpoints.tokenizer import tokenizer_files
+from geomem.checkpoints.words import Words, words_of_graph
 from geomem.errors import InputError
 from geomem.files import Writer, json_file, replace_file, system_errors, text_file, write_whole
-from geomem.models.parameters import describe_parameters
-from geomem.runs.checks import CELLS, task_length
+from geomem.runs.checks import CELLS
 from geomem.runs.configuration import model_kind
 from geomem.runs.directory import array_file, configuration_hash
 from geomem.runs.run import Run, read_run
@@ -90,7 +85,8 @@ def export_run(
             )
     described = _describe(stored, stored.seeds[number])
     if format == "hf":
-        files, notes = _for_transformers(stored, weights, described)
+        words = (words_of_graph if isinstance(stored.world, Graph) else words_of_memory)(stored, weights)
+        files, notes = _for_transformers(words, described), list(words.notes)
     else:
         files, notes = _plain(stored, weights, described)
     if len(stored.seeds) > 1:
@@ -112,28 +108,14 @@ def _describe(stored: Run, seed: int) -> dict[str, Any]:
     return {"format": FORMAT, "run": configuration_hash(stored.configuration), "seed": seed, **told}
 
 
-def _for_transformers(
-    stored: Run, weights: Mapping[str, np.ndarray], described: Mapping[str, Any]
-) -> tuple[dict[str, Writer], list[str]]:
-    found = find_mapped(stored.model, model_kind(stored.model))
-    graph, whole = stored.graph, with_every_tensor(found, stored.model)
-    vocabulary = Vocabulary(graph.labels)
-    tokens, length = tokens_of(vocabulary), task_length(graph, stored.task)
-    tensors = describe_parameters(
-        whole, vocabulary_size=vocabulary.size, context_length=length, node_count=graph.node_count
-    )
-    theirs = to_theirs(found, whole.layers, weights, {name: own.shape for name, own in tensors.items()})
-    config = describe_for_transformers(
-        found, stored.model, vocabulary_size=vocabulary.size, context_length=length
-    )
-    config |= {"pad_token_id": vocabulary.token(PADDING), "bos_token_id": None, "eos_token_id": None}
-    config |= {"geomem": dict(described)}
-    notes = [f"unknown words become {PADDING}, and words are joined by tabs"]
-    if found.positions:
-        notes.append(f"a prompt has at most {length} words, for there are no more positions")
-    single = {name: array.astype(np.float32) for name, array in theirs.items()}
-    files = {CONFIG: json_file(config), TENSORS: array_file(single, {"format": "pt"})}
-    return files | tokenizer_files(tokens, length if found.positions else None), notes
+def _for_transformers(words: Words, described: Mapping[str, Any]) -> dict[str, Writer]:
+    config = {**words.config, "pad_token_id": words.padding, "bos_token_id": None, "eos_token_id": None}
+    single = {name: array.astype(np.float32) for name, array in words.tensors.items()}
+    return {
+        CONFIG: json_file(config | {"geomem": dict(described)}),
+        TENSORS: array_file(single, {"format": "pt"}),
+        **tokenizer_files(words.tokens, words.longest),
+    }
 
 
 def _plain(
@@ -178,16 +160,17 @@ print({{name: array.shape for name, array in weights.items()}})""",
 
 def _read_me(stored: Run, format: Format, notes: list[str]) -> str:
     """What a person finds in the folder."""
-    prompt = ""
-    if format == "hf":
+    if isinstance(stored.world, Graph):
         edge = stored.configuration["task"].get("kind") == "edge-memorization"
-        label = stored.graph.labels[0].replace("\\", "\\\\").replace('"', '\\"')
-        first = "" if edge and not getattr(stored.task, "task_token", True) else "[EDGE]\\t"
-        prompt = f"{first}{label}"
-    lines = "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)
+        first = () if edge and not getattr(stored.task, "task_token", True) else ("[EDGE]",)
+        prompt = [*first, stored.world.labels[0]]
+    else:
+        prompt = [stored.world.subjects[0], stored.world.relations[0]]
+    text = "\\t".join(word.replace("\\", "\\\\").replace('"', '\\"') for word in prompt)
     again = "; `geomem import` makes a run of it again" if isinstance(stored.world, Graph) else ""
+    lines = "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)
     return (
         f"# {stored.path.name}\n\nThe weights of a {model_kind(stored.model)} that holds "
         f"{stored.world.name}, written by geomem{again}.\n\n```python\n"
-        f"{_OPENED[format].format(prompt=prompt)}\n```\n\n{lines}\n"
+        f"{_OPENED[format].format(prompt=text)}\n```\n\n{lines}\n"
     )
