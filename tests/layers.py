@@ -14,6 +14,7 @@ LAYERS = (
     ("report",),
     ("sweep",),
     ("figures",),
+    ("audit",),
     ("measure",),
     ("memories",),
     ("runs",),
@@ -28,7 +29,7 @@ LAYERS = (
 )
 """An import may point to the same layer or to a lower one."""
 
-IMPORT_TORCH = {"models", "training", "runs", "memories", "measure"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "audit"}
 """Layers of which some modules import torch."""
 
 
