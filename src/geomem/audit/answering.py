@@ -42,8 +42,8 @@ def check_question(template: str) -> str:
     """
     if template.count(NAME) != 2:
         raise InputError(
-            f"The question {template[:80]!r} must have {{}} twice, for the subject and then the answer, as in "
-            "'The capital of {} is {}'."
+            f"The question {template[:80]!r} must have {{}} twice, for the subject and then the answer, as "
+            "'The capital of {} is {}' has."
         )
     return template
 

@@ -98,7 +98,8 @@ def _weight_files(path: Path) -> list[Path]:
         for name in names:
             if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
                 raise InputError(
-                    f"{path / WEIGHTS_INDEX} names the file {name!r}; weights are .safetensors files beside it."
+                    f"{path / WEIGHTS_INDEX} names the file {str(name)[:80]!r}; weights are .safetensors "
+                    "files beside it."
                 )
             check_plain_file(path / name, links=True)
         if names:

@@ -19,8 +19,8 @@ from geomem.errors import InputError
 from geomem.runs.environment import available_memory
 
 CHECKED_PROMPTS, CHECKED_LOGITS, TOLERANCE = 20, 4, 1e-4
-"""So many prompts are computed alone too, and of so many the logits compared with the head; they may differ by
-this share of the largest number of a layer."""
+"""So many prompts are computed alone too, and of so many the logits compared with the head; they may differ
+by this share of the largest number of a layer."""
 
 MOST_TOKENS = 2048
 """Tokens computed at once: more are no faster, and their attention takes more memory."""
