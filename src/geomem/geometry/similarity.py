@@ -419,9 +419,7 @@ def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np
     return participation_ratio(gram)
 
 
-def participation_ratio(
-    gram: Float[np.ndarray, "*run row row"],
-) -> Float[np.ndarray, "*run"] | float:
+def participation_ratio(gram: Float[np.ndarray, "*run row row"]) -> Float[np.ndarray, "*run"] | float:
     """How many eigenvalues of a Gram matrix share its trace: (sum_i l_i)^2 / sum_i l_i^2; 0 if all are zero.
 
     >>> float(participation_ratio(np.diag([2.0, 2.0, 0.0])))
