@@ -129,7 +129,7 @@ def option_groups(world: str | None, model: Model | OwnModuleOptions | str) -> l
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
     kind = with_choice(FleetOptions, "model", MODELS)
     if isinstance(model, OwnModuleOptions):
-        fleet, training, said = kind(), Training(), "How it is trained."
+        fleet, training, said = kind(), default_training(OwnModule()), "How it is trained."
     else:
         model = find_model(model)
         fleet, training = kind(model=model.name), default_training(model)
