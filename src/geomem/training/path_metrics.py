@@ -17,7 +17,7 @@ from torch import Tensor
 
 from geomem.models.architecture import Model
 from geomem.models.decoding import decode_greedily
-from geomem.models.layers import unembed
+from geomem.models.layers import count_runs, unembed
 from geomem.models.loss import best_tokens, numbers_at_once
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
@@ -258,10 +258,10 @@ def measure_edges(
 
     A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
     """
-    table, some = read_out_table(model, parameters), next(iter(parameters.values()))
-    runs = len(some)
-    size = _piece(some, questions[0].vocabulary_size if questions else 1)
-    loss = recall = torch.zeros(runs, dtype=torch.float64, device=some.device)
+    table, runs = read_out_table(model, parameters), count_runs(parameters)
+    of_runs = next(iter(parameters.values()))
+    size = _piece(of_runs, questions[0].vocabulary_size if questions else 1)
+    loss = recall = torch.zeros(runs, dtype=torch.float64, device=of_runs.device)
     source_count = edge_count = 0.0
     for asked in questions:
         sources, degree = asked.targets.shape
@@ -294,6 +294,6 @@ def compare_vectors(
     return {"units": units, "retrieved": hops[nearest] == paths[:, 1]}
 
 
-def _piece(some: Float[Tensor, "run ..."], row_numbers: int) -> int:
-    """Rows of so many numbers in each run of a tensor that one piece of an evaluation takes there."""
-    return max(1, numbers_at_once(some.device, PIECE_NUMBERS) // (len(some) * row_numbers))
+def _piece(of_runs: Float[Tensor, "run ..."], row_numbers: int) -> int:
+    """Rows of so many numbers in each run that one piece of an evaluation takes, on the tensor's device."""
+    return max(1, numbers_at_once(of_runs.device, PIECE_NUMBERS) // (len(of_runs) * row_numbers))

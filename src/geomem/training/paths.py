@@ -42,6 +42,7 @@ from geomem.training.path_batches import (
     pad_part,
 )
 from geomem.training.path_metrics import make_measure
+from geomem.training.start import start_from
 from geomem.worlds.in_context import InContextPathFinding
 
 
@@ -98,29 +99,6 @@ def train_paths(
         enough=lambda row: is_enough(row, examples, training),
     )
     return Trained(parameters=copy_to_host(kept), **curves.as_fields())
-
-
-def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "run ..."]]) -> Parameters:
-    """The weights to start from, in place of those drawn; positions that a longer input adds stay as drawn.
-
-    Raises `InputError` if they are not those of the same model, vocabulary and number of runs.
-    """
-    if start.keys() != parameters.keys():
-        raise InputError(
-            "The run to start from has other parameters than this model; give one of the same architecture."
-        )
-    joined = {}
-    for name, drawn in parameters.items():
-        given = torch.tensor(start[name], dtype=drawn.dtype, device=drawn.device)
-        rows = min(given.shape[1], drawn.shape[1]) if name == "position_embedding" else drawn.shape[1]
-        if given[:, :rows].shape != drawn[:, :rows].shape:
-            raise InputError(
-                f"The run to start from has {name} of shape {tuple(given.shape)} and this one of "
-                f"{tuple(drawn.shape)} (runs first); give one of the same world, model and number of seeds."
-            )
-        joined[name] = drawn.clone()
-        joined[name][:, :rows] = given[:, :rows]
-    return joined
 
 
 def make_path_problem(
