@@ -23,6 +23,11 @@ def test_edges_then_paths_from_them(tmp_path, capsys):
     shown = capsys.readouterr()
     assert read_run(shown.out.strip()).model.source == "own_factories.py:lstm"
     assert "Executing" in shown.err
+    edges = shown.out.strip()
+    for options, status in (([], 2), (["--module", LSTM, "--learning-rate", "0.1"], 0)):
+        again = run(tmp_path, "memorize", "cycle", "--start", edges, "--steps", "3", *options)
+        assert again == status
+    assert "give --module own_factories.py:lstm" in capsys.readouterr().err
     short = ["--epochs", "2", "--batches", "2", "--warmup-steps", "1"]
     assert run(tmp_path, "paths", "path-star", "--arms", "8", "--module", LSTM, "--seeds", "1", *short) == 0
     path = capsys.readouterr().out.strip()
