@@ -20,6 +20,8 @@ VERBS = (
     "paths",
     "learn",
     "measure",
+    "export",
+    "import",
     "report",
     "reproduce",
     "sweep",

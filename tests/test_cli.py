@@ -526,3 +526,14 @@ def test_a_closed_pipe_is_no_error():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+def test_memorize_goes_on_from_a_run(tmp_path, capsys):
+    common = ["cycle", "--nodes", "6", "--directory", str(tmp_path), "--quiet"]
+    assert main(["memorize", *common, "--width", "8", "--steps", "5", "--seed-list", "3"]) == 0
+    first = capsys.readouterr().out.strip()
+    assert main(["memorize", *common, "--start", first, "--steps", "6"]) == 0
+    second = read_run(capsys.readouterr().out.strip())
+    assert (second.seeds, second.model.width) == ((3,), 8)
+    assert main(["memorize", *common, "--start", first, "--model", "mamba"]) == 2
+    assert "is of a transformer and not of a mamba; leave --model out" in capsys.readouterr().err
