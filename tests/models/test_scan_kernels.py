@@ -126,10 +126,12 @@ def test_views_expanded_inputs_and_bfloat16(device):
 @settings(max_examples=10)
 @given(data=st.data())
 def test_the_scan_at_any_small_size(device, data):
-    runs, examples, tokens, channels, size = (
+    runs, examples, tokens, channels = (
         data.draw(st.integers(1, most), label=name)
-        for name, most in (("runs", 2), ("examples", 3), ("tokens", 4), ("channels", 40), ("size", 17))
+        for name, most in (("runs", 2), ("examples", 3), ("tokens", 4), ("channels", 40))
     )
+    # Few, since a device compiles for every one of them.
+    size = data.draw(st.sampled_from([1, 3, 16]))
     begun = data.draw(st.sampled_from([None, "shared", "own"]))
     first = data.draw(st.integers(0, tokens))
     scan_same(draw_scan(device, runs, examples, tokens, channels, size, begun), first, {0, 1})
@@ -142,7 +144,7 @@ def test_the_scan_at_any_small_size(device, data):
     examples=st.integers(1, 5),
     tokens=st.integers(1, 20),
     channels=st.integers(1, 40),
-    taps=st.integers(1, 5),
+    taps=st.sampled_from([1, 2, 4]),
     low=st.booleans(),
 )
 def test_the_convolution_and_its_gradient(device, runs, examples, tokens, channels, taps, low):
