@@ -1,5 +1,6 @@
 """Mamba's kernels for a GPU against plain torch: compiled on a CUDA device, else in triton's interpreter."""
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -211,3 +212,28 @@ def test_too_little_memory_is_no_fault_of_the_kernels(device, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         gradient_of_a_model(device)
     assert not fused._failed
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["scan", "convolution"])
+def test_kernels_that_give_other_numbers_are_left_alone(name, device, monkeypatch, caplog):
+    kernels = importlib.import_module(f"geomem.models.{name}_kernels")
+    plain = {"scan": _scan_plainly, "convolution": _convolve_plainly}[name]
+    inputs, settings = kernels.sample(torch.device(device))
+    expected = plain(*inputs, **settings)
+    fused._agree.cache_clear()
+    assert fused._agree(name, plain, torch.device(device))
+    right = kernels.compute
+
+    def wrong(*given, **settings):
+        outputs, kept = right(*given, **settings)
+        (outputs[0] if isinstance(outputs, tuple) else outputs).mul_(1.01)
+        return outputs, kept
+
+    monkeypatch.setattr(kernels, "compute", wrong)
+    fused._agree.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        found = fused.fuse(name, plain, *inputs, **settings)
+    fused._agree.cache_clear()
+    assert "they give other numbers than plain torch" in caplog.text
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)

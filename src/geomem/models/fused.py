@@ -2,7 +2,7 @@
 
 The kernels (`scan_kernels`, `convolution_kernels`) are written in triton, which comes with torch for CUDA on
 Linux. On a CPU, in float64 and where triton is missing, the plain computation goes on; where the kernels
-fail, it does so after a warning.
+fail, or give other numbers when they are first tried on a device, it does so after a warning.
 """
 
 import functools
@@ -35,7 +35,7 @@ def fuse(name: str, plain: Callable[..., Any], *inputs: Tensor | None, **setting
     tensor(9.)
     """
     given = [one for one in inputs if one is not None]
-    if fits(*given):
+    if fits(*given) and _agree(name, plain, given[0].device):
         # A function on its own cannot see this: inside, gradients are always off.
         keeps = torch.is_grad_enabled() and any(one.requires_grad for one in given)
         try:
@@ -43,6 +43,29 @@ def fuse(name: str, plain: Callable[..., Any], *inputs: Tensor | None, **setting
         except Exception as error:
             _give_up(error)
     return plain(*inputs, **settings)
+
+
+@functools.cache
+def _agree(name: str, plain: Callable[..., Any], device: torch.device) -> bool:
+    """Whether the kernels give what plain torch gives for numbers of their own; asked once a device."""
+    kernels = importlib.import_module(f"geomem.models.{name}_kernels")
+    found = []
+    try:
+        given, settings = kernels.sample(device)
+        plain = functools.partial(plain, **settings)
+        for compute in (functools.partial(_Fused.apply, name, plain, True, settings), plain):
+            leaves = [one.detach().requires_grad_() for one in given]
+            with torch.enable_grad():
+                outputs = compute(*leaves)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            upstreams = [output.detach().cos() for output in outputs]
+            found.append([*outputs, *torch.autograd.grad(outputs, leaves, upstreams)])
+        agree = all(torch.allclose(*pair, rtol=1e-3, atol=1e-4) for pair in zip(*found, strict=True))
+        if not agree:
+            raise RuntimeError("they give other numbers than plain torch")
+    except Exception as error:
+        _give_up(error)
+    return not _failed
 
 
 class _Fused(torch.autograd.Function):

@@ -209,6 +209,15 @@ def differentiate(
     )
 
 
+def sample(device: torch.device) -> tuple[list[Tensor], dict[str, int]]:
+    """Small inputs and settings on which the kernels are tried: examples that begin from one state."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, 4, 40), (2, 3, 4, 40), (2, 40, 5), (2, 3, 4, 5), (2, 3, 4, 5), (2, 1, 40, 5)]
+    signal, steps, decay, *rest = (torch.randn(shape, generator=generator) for shape in shapes)
+    inputs = [signal, steps.exp() / 3, -decay.exp(), *rest]
+    return [one.to(device) for one in inputs], {"first": 1}
+
+
 def launch(kernel: Any, programs: int, *given: Any, **settings: Any) -> None:
     """Start a kernel on the device of its first tensor."""
     with torch.cuda.device_of(given[0]):
