@@ -14,6 +14,7 @@ LAYERS = (
     ("report",),
     ("sweep",),
     ("figures",),
+    ("audit",),
     ("checkpoints",),
     ("measure",),
     ("memories",),
@@ -29,7 +30,7 @@ LAYERS = (
 )
 """An import may point to the same layer or to a lower one."""
 
-IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "checkpoints"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "checkpoints", "audit"}
 """Layers of which some modules import torch."""
 
 

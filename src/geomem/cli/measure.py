@@ -35,7 +35,7 @@ from geomem.errors import InputError
 from geomem.files import is_there
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
-from geomem.measure.vectors.reading import read_embeddings
+from geomem.measure.vectors.reading import Multiword, read_embeddings
 from geomem.runs.run import holds_facts, read_run
 from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
 from geomem.worlds.find import unknown_world
@@ -58,11 +58,13 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, or .npy [node, width]."""
+    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
     labels: Path | None = None
     """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
     array: str | None = None
     """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
+    multiword: Multiword = "whole"
+    """Whether a name of several words without a row is left out, or is the mean of its words."""
     graph: str | None = None
     """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
     json: bool = False
@@ -86,7 +88,9 @@ def run(arguments: Sequence[str]) -> int:
             if isinstance(stored_path_task(fleet), InContextPathFinding):
                 notes.append(FIRST_PROMPT)
         case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
-            read = read_embeddings(path, graph, labels=options.labels, array=options.array)
+            read = read_embeddings(
+                path, graph, labels=options.labels, array=options.array, multiword=options.multiword
+            )
             print_notes(graph)
             notes += read.notes
             title = f"{path.name} on {graph.name}"
@@ -197,9 +201,10 @@ def print_portrait(portrait: Portrait, title: str) -> None:
         console.print(Text(f"Of this large graph a part was sampled: {portrait.sampled}."))
     agreeing = portrait.readings.count(portrait.reading)
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
-    console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
-    console.print(Text(READINGS[portrait.reading]))
-    if portrait.reading in portrait.readings:
+    if portrait.reading:
+        console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
+        console.print(Text(READINGS[portrait.reading]))
+    if portrait.reading and portrait.reading in portrait.readings:
         run = portrait.readings.index(portrait.reading)
         where = f", run {run}" if runs > 1 else ""
         console.print(Text(f"Decided by{where}: {portrait.reasons[run]}."))
@@ -220,7 +225,7 @@ def portrait_json(portrait: Portrait) -> dict:
         "reading": portrait.reading,
         "readings": list(portrait.readings),
         "reasons": list(portrait.reasons),
-        "rule": READINGS[portrait.reading],
+        "rule": READINGS.get(portrait.reading, ""),
         "signatures": [
             {
                 "name": signature.name,

@@ -17,6 +17,7 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
+from geomem.cli.own import OwnModuleOptions, chosen_model, named_module
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError
 from geomem.fields import Seeds
@@ -41,6 +42,8 @@ class FleetOptions:
 
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
     start: Path | None = None
     """Go on from the weights of this run directory, on the same world."""
     seeds: Seeds | None = None
@@ -74,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
     with RunTable(quiet=options.fleet.quiet, hours=options.fleet.hours) as table:
         fleet = memorize(
             graph,
-            model=options.model,
+            model=chosen_model(options.fleet.module, options.model),
             task=options.task,
             training=options.training,
             seeds=options.fleet.seed_list or options.fleet.seeds,
@@ -107,8 +110,10 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
     return world, parse_rest(head, groups, verb="memorize", word=world, description=description)
 
 
-def _find_model(head: Head) -> Model:
-    """The model that the options change: that of --start, or the default one of --model."""
+def _find_model(head: Head) -> Model | OwnModuleOptions:
+    """What the options change: a module's own, the model of --start, or the default one of --model."""
+    if named_module(head):
+        return OwnModuleOptions()
     given, start = head.value("model"), head.value("start")
     if given:
         find_architecture(given)
@@ -120,20 +125,20 @@ def _find_model(head: Head) -> Model:
     return stored
 
 
-def option_groups(world: str | None, model: Model | str) -> list[OptionGroup]:
+def option_groups(world: str | None, model: Model | OwnModuleOptions | str) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
-    model = find_model(model)
-    kind, fleet = type(model), with_choice(FleetOptions, "model", MODELS)
+    kind = with_choice(FleetOptions, "model", MODELS)
+    if isinstance(model, OwnModuleOptions):
+        fleet, training, said = kind(), default_training(OwnModule()), "How it is trained."
+    else:
+        model = find_model(model)
+        fleet, training = kind(model=model.name), default_training(model)
+        said = f"The published setting of {model.name} is the default."
     groups: list[OptionGroup] = [
-        ("fleet", fleet, fleet(model=model.name), "What is trained, and where it goes."),
-        ("model", kind, model, first_line(kind)),
+        ("fleet", kind, fleet, "What is trained, and where it goes."),
+        ("model", type(model), model, first_line(type(model))),
         ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),
-        (
-            "training",
-            Training,
-            default_training(model),
-            f"The published setting of {model.name} is the default.",
-        ),
+        ("training", Training, training, said),
     ]
     if world:
         kind = signature_options(WORLDS[world])

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Sizes
 from geomem.models.configuration import Model, check_model
+from geomem.models.own import Factory
 from geomem.models.parameters import describe_parameters, estimate_cost
 from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def memorize(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: EdgeMemorization | None = None,
     training: Training | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -41,8 +43,9 @@ def memorize(
     """Train one run per seed to hold the edges of a world, and keep everything in a run directory.
 
     `world` is a graph, the name of a built-in world, a file of edges, or a graph of networkx, scipy, pandas
-    or polars; `model` a configuration or an architecture's name, a Transformer if not given; `seeds` a count
-    (3 means 0, 1, 2, as if not given) or the seeds themselves; `training` the architecture's published
+    or polars; `model` a configuration, an architecture's name, or a function from `Sizes` to a
+    `torch.nn.Module` that maps tokens to logits (see `own_module`), a Transformer if not given; `seeds` a
+    count (3 means 0, 1, 2, as if not given) or the seeds themselves; `training` the architecture's published
     setting if not given. `start` are finished runs on the same world whose weights these begin with, seed by
     seed; model and seeds then are theirs unless given. The same configuration again trains nothing; an
     interrupted one goes on where its last checkpoint left it and ends in the same bits (same machine, same
@@ -68,7 +71,7 @@ def memorize(
 def edge_job(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: EdgeMemorization | None = None,
     training: Training | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -91,9 +94,10 @@ def edge_job(
     check_model(model)
     check_training(training)
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
+    examples = edge_examples(graph, task)
+    model = model.fit(Sizes(examples.vocabulary_size, examples.prefixes.shape[1], graph.node_count))
     if isinstance(stored, Run):
         stored = start_of(stored, graph, model, seeds)
-    examples = edge_examples(graph, task)
     sizes = {
         "vocabulary_size": examples.vocabulary_size,
         "context_length": examples.prefixes.shape[1],

@@ -13,6 +13,7 @@ from geomem.errors import InputError
 from geomem.fields import MOST_SEEDS
 from geomem.models.architecture import ParameterDescription
 from geomem.models.configuration import Model, find_architecture
+from geomem.models.own import Factory, own_module
 from geomem.models.parameters import Cost
 from geomem.runs.configuration import Task, describe_configuration, model_kind
 from geomem.runs.directory import run_path, safe_name
@@ -111,13 +112,15 @@ def count_disk(
     return kept, kept + 2 * ((3 + averaging) * weights + written), written
 
 
-def find_model(model: Model | str) -> Model:
-    """Resolve an architecture's name to its default configuration.
+def find_model(model: Model | Factory | str) -> Model:
+    """Resolve an architecture's name to its default configuration, and a factory to an `OwnModule`.
 
     >>> find_model("node2vec").width
     100
     """
-    return find_architecture(model)() if isinstance(model, str) else model
+    if isinstance(model, str):
+        return find_architecture(model)()
+    return model if isinstance(model, Model) else own_module(model)
 
 
 def check_hours(seconds: float, hours: float) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Sizes as ModelSizes
 from geomem.models.configuration import Model, check_model, check_reads_sequences, path_models
+from geomem.models.own import Factory, OwnModule
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import model_kind
-from geomem.runs.job import Job, check_seeds, count_disk, job_name
+from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.path_cost import SLOTS, Sizes, answer_length, context_length, estimate_path_cost
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def find_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -75,7 +77,7 @@ def find_paths(
 def path_job(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -97,6 +99,11 @@ def path_job(
     check_model(model)
     training = coerce_fields(training or PathTraining())
     check_training(training)
+    if isinstance(model, OwnModule) and training.precision == "bfloat16":
+        raise InputError(
+            "precision is 'bfloat16' and the model a module of your own, which computes as it is written; "
+            "leave precision out."
+        )
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
     if isinstance(world, InContextPathFinding):
         if task is not None:
@@ -112,6 +119,7 @@ def path_job(
         both = 2 if asked.directions == "both" else 1
         edges = both * graph.edge_count + asked.self_edges * graph.node_count
         counts = {"edges": edges if asked.edge_weight else 0, "paths": sizes.train_rows}
+    model = model.fit(ModelSizes(sizes.vocabulary_size, sizes.context_length, sizes.node_count))
     if isinstance(stored, Run):
         stored_path_model(stored)
         stored = start_of(stored, graph, model, seeds)
@@ -201,7 +209,7 @@ def check_batches(training: PathTraining, sizes: Sizes) -> None:
             )
 
 
-def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
+def _find_path_model(model: Model | Factory | str | None, stored: Run | None) -> Model:
     """Resolve a name to the laptop's configuration, and None to that of the runs to start from."""
     if model is None and stored:
         return stored_path_model(stored)
@@ -211,6 +219,7 @@ def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
         if model not in path_models():
             raise InputError(f"{model!r} cannot find paths; give one of {', '.join(path_models())}.")
         return path_models()[model]
+    model = find_model(model)
     check_reads_sequences(model)
     return coerce_fields(model)
 

@@ -169,7 +169,12 @@ class Run:
         return {name: array.copy() for name, array in self.arrays.items()}
 
     def embeddings(self) -> Float[np.ndarray, "run node width"]:
-        """Node embeddings after the last step, in float64: the node rows of the token table."""
+        """Node embeddings after the last step, in float64: the node rows of the token table.
+
+        They have no column if the runs are of a module of which no embedding is known.
+        """
+        if not self.model.width:
+            return np.zeros((len(self.seeds), self.graph.node_count, 0))
         stored = read_array(self.place / WEIGHTS, "token_embedding", rows=self.graph.node_count)
         return stored[self.chosen].astype(np.float64)
 

@@ -37,8 +37,9 @@ def start_of(stored: Run, graph: Graph, model: Model, seeds: tuple[int, ...]) ->
         )
     there, here = ({"kind": model_kind(own), **asdict(own)} for own in (stored.model, model))
     for name in here:
-        # Whether embeddings are trained changes no shape: frozen ones may start from trained ones.
-        if name != "frozen_embeddings" and here[name] != there.get(name):
+        # Whether embeddings are trained changes no shape: frozen ones may start from trained ones. Shapes
+        # themselves, which a longer input may change, are compared one by one.
+        if name not in ("frozen_embeddings", "sizes", "described") and here[name] != there.get(name):
             raise InputError(
                 f"The run {stored.path} has model {name} {there.get(name)} and this one {here[name]}; "
                 "leave the model's options out to start from it."

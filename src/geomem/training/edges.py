@@ -97,9 +97,10 @@ def train_fleet(
             "logits": found.logits,
             "examples": data,
             "pairs": pairs,
-            "embeddings": node_embeddings(model, parameters, node_count),
             "parameters": parameters,
         }
+        if "token_embedding" in parameters:
+            given["embeddings"] = node_embeddings(model, parameters, node_count)
         return to_row(compute_metrics("edges", given))
 
     curves = train_problem(

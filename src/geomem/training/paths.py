@@ -17,7 +17,7 @@ from torch import Tensor
 
 from geomem.errors import InputError
 from geomem.models.configuration import Model, check_reads_sequences
-from geomem.models.loss import chunked_cross_entropy
+from geomem.models.loss import chunked_cross_entropy, given_cross_entropy
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
 from geomem.models.sequences import Reading, read_out_table, read_together
 from geomem.training.capture import StaticStep, replays
@@ -138,7 +138,7 @@ def make_path_problem(
         for number, micro_batch in enumerate(micro_batches):
             loss = lose(model, parameters | leaves, micro_batch, training.precision)
             # Runs share no parameter, so the gradient of the sum is every run's own gradient.
-            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+            found = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
             parts = [part.flatten(1) for part in found]
             if number:
                 gradient.add_(torch.cat(parts, dim=1))
@@ -197,6 +197,9 @@ def lose(
     table = read_out_table(model, parameters)
     losses = []
     for part, states in zip(micro_batch, read_together(model, parameters, readings), strict=True):
+        if table is None:
+            losses.append(given_cross_entropy(states.flatten(1, 2), part.targets, part.weights))
+            continue
         # The products with the vocabulary are most of the work.
         rows = states.flatten(1, 2).to(torch.bfloat16 if precision == "bfloat16" else states.dtype)
         losses.append(chunked_cross_entropy(rows, table, part.targets, part.weights))
