@@ -168,7 +168,7 @@ def _read_me(stored: Run, format: Format, notes: list[str]) -> str:
     again = "; `geomem import` makes a run of it again" if isinstance(stored.world, Graph) else ""
     lines = "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)
     return (
-        f"# {stored.path.name}\n\nThe weights of a {model_kind(stored.model)} that holds "
-        f"{stored.world.name}, written by geomem{again}.\n\n```python\n"
+        f"# {stored.path.name}\n\nWeights that hold {stored.world.name}, of the architecture "
+        f"{model_kind(stored.model)}, written by geomem{again}.\n\n```python\n"
         f"{_OPENED[format].format(prompt=text)}\n```\n\n{lines}\n"
     )
