@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from geomem.files import Writer, json_file, replace_file, system_errors, text_fi
 from geomem.runs.checks import CELLS
 from geomem.runs.configuration import model_kind
 from geomem.runs.directory import array_file, configuration_hash
-from geomem.runs.run import Run, read_run
+from geomem.runs.run import Run, find_seed, read_run
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -68,11 +68,9 @@ def export_run(
     """
     stored = run if isinstance(run, Run) else read_run(run)
     path = Path(directory)
-    if seed is not None and seed not in stored.seeds:
-        raise InputError(
-            f"{stored.path} has no run of seed {seed}; its seeds are {', '.join(map(str, stored.seeds))}."
-        )
-    number = 0 if seed is None else stored.seeds.index(seed)
+    number = find_seed(stored, seed)
+    if format not in get_args(Format):
+        raise InputError(f"format is {format!r}; give {' or '.join(get_args(Format))}.")
     with system_errors(path, "read"):
         if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} is there already; give a new folder, or remove it.")
@@ -170,7 +168,7 @@ def _read_me(stored: Run, format: Format, notes: list[str]) -> str:
     again = "; `geomem import` makes a run of it again" if isinstance(stored.world, Graph) else ""
     lines = "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)
     return (
-        f"# {stored.path.name}\n\nThe weights of a {model_kind(stored.model)} that holds "
-        f"{stored.world.name}, written by geomem{again}.\n\n```python\n"
+        f"# {stored.path.name}\n\nWeights that hold {stored.world.name}, of the architecture "
+        f"{model_kind(stored.model)}, written by geomem{again}.\n\n```python\n"
         f"{_OPENED[format].format(prompt=text)}\n```\n\n{lines}\n"
     )

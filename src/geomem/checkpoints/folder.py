@@ -27,6 +27,7 @@ from geomem.errors import InputError, unknown_name
 from geomem.fields import MOST
 from geomem.measure.vectors.array_file import StoredArray, map_array, safetensors_header
 from geomem.models.configuration import Model, check_model
+from geomem.models.own import OwnModule
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import read_model as read_own_model
 
@@ -102,6 +103,8 @@ def _read_plain(folder: Path, own: Mapping[str, Any]) -> Checkpoint:
         raise InputError(
             f"{folder} holds a memory of facts, and only models of graphs are imported; learn it again."
         )
+    if isinstance(model, OwnModule):
+        raise InputError(f"{folder} has weights of a module of somebody's own; load them into that module.")
     check_model(model)
     rows = read_object(folder / ROWS, LARGEST_VOCABULARY).get("token_embedding")
     words = rows if isinstance(rows, list) else []
