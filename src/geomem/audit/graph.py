@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
+from geomem.audit.behaviour import Behaviour
 from geomem.audit.pairs import (
     cosine_table,
     each_look,
@@ -42,7 +43,7 @@ from geomem.audit.trials import (
     try_looks,
     where,
 )
-from geomem.audit.words import LEAST_MANTEL, MOST_SHARED, POWER, Behaviour, Trial, choose_word
+from geomem.audit.words import LEAST_MANTEL, MOST_SHARED, POWER, Trial, choose_word
 from geomem.errors import InputError
 from geomem.geometry.alignment import procrustes_correlation
 from geomem.geometry.nulls import PERMUTATIONS, draw_permutations
@@ -153,7 +154,7 @@ def audit_graph(
     |---|---|
     | chance | entities permuted, alike for all looks; p of the largest score over looks |
     | the architecture | `twins`: states of re-initialised models; difference under the same permutations |
-    | degrees | graphs rewired with degrees kept; p of the largest score over looks |
+    | degrees | graphs rewired with degrees kept; the difference from the twins where there are any |
     | impossible twins | how many rewired graphs permuted entities alone would pass |
     | co-occurrence | first vectors of `baseline`; bootstrap over entities, largest ratio over looks |
     | names, frequency | partial correlations, given `tokens` (else letters), `frequencies`; decide nothing |
@@ -178,9 +179,8 @@ def audit_graph(
     model = _measure_looks(states, graph, sample, order)
     looks = len(model.names)
     twin_ranks, twin_mantels = _measure_twins(twins, states, sample, order, forms[0])
-    sums = permuted_sums(
-        np.concatenate([model.ranks, twin_ranks], axis=1), forms, sample, permutations, seed=seed
-    )
+    ranks = np.concatenate([model.ranks, twin_ranks], axis=1)
+    sums = permuted_sums(ranks, forms, sample, permutations, seed=seed)
     mantels, aucs = sums[:, 0, :looks], 0.5 + model.deviations * sums[:, 1, :looks]
     trials = [try_chance(model.names, mantels)]
     controls = [try_looks("neighbours", model.names, aucs, NEIGHBOURS, sign=1)]
@@ -192,11 +192,16 @@ def audit_graph(
     if frequencies is not None:
         nuisances.append(frequency_likeness(graph.labels, frequencies, sample))
     ranked = np.stack([standard_ranks(nuisance, sample)[0] for nuisance in nuisances])
-    rewired = measure_rewired(model.ranks, ranked, graph, sample, rewirings, seed=seed)
-    trials.append(try_looks("rewired graphs", model.names, rewired.mantels, DEGREES))
-    controls.append(try_impossible(mantels, rewired.mantels[1:]))
+    rewired = measure_rewired(ranks, ranked, graph, sample, rewirings, seed=seed)
+    on_rewired = rewired.mantels[:, :looks]
+    # Less the twins': what all models share is then no more than chance on any graph.
+    beyond = on_rewired - rewired.mantels[:, looks:] if len(twin_mantels) else on_rewired
+    trials.append(try_looks("rewired graphs", model.names, beyond, DEGREES))
+    controls.append(try_impossible(mantels, on_rewired[1:]))
     given = "names" if frequencies is None else "names and frequencies"
-    controls.append(try_looks(given, model.names, rewired.partials, PARTIAL.replace("GIVEN", given)))
+    controls.append(
+        try_looks(given, model.names, rewired.partials[:, :looks], PARTIAL.replace("GIVEN", given))
+    )
     maps, map_p = _measure_map(model, graph, permutations, seed)
     lead = None if baseline is None else _measure_lead(model, baseline, graph, sample, seed)
     ahead = None if lead is None else try_lead(model.names, lead)
@@ -218,7 +223,7 @@ def audit_graph(
         "map_correlation": maps,
         "map_p": map_p,
         "twin_mantel": twin_mantels.mean(axis=0) if len(twin_mantels) else nothing,
-        "partial_mantel": rewired.partials[0],
+        "partial_mantel": rewired.partials[0, :looks],
         "lead": nothing if lead is None else lead.mantel,
         "lead_error": nothing if lead is None else lead.mantel_error,
         "auc_lead": nothing if lead is None else lead.auc,
@@ -234,7 +239,7 @@ def audit_graph(
         controls=tuple(controls),
         smallest_effect=smallest,
         twin_mantels=twin_mantels,
-        rewired_mantels=rewired.mantels[1:],
+        rewired_mantels=on_rewired[1:],
         entities=graph.labels,
         left_out=left_out,
         notes=_notes(model, sample, best_look(mantels, -1)),
@@ -287,7 +292,7 @@ def _measure_looks(states: States, graph: Graph, sample: PairSample, order: np.n
 
 def _measure_twins(
     twins: Iterable[States], states: States, sample: PairSample, order: np.ndarray, form: np.ndarray
-) -> tuple[Float[np.ndarray, "entry look"], Float[np.ndarray, "twin look"]]:
+) -> tuple[Float[np.ndarray, "entry mean"], Float[np.ndarray, "twin look"]]:
     """The mean of the twins' ranks, no column without twins, and the correlation of each."""
     expected = [(layer, template) for layer, template, _ in each_look(states)]
     pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second

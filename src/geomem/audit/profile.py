@@ -124,4 +124,4 @@ def principal_spread(
     gram = (centred @ centred.T if wide else centred.T @ centred).astype(np.float64)
     values, vectors = eigh(gram, subset_by_index=[len(gram) - 2, len(gram) - 1])
     places = vectors * np.sqrt(np.maximum(values, 0.0)) if wide else centred @ vectors
-    return float(participation_ratio(gram)), float(values[1] / np.trace(gram)), places[:, ::-1]
+    return float(participation_ratio(gram)), float(values[1] / np.trace(gram)), scale * places[:, ::-1]

@@ -181,12 +181,8 @@ def measure_lead(
     reaches the largest observed lead / error: a simultaneous bound, so that choosing the best of many looks
     does not help.
     """
-    generator = np.random.default_rng(seed)
-    members = np.flatnonzero(shared)
     times = np.zeros((1 + count, len(shared)))
-    times[0, members] = 1
-    for row in times[1:]:
-        row[members] = np.bincount(generator.integers(0, len(members), len(members)), minlength=len(members))
+    times[:, shared] = draw_resamples(int(shared.sum()), count, seed=seed)
     weights, distances = pair_weights(sample), pair_distances(sample)
     pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second
     Z = table[pairs]
@@ -206,6 +202,17 @@ def measure_lead(
     )
 
 
+def draw_resamples(size: int, count: int, *, seed: int = 0) -> Float[np.ndarray, "draw entity"]:
+    """How often each of `size` is in `count` draws with replacement; first once each, as observed.
+
+    >>> draw_resamples(3, 2).sum(axis=1).tolist()
+    [3.0, 3.0, 3.0]
+    """
+    generator = np.random.default_rng(seed)
+    drawn = [np.bincount(generator.integers(0, size, size), minlength=size) for _ in range(count)]
+    return np.array([np.ones(size), *drawn])
+
+
 def _mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     totals = weights.sum(axis=1, keepdims=True)
     return (weights.astype(values.dtype) @ values) / np.where(totals > 0, totals, np.inf)
@@ -219,9 +226,17 @@ def _weighted_correlation(weights: np.ndarray, D: np.ndarray, Z: np.ndarray) -> 
     return np.divide(product, np.sqrt(np.abs(variances)), out=np.zeros_like(product), where=variances > 1e-9)
 
 
-def _bound(leads: np.ndarray) -> float:
+def bound_of_leads(leads: Float[np.ndarray, "draw look"]) -> float:
+    """p of no lead: share of resamples whose largest (lead - observed) / error reaches the largest observed.
+
+    >>> leads = np.random.default_rng(0).normal([0, 4], size=(500, 2))
+    >>> leads[0] = 0, 4
+    >>> bound_of_leads(leads) < 0.01
+    True
+    """
     errors = leads[1:].std(axis=0)
-    if not (errors > 0).any():
+    varied = errors > 0
+    if not varied.any():
         return 1.0
-    scores = np.divide(leads, errors, out=np.zeros_like(leads), where=errors > 0)
+    scores = leads[:, varied] / errors[varied]
     return p_value(float(scores[0].max()), (scores[1:] - scores[0]).max(axis=1))

@@ -6,8 +6,7 @@ A word is never one number's: it follows from trials that each stand with their 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binom
-
+from geomem.audit.behaviour import Behaviour
 from geomem.geometry.reading import SIGNIFICANCE
 
 LEAST_MANTEL = 0.05
@@ -68,33 +67,6 @@ class Trial:
     passed: bool
     sentence: str
     """What was compared with what."""
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How often a model, asked for these facts, answered right.
-
-    >>> Behaviour(asked=100, right=50, chance=0.1).known, Behaviour(asked=100, right=12, chance=0.1).known
-    (True, False)
-    """
-
-    asked: int
-    right: int
-    """Right answers among the candidates."""
-    chance: float
-    """Share that is right without knowledge: that of the most frequent answer."""
-    first: float = float("nan")
-    """Share of questions whose single best answer, over the whole vocabulary, is right."""
-
-    @property
-    def p(self) -> float:
-        """Chance of as many right answers without knowledge: P(X >= right), X binomial."""
-        return float(binom.sf(self.right - 1, self.asked, self.chance))
-
-    @property
-    def known(self) -> bool:
-        """Whether the answers are better than chance."""
-        return self.p <= SIGNIFICANCE
 
 
 def choose_word(
