@@ -17,12 +17,13 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
-from geomem.cli.own import OwnModuleOptions, chosen_model, named_module
+from geomem.cli.own import OwnModuleOptions, chosen_model, continued_model, named_module
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import MODELS, Model, find_architecture
+from geomem.models.own import OwnModule
 from geomem.runs.job import find_model
 from geomem.runs.run import read_run
 from geomem.training.configuration import Training, default_training
@@ -112,15 +113,15 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
 
 def _find_model(head: Head) -> Model | OwnModuleOptions:
     """What the options change: a module's own, the model of --start, or the default one of --model."""
-    if named_module(head):
-        return OwnModuleOptions()
-    given, start = head.value("model"), head.value("start")
+    module, given, start = named_module(head), head.value("model"), head.value("start")
     if given:
         find_architecture(given)
+    if module and not start:
+        return OwnModuleOptions()
     if not start:
         return MODELS[given or FleetOptions.model]()
-    stored = read_run(start, holding="graph").model
-    if given not in ("", stored.name):
+    stored = continued_model(start, read_run(start, holding="graph").model, module)
+    if isinstance(stored, Model) and given not in ("", stored.name):
         raise InputError(f"The run {start} is of a {stored.name} and not of a {given}; leave --model out.")
     return stored
 

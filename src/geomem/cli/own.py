@@ -6,6 +6,7 @@ from typing import Any
 
 from geomem.cli.options import Head, print_note, value_of
 from geomem.errors import InputError
+from geomem.models.architecture import Model
 from geomem.models.own import OwnModule, load_module
 
 
@@ -28,6 +29,23 @@ def named_module(head: Head) -> str:
     if module and (model := value_of("--model", head.arguments)):
         raise InputError(f"--module is {module} and --model {model}; give one of them.")
     return module
+
+
+def continued_model(start: Any, stored: Model, module: str) -> Model | OwnModuleOptions:
+    """The model that goes on from a stored run: the same, or the options of the module that it was of.
+
+    Raises `InputError` if the run is of a module and none is named, or the other way round.
+    """
+    if not isinstance(stored, OwnModule):
+        if module:
+            raise InputError(f"The run {start} is of a {stored.name}; leave --module out.")
+        return stored
+    if not module:
+        raise InputError(
+            f"The run {start} is of the module {stored.source}, and no run brings code of its own; give "
+            f"--module {stored.source}, which executes that file."
+        )
+    return OwnModuleOptions(stored.embedding)
 
 
 def chosen_model(module: str, options: Any) -> Any:

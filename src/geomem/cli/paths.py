@@ -20,13 +20,12 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
-from geomem.cli.own import OwnModuleOptions, chosen_model, named_module
+from geomem.cli.own import OwnModuleOptions, chosen_model, continued_model, named_module
 from geomem.cli.path_compare import print_comparison, read_comparison, write_figure
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError, unknown_name
 from geomem.files import is_there
 from geomem.models.configuration import Model, path_models
-from geomem.models.own import OwnModule
 from geomem.runs.presets import PATH_PRESETS, find_preset, preset_model
 from geomem.training.configuration import PathTraining
 from geomem.worlds.catalogue import WORLDS, describe_world
@@ -272,19 +271,11 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str, module: s
         if holds_facts(start):
             raise InputError(f"{start} holds facts and no graph; start from a run of paths or edges.")
         stored = read_run(start)
-        own = isinstance(stored_path_model(stored), OwnModule)
-        if own and not module:
-            raise InputError(
-                f"The run {start} is of the module {stored.model.source}, and no run brings code of its own; "
-                f"give --module {stored.model.source}, which executes that file."
-            )
-        if module and not own:
-            raise InputError(f"The run {start} is of a {stored.model.name}; leave --module out.")
-        configuration = OwnModuleOptions(stored.model.embedding) if own else stored.model
+        configuration = continued_model(start, stored_path_model(stored), module)
         task = stored.manifest["configuration"]["task"]
         if world in ("", IN_CONTEXT) and task.get("kind") == "in-context-path-finding":
             world, values = IN_CONTEXT, {name: value for name, value in task.items() if name != "kind"}
-        kind = kind if own else stored.model.name
+        kind = configuration.name if isinstance(configuration, Model) else kind
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
     return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)

@@ -100,7 +100,7 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
             training=replace(NARROW_ON_CARD_TRAINING, batches=32),
         ),
         "paper-10000x6-fast": PathPreset(
-            about="10,000 arms of length 6 by a narrow model, for a GPU; three seeds found .91, .97 and .76 of "
+            about="10,000 arms of length 6 by a narrow model, for a GPU; three seeds found .91, .97, .76 of "
             "the held-out first hops in four minutes on one H200",
             arms=10_000,
             length=6,
