@@ -134,7 +134,7 @@ def audit_facts(
     mean object, is the answer. Objects are shuffled over the subjects, alike for all looks; p is that of the
     largest hit@1 over all looks and maps. `twins` are states and objects of re-initialised models, compared
     subject by subject; `behaviours` say by relation how the model answers.
-    Raises `InputError` for a relation with several answers to a question, for NaN, for twins of another shape,
+    Raises `InputError` for a relation with several answers to a question, for NaN, for twins of other shapes,
     and where no relation has `FEWEST_FACTS` facts whose subject and object have vectors.
 
     >>> from geomem.audit.states import Layer
