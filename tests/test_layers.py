@@ -39,7 +39,7 @@ NEVER_TORCH = {
     "checkpoints/export.py",
     "checkpoints/folder.py",
     "checkpoints/import_.py",
-    "checkpoints/json_file.py",
+    "checkpoints/weight_files.py",
     "checkpoints/recall_words.py",
     "checkpoints/tokenizer.py",
     "checkpoints/words.py",
