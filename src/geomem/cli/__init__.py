@@ -18,6 +18,7 @@ VERBS = {
     "paths": "train models to find paths whose edges their weights hold",
     "learn": "train models to recall a table of facts, several seeds at once",
     "measure": "measure the geometry of a run, of a memory, or of any embeddings",
+    "audit": "tell whether a model or vectors hold a graph or facts as a geometry",
     "report": "write runs into one HTML file that opens anywhere",
     "sweep": "train a grid of configurations; draw its phase diagram",
     "capacity": "find how wide a model must be for how many facts",
@@ -32,7 +33,7 @@ VERBS = {
 }
 """Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run`."""
 
-PRINTING = ("ask", "doctor", "measure", "models", "worlds")
+PRINTING = ("ask", "audit", "doctor", "measure", "models", "worlds")
 """Verbs that do nothing but print: they failed if they could not."""
 
 INTERRUPTED = 130
@@ -63,6 +64,7 @@ def help_text() -> str:
         "  geomem paths path-star --arms 1000 --length 4",
         "  geomem learn countries --seeds 1",
         "  geomem measure --embeddings vectors.txt --graph edges.tsv",
+        "  geomem audit folder --graph europe",
         "  geomem report runs/* --out report.html",
         "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
         "  geomem reproduce zigzag --seeds 5",

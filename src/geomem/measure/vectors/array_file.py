@@ -84,7 +84,7 @@ def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, t
     if kind == ".npz":
         return _read_npz(path, wanted)
     if kind == ".safetensors":
-        return _mapped(path, _vectors_among(path, _safetensors_header(path), wanted)), None
+        return _mapped(path, _vectors_among(path, safetensors_header(path), wanted)), None
     stored = _one_array(path)
     if wanted is not None:
         raise InputError(f"The file {str(path)!r} holds one array without a name; leave out --array.")
@@ -157,8 +157,11 @@ def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name
     return _checked(path, array, size - head.tell())
 
 
-def _safetensors_header(path: Path) -> dict[str, StoredArray]:
-    """Every tensor of a safetensors file by its name, from the JSON in front of them."""
+def safetensors_header(path: Path) -> dict[str, StoredArray]:
+    """Every tensor of a safetensors file by its name, from the JSON in front of them.
+
+    Raises `InputError` if the file is damaged, or a tensor does not have the size that its shape says.
+    """
     size = check_plain_file(path, links=True).st_size
     try:
         with system_errors(path, "read"), path.open("rb") as file:
