@@ -63,12 +63,15 @@ def test_known_facts_that_maps_read_are_a_geometry_and_others_a_lookup():
     table, states, objects = relation(strength=2.0)
     known = {table.relations[0]: Behaviour(40, 38, 1 / 40)}
     found = audit_facts(states, table, objects, behaviours=known).relations[0]
-    assert found.word == "geometry" and found.hit > 0.9 and found.selectivity > 0.7
+    assert found.word == "geometry"
+    assert found.hit > 0.9
+    assert found.selectivity > 0.7
     assert found.trials[0].p == 0.01
     table, states, objects = relation()
     assert audit_facts(states, table, objects).relations[0].word == "no geometry"
     lookup = audit_facts(states, table, objects, behaviours=known).relations[0]
-    assert lookup.word == "lookup" and lookup.smallest_effect < 0.3
+    assert lookup.word == "lookup"
+    assert lookup.smallest_effect < 0.3
     guessed = {table.relations[0]: Behaviour(40, 1, 1 / 40)}
     assert audit_facts(states, table, objects, behaviours=guessed).relations[0].word == "unknown"
 
@@ -98,10 +101,12 @@ def test_maps_of_one_relation_are_asked_for_another():
     states = States(table.subjects, ("",), "mean", (Layer("vectors", rows[None]),))
     things = States(table.objects, ("",), "mean", (Layer("vectors", objects[None]),))
     audit = audit_facts(states, table, things)
-    assert audit.crossed[0, 2] > 0.9 and audit.crossed[2, 0] > 0.9
+    assert audit.crossed[0, 2] > 0.9
+    assert audit.crossed[2, 0] > 0.9
     assert audit.crossed[0, 1] < 0.2
     fit = audit.superposition[0]
-    assert fit.score > 0.5 > fit.shuffled and len(fit.shares) == 3
+    assert fit.score > 0.5 > fit.shuffled
+    assert len(fit.shares) == 3
 
 
 def test_the_order_of_subjects_and_objects_changes_nothing():
@@ -126,7 +131,8 @@ def test_what_has_no_vector_is_left_out_and_said():
         layers=tuple(Layer(layer.name, layer.vectors[:, :30]) for layer in states.layers),
     )
     audit = audit_facts(part, table, objects)
-    assert audit.relations[0].facts == 30 and audit.notes[0].startswith("10 of 40 subjects")
+    assert audit.relations[0].facts == 30
+    assert audit.notes[0].startswith("10 of 40 subjects")
 
 
 def test_bad_input_is_one_sentence():
@@ -136,7 +142,7 @@ def test_bad_input_is_one_sentence():
         entities=states.entities[:4],
         layers=tuple(Layer(layer.name, layer.vectors[:, :4]) for layer in states.layers),
     )
-    with pytest.raises(InputError, match="No relation of the table .* has 5 facts"):
+    with pytest.raises(InputError, match=r"No relation of the table .* has 5 facts"):
         audit_facts(few, table, objects)
     several = replace(table, facts=np.concatenate([table.facts, [[0, 0, (table.facts[0, 2] + 1) % 40]]]))
     with pytest.raises(InputError, match="several answers"):
