@@ -14,6 +14,8 @@ LAYERS = (
     ("report",),
     ("sweep",),
     ("figures",),
+    ("audit",),
+    ("checkpoints",),
     ("measure",),
     ("memories",),
     ("runs",),
@@ -28,7 +30,7 @@ LAYERS = (
 )
 """An import may point to the same layer or to a lower one."""
 
-IMPORT_TORCH = {"models", "training", "runs", "memories", "measure"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "checkpoints", "audit"}
 """Layers of which some modules import torch."""
 
 

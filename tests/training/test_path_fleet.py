@@ -15,7 +15,8 @@ from geomem.training import loop as loop_module
 from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import join_parameters, state_from_arrays, state_to_arrays
 from geomem.training.path_batches import context_length, count_vocabulary, make_batches, path_examples
-from geomem.training.paths import lose, make_path_problem, start_from, train_paths
+from geomem.training.paths import lose, make_path_problem, train_paths
+from geomem.training.start import start_from
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows
 from geomem.worlds.path_finding import PathFinding

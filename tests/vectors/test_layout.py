@@ -46,9 +46,9 @@ def written(folder, text, name="v.txt"):
 )
 def test_what_tools_write(tmp_path, text, separator, label, titles):
     file = written(tmp_path, text)
-    layout = find_layout(file, [line for _, line in read_lines(file)], NAMED)
+    layout = find_layout(file, [line for _, line in read_lines(file)], NAMED.labels)
     assert (layout.separator, layout.label_column, layout.titles) == (separator, label, titles)
-    table = read_text_table(file, NAMED)
+    table = read_text_table(file, NAMED.labels)
     assert (table.match is None) == (label is None)
     order = range(3) if table.match is None else [table.match.rows[node] for node in range(3)]
     assert table.vectors[list(order)].tolist() == ROWS
@@ -66,8 +66,8 @@ def test_a_first_column_of_numbers_is_labels_only_where_it_names_nodes_or_stands
     ):
         file = written(tmp_path, text)
         lines = [line for _, line in read_lines(file)]
-        assert find_layout(file, lines, path(3)).label_column == expected, text
-        assert find_layout(file, lines, path(3)).columns == lines[-1].count(",") + 1
+        assert find_layout(file, lines, path(3).labels).label_column == expected, text
+        assert find_layout(file, lines, path(3).labels).columns == lines[-1].count(",") + 1
 
 
 def test_word2vec_of_width_1_and_tables_whose_first_row_is_two_whole_numbers(tmp_path):
@@ -77,7 +77,7 @@ def test_word2vec_of_width_1_and_tables_whose_first_row_is_two_whole_numbers(tmp
         ("1 2\n3 4\n5 6\n", None),
     ):
         file = written(tmp_path, text)
-        assert find_layout(file, [line for _, line in read_lines(file)], path(3)).promised == promised
+        assert find_layout(file, [line for _, line in read_lines(file)], path(3).labels).promised == promised
 
 
 words = st.text(
@@ -104,7 +104,7 @@ def test_a_vocabulary_keeps_labels_with_blanks_marks_and_words_like_nan(
     lines = [f"{name} {' '.join(map(repr, row))}" for name, row in zip(names, rows.tolist(), strict=True)]
     text = "\n".join([f"{len(names)} {width}", *lines] if header else lines)
     file = written(tmp_path_factory.mktemp("glove"), text)
-    table = read_text_table(file, graph)
+    table = read_text_table(file, graph.labels)
     assert (table.vectors[[table.match.rows[node] for node in range(len(names))]] == rows).all()
 
 
@@ -135,7 +135,7 @@ def test_a_vocabulary_keeps_labels_with_blanks_marks_and_words_like_nan(
 )
 def test_what_is_no_table_of_vectors_is_refused_in_one_sentence(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
-        read_text_table(written(tmp_path, content), NAMED)
+        read_text_table(written(tmp_path, content), NAMED.labels)
     assert "\n" not in str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_long_lines_and_large_texts_are_refused_before_they_fill_the_memory(tmp_
         list(read_lines(written(tmp_path, "1 " * 90)))
     monkeypatch.setattr("geomem.measure.vectors.text_table.LARGEST_KEPT", 5)
     with pytest.raises(InputError, match="at most 5 numbers are kept"):
-        read_text_table(written(tmp_path, "1 2\n3 4\n5 6\n"), path(3))
+        read_text_table(written(tmp_path, "1 2\n3 4\n5 6\n"), path(3).labels)
 
 
 def test_a_packed_file_of_endless_blank_lines_is_refused(tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_a_packed_file_of_endless_blank_lines_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("geomem.measure.vectors.lines.BLOCK", 512)
     file = written(tmp_path, gzip.compress(b"0 1\n1 2\n" + b"\n" * 100_000), "v.txt.gz")
     with pytest.raises(InputError, match="1,000 lines; keep only the lines"):
-        read_text_table(file, path(2))
+        read_text_table(file, path(2).labels)
 
 
 @settings(max_examples=150, deadline=None)
@@ -176,7 +176,7 @@ def test_a_damaged_text_is_read_or_refused_and_never_more(tmp_path_factory, data
         content = content or bytearray(b"x")
     file = written(tmp_path_factory.mktemp("damaged"), bytes(content))
     with contextlib.suppress(InputError):
-        assert read_text_table(file, cycle(15)).vectors.ndim == 2
+        assert read_text_table(file, cycle(15).labels).vectors.ndim == 2
 
 
 def test_the_lines_of_a_text_do_not_depend_on_the_size_of_the_blocks(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,7 +145,7 @@ def test_few_missing_nodes_leave_the_graph_of_the_others(tmp_path):
     assert read.graph.edges.tolist() == path(19).edges.tolist()
     assert (read.embeddings[0] == rows[:19]).all()
     assert read.notes[2] == (
-        "1 node without a row is left out (such as '19'): measured is the graph of the other 19, "
+        "1 node without a row is left out ('19'): measured is the graph of the other 19, "
         "with 18 of 20 edges in 1 component."
     )
     with pytest.raises(
@@ -165,13 +166,65 @@ def test_a_star_that_falls_apart_has_no_root(tmp_path):
     measure_embeddings(read.embeddings, read.graph, permutations=9)
 
 
-def test_labels_that_differ_in_capitals_are_a_hint_and_no_match(tmp_path):
-    (tmp_path / "v.txt").write_text("new_york 1 2\nohio 3 4\n")
-    states = Graph("states", ("New York", "Ohio"), np.array([[0, 1]]))
-    with pytest.raises(
-        InputError, match=r"2 of 2 nodes have no row .*, though 'new_york' is near 'New York'; label"
-    ):
-        read_embeddings(tmp_path / "v.txt", states)
+STATES = Graph("states", ("New York", "Ohio", "New Mexico"), np.array([[0, 1], [1, 2]]))
+
+
+def test_underscores_and_capitals_count_only_where_a_closer_spelling_is_there(tmp_path):
+    (tmp_path / "v.txt").write_text("new_york 1 2\nOHIO 5 5\nohio 3 4\nNew_Mexico 1 1\nNew_York 7 8\n")
+    read = read_embeddings(tmp_path / "v.txt", STATES)
+    # Of rows that differ alike the first in the file is taken: vocabularies stand in order of frequency.
+    assert read.embeddings[0].tolist() == [[7, 8], [5, 5], [1, 1]]
+    assert read.notes[1:] == (
+        "3 of 3 nodes found by label; 2 rows belong to no node and are left out (such as 'ohio').",
+        "3 nodes found in another spelling (such as 'New_York' for 'New York').",
+    )
+
+
+def test_names_of_several_words_as_their_mean(tmp_path):
+    (tmp_path / "v.txt").write_text("the 9 9\nnew 1 2\nYork 3 4\nohio 5 6\nmexico 7 0\n")
+    with pytest.raises(InputError, match=r"2 of 3 nodes have no row .*, such as 'New York'"):
+        read_embeddings(tmp_path / "v.txt", STATES)
+    read = read_embeddings(tmp_path / "v.txt", STATES, multiword="mean")
+    assert read.embeddings[0].tolist() == [[2, 3], [5, 6], [4, 1]]
+    assert read.notes[1].startswith("3 of 3 nodes found by label; 1 row belongs to no node")
+    assert "2 nodes as the mean of the words ('New York', 'New Mexico')." in read.notes
+    # A row of its own comes before its words, and a word may be a name.
+    (tmp_path / "v.txt").write_text("new_york 0 0\nOhio 5 6\nnew 1 2\n")
+    graph = Graph("names", ("New York", "Ohio", "New Ohio"), np.array([[0, 1], [1, 2]]))
+    read = read_embeddings(tmp_path / "v.txt", graph, multiword="mean")
+    assert read.embeddings[0].tolist() == [[0, 0], [5, 6], [3, 4]]
+
+
+def test_a_person_may_leave_out_more_nodes(tmp_path):
+    (tmp_path / "v.txt").write_text("Ohio 5 6\nNew_York 1 2\n")
+    read = read_embeddings(tmp_path / "v.txt", STATES, missing_share=0.5)
+    assert read.graph.labels == ("New York", "Ohio")
+    assert "1 node without a row is left out ('New Mexico')" in read.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"node": ["a"], "x": [1.0]}, "2 of 3 nodes have no row"),
+        ({"node": ["a"], "name": ["b"], "x": [1.0]}, "columns 'node' and 'name' of .* both hold text"),
+        ({"node": ["a"]}, "has 0 columns of lists and 0 columns of numbers"),
+        ({"node": ["a", "b", "\u00fc <i>"], "x": [[1.0], [1.0, 2.0], [1.0]]}, "are not equally long"),
+        ({"node": ["a", "b", "\u00fc <i>"], "x": [[1.0], None, [1.0]]}, "are not equally long"),
+        ({"node": ["a", "b", "\u00fc <i>"], "x": [1.0, None, 2.0]}, "node 'b' holds NaN or infinity"),
+        ({"x": [1.0]}, "have 1 row without labels but the graph has 3 nodes"),
+        ({"node": [], "x": []}, "has 0 rows, and 1 to 20,000,000 are read"),
+    ],
+)
+def test_frames_that_cannot_be_used(tmp_path, columns, message):
+    pl.DataFrame(columns).write_parquet(tmp_path / "v.parquet")
+    with pytest.raises(InputError, match=message):
+        read_embeddings(tmp_path / "v.parquet", NAMED)
+
+
+def test_a_frame_that_is_cut_off(tmp_path):
+    (tmp_path / "v.parquet").write_bytes(b"PAR1" + bytes(20))
+    with pytest.raises(InputError, match="not a complete Parquet file"):
+        read_embeddings(tmp_path / "v.parquet", NAMED)
 
 
 def test_a_label_spelt_as_the_node_comes_first(tmp_path):

@@ -4,6 +4,7 @@ import gzip
 import json
 
 import numpy as np
+import polars as pl
 import safetensors.numpy
 
 
@@ -95,7 +96,25 @@ def packed_arrays_without_names(path, labels, rows):
     return path / "v.npz"
 
 
+def frame(path, labels, rows):
+    """As polars writes a frame with a column of labels."""
+    columns = {f"x{at}": column for at, column in enumerate(rows.T)}
+    pl.DataFrame({"node": labels, **columns}).write_parquet(path / "v.parquet")
+    return path / "v.parquet"
+
+
+def frame_of_lists(path, labels, rows):
+    """As pandas writes a column of lists beside an index that counts the rows."""
+    counter = np.arange(len(labels))
+    pl.DataFrame({"vector": rows.tolist(), "word": labels, "__index_level_0__": counter}).write_parquet(
+        path / "v.parquet"
+    )
+    return path / "v.parquet"
+
+
 LABELLED = (
+    frame,
+    frame_of_lists,
     word2vec,
     word2vec_of_c,
     packed_word2vec,
@@ -155,7 +174,12 @@ def label_array(path, labels):
     return path / "labels.npy"
 
 
-LABEL_FILES = (label_lines, label_list, label_numbers, label_array)
+def label_frame(path, labels):
+    pl.DataFrame({"index": labels}).write_parquet(path / "labels.parquet")
+    return path / "labels.parquet"
+
+
+LABEL_FILES = (label_lines, label_list, label_numbers, label_array, label_frame)
 """Writers of labels: (folder, labels) to the path."""
 
 

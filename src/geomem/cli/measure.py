@@ -5,11 +5,11 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import Any
 
 import polars as pl
 import tyro
@@ -18,28 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.console import open_console
-from geomem.cli.options import (
-    GraphFileOptions,
-    first_line,
-    option_names,
-    option_values,
-    parse_options,
-    print_note,
-    print_notes,
-    refuse_file_options,
-    signature_options,
-    value_of,
-)
+from geomem.cli.options import print_note, print_notes
 from geomem.cli.progress import count_of
+from geomem.cli.world_arguments import read_world_arguments
 from geomem.errors import InputError
-from geomem.files import is_there
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
-from geomem.measure.vectors.reading import read_embeddings
+from geomem.measure.vectors.reading import Multiword, read_embeddings
 from geomem.runs.run import holds_facts, read_run
-from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
-from geomem.worlds.find import unknown_world
-from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
@@ -58,11 +44,13 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, or .npy [node, width]."""
+    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
     labels: Path | None = None
     """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
     array: str | None = None
     """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
+    multiword: Multiword = "whole"
+    """Whether a name of several words without a row is left out, or is the mean of its words."""
     graph: str | None = None
     """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
     json: bool = False
@@ -86,7 +74,9 @@ def run(arguments: Sequence[str]) -> int:
             if isinstance(stored_path_task(fleet), InContextPathFinding):
                 notes.append(FIRST_PROMPT)
         case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
-            read = read_embeddings(path, graph, labels=options.labels, array=options.array)
+            read = read_embeddings(
+                path, graph, labels=options.labels, array=options.array, multiword=options.multiword
+            )
             print_notes(graph)
             notes += read.notes
             title = f"{path.name} on {graph.name}"
@@ -103,41 +93,14 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | None]:
+def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Any]:
     """The options, and the graph they name: a file, or a built-in world by its options, in natural order.
 
     >>> options, graph = read_arguments(["--embeddings", "v.npy", "--graph", "path-star", "--arms", "2"])
     >>> graph.labels[:6]
     ('root', '1.1', '1.2', '1.3', '1.4', '2.1')
     """
-    world = value_of("--graph", arguments)
-    if world in WORLDS:
-        kind = signature_options(WORLDS[world])
-        title, default = f"Options of {world}.", kind(**NATURAL_ORDER.get(world, {}))
-        refuse_file_options(arguments, world, option_names(MeasureOptions, kind))
-    else:
-        kind, title, default = GraphFileOptions, first_line(GraphFileOptions), GraphFileOptions()
-    entries = [
-        ("measure", MeasureOptions, field(default=MeasureOptions())),
-        ("graph", Annotated[kind, tyro.conf.arg(help=title)], field(default=default)),
-    ]
-    options = parse_options(
-        make_dataclass("MeasureArguments", entries, frozen=True),
-        arguments,
-        verb="measure",
-        description=DESCRIPTION,
-    )
-    if world is None:
-        if options.graph != default:
-            raise InputError(
-                "Options on how a file of edges is laid out go with --graph FILE; name the file."
-            )
-        return options.measure, None
-    if world in WORLDS:
-        return options.measure, WORLDS[world](**option_values(options.graph))
-    if not is_there(world):
-        raise unknown_world(world)
-    return options.measure, options.graph.read(world)
+    return read_world_arguments(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
@@ -197,9 +160,10 @@ def print_portrait(portrait: Portrait, title: str) -> None:
         console.print(Text(f"Of this large graph a part was sampled: {portrait.sampled}."))
     agreeing = portrait.readings.count(portrait.reading)
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
-    console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
-    console.print(Text(READINGS[portrait.reading]))
-    if portrait.reading in portrait.readings:
+    if portrait.reading:
+        console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
+        console.print(Text(READINGS[portrait.reading]))
+    if portrait.reading and portrait.reading in portrait.readings:
         run = portrait.readings.index(portrait.reading)
         where = f", run {run}" if runs > 1 else ""
         console.print(Text(f"Decided by{where}: {portrait.reasons[run]}."))
@@ -220,7 +184,7 @@ def portrait_json(portrait: Portrait) -> dict:
         "reading": portrait.reading,
         "readings": list(portrait.readings),
         "reasons": list(portrait.reasons),
-        "rule": READINGS[portrait.reading],
+        "rule": READINGS.get(portrait.reading, ""),
         "signatures": [
             {
                 "name": signature.name,

@@ -95,6 +95,26 @@ def held_out_scores(
     return np.array([1 - ((Y - along @ _shrunk(path, lam)) ** 2).sum() / spread for lam in strengths])
 
 
+def leave_one_out_matrix(
+    path: RidgePath, inputs: Float[np.ndarray, "row input"], strength: float
+) -> Float[np.ndarray, "row row"]:
+    """What the targets of the fitted rows are multiplied by to predict each row from all others.
+
+        L = diag(1 - h)^-1 (H - diag h),    H = 1 1' / n + X (X'X + lambda)^-1 X',    h = diag H
+
+    `inputs` are those of the fit. It does not depend on the targets, so one matrix serves all shuffles.
+
+    >>> X, Y = np.array([[0.0], [1.0], [2.0]]), np.array([[1.0], [3.0], [5.0]])
+    >>> (leave_one_out_matrix(fit_ridge_path(X, Y), X, 0.0) @ Y).round(6).ravel().tolist()
+    [1.0, 3.0, 5.0]
+    """
+    along = (inputs - path.input_mean) @ path.directions
+    H = 1 / len(inputs) + (along / (path.energies + strength)) @ along.T
+    own = np.diag(H).copy()
+    np.fill_diagonal(H, 0.0)
+    return H / np.maximum(1 - own, 1e-12)[:, None]
+
+
 def with_targets(
     path: RidgePath, inputs: Float[np.ndarray, "row input"], targets: Float[np.ndarray, "row target"]
 ) -> RidgePath:

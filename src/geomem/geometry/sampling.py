@@ -4,13 +4,14 @@ Axis names: `source` (a node whose distances to all others are known), `column` 
 `shell` (one graph distance), `pair`, `draw` (one of a null).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.geometry.similarity import Shells, shell_means, unit_rows
-from geomem.worlds.graphs.graph import Graph, adjacency_matrix, node_degrees
+from geomem.geometry.similarity import Shells, graph_shells, shell_means, unit_rows
+from geomem.worlds.graphs.graph import Graph, adjacency_matrix, distance_matrix, node_degrees
 
 SOURCES = 256
 """Nodes from which distances are searched."""
@@ -107,6 +108,33 @@ def sample_pairs(graph: Graph, *, sources: int = SOURCES, seed: int = 0) -> Pair
     return PairSample(shells, np.array(counts), columns, distances[:, columns])
 
 
+def whole_sample(graph: Graph) -> PairSample:
+    """All pairs of all nodes, in the form of a sample.
+
+    >>> from geomem.worlds.graphs.families import path
+    >>> whole_sample(path(4)).pair_counts.tolist()
+    [3.0, 2.0, 1.0]
+    """
+    distances = distance_matrix(graph)
+    shells = graph_shells(distances)
+    return PairSample(shells, shells.sizes.astype(np.float64), np.arange(graph.node_count), distances)
+
+
+def deal_columns(sample: PairSample, count: int, *, seed: int = 0) -> Iterator[Int[np.ndarray, " column"]]:
+    """Permutations of a sample's columns: sources among themselves, and all others among themselves.
+
+    >>> from geomem.worlds.graphs.families import path
+    >>> [sorted(dealt.tolist()) for dealt in deal_columns(sample_pairs(path(3)), 1)]
+    [[0, 1, 2]]
+    """
+    generator = np.random.default_rng(seed)
+    sources, columns = sample.distances.shape
+    for _ in range(count):
+        yield np.concatenate(
+            [generator.permutation(sources), sources + generator.permutation(columns - sources)]
+        )
+
+
 def sampled_cosines(
     embedding: Float[np.ndarray, "node width"], sample: PairSample
 ) -> Float[np.ndarray, "source column"]:
@@ -143,14 +171,10 @@ def permuted_sample_means(
     >>> permuted_sample_means(np.ones((6, 6)), sample, 2)[0].tolist()
     [[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]]
     """
-    generator = np.random.default_rng(seed)
-    sources, columns = table.shape
+    columns = table.shape[1]
     flat = table.ravel()
     means, squares = np.empty((2, count, len(sample.shells.sizes)))
-    for draw in range(count):
-        dealt = np.concatenate(
-            [generator.permutation(sources), sources + generator.permutation(columns - sources)]
-        )
+    for draw, dealt in enumerate(deal_columns(sample, count, seed=seed)):
         pairs = flat[dealt[sample.shells.first] * columns + dealt[sample.shells.second]]
         means[draw], squares[draw] = shell_means(pairs, sample.shells), shell_means(pairs**2, sample.shells)
     return means, squares

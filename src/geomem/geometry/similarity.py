@@ -416,6 +416,15 @@ def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np
         gram = centred @ np.swapaxes(centred, -1, -2)
     else:
         gram = np.swapaxes(centred, -1, -2) @ centred
+    return participation_ratio(gram)
+
+
+def participation_ratio(gram: Float[np.ndarray, "*run row row"]) -> Float[np.ndarray, "*run"] | float:
+    """How many eigenvalues of a Gram matrix share its trace: (sum_i l_i)^2 / sum_i l_i^2; 0 if all are zero.
+
+    >>> float(participation_ratio(np.diag([2.0, 2.0, 0.0])))
+    2.0
+    """
     total = np.trace(gram, axis1=-2, axis2=-1)
     fourth = (gram**2).sum(axis=(-2, -1))
     return np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth > 0)[()]

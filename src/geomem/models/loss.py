@@ -51,14 +51,32 @@ def chunked_cross_entropy(
     return _CrossEntropy.apply(states, table, targets, weights, numbers, differentiate)
 
 
+def given_cross_entropy(
+    logits: Float[Tensor, "run row vocab"],
+    targets: Int[Tensor, "run_or_1 row slot"],
+    weights: Float[Tensor, "run_or_1 row slot"],
+) -> Float[Tensor, " run"]:
+    """The same loss of logits that are there already; autograd differentiates it.
+
+    >>> logits, weights = torch.zeros(1, 2, 8), torch.ones(1, 2, 1)
+    >>> round(given_cross_entropy(logits, torch.zeros(1, 2, 1, dtype=torch.int64), weights).exp().item(), 3)
+    64.0
+    """
+    targets, weights = targets.expand(len(logits), -1, -1), weights.expand(len(logits), -1, -1)
+    used = logits.masked_fill((weights == 0).all(dim=-1, keepdim=True), 0)
+    return (weights * (used.logsumexp(dim=-1, keepdim=True) - used.gather(2, targets))).sum(dim=(1, 2))
+
+
 def best_tokens(
     states: Float[Tensor, "run row width"],
-    table: Float[Tensor, "run vocab width"],
+    table: Float[Tensor, "run vocab width"] | None,
     *,
     candidates: Int[Tensor, " candidate"] | None = None,
     chunk_numbers: int | None = None,
 ) -> Int[Tensor, "run row"]:
     """The token of the largest logit of every row, among all tokens or `candidates`; the first of equals.
+
+    Without a table the states are the logits.
 
     >>> table = torch.tensor([[[1.0], [3.0], [2.0]]])
     >>> best_tokens(torch.ones(1, 1, 1), table).item()
@@ -67,6 +85,10 @@ def best_tokens(
     2
     """
     with torch.no_grad():
+        if table is None:
+            logits = states if candidates is None else states.index_select(2, candidates)
+            best = logits.argmax(dim=-1)
+            return best if candidates is None else candidates[best]
         table = table if candidates is None else table.index_select(1, candidates)
         best = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
         numbers = chunk_numbers or numbers_at_once(states.device, CHUNK_NUMBERS)

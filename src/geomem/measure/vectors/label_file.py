@@ -1,10 +1,12 @@
-"""Labels of rows from a file of their own: one per line, a JSON list or dictionary, or a NumPy array."""
+"""Labels of rows from a file of their own: one per line, a JSON list or dictionary, NumPy, Parquet."""
 
 import json
 from pathlib import Path
 
 from geomem.errors import InputError
+from geomem.files import check_plain_file
 from geomem.measure.vectors.array_file import read_label_array
+from geomem.measure.vectors.frame_file import read_label_frame
 from geomem.worlds.text_file import read_text
 
 
@@ -12,8 +14,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """The label of every row, in order.
 
     Text holds one label per line; blanks inside a line belong to the label. JSON is a list of labels, or a
-    dictionary from label to row number as tokenizers write. `.npy` holds one axis of text or numbers. Raises
-    `InputError` for a missing, empty, too large or damaged file, an empty line, and row numbers with gaps.
+    dictionary from label to row number as tokenizers write. `.npy` holds one axis of text or numbers, Parquet
+    one column of text. Raises `InputError` for a missing, empty, too large or damaged file, an empty line,
+    and row numbers with gaps.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -23,6 +26,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     if path.suffix.lower() == ".npy":
         return read_label_array(path)
+    if path.suffix.lower() == ".parquet":
+        check_plain_file(path, links=True)
+        return read_label_frame(path)
     text = read_text(path, "one label per line")
     content = _json_content(path, text)
     if content is not None:

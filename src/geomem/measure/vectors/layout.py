@@ -10,7 +10,6 @@ from pathlib import Path
 from geomem.errors import InputError
 from geomem.measure.vectors.lines import SNIFFED_LINES
 from geomem.measure.vectors.matching import label_key, names_labels
-from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.text_file import COMMENT_MARKS, counted
 
 COUNTER_TITLES = ("", "index", "unnamed: 0")
@@ -47,7 +46,9 @@ class Layout:
     """Whether labels between blanks stand in double quotes."""
 
 
-def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: bool = False) -> Layout:
+def find_layout(
+    path: Path, lines: Sequence[str], names: Sequence[str], *, has_labels: bool = False
+) -> Layout:
     """The layout of a text that begins with these lines.
 
     - The separator is the one of tab, comma, semicolon and blank that leaves numbers in most columns.
@@ -55,15 +56,14 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     - The first line is a header if it has no number where the lines below have them, or if it counts
       0, 1, 2, ... there, as the columns of a data frame do, and the numbers below have decimals.
     - The labels are the column of text, else one titled as `label`, `node`, `word`, ... (`names_labels`),
-      else a first column of whole numbers that name the graph's nodes. Between blanks a label is what
+      else a first column of whole numbers that are among the names. Between blanks a label is what
       stands before the last numbers.
     - A first column without a title that counts 0, 1, 2, ... and holds no labels counts the rows.
 
     With `has_labels` the labels come from elsewhere, and a column of them is refused. Raises `InputError` if
     there is no line, several columns hold text, or word2vec's first line contradicts the second.
 
-    >>> from geomem.worlds.graphs.families import path
-    >>> layout = find_layout(Path("v.txt"), ["2 3", "New York 1 2 3", "Ohio 4 5 6"], path(2))
+    >>> layout = find_layout(Path("v.txt"), ["2 3", "New York 1 2 3", "Ohio 4 5 6"], ["Ohio", "New York"])
     >>> layout.separator, layout.width, layout.label_column, layout.promised
     (' ', 3, 0, 2)
     """
@@ -80,7 +80,7 @@ def find_layout(path: Path, lines: Sequence[str], graph: Graph, *, has_labels: b
     titles = _titles(rows, body, texts) if promised is None and len(rows) > 1 else []
     if promised is None and not titles and len(rows[0]) == columns:
         body = [rows[0], *body] if len(rows) > 1 else body
-    label = _label_column(path, body, texts, titles, graph, promised is not None)
+    label = _label_column(path, body, texts, titles, names, promised is not None)
     if has_labels and label is not None and (texts or titles):
         raise InputError(
             f"Column {label + 1} of {str(path)!r} holds labels, and --labels gives others; leave out one "
@@ -258,7 +258,7 @@ def _label_column(
     body: Sequence[Sequence[str]],
     texts: Sequence[int],
     titles: Sequence[str],
-    graph: Graph,
+    names: Sequence[str],
     is_word2vec: bool,
 ) -> int | None:
     if len(body[0]) == 1:
@@ -282,8 +282,8 @@ def _label_column(
     keys = [label_key(row[0]) for row in body]
     if len({row[0] for row in body}) < len(body) or not all(re.fullmatch("[0-9]+", key) for key in keys):
         return None
-    named = len(set(map(label_key, graph.labels)).intersection(keys))
-    if named >= COVERED * min(len(keys), graph.node_count):
+    named = len(set(map(label_key, names)).intersection(keys))
+    if named >= COVERED * min(len(keys), len(names)):
         return 0
     counts = titles and titles[0].lower() in COUNTER_TITLES
     beside = sum(any(map(_has_decimals, row[1:])) for row in body)

@@ -1,22 +1,22 @@
-"""Rows of a file matched to the nodes of a graph: by their labels, or by their order where they have none.
-
-Axis names: `run`, `node`, `width`; a row belongs to the file, a node to the graph.
-"""
+"""Rows of a file matched to names, as those of a graph's nodes: by their labels, however these are spelt."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from geomem.errors import InputError
-from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.text_file import clean_label, equal_numbers
 
 _LABEL_TITLE = re.compile(
     "(label|name|node|vertex|word|token|vocab|vocabulary|id|key|entity|entitie|item|country|state)s?"
 )
 
+VOCABULARY = 10
+"""A file with so many times more rows than names is a vocabulary, whose rows stand in order of frequency."""
+
 Row = TypeVar("Row")
+Other = TypeVar("Other")
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,18 @@ class Match(Generic[Row]):
     """Which row is whose, and what was left over."""
 
     rows: Mapping[int, Row]
-    """The row of every node that has one."""
+    """The row of every name that has one."""
     row_count: int
     other_count: int
-    """How many rows belong to no node."""
+    """How many rows belong to no name."""
     other: str | None
     """The label of the first of these."""
-    near: tuple[str, str] | None = None
-    """A label among these and a node that differ only in capitals and underscores, if there are such."""
+    respelt: Mapping[int, str] = field(default_factory=dict)
+    """How the row of a name is spelt where it differs from it by more than `label_key`."""
+
+    def with_rows(self, rows: Mapping[int, Other]) -> "Match[Other]":
+        """The same match with other rows, as after only those that are wanted were read."""
+        return Match(rows, self.row_count, self.other_count, self.other, self.respelt)
 
 
 def names_labels(title: str) -> bool:
@@ -53,51 +57,66 @@ def label_key(label: str) -> str:
     return equal_numbers((label,)).get(label, label)
 
 
-def match_rows(rows: Iterable[tuple[str, Row]], graph: Graph) -> Match[Row]:
-    """Find the row of every node by its label; rows of no node are counted and let go.
+def match_rows(rows: Iterable[tuple[str, Row]], names: Sequence[str]) -> Match[Row]:
+    """Find the row of every name by its label; rows of no name are counted and let go.
 
-    A label spelt as the graph's comes before one that only has the same `label_key`. Raises `InputError` if
-    two rows are equally right for one node.
+    A row spelt as the name comes first, then one with the same `label_key`, then one that differs in
+    underscores for blanks, then one that differs in capitals too. Of several that differ so, or in a
+    vocabulary of words have one `label_key`, the first in the file is taken. Raises `InputError` if two rows
+    are equally right otherwise.
 
-    >>> from geomem.worlds.graphs.families import path
-    >>> match = match_rows([("1.0", "b"), ("x", "c"), ("0", "a")], path(2))
-    >>> match.rows, match.other_count, match.other
-    ({1: 'b', 0: 'a'}, 1, 'x')
+    >>> match = match_rows([("1.0", "b"), ("x", "c"), ("0", "a"), ("new_york", "d")], ["0", "1", "New York"])
+    >>> match.rows, match.other_count, match.other, match.respelt
+    ({1: 'b', 0: 'a', 2: 'd'}, 1, 'x', {2: 'new_york'})
     """
-    exact = {label: node for node, label in enumerate(graph.labels)}
-    alike: dict[str, int | None] = {}
-    for label, node in exact.items():
-        key = label_key(label)
-        alike[key] = None if key in alike else node
-    folded = {_fold(label): label for label in graph.labels}
-    found: dict[int, tuple[str, Row]] = {}
-    near = None
+    known: list[dict[str, int | None]] = [{} for _ in SPELLINGS]
+    for at, name in enumerate(names):
+        for spelt, alike in zip(SPELLINGS, known, strict=True):
+            key = spelt(name)
+            alike[key] = None if key in alike else at
+    found: dict[int, tuple[int, str, Row]] = {}
     count = others = 0
-    other = None
+    other = twice = None
     for label, row in rows:
         count += 1
-        node = exact.get(label)
-        if node is None:
-            node = alike.get(label_key(label))
-        if node is None:
+        closeness, at = 0, known[0].get(label)
+        # Whatever is spelt alike in a closer way is so in the loosest; most words of a vocabulary are not.
+        if at is None and SPELLINGS[-1](label) in known[-1]:
+            closer = enumerate(zip(SPELLINGS, known, strict=True))
+            hits = ((place, alike.get(spelt(label))) for place, (spelt, alike) in closer)
+            closeness, at = next((hit for hit in hits if hit[1] is not None), (0, None))
+        if at is None:
             others += 1
             other = label if other is None else other
-            if near is None and (fold := _fold(label)) in folded:
-                near = label, folded[fold]
             continue
-        before, own = found.get(node), graph.labels[node]
-        if before is not None and (before[0] == own) == (label == own):
-            raise InputError(
-                f"The labels {before[0][:80]!r} and {label[:80]!r} of two rows both name the node "
-                f"{own[:80]!r}; give one row per node."
-            )
+        before = found.get(at)
+        if before is not None and before[0] == closeness < LOOSE and (twice is None or closeness == 0):
+            twice = before[1], label, names[at]
         if before is not None:
             others += 1
-            other = (before[0] if label == own else label) if other is None else other
-        if before is None or label == own:
-            found[node] = (label, row)
-    return Match({node: row for node, (_, row) in found.items()}, count, others, other, near)
+            other = (before[1] if closeness < before[0] else label) if other is None else other
+        if before is None or closeness < before[0]:
+            found[at] = closeness, label, row
+    if twice is not None and (twice[0] == twice[1] or count < VOCABULARY * len(names)):
+        raise InputError(
+            f"The labels {twice[0][:80]!r} and {twice[1][:80]!r} of two rows both name the node "
+            f"{twice[2][:80]!r}; give one row per node."
+        )
+    respelt = {at: label for at, (closeness, label, _) in found.items() if closeness >= LOOSE}
+    return Match({at: row for at, (_, _, row) in found.items()}, count, others, other, respelt)
 
 
-def _fold(label: str) -> str:
-    return label.casefold().replace("_", " ")
+def _spaced(label: str) -> str:
+    return label_key(label).replace("_", " ")
+
+
+SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str,
+    label_key,
+    _spaced,
+    lambda label: _spaced(label).casefold(),
+)
+"""What two spellings of one name share, from the closest to the loosest."""
+
+LOOSE = 2
+"""From this place of `SPELLINGS` on, a vocabulary may hold several rows for one name."""

@@ -1,12 +1,15 @@
-"""Embeddings of a graph's nodes from a file: read, matched to the nodes, and what was understood of it.
+"""Vectors of names, as of a graph's nodes, from a file: read, matched, and what was understood of it.
 
-Axis names: `run`, `node`, `width`; a row belongs to the file, a node to the graph.
+Axis names: `run`, `node`, `found` (a node that has a row), `width`; a row belongs to the file, a node to the
+graph.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +17,7 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.files import check_plain_file, system_errors
 from geomem.measure.vectors.array_file import read_arrays
+from geomem.measure.vectors.frame_file import read_frame
 from geomem.measure.vectors.label_file import read_labels
 from geomem.measure.vectors.matching import Match, match_rows
 from geomem.measure.vectors.order import describe_order, find_better_order
@@ -25,7 +29,10 @@ LARGEST_FILE = 8 << 30
 """Bytes accepted of a file; of text and mapped arrays only the rows of the graph's nodes are loaded."""
 
 MISSING_SHARE = 0.1
-"""At most this share of the nodes may lack a row: then the graph of the others is measured, else nothing."""
+"""At most this share of the nodes may lack a row by default: the graph of the others is measured."""
+
+LISTED = 10
+"""Names that a sentence lists."""
 
 ARRAY_FILES = (".npy", ".npz", ".safetensors")
 
@@ -41,7 +48,6 @@ OTHER_FILES = {
     ".hdf5": _HDF5,
     ".kv": "gensim's own format, which is a pickle; write it with save_word2vec_format(path)",
     ".model": "gensim's own format, which is a pickle; write model.wv with save_word2vec_format(path)",
-    ".parquet": "a Parquet file; write the data frame with to_csv(path)",
     ".feather": "a Feather file; write the data frame with to_csv(path)",
     ".mat": "a MATLAB file; save the vectors with numpy.savez(path, **scipy.io.loadmat(old))",
     ".json": "JSON; write the vectors as a table with labels, .csv or .tsv",
@@ -50,6 +56,25 @@ OTHER_FILES = {
     ".xz": "packed with xz; unpack it, or pack it with gzip",
 }
 """Endings of files that hold vectors and are not read, and the way out."""
+
+
+Multiword = Literal["whole", "mean"]
+"""A name of several words is found as a whole only, or else is the mean of its words."""
+
+
+@dataclass(frozen=True, eq=False)
+class NamedVectors:
+    """Vectors of those names that a file has rows for, in the order of the names."""
+
+    vectors: Float[np.ndarray, "run found width"]
+    found: Int[np.ndarray, " found"]
+    """Places of these among the names."""
+    row: Int[np.ndarray, " found"]
+    """Where each stands in the file, the mean of words where its last word does."""
+    match: Match[int] | None
+    """None where rows stand for names by their order."""
+    notes: tuple[str, ...]
+    """What was understood, one sentence each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +96,16 @@ def read_embeddings(
     *,
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     array: str | None = None,
+    multiword: Multiword = "whole",
+    missing_share: float = MISSING_SHARE,
 ) -> NodeEmbeddings:
     """Embeddings of a graph's nodes from a file, in float64, matched by label wherever the rows have labels.
 
-    - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or
-      without (see `geomem.measure.vectors.layout`).
-    - `.npz` and `.safetensors`: the array of two or three axes, or the one called `array`; labels in an array
-      called `labels`, `names`, `words`, ... or the only one of text.
-    - `.npy`: [node, width] or [run, node, width].
+    Files, `labels`, `array` and `multiword` are those of `read_named_vectors`. If at most `missing_share` of
+    the nodes lack a row, the graph of the others is taken. Rows without labels stand in the order of the
+    graph's nodes; the notes say which that is, and warn if another plausible order fits far better.
 
-    `labels` name the rows of a file without labels: a list, or a file (`geomem.measure.vectors.label_file`).
-    Labels are matched without blanks at their ends, in Unicode's form NFC, equal numbers as one (`1`,
-    `1.0`). Rows that belong to no node are left out. If at most a tenth of the nodes lack a row, the graph
-    of the others is taken. Rows without labels stand in the order of the graph's nodes; the notes say which
-    that is, and warn if another plausible order fits far better.
-
-    Raises `InputError` if the file is missing, damaged, too large or of another kind, if too many nodes
-    have no row or two rows belong to one node, or if a number is not finite.
+    Raises `InputError` for what `read_named_vectors` refuses, and if too many nodes have no row.
 
     >>> import tempfile
     >>> from geomem.worlds.graphs.families import path
@@ -102,39 +120,137 @@ def read_embeddings(
     vectors.tsv: 3 rows of width 2 (separated by tabs, header yes, labels in column 1 ('node')).
     2 of 2 nodes found by label; 1 row belongs to no node and is left out (such as 'b').
     """
+    read = read_named_vectors(path, graph.labels, labels=labels, array=array, multiword=multiword)
+    if read.match is None:
+        order = f"The rows have no labels: {describe_order(graph)}; --labels FILE gives each its own."
+        better = find_better_order(read.vectors[0], graph)
+        warnings = () if better is None else (better,)
+        return NodeEmbeddings(read.vectors, graph, (*read.notes, order), warnings)
+    part, notes = _found_part(Path(path), graph, read, missing_share)
+    return NodeEmbeddings(read.vectors, part, (*read.notes, *notes))
+
+
+def read_named_vectors(
+    path: str | os.PathLike[str],
+    names: Sequence[str],
+    *,
+    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    array: str | None = None,
+    multiword: Multiword = "whole",
+) -> NamedVectors:
+    """Vectors of names from a file, in float64, matched by label wherever the rows have labels.
+
+    - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or
+      without (see `geomem.measure.vectors.layout`).
+    - `.npz` and `.safetensors`: the array of two or three axes, or the one called `array`; labels in an array
+      called `labels`, `names`, `words`, ... or the only one of text.
+    - `.npy`: [node, width] or [run, node, width]. `.parquet`: a column per number, or one of lists.
+
+    `labels` name the rows of a file without labels: a list, or a file (`geomem.measure.vectors.label_file`).
+    Labels are matched without blanks at their ends, in Unicode's form NFC, equal numbers as one (`1`,
+    `1.0`); where none is spelt so, underscores are blanks and capitals do not count. Rows that belong to no
+    name are left out. With `multiword="mean"` a name without a row is the mean of the rows of its words.
+    Rows without labels must be as many as the names, and stand in their order.
+
+    Raises `InputError` if the file is missing, damaged, too large or of another kind, if two rows belong to
+    one name, or if a number is not finite.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "words.txt")
+    ...     _ = file.write_text("mali 1 2\\nsan 0 4\\nmarino 2 2\\n")
+    ...     read = read_named_vectors(file, ["San Marino", "Chad", "Mali"], multiword="mean")
+    >>> read.vectors.tolist(), read.found.tolist()
+    ([[[1.0, 3.0], [1.0, 2.0]]], [0, 2])
+    """
     path = Path(path)
     kind = path.suffix.lower()
     _refuse_other_files(path, kind)
     if labels is not None:
         labels = read_labels(Path(labels)) if isinstance(labels, str | os.PathLike) else tuple(labels)
+    wanted, words = _with_words(names) if multiword == "mean" else (list(names), {})
     with system_errors(path, "read"):
         if kind in ARRAY_FILES:
-            vectors, match, said = _from_arrays(path, graph, labels, array)
+            vectors, match, said = _from_arrays(path, wanted, labels, array)
         else:
             if array is not None:
-                raise InputError(f"The file {str(path)!r} is a text without named arrays; leave out --array.")
-            table = read_text_table(path, graph, labels=labels)
+                raise InputError(
+                    f"The file {str(path)!r} is a table without named arrays; leave out --array."
+                )
+            read = read_frame if kind == ".parquet" else read_text_table
+            table = read(path, wanted, labels=labels)
             vectors, match = table.vectors[None], table.match
             said = f"{counted(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
-            if match is None and table.row_count != graph.node_count:
-                raise _wrong_row_count(table.row_count, graph)
-    notes = [f"{path.name}: {said}."]
-    if match is None:
-        notes.append(f"The rows have no labels: {describe_order(graph)}; --labels FILE gives each its own.")
-    else:
-        graph, rows, found = _found_part(path, graph, match)
-        vectors = vectors[:, rows]
-        notes += found
-    with np.errstate(all="ignore"):  # of a wider kind of numbers some may be infinite here
-        vectors = np.array(vectors, dtype=np.float64)
-    wrong = np.argwhere(~np.isfinite(vectors).all(axis=2))
+            if match is None and table.row_count != len(names):
+                raise _wrong_row_count(table.row_count, len(names))
+        rows: dict[int, tuple[int, ...]] = {at: (at,) for at in range(len(names))}
+        if match is not None:
+            rows = {at: (row,) for at, row in match.rows.items() if at < len(names)}
+            for at, parts in words.items():
+                if at not in rows and all(part in match.rows for part in parts):
+                    rows[at] = tuple(match.rows[part] for part in parts)
+        found = np.array(sorted(rows), dtype=np.int64)
+        with np.errstate(all="ignore"):  # of a wider kind of numbers some may be infinite here
+            taken = [vectors[:, list(rows[at])].astype(np.float64).mean(axis=1) for at in found.tolist()]
+    chosen = np.stack(taken, axis=1) if taken else np.empty((len(vectors), 0, vectors.shape[2]))
+    wrong = np.flatnonzero(~np.isfinite(chosen).all(axis=(0, 2)))
     if len(wrong):
         raise InputError(
-            f"The embedding of node {graph.labels[wrong[0][1]][:80]!r} holds NaN or infinity; "
+            f"The embedding of node {names[int(found[wrong[0]])][:80]!r} holds NaN or infinity; "
             "give finite numbers only."
         )
-    better = find_better_order(vectors[0], graph) if match is None else None
-    return NodeEmbeddings(vectors, graph, tuple(notes), () if better is None else (better,))
+    notes = [f"{path.name}: {said}."]
+    if match is not None:
+        means: list[str] = [str(names[at]) for at in found.tolist() if len(rows[at]) > 1]
+        notes += _found_notes(names, len(found), match, means)
+    last = np.array([max(rows[at]) for at in found.tolist()], dtype=np.int64)
+    return NamedVectors(chosen, found, last, match, tuple(notes))
+
+
+def _with_words(names: Sequence[str]) -> tuple[list[str], dict[int, list[int]]]:
+    """The names and then the words of those with several, and for these where each word stands."""
+    wanted = list(names)
+    places = {name.casefold(): at for at, name in reversed([*enumerate(names)])}
+    words: dict[int, list[int]] = {}
+    for at, name in enumerate(names):
+        parts = [part for part in re.split(r"[\s_-]+", name) if part]
+        if len(parts) < 2:
+            continue
+        for part in parts:
+            if part.casefold() not in places:
+                places[part.casefold()] = len(wanted)
+                wanted.append(part)
+        words[at] = [places[part.casefold()] for part in parts]
+    return wanted, words
+
+
+def _found_notes(names: Sequence[str], found: int, match: Match[int], means: Sequence[str]) -> list[str]:
+    notes = [f"{found:,} of {len(names):,} nodes found by label"]
+    if match.other is not None:
+        belong, are = ("belongs", "is") if match.other_count == 1 else ("belong", "are")
+        rows = f"{counted(match.other_count, 'row')} {belong} to no node"
+        notes[0] += f"; {rows} and {are} left out (such as {match.other[:80]!r})"
+    notes[0] += "."
+    respelt = {at: label for at, label in match.respelt.items() if at < len(names)}
+    if respelt:
+        at, label = min(respelt.items())
+        notes.append(
+            f"{counted(len(respelt), 'node')} found in another spelling (such as {label[:80]!r} for "
+            f"{names[at][:80]!r})."
+        )
+    if means:
+        notes.append(f"{counted(len(means), 'node')} as the mean of the words ({listed(means)}).")
+    return notes
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: all of them, or the first and how many more.
+
+    >>> listed(["a", "b"]), listed([str(number) for number in range(20)])
+    ("'a', 'b'", "'0', '1', '2', '3', '4', '5', '6', '7', '8', '9' and 10 more")
+    """
+    shown = ", ".join(repr(name[:80]) for name in names[:LISTED])
+    return shown + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")
 
 
 def _refuse_other_files(path: Path, kind: str) -> None:
@@ -152,7 +268,7 @@ def _refuse_other_files(path: Path, kind: str) -> None:
 
 
 def _from_arrays(
-    path: Path, graph: Graph, labels: Sequence[str] | None, array: str | None
+    path: Path, names: Sequence[str], labels: Sequence[str] | None, array: str | None
 ) -> tuple[np.ndarray, Match[int] | None, str]:
     """Vectors [run, row, width], still in the file where it can be mapped; whose they are; both in words."""
     stored, own = read_arrays(path, wanted=array)
@@ -172,13 +288,13 @@ def _from_arrays(
         f" in {counted(runs, 'run')}" if runs > 1 else ""
     )
     if labels is None:
-        if row_count != graph.node_count:
-            raise _wrong_row_count(row_count, graph)
+        if row_count != len(names):
+            raise _wrong_row_count(row_count, len(names))
         match, kept = None, row_count
     else:
         if len(labels) != row_count:
             raise wrong_label_count(path, row_count, len(labels))
-        match = match_rows(zip(labels, range(row_count), strict=True), graph)
+        match = match_rows(zip(labels, range(row_count), strict=True), names)
         said, kept = f"{said}, with labels", len(match.rows)
     if runs * kept * width > LARGEST_KEPT:
         raise InputError(
@@ -189,43 +305,38 @@ def _from_arrays(
 
 
 def _found_part(
-    path: Path, graph: Graph, match: Match[int]
-) -> tuple[Graph, Int[np.ndarray, " node"], list[str]]:
-    """The graph of the nodes that have a row, the row of each, and what was left out."""
-    nodes = np.array(sorted(match.rows), dtype=np.int64)
-    missing = graph.node_count - len(nodes)
-    lacking = next((label for node, label in enumerate(graph.labels) if node not in match.rows), "")
-    notes = [f"{len(nodes):,} of {graph.node_count:,} nodes found by label"]
-    if match.other is not None:
-        belong, are = ("belongs", "is") if match.other_count == 1 else ("belong", "are")
-        rows = f"{counted(match.other_count, 'row')} {belong} to no node"
-        notes[0] += f"; {rows} and {are} left out (such as {match.other[:80]!r})"
-    notes[0] += "."
-    if missing > MISSING_SHARE * graph.node_count:
-        near = f", though {match.near[0][:80]!r} is near {match.near[1][:80]!r}" if match.near else ""
+    path: Path, graph: Graph, read: NamedVectors, missing_share: float
+) -> tuple[Graph, list[str]]:
+    """The graph of the nodes that have a row, and what was left out."""
+    missing = [graph.labels[at] for at in np.setdiff1d(np.arange(graph.node_count), read.found).tolist()]
+    if not missing:
+        return graph, []
+    match = read.match
+    if len(missing) > missing_share * graph.node_count:
         other = ""
-        if match.other is not None:
+        if match is not None and match.other is not None:
             other = f" and {match.other_count:,} rows belong to no node, such as {match.other[:80]!r}"
         raise InputError(
-            f"{missing:,} of {graph.node_count:,} nodes have no row in {str(path)!r}, such as "
-            f"{lacking[:80]!r}{other}{near}; label the rows as the graph does, or name them with --labels."
+            f"{len(missing):,} of {graph.node_count:,} nodes have no row in {str(path)!r}, such as "
+            f"{missing[0][:80]!r}{other}; label the rows as the graph does, or name them with --labels."
         )
-    if missing:
-        edges = graph.edge_count
-        graph = induced_subgraph(graph, nodes)
-        parts = int(component_labels(graph).max()) + 1
-        if parts > 1:
-            graph = replace(graph, root=None)
-        notes.append(
-            f"{counted(missing, 'node')} without a row {'is' if missing == 1 else 'are'} left out (such as "
-            f"{lacking[:80]!r}): measured is the graph of the other {len(nodes):,}, with "
-            f"{graph.edge_count:,} of {edges:,} edges in {counted(parts, 'component')}."
-        )
-    return graph, np.array([match.rows[node] for node in nodes.tolist()]), notes
+    part = known_part(graph, read.found)
+    components = int(component_labels(part).max()) + 1
+    return part, [
+        f"{counted(len(missing), 'node')} without a row {'is' if len(missing) == 1 else 'are'} left out "
+        f"({listed(missing)}): measured is the graph of the other {part.node_count:,}, with "
+        f"{part.edge_count:,} of {graph.edge_count:,} edges in {counted(components, 'component')}."
+    ]
 
 
-def _wrong_row_count(rows: int, graph: Graph) -> InputError:
+def known_part(graph: Graph, nodes: Int[np.ndarray, " found"]) -> Graph:
+    """The graph of those nodes; a star that falls apart loses its root."""
+    part = induced_subgraph(graph, nodes)
+    return part if component_labels(part).max() == 0 else replace(part, root=None)
+
+
+def _wrong_row_count(rows: int, nodes: int) -> InputError:
     return InputError(
-        f"The embeddings have {counted(rows, 'row')} without labels but the graph has {graph.node_count:,} "
+        f"The embeddings have {counted(rows, 'row')} without labels but the graph has {nodes:,} "
         "nodes; give one row per node, in the order of the graph's nodes, or name the rows with --labels."
     )

@@ -23,7 +23,6 @@ from geomem.measure.vectors.layout import (
 )
 from geomem.measure.vectors.lines import first_lines, read_lines
 from geomem.measure.vectors.matching import Match, match_rows
-from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.text_file import counted
 
 LARGEST_KEPT = 1 << 28
@@ -34,19 +33,19 @@ PARSED_LINES = 4096
 
 
 @dataclass(frozen=True)
-class TextTable:
-    """Vectors found in a text: those of the matched rows, or all in the order of the lines."""
+class VectorTable:
+    """Vectors found in a file: those of the matched rows, or all in the order of the lines."""
 
     vectors: Float[np.ndarray, "row width"]
     match: Match[int] | None
-    """Which row of `vectors` belongs to which node; None where the lines have no labels."""
+    """Which row of `vectors` belongs to which name; None where the lines have no labels."""
     row_count: int
     layout: str
-    """How the text was read, in words."""
+    """How the file was read, in words."""
 
 
-def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = None) -> TextTable:
-    """Vectors of a text file; rows with labels are matched to the graph's nodes and all others let go.
+def read_text_table(path: Path, names: Sequence[str], *, labels: Sequence[str] | None = None) -> VectorTable:
+    """Vectors of a text file; rows with labels are matched to the names and all others let go.
 
     How columns, header and labels are found is said in `find_layout`. `labels` come from elsewhere, one per
     row.
@@ -54,34 +53,34 @@ def read_text_table(path: Path, graph: Graph, *, labels: Sequence[str] | None = 
     word where a number is expected, and two rows for one node.
     """
     first = first_lines(path)
-    layout = find_layout(path, first, graph, has_labels=labels is not None)
-    if graph.node_count * layout.width > LARGEST_KEPT:
+    layout = find_layout(path, first, names, has_labels=labels is not None)
+    if len(names) * layout.width > LARGEST_KEPT:
         raise InputError(
-            f"The file {str(path)!r} has {layout.width:,} numbers for each of {graph.node_count:,} nodes, "
+            f"The file {str(path)!r} has {layout.width:,} numbers for each of {len(names):,} nodes, "
             f"and at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
         )
     rows = _rows(path, layout)
     if labels is not None:
         rows = _relabelled(path, rows, labels)
     elif layout.label_column is None:
-        return _in_order(path, layout, rows, graph)
-    match = match_rows(rows, graph)
+        return _in_order(path, layout, rows, len(names))
+    match = match_rows(rows, names)
     vectors = _numbers(path, layout, list(match.rows.values()))
     places = {node: row for row, node in enumerate(match.rows)}
-    kept = Match(places, match.row_count, match.other_count, match.other, match.near)
-    return TextTable(vectors, kept, match.row_count, describe_layout(layout))
+    kept = match.with_rows(places)
+    return VectorTable(vectors, kept, match.row_count, describe_layout(layout))
 
 
 def _in_order(
-    path: Path, layout: Layout, rows: Iterable[tuple[str, tuple[int, str]]], graph: Graph
-) -> TextTable:
+    path: Path, layout: Layout, rows: Iterable[tuple[str, tuple[int, str]]], most: int
+) -> VectorTable:
     kept, count = [], 0
     for _, line in rows:
         count += 1
-        if count <= graph.node_count:
+        if count <= most:
             kept.append(line)
-    # Where there are more rows than nodes nothing is measured, and their number is all that is asked for.
-    return TextTable(_numbers(path, layout, kept), None, count, describe_layout(layout))
+    # Where there are more rows than names nothing is measured, and their number is all that is asked for.
+    return VectorTable(_numbers(path, layout, kept), None, count, describe_layout(layout))
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[tuple[str, tuple[int, str]]]:
