@@ -20,6 +20,7 @@ VERBS = (
     "paths",
     "learn",
     "measure",
+    "audit",
     "export",
     "import",
     "report",

@@ -2,10 +2,10 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -44,12 +44,11 @@ def fleet(tmp_path):
 
 def test_help_is_quick_and_needs_no_torch():
     code = "import sys; from geomem.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.5
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    # Processor time: beside other programs everything takes long.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
     for verb in VERBS:
         assert f"\n  {verb} " in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80

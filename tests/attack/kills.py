@@ -25,8 +25,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from scenarios import FACTS, SCENARIOS, Scenario
 
 os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "COLUMNS": "200"}
 
@@ -57,94 +60,18 @@ VOLATILE = {"started", "seconds", "first_step", "threads", "git", "time", "writt
 BY_NAME_ALONE = (".html", ".pdf", "DONE")
 """Files that hold times, or digests of files that do: that they are there is compared, not their bytes."""
 
-FACTS = "".join(
-    f"{person}\t{relation}\t{town}\n"
-    for person, home, work in (("Ada", "Rome", "Paris"), ("Ben", "Paris", "Rome"), ("Cem", "Rome", "Rome"))
-    for relation, town in (("lives in", home), ("works in", work))
+IMPORTED_LATE = (
+    "tyro._backends._tyro_backend",
+    "tyro.constructors._struct_spec_attrs",
+    "typeguard",
+    "torch.fx.experimental.symbolic_shapes",
+    "fontTools.subset",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    "polars._utils.parquet",
 )
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A command that writes, what comes before it once, and what reads beside it."""
-
-    name: str
-    command: str
-    before: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-    """What the first reading command may print; anything if empty. It ends with 1 if there is no answer."""
-    status: tuple[int, ...] = (0,)
-    """How the uninterrupted command may end."""
-    share: float = 1.0
-    """Of the kills that others get, where each takes long."""
-
-
-STEPS = "--steps 40 --metric-every 10 --seeds 2 --quiet"
-GRID = f"sweep cycle --nodes 6 --model associative --over learning-rate=0.01,0.1 --over width=2,3 {STEPS}"
-CONSTRUCT = "construct facts.tsv --out memory"
-EDIT = "edit memory Ada 'lives in' Paris"
-ASK = "ask memory Ada 'lives in'"
-SCENARIOS = (
-    Scenario(
-        "memorize", f"memorize cycle --nodes 6 --model transformer --width 8 {STEPS}", reads=("measure RUN",)
-    ),
-    Scenario(
-        "paths",
-        "paths path-star --arms 8 --length 3 --width 8 --layers 1 --epochs 4 --batches 2 --warmup-steps 2",
-        reads=("measure RUN",),
-    ),
-    Scenario("learn", f"learn facts.tsv --width 6 --mlp-width 8 {STEPS}", reads=("ask RUN Ada 'lives in'",)),
-    Scenario("construct", CONSTRUCT, reads=(ASK,), answers=("Rome",)),
-    Scenario("edit", EDIT, before=(CONSTRUCT,), reads=(ASK, "measure memory"), answers=("Rome", "Paris")),
-    Scenario(
-        "edit what was edited",
-        EDIT,
-        before=(CONSTRUCT, "edit memory Ben 'lives in' Rome"),
-        reads=(ASK,),
-        answers=("Rome", "Paris"),
-    ),
-    Scenario(
-        "forget",
-        "forget memory Ada 'lives in'",
-        before=(CONSTRUCT,),
-        reads=(ASK,),
-        answers=("Rome", "no answer"),
-    ),
-    Scenario(
-        "edit a further answer",
-        "edit memory Ada 'works in' Rome --also",
-        before=(f"{CONSTRUCT} --several",),
-        reads=("ask memory Ada 'works in'",),
-        answers=("Paris",),
-    ),
-    Scenario(
-        "forget one answer",
-        "forget memory Ada 'works in' Paris",
-        before=(f"{CONSTRUCT} --several", "edit memory Ada 'works in' Rome --also"),
-        reads=("ask memory Ada 'works in'",),
-        answers=("Paris", "Rome"),
-    ),
-    Scenario("sweep", f"{GRID} --processes 1"),
-    Scenario("sweep in two processes", f"{GRID} --processes 2", share=0.25),
-    Scenario(
-        "capacity",
-        "capacity --subjects 4 --relations 1 --sizes 2 3 --seeds 2 --steps 40 --processes 1 --out c.svg",
-        share=0.5,
-    ),
-    Scenario(
-        "reproduce",
-        "reproduce race/associative-two-steps --seeds 1 --processes 1 --json verdicts.json",
-        status=(0, 1),
-        share=0.5,
-    ),
-    Scenario(
-        "report",
-        "report RUN --out report.html --figures figures",
-        before=(f"memorize cycle --nodes 6 --model node2vec {STEPS}",),
-        share=0.25,
-    ),
-)
+"""What libraries import when they are used."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +113,8 @@ def run_forked(command: str, place: Path, kill: Kill = NEVER, *, traced: bool = 
     """Run a command in a fork, under `strace` if `traced`, and kill it."""
     said, counted, log = (place.parent / name for name in ("said.txt", "calls.txt", "log.txt"))
     given = [_find_run(place) if argument == "RUN" else argument for argument in shlex.split(command)]
-    counted.unlink(missing_ok=True)
+    for path in (counted, said):  # what workers of a killed command still say is not this command's
+        path.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
         _run_here(given, place, said, counted, kill.call, waiting=traced)
@@ -347,18 +275,18 @@ def prepare(scenario: Scenario, place: Path) -> None:
             raise RuntimeError(f"{command} ended with {ending.status}:\n{ending.text}")
 
 
-def attack(scenario: Scenario, count: int, traced: bool, seed: int = 0) -> tuple[int, int]:
+def attack(scenario: Scenario, count: int, traced: bool, start: int = 0, step: int = 1) -> tuple[int, int]:
     """Try to kill a scenario's command so often; how often it died, and how many things were wrong.
 
-    Half of the kills are at writing calls and half at moments; if `traced`, all at system calls. Prints what
-    was wrong. This process must have computed nothing.
+    Half of the kills are at writing calls and half at moments; if `traced`, all at system calls. Of these are
+    made every `step`-th from `start` on. Prints what was wrong. This process must have computed nothing.
     """
     import_everything()
     killed = wrong = 0
     with tempfile.TemporaryDirectory(prefix="geomem-attack-") as folder:
-        start, whole = Path(folder) / "start", Path(folder) / "whole"
-        prepare(scenario, start)
-        shutil.copytree(start, whole, symlinks=True)
+        before, whole = Path(folder) / "before", Path(folder) / "whole"
+        prepare(scenario, before)
+        shutil.copytree(before, whole, symlinks=True)
         first = run_forked(scenario.command, whole, traced=traced)
         if first.status not in scenario.status:
             print(
@@ -367,16 +295,16 @@ def attack(scenario: Scenario, count: int, traced: bool, seed: int = 0) -> tuple
             )
             return 0, 1
         expected, seconds = describe(whole), first.seconds
-        chance = random.Random(f"{seed} {scenario.name}")
-        for number in range(count):
+        chance = random.Random(f"{scenario.name} {start}")
+        for number in range(start, count, step):
             if traced:
                 kill = Kill(system_call=first.system_calls[number * len(first.system_calls) // count])
-            elif number % 2:
+            elif number // step % 2:
                 kill = Kill(seconds=chance.random() * seconds)
             else:
                 kill = Kill(call=1 + number * first.calls // count)
             place = Path(folder) / "place"
-            shutil.copytree(start, place, symlinks=True)
+            shutil.copytree(before, place, symlinks=True)
             ending = run_forked(scenario.command, place, kill, traced=traced)
             if ending.status == -signal.SIGKILL:
                 killed += 1
@@ -428,16 +356,16 @@ def import_everything() -> None:
 
     import geomem
 
-    for module in pkgutil.walk_packages(geomem.__path__, "geomem."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    found = pkgutil.walk_packages(geomem.__path__, "geomem.")
+    for name in [*(module.name for module in found if not module.name.endswith("__main__")), *IMPORTED_LATE]:
+        with suppress(ModuleNotFoundError):  # triton, which comes with CUDA
+            importlib.import_module(name)
 
 
 def main() -> int:
     """Attack the scenarios and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=20, help="kills of every command")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--system-calls", action="store_true", help="at system calls, through strace")
     parser.add_argument("names", nargs="*", help="scenarios; all if none is given")
     options = parser.parse_args()
@@ -446,7 +374,7 @@ def main() -> int:
         if options.names and scenario.name not in options.names:
             continue
         began = time.monotonic()
-        killed, wrong = attack(scenario, options.kills, options.system_calls, options.seed)
+        killed, wrong = attack(scenario, options.kills, options.system_calls)
         total += wrong
         seconds = time.monotonic() - began
         print(f"{scenario.name}: {killed} killed, {wrong} wrong, {seconds:.0f} s", flush=True)

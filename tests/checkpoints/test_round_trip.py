@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import geomem
 from geomem.checkpoints.architectures import GPT2, MAMBA, their_shapes, to_ours, to_theirs
@@ -30,9 +31,8 @@ from geomem.worlds.tasks import EdgeMemorization
 from shifted_runs import shifted_run
 
 PUBLISHED = {"residual": True, "norm": "root-mean-square", "final_norm": True}
-RING = Graph(
-    name="ring", labels=("New York", "b/c", "d", "é"), edges=np.array([[0, 1], [1, 2], [2, 3], [0, 3]])
-)
+LABELS = ("New York", "b/c", "d", "é")
+RING = Graph(name="ring", labels=LABELS, edges=np.array([[0, 1], [1, 2], [2, 3], [0, 3]]))
 
 
 def refused(*arguments, **options):
@@ -137,6 +137,19 @@ def test_an_imported_run_is_trained_on_reported_and_planned_with(tmp_path):
     longer = find_paths(star, start=edges, training=short, directory=tmp_path)
     assert longer.model == edges.model
     assert geomem.write_report([edges, on, paths], tmp_path / "report.html").exists()
+
+
+def small_module(sizes):
+    return nn.Sequential(nn.Embedding(sizes.vocabulary_size, 4), nn.Linear(4, sizes.vocabulary_size))
+
+
+def test_a_module_of_ones_own_goes_out_plain(tmp_path):
+    run = memorize(RING, model=small_module, training=Training(steps=3), seeds=1, directory=tmp_path)
+    assert "nothing that computes a module of your own" in refused(run, tmp_path / "hf")
+    folder = export_run(run, tmp_path / "out", format="safetensors").path
+    assert read_arrays(folder / "model.safetensors").keys() == run.weights().keys()
+    with pytest.raises(InputError, match="load them into that module"):
+        import_checkpoint(folder, RING, directory=tmp_path)
 
 
 @pytest.mark.parametrize("kind", MODELS)

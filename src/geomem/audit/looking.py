@@ -95,7 +95,7 @@ def collect_states(
     templates: Sequence[str],
     position: Position = "last token",
     shares_prefix: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> States:
     """What a model holds of every name that it can write, layer by layer and template by template.
 
@@ -113,9 +113,9 @@ def collect_states(
     written = [[prompt for at in kept if (prompt := prompts[at]) is not None] for prompts in encoded]
     _check_lengths(model, written)
     streams = []
-    for at, prompts in enumerate(written):
+    for template, prompts in zip(templates, written, strict=True):
+        say(f"Looking at {len(prompts):,} names in {template!r}.")
         streams.append(_states(model, prompts, position, shares_prefix))
-        on_progress(at + 1, len(written))
     stream = [np.stack([template[place] for template in streams]) for place in range(len(streams[0]))]
     layers = [Layer("input embedding", _rows(model.input_embedding, written[0], position))]
     layers += [Layer(f"block {at}", vectors) for at, vectors in enumerate(stream[:-1], 1)]
@@ -124,6 +124,24 @@ def collect_states(
     if model.output_embedding is not None:
         layers.append(Layer("output embedding", _rows(model.output_embedding, written[0], position)))
     return States(tuple(names[at] for at in kept), tuple(templates), position, tuple(layers))
+
+
+def name_tokens(model: OpenedModel, names: Sequence[str], template: str) -> dict[str, tuple[int, ...]]:
+    """The tokens of every name that the tokenizer knows."""
+    encoded = zip(names, encode_names(model.tokenizer, template, names), strict=True)
+    return {
+        name: tuple(prompt.tokens[at] for at in prompt.name) for name, prompt in encoded if prompt is not None
+    }
+
+
+def first_token_states(model: OpenedModel, names: Sequence[str], template: str) -> States:
+    """What the head compares with for the first token of every name: the output embedding, tied or not."""
+    tokens = name_tokens(model, names, template)
+    if not tokens:
+        raise _nothing_encoded(names, template)
+    table = model.input_embedding if model.output_embedding is None else model.output_embedding
+    rows = table[[own[0] for own in tokens.values()]].float().cpu().numpy()[None]
+    return States(tuple(tokens), (template,), "first token", (Layer("output embedding", rows),))
 
 
 def _rows(

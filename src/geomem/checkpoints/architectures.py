@@ -169,6 +169,7 @@ UNMAPPED = {
     "associative": "one matrix between frozen embeddings",
     "node2vec": "products of vectors without a network",
     "gru": "gated recurrent units without normalisation",
+    "own-module": "a module of your own",
 }
 """What the other models compute, as nothing in transformers does."""
 
@@ -187,7 +188,7 @@ this model does not; train with --norm root-mean-square --final-norm, or export 
     """
     found = next((own for own in ARCHITECTURES.values() if isinstance(model, own.kind)), None)
     if found is None:
-        what = UNMAPPED.get(name, f"a {name}")
+        what = UNMAPPED.get(name, name)
         raise InputError(f"transformers has nothing that computes {what}; export with --format safetensors.")
     check_needs(found, {name: value for name, value in found.needs.items() if getattr(model, name) != value})
     return found

@@ -4,26 +4,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from geomem.checkpoints.recall_words import words_of_memory
 from geomem.checkpoints.tokenizer import tokenizer_files
+from geomem.checkpoints.weight_files import CONFIG, WEIGHTS
 from geomem.checkpoints.words import Words, words_of_graph
 from geomem.errors import InputError
 from geomem.files import Writer, json_file, replace_file, system_errors, text_file, write_whole
 from geomem.runs.checks import CELLS
 from geomem.runs.configuration import model_kind
 from geomem.runs.directory import array_file, configuration_hash
-from geomem.runs.run import Run, read_run
+from geomem.runs.run import Run, find_seed, read_run
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.vocabulary import Vocabulary
 
 Format = Literal["hf", "safetensors"]
 
-CONFIG, TENSORS, ROWS = "config.json", "model.safetensors", "rows.json"
-"""The configuration, the weights, and which word each row of each table stands for."""
+ROWS = "rows.json"
+"""Which word each row of each table stands for."""
 
 FORMAT = 1
 """Version of a plain folder's layout."""
@@ -68,11 +69,9 @@ def export_run(
     """
     stored = run if isinstance(run, Run) else read_run(run)
     path = Path(directory)
-    if seed is not None and seed not in stored.seeds:
-        raise InputError(
-            f"{stored.path} has no run of seed {seed}; its seeds are {', '.join(map(str, stored.seeds))}."
-        )
-    number = 0 if seed is None else stored.seeds.index(seed)
+    number = find_seed(stored, seed)
+    if format not in get_args(Format):
+        raise InputError(f"format is {format!r}; give {' or '.join(get_args(Format))}.")
     with system_errors(path, "read"):
         if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} is there already; give a new folder, or remove it.")
@@ -113,7 +112,7 @@ def _for_transformers(words: Words, described: Mapping[str, Any]) -> dict[str, W
     single = {name: array.astype(np.float32) for name, array in words.tensors.items()}
     return {
         CONFIG: json_file(config | {"geomem": dict(described)}),
-        TENSORS: array_file(single, {"format": "pt"}),
+        WEIGHTS: array_file(single, {"format": "pt"}),
         **tokenizer_files(words.tokens, words.longest),
     }
 
@@ -133,7 +132,7 @@ def _plain(
     described = {**described, "cells": list(stored.cell_counts)} if stored.cell_counts else dict(described)
     files = {
         CONFIG: json_file({"geomem": described}),
-        TENSORS: array_file(weights, {"format": "pt"}),
+        WEIGHTS: array_file(weights, {"format": "pt"}),
         ROWS: json_file(rows),
     }
     return files, [f"{ROWS} has the words of the rows of every table"]
@@ -170,7 +169,7 @@ def _read_me(stored: Run, format: Format, notes: list[str]) -> str:
     again = "; `geomem import` makes a run of it again" if isinstance(stored.world, Graph) else ""
     lines = "\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes)
     return (
-        f"# {stored.path.name}\n\nThe weights of a {model_kind(stored.model)} that holds "
-        f"{stored.world.name}, written by geomem{again}.\n\n```python\n"
+        f"# {stored.path.name}\n\nWeights that hold {stored.world.name}, of the architecture "
+        f"{model_kind(stored.model)}, written by geomem{again}.\n\n```python\n"
         f"{_OPENED[format].format(prompt=text)}\n```\n\n{lines}\n"
     )

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from geomem.checkpoints.architectures import GPT2, Architecture, their_shapes, to_ours
-from geomem.checkpoints.folder import UNREAD, Checkpoint, check_shapes, pickle_sentence, shapes_of
+from geomem.checkpoints.folder import UNREAD, Checkpoint, check_shapes, shapes_of
+from geomem.checkpoints.weight_files import refuse_pickle
 from geomem.errors import InputError
 from geomem.files import check_plain_file, system_errors
 from geomem.models.configuration import Transformer, check_model
+from geomem.worlds.text_file import show_label
 
 PREFIXES = ("_orig_mod.", "module.", "model.", "transformer.")
 """What compiled, parallel and wrapped models put before the names."""
@@ -80,19 +82,23 @@ _BLOCK = re.compile(r"h\.(\d{1,5})\.")
 def _load(path: Path) -> Any:
     """What the file holds, if it holds tensors and plain values only, no larger than itself."""
     size = check_plain_file(path, links=True).st_size
-    try:
-        with system_errors(path, "read"), zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-    except zipfile.BadZipFile:
-        raise InputError(pickle_sentence(path)) from None
+    damaged = InputError(f"{path} is not a complete file of torch.save; save the state dictionary again.")
+    with system_errors(path, "read"), path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise refuse_pickle(path)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                parts = archive.infolist()
+        except Exception as error:  # zipfile lets whatever it stumbles over through
+            raise damaged from error
     index = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or index > LARGEST_INDEX or sum(part.file_size for part in parts) > size:
-        raise InputError(f"{path} is not a file of torch.save; save the state dictionary again.")
+        raise damaged
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what torch and its unpickler stumble over comes through
-        why = str(error).partition("\n")[0][:200]
+        why = show_label(str(error).partition("\n")[0], 200)
         raise InputError(
             f"{path} holds more than tensors, or is damaged ({why}); save model.state_dict() alone."
         ) from error

@@ -19,6 +19,7 @@ VERBS = {
     "paths": "train models to find paths whose edges their weights hold",
     "learn": "train models to recall a table of facts, several seeds at once",
     "measure": "measure the geometry of a run, of a memory, or of any embeddings",
+    "audit": "tell whether a model or vectors hold a graph or facts as a geometry",
     "export": "write a run's weights as transformers opens them, or plain",
     "import": "make a run of weights that were trained elsewhere",
     "report": "write runs into one HTML file that opens anywhere",
@@ -36,7 +37,7 @@ VERBS = {
 """Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run` (`import_`, for
 `import` is a word of Python)."""
 
-PRINTING = ("ask", "doctor", "measure", "models", "worlds")
+PRINTING = ("ask", "audit", "doctor", "measure", "models", "worlds")
 """Verbs that do nothing but print: they failed if they could not."""
 
 INTERRUPTED = 130
@@ -67,6 +68,7 @@ def help_text() -> str:
         "  geomem paths path-star --arms 1000 --length 4",
         "  geomem learn countries --seeds 1",
         "  geomem measure --embeddings vectors.txt --graph edges.tsv",
+        "  geomem audit folder --graph europe",
         "  geomem export runs/path-star-transformer-c0ffee -o folder",
         "  geomem import folder --graph borders.tsv",
         "  geomem report runs/* --out report.html",

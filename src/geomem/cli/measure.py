@@ -5,11 +5,11 @@ Only a memory of facts needs torch: its network is asked anew, and trained on ne
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from textwrap import fill
-from typing import Annotated
+from typing import Any
 
 import polars as pl
 import tyro
@@ -18,28 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.console import open_console
-from geomem.cli.options import (
-    GraphFileOptions,
-    first_line,
-    option_names,
-    option_values,
-    parse_options,
-    print_note,
-    print_notes,
-    refuse_file_options,
-    signature_options,
-    value_of,
-)
+from geomem.cli.options import print_note, print_notes
 from geomem.cli.progress import count_of
+from geomem.cli.world_arguments import read_world_arguments
 from geomem.errors import InputError
-from geomem.files import is_there
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
 from geomem.measure.vectors.reading import Multiword, read_embeddings
 from geomem.runs.run import holds_facts, read_run
-from geomem.worlds.catalogue import NATURAL_ORDER, WORLDS
-from geomem.worlds.find import unknown_world
-from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 
 DESCRIPTION = """Measure the geometry of a run's embeddings, or of any embeddings of a graph; or a memory.
@@ -107,41 +93,14 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Graph | None]:
+def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Any]:
     """The options, and the graph they name: a file, or a built-in world by its options, in natural order.
 
     >>> options, graph = read_arguments(["--embeddings", "v.npy", "--graph", "path-star", "--arms", "2"])
     >>> graph.labels[:6]
     ('root', '1.1', '1.2', '1.3', '1.4', '2.1')
     """
-    world = value_of("--graph", arguments)
-    if world in WORLDS:
-        kind = signature_options(WORLDS[world])
-        title, default = f"Options of {world}.", kind(**NATURAL_ORDER.get(world, {}))
-        refuse_file_options(arguments, world, option_names(MeasureOptions, kind))
-    else:
-        kind, title, default = GraphFileOptions, first_line(GraphFileOptions), GraphFileOptions()
-    entries = [
-        ("measure", MeasureOptions, field(default=MeasureOptions())),
-        ("graph", Annotated[kind, tyro.conf.arg(help=title)], field(default=default)),
-    ]
-    options = parse_options(
-        make_dataclass("MeasureArguments", entries, frozen=True),
-        arguments,
-        verb="measure",
-        description=DESCRIPTION,
-    )
-    if world is None:
-        if options.graph != default:
-            raise InputError(
-                "Options on how a file of edges is laid out go with --graph FILE; name the file."
-            )
-        return options.measure, None
-    if world in WORLDS:
-        return options.measure, WORLDS[world](**option_values(options.graph))
-    if not is_there(world):
-        raise unknown_world(world)
-    return options.measure, options.graph.read(world)
+    return read_world_arguments(MeasureOptions, arguments, verb="measure", description=DESCRIPTION)
 
 
 def _measure_memory(path: Path, options: MeasureOptions) -> int:

@@ -201,6 +201,14 @@ def select_runs(run: Run, runs: Sequence[int]) -> Run:
     return replace(run, seeds=seeds, runs=tuple(stored[number] for number in runs))
 
 
+def find_seed(run: Run, seed: int | None) -> int:
+    """The number of the run with a seed, the first if it is None; raises `InputError` if no run has it."""
+    if seed is not None and seed not in run.seeds:
+        known = ", ".join(map(str, run.seeds))
+        raise InputError(f"{run.path} has no run of seed {seed}; its seeds are {known}.")
+    return 0 if seed is None else run.seeds.index(seed)
+
+
 def write_run(
     path: Path,
     *,

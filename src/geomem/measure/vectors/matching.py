@@ -12,6 +12,9 @@ _LABEL_TITLE = re.compile(
     "(label|name|node|vertex|word|token|vocab|vocabulary|id|key|entity|entitie|item|country|state)s?"
 )
 
+VOCABULARY = 10
+"""A file with so many times more rows than names is a vocabulary, whose rows stand in order of frequency."""
+
 Row = TypeVar("Row")
 Other = TypeVar("Other")
 
@@ -58,8 +61,9 @@ def match_rows(rows: Iterable[tuple[str, Row]], names: Sequence[str]) -> Match[R
     """Find the row of every name by its label; rows of no name are counted and let go.
 
     A row spelt as the name comes first, then one with the same `label_key`, then one that differs in
-    underscores for blanks, then one that differs in capitals too. Of those that differ so, as in a vocabulary
-    of words, the first in the file is taken. Raises `InputError` if two rows are equally right otherwise.
+    underscores for blanks, then one that differs in capitals too. Of several that differ so, or in a
+    vocabulary of words have one `label_key`, the first in the file is taken. Raises `InputError` if two rows
+    are equally right otherwise.
 
     >>> match = match_rows([("1.0", "b"), ("x", "c"), ("0", "a"), ("new_york", "d")], ["0", "1", "New York"])
     >>> match.rows, match.other_count, match.other, match.respelt
@@ -72,7 +76,7 @@ def match_rows(rows: Iterable[tuple[str, Row]], names: Sequence[str]) -> Match[R
             alike[key] = None if key in alike else at
     found: dict[int, tuple[int, str, Row]] = {}
     count = others = 0
-    other = None
+    other = twice = None
     for label, row in rows:
         count += 1
         closeness, at = 0, known[0].get(label)
@@ -86,16 +90,18 @@ def match_rows(rows: Iterable[tuple[str, Row]], names: Sequence[str]) -> Match[R
             other = label if other is None else other
             continue
         before = found.get(at)
-        if before is not None and before[0] == closeness and closeness < LOOSE:
-            raise InputError(
-                f"The labels {before[1][:80]!r} and {label[:80]!r} of two rows both name the node "
-                f"{names[at][:80]!r}; give one row per node."
-            )
+        if before is not None and before[0] == closeness < LOOSE and (twice is None or closeness == 0):
+            twice = before[1], label, names[at]
         if before is not None:
             others += 1
             other = (before[1] if closeness < before[0] else label) if other is None else other
         if before is None or closeness < before[0]:
             found[at] = closeness, label, row
+    if twice is not None and (twice[0] == twice[1] or count < VOCABULARY * len(names)):
+        raise InputError(
+            f"The labels {twice[0][:80]!r} and {twice[1][:80]!r} of two rows both name the node "
+            f"{twice[2][:80]!r}; give one row per node."
+        )
     respelt = {at: label for at, (closeness, label, _) in found.items() if closeness >= LOOSE}
     return Match({at: row for at, (_, _, row) in found.items()}, count, others, other, respelt)
 

@@ -1,0 +1,143 @@
+"""The audit of a model or of vectors in one call: looked into, then judged, with its twins and answers."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from geomem.audit.facts import FactsAudit, audit_facts
+from geomem.audit.graph import GraphAudit, audit_graph
+from geomem.audit.source import (
+    Reading,
+    Source,
+    fact_behaviours,
+    graph_behaviour,
+    object_states,
+    read_source,
+    twins,
+)
+from geomem.errors import InputError
+from geomem.geometry.nulls import PERMUTATIONS
+from geomem.measure.vectors.reading import listed
+from geomem.worlds.facts.several_answers import numbered_relations
+from geomem.worlds.facts.table import FactTable
+from geomem.worlds.graphs.graph import Graph
+
+MANY_ENTITIES, TWINS = 1500, 3
+"""Of more entities one re-initialised twin is looked into, else three: a twin takes as long as the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelAudit:
+    """An audit, and what is to be known of how it was made."""
+
+    source: Source
+    audit: GraphAudit | FactsAudit
+    notes: tuple[str, ...]
+    """What was understood, checked and left out, one sentence each."""
+
+
+def audit_model(
+    model: str | os.PathLike[str],
+    world: Graph | FactTable,
+    *,
+    reading: Reading | None = None,
+    questions: Mapping[str, str] | None = None,
+    baseline: str | os.PathLike[str] | None = None,
+    baseline_reading: Reading | None = None,
+    twin_count: int | None = None,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> ModelAudit:
+    """Whether a model's folder, or a file of vectors, holds a graph or facts as a geometry; and which words.
+
+    `questions` ask the model itself: by relation, or under the graph's name, a template with two places such
+    as `The capital of {} is {}`. Relations without one are asked with `usual_question`. `baseline` is a file
+    of vectors that know which words stand together, as GloVe's; only for graphs. The rules are those of
+    `audit_graph` and `audit_facts`. Raises `InputError` for whatever `read_source` and these refuse.
+
+    >>> import tempfile
+    >>> from geomem.worlds.graphs.families import grid
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "vectors.txt"
+    ...     _ = file.write_text("\\n".join(f"{5 * x + y} {x} {y}" for x in range(5) for y in range(5)))
+    ...     audit_model(file, grid(5, 5)).audit.word
+    'geometry'
+    """
+    reading = reading or Reading()
+    known = questions or {}
+    if isinstance(world, Graph):
+        if strange := sorted(known.keys() - {world.name}):
+            raise InputError(
+                f"The question of {strange[0]!r} is about no relation: {world.name!r} is a graph."
+            )
+        source = read_source(model, world.labels, reading)
+        many = len(source.states.entities) > MANY_ENTITIES
+        count = (1 if many else TWINS) if twin_count is None else twin_count
+        beside = None
+        if baseline is not None:
+            beside = read_source(baseline, source.states.entities, baseline_reading)
+        behaviour = graph_behaviour(source, world, known[world.name]) if known else None
+        frequencies = source.frequencies if beside is None else beside.frequencies
+        has_all = frequencies is not None and frequencies.keys() >= set(source.states.entities)
+        audit = audit_graph(
+            source.states,
+            world,
+            twins=(twin.states for twin in twins(source, count, seed=seed, say=reading.say)),
+            baseline=None if beside is None else beside.states,
+            known=behaviour,
+            tokens=source.tokens,
+            frequencies=frequencies if has_all else None,
+            permutations=permutations,
+            seed=seed,
+        )
+        of_baseline = () if beside is None else tuple(f"Baseline: {note}" for note in beside.notes)
+        return ModelAudit(source, audit, (*source.notes, *of_baseline, *audit.notes))
+    if baseline is not None:
+        raise InputError("--baseline is about graphs; leave it out with --facts.")
+    return _audit_facts(model, world, reading, known, twin_count, seed)
+
+
+def usual_question(relation: str) -> str:
+    """How a relation is asked for if nobody says it better.
+
+    >>> usual_question("main_language")
+    'The main language of {} is {}'
+    """
+    return f"The {relation.replace('_', ' ')} of {{}} is {{}}"
+
+
+def _audit_facts(
+    model: str | os.PathLike[str],
+    table: FactTable,
+    reading: Reading,
+    questions: Mapping[str, str],
+    twin_count: int | None,
+    seed: int,
+) -> ModelAudit:
+    table = numbered_relations(table)
+    if strange := sorted(questions.keys() - set(table.relations)):
+        raise InputError(
+            f"{strange[0]!r} is no relation of {table.name!r}; it has {listed(table.relations)}."
+        )
+    source = read_source(model, table.subjects, reading)
+    objects, notes = object_states(source, table.objects, reading)
+    behaviours = {}
+    if questions or (source.model is not None and source.model.answers):
+        reading.say("Asking the model.")
+        asked = {name: questions.get(name, usual_question(name)) for name in table.relations}
+        behaviours = fact_behaviours(source, table, asked)
+        notes = (*notes, *(f"Asked: {question!r}." for question in asked.values()))
+    many = len(source.states.entities) > MANY_ENTITIES
+    count = (1 if many else TWINS) if twin_count is None else twin_count
+    audit = audit_facts(
+        source.states,
+        table,
+        objects,
+        behaviours=behaviours,
+        twins=(
+            (twin.states, object_states(twin, objects.entities, reading)[0])
+            for twin in twins(source, count, seed=seed, say=reading.say)
+        ),
+        seed=seed,
+    )
+    return ModelAudit(source, audit, (*source.notes, *notes, *audit.notes))
