@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --retries 5 --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --retries 5 --no-compile --constraint constraints.txt
+# pip compiles twelve thousand files on one core. Some package has files that no Python compiles: no matter.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench gpu-check attack docs clean
@@ -45,11 +47,13 @@ $(BIN)/python:
 $(VENV)/.installed-run: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing geomem into $(VENV), once; torch alone is some 200 MB, so this takes a minute or two."
 	@$(PIP) --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-run
 	@echo "Installing the test tools into $(VENV), once."
 	@$(PIP) --editable '.[dev]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-run

@@ -12,7 +12,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "paths", "spectra", "operators")
+NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "paths", "spectra", "operators", "own_modules")
 """`estimates` is run when named only: it takes minutes and wants a quiet machine."""
 
 

@@ -21,6 +21,8 @@ VERBS = (
     "learn",
     "measure",
     "audit",
+    "export",
+    "import",
     "report",
     "reproduce",
     "sweep",

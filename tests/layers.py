@@ -15,6 +15,7 @@ LAYERS = (
     ("sweep",),
     ("figures",),
     ("audit",),
+    ("checkpoints",),
     ("measure",),
     ("memories",),
     ("runs",),
@@ -29,7 +30,7 @@ LAYERS = (
 )
 """An import may point to the same layer or to a lower one."""
 
-IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "audit"}
+IMPORT_TORCH = {"models", "training", "runs", "memories", "measure", "checkpoints", "audit"}
 """Layers of which some modules import torch."""
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cut_fleets import cut_once
+from cut_fleets import check_narrowed, cut_once
 from geomem.errors import InputError
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
@@ -65,6 +65,8 @@ def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, m
     begun = cut_once(monkeypatch, capacity, "train_and_tabulate", 30)
     with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept"):
         capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
+    (kept,) = (tmp_path / "cut").glob("*/unfinished/*/*")
+    check_narrowed(kept, lambda: capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid))
     resumed = capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
     assert [state and state.step for state in begun] == [None, 30]
     assert resumed.runs.equals(whole.runs)

@@ -483,6 +483,27 @@ def test_an_unfinished_edit_of_an_earlier_geomem_goes(towns):
     assert {entry.name for entry in towns.path.iterdir()} == {CURRENT, "version-1"}
 
 
+def test_what_a_killed_edit_and_its_libraries_left_goes(towns):
+    half = towns.path / ".geomem-0123456789abcdef.partial" / "version-1"
+    half.mkdir(parents=True)
+    (half / ".tmpLXkN1n").write_text("of safetensors")
+    edit_fact(towns.path, "Italy", "capital", "Vienna")
+    assert {entry.name for entry in towns.path.iterdir()} == {CURRENT, "version-1"}
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._manifest.json", "Thumbs.db", "Desktop.ini"])
+def test_what_file_browsers_leave_hinders_no_edit(towns, name):
+    (towns.path / name).write_text("icons")
+    edit_fact(towns.path, "Italy", "capital", "Vienna")
+    (towns.path / "version-1" / name).write_text("icons")
+    forget_fact(towns.path, "Italy", "capital")
+    assert {entry.name for entry in towns.path.iterdir()} == {CURRENT, "version-2", name}
+    (towns.path / name).unlink()
+    (towns.path / name).symlink_to(towns.path / CURRENT)
+    with pytest.raises(InputError, match="is a link"):
+        edit_fact(towns.path, "Italy", "capital", "Vienna")
+
+
 @pytest.mark.parametrize("name", [EDITED, "version-1", CURRENT, "facts.json.partial", ".edited.partial", "x"])
 def test_a_stranger_cannot_lead_out_of_the_directory(tmp_path, towns, name):
     """Links and what is not of geomem are refused before anything is written; victims stay as they are."""

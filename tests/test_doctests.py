@@ -9,8 +9,8 @@ import pytest
 
 import geomem
 
-EXTRAS = ("transformers", "umap", "ray", "wandb", "tensorboard")
-"""Packages of the optional extras: a module that needs one of them is tested where it is installed."""
+EXTRAS = ("transformers", "umap", "ray", "wandb", "tensorboard", "triton")
+"""Packages of the optional extras, and one of torch's: a module is tested where what it needs is there."""
 
 MODULES = sorted(
     module.name

@@ -11,6 +11,7 @@ import time
 import networkx
 import numpy as np
 import pytest
+from tests.devices import DEVICES
 
 import geomem
 from geomem.errors import InputError
@@ -310,12 +311,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path, device):
     """Through the real command line; only the killed process is told to write checkpoints more often."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def command(directory):
-        options = ["--model", "transformer", "--steps", "800", "--seeds", "2", "--quiet"]
+        options = ["--model", "transformer", "--steps", "800", "--seeds", "2", "--device", device, "--quiet"]
         return ["memorize", "path-star", *options, "--directory", str(tmp_path / directory)]
 
     killed = subprocess.Popen([sys.executable, "-c", KILLED, *command("parts")], env=environment)
@@ -342,3 +344,24 @@ def test_kill_minus_9_then_the_same_command_ends_in_the_same_bits(tmp_path):
         entry.name for entry in whole.path.iterdir()
     )
     assert json.loads((path / "manifest.json").read_text())["hash"] == path.name[-12:]
+
+
+def test_a_training_begins_with_the_weights_of_finished_runs(tmp_path):
+    model = Transformer(width=8, heads=2)
+    first = memorize(cycle(6), model=model, training=SHORT, seeds=[4, 7], directory=tmp_path)
+    still = Training(steps=1, learning_rate=0.0, snapshots=2)
+    second = memorize(cycle(6), training=still, start=first.path, directory=tmp_path)
+    assert (second.seeds, second.model) == ((4, 7), model)
+    for name, array in first.weights().items():
+        np.testing.assert_array_equal(second.weights()[name], array, err_msg=name)
+    for name, values in first.final().items():
+        np.testing.assert_allclose(second.curves()[name], [values, values], rtol=1e-5)
+    assert memorize(cycle(6), training=still, start=first, directory=tmp_path).path == second.path
+    for wrong, complaint in (
+        ({"world": cycle(7)}, "has another vocabulary"),
+        ({"seeds": [4, 5]}, "has the seeds 4, 7 and not 5"),
+        ({"model": Transformer(width=16)}, "has model width 8 and this one 16"),
+        ({"model": "bilinear"}, "has model kind transformer and this one bilinear"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            memorize(**{"world": cycle(6), "start": first, "directory": tmp_path} | wrong)

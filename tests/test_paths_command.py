@@ -13,7 +13,8 @@ from geomem.cli.paths import IN_CONTEXT, read_arguments
 from geomem.cli.progress import PATH_COLUMNS, RunTable
 from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer, path_models
-from geomem.runs.path_cost import estimate_path_cost
+from geomem.models.parameters import CHUNK_NUMBERS
+from geomem.runs.path_cost import cost_with_chunks, estimate_path_cost
 from geomem.runs.paths import find_paths, path_job, path_sizes
 from geomem.runs.presets import PATH_PRESETS, find_preset
 from geomem.runs.run import read_run
@@ -287,6 +288,16 @@ def test_memory_does_not_grow_with_batch_times_vocabulary():
     )
     more_rows = (sizes.train_rows * sizes.read + sizes.edge_rows) / 2
     assert 0 < whole - half < 0.2 * 4 * more_rows * sizes.vocabulary_size
+
+
+def test_a_card_that_holds_more_logits_at_a_time_is_said_to_need_more_memory():
+    sizes = path_sizes(path_star(1000, 4), PathFinding())
+    cost = estimate_path_cost(path_models()["transformer"], sizes, PathTraining(), run_count=100)
+    (_, asked), (_, decoded) = cost.logit_copies
+    assert decoded == 100 * sizes.held_out_rows * sizes.vocabulary_size
+    whole = cost_with_chunks(cost, 1 << 40)
+    assert whole.memory_bytes - cost.memory_bytes == 4 * (max(3 * asked, 8 * decoded) - 8 * CHUNK_NUMBERS)
+    assert cost_with_chunks(cost, CHUNK_NUMBERS) == cost
 
 
 @pytest.mark.parametrize("world", ["grid", "cycle", "irregular", "karate-club", "path"])

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cut_fleets import cut_once
+from cut_fleets import check_narrowed, cut_once
 from geomem.errors import InputError
 from geomem.geometry.reading import READING_PERMUTATIONS
 from geomem.measure.edges import measure_fleet
@@ -89,6 +89,9 @@ def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, m
         sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
     (kept,) = (tmp_path / "cut").glob("*/unfinished/*/*")
     assert kept.name == CHECKPOINT
+    check_narrowed(
+        kept, lambda: sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
+    )
     resumed = sweep("cycle", Transformer(width=8), directory=tmp_path / "cut", **arguments)
     assert [state and state.step for state in begun] == [None, 30]
     assert resumed.table.equals(whole.table)

@@ -1,3 +1,5 @@
+from .checkpoints.export import export_run as export_run
+from .checkpoints.import_ import import_checkpoint as import_checkpoint
 from .claims.reproduce import reproduce as reproduce
 from .errors import InputError as InputError
 from .measure.edges import measure_embeddings as measure_embeddings
@@ -18,6 +20,7 @@ from .models.configuration import Mamba as Mamba
 from .models.configuration import Node2Vec as Node2Vec
 from .models.configuration import Recall as Recall
 from .models.configuration import Transformer as Transformer
+from .models.own import own_module as own_module
 from .report import write_report as write_report
 from .runs.edges import memorize as memorize
 from .runs.facts import learn_facts as learn_facts

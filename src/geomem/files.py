@@ -32,7 +32,8 @@ from geomem.errors import InputError
 Writer = Callable[[Path], object]
 """Writes the whole content of one file, or of one directory."""
 
-_PARTIAL = re.compile(r"\.geomem-[0-9a-f]{16}\.partial")
+PARTIAL = re.compile(r"\.geomem-[0-9a-f]{16}\.partial")
+"""Name of a directory for what is being written."""
 
 
 def replace_file(path: Path, write: Writer) -> None:
@@ -180,7 +181,7 @@ def _release(held: int | None) -> None:
 def remove_leftovers(parent: Path) -> None:
     """Remove, once per process, what killed processes left half-written in a directory."""
     with suppress(OSError):
-        names = [entry.name for entry in os.scandir(parent) if _PARTIAL.fullmatch(entry.name)]
+        names = [entry.name for entry in os.scandir(parent) if PARTIAL.fullmatch(entry.name)]
         for name in names:
             if (held := _hold(parent / name, wait=False)) is not None:
                 shutil.rmtree(parent / name, ignore_errors=True)

@@ -6,7 +6,6 @@
 import json
 import random
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from hostile_runs import (
     with_arrays,
     with_metrics,
 )
+from inputs import KEPT, VERBS
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -35,14 +35,6 @@ from geomem.runs.edges import edge_job
 from geomem.runs.run import read_run
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle
-
-KEPT = Path(__file__).parents[1] / "kept_runs"
-VERBS = {
-    "edges": ["measure", "{path}"],
-    "paths": ["measure", "{path}"],
-    "facts": ["ask", "{path}", "s0", "r0"],
-    "constructed": ["forget", "{path}", "Italy", "borders", "France"],
-}
 
 
 def run_on(path, kind, capsys):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.devices import DEVICES
 
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
@@ -224,12 +225,13 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("optimizer", ["adamw", "gradient-descent"])
 @pytest.mark.parametrize("model", SMALL, ids=str)
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, monkeypatch):
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, device, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
     training = dataclasses.replace(SHORT, optimizer=optimizer)
-    whole = train(model, training=training)
+    whole = train(model, training=training, device=device)
     for last in (1, 5, 7, training.steps):
         saved = {}
 
@@ -239,9 +241,9 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, optimizer, mon
                 raise Killed
 
         with pytest.raises(Killed):
-            train(model, training=training, on_checkpoint=checkpoint)
+            train(model, training=training, on_checkpoint=checkpoint, device=device)
         assert saved["step"] == last
-        again = train(model, training=training, state=state_from_arrays(saved))
+        again = train(model, training=training, state=state_from_arrays(saved), device=device)
         assert all(torch.equal(whole.parameters[name], again.parameters[name]) for name in whole.parameters)
         assert all(
             np.array_equal(whole.metrics[name], again.metrics[name], equal_nan=True) for name in METRICS

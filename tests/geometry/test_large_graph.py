@@ -18,7 +18,7 @@ def sampled_portrait(V, graph, *, permutations, seed):
     return assemble_portrait(V, graph, measure_large(V, V, graph, permutations, seed))
 
 
-def smooth(graph, width=16, seed=0, noise=0.02):
+def smooth(graph, width=6, seed=0, noise=0.02):
     """Random mixtures of the lowest modes, with a little noise."""
     modes = lowest_modes(graph, 6)
     chosen = modes.eigenvectors[:, fiedler_modes(modes)[0] :]
@@ -27,7 +27,7 @@ def smooth(graph, width=16, seed=0, noise=0.02):
     return mixed + noise * generator.standard_normal((len(chosen), width))
 
 
-def arms(graph, width=64, seed=0, zigzag=False):
+def arms(graph, width=24, seed=0, zigzag=False):
     """A direction for every arm of a path-star, the same along it or with signs that alternate."""
     generator = np.random.default_rng(seed)
     rows = np.zeros((graph.node_count, width))
@@ -39,7 +39,7 @@ def arms(graph, width=64, seed=0, zigzag=False):
     return rows + 0.1 * generator.standard_normal(rows.shape)
 
 
-def chequered(graph, columns, width=16, seed=0):
+def chequered(graph, columns, width=6, seed=0):
     """A grid's smooth mixture with the sign of a chessboard: neighbours opposite, second neighbours alike."""
     node = np.arange(graph.node_count)
     sign = (-1.0) ** (node // columns + node % columns)
@@ -111,7 +111,7 @@ def test_a_fiedler_eigenspace_too_large_to_list_is_measured_by_its_share():
         (grid(70, 72), lambda graph: chequered(graph, 72), "zig-zag"),
         (
             grid(70, 72),
-            lambda graph: np.random.default_rng(3).standard_normal((graph.node_count, 64)),
+            lambda graph: np.random.default_rng(3).standard_normal((graph.node_count, 24)),
             "associative",
         ),
         (grid(70, 72), lambda graph: 1 + 0.01 * smooth(graph), "geometric"),

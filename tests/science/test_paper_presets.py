@@ -72,8 +72,8 @@ def test_a_whole_step_of_the_middle_preset_fits_into_eight_gibibytes(model, repo
 
 @pytest.fixture(scope="module")
 def few_rows():
-    """The steps of both presets with a 32nd of a batch's rows; worlds and memory serve both models."""
-    return take_steps(32, *FEW_ROWS)
+    """The steps of both presets with a 128th of a batch's rows; worlds and memory serve both models."""
+    return take_steps(128, *FEW_ROWS)
 
 
 @pytest.mark.science

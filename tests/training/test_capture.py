@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from tests.devices import DEVICES
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from geomem.models.configuration import MODELS, Bilinear, Gru, Mamba, Recall, Transformer
@@ -26,8 +27,6 @@ RUNS = [RunSettings(seed=seed, learning_rate=0.01) for seed in range(2)]
 STAR = path_examples(path_star(arms=9, length=3), PathFinding(pauses=1))
 PROMPTS = InContextPathFinding(arms=2, length=3, node_tokens=20)
 SEQUENCES = [Transformer(layers=2, width=8, heads=2), Mamba(layers=1, width=8, state_size=2), Gru(width=8)]
-ON_CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-DEVICES = ["cpu", pytest.param("cuda", marks=ON_CUDA)]
 
 
 @pytest.fixture(autouse=True)

@@ -53,6 +53,21 @@ def test_a_full_card_says_what_to_lower_and_the_run_goes_on_to_the_same_bits(tmp
         np.testing.assert_array_equal(array, resumed.weights()[name])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_card_that_is_full_ends_in_a_sentence_and_the_run_goes_on(tmp_path):
+    job = path_job(path_star(2000, 4), training=PathTraining(epochs=1, batches=4, warmup_steps=0), seeds=1)
+    torch.cuda.empty_cache()
+    most = torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 8e6) / most)
+    try:
+        with pytest.raises(InputError, match=r"^The memory of cuda is full .*; use fewer arms, "):
+            train(job, tmp_path, device="cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert train(job, tmp_path, device="cuda").steps[-1] == job.steps
+
+
 def test_a_card_that_is_full_while_the_pace_is_measured_leaves_nothing_behind(tmp_path):
     def fill(**hooks):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.devices import DEVICES
 
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
@@ -65,10 +66,11 @@ def test_a_run_in_a_fleet_equals_the_run_alone(model, runs, place):
         )
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, monkeypatch):
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, device, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
-    whole = train(model)
+    whole = train(model, device=device)
     for last in (1, 5, 7, SHORT.steps):
         saved = {}
 
@@ -78,9 +80,9 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, monkeypatch):
                 raise Killed
 
         with pytest.raises(Killed):
-            train(model, on_checkpoint=checkpoint)
+            train(model, on_checkpoint=checkpoint, device=device)
         assert saved["step"] == last
-        same_bits(whole, train(model, state=state_from_arrays(saved)))
+        same_bits(whole, train(model, state=state_from_arrays(saved), device=device))
 
 
 def test_snapshots_are_copies_and_belong_to_their_steps():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.devices import DEVICES
 
 from geomem.errors import InputError
 from geomem.models.configuration import Bilinear, Mamba, Transformer
@@ -14,7 +15,8 @@ from geomem.training import loop as loop_module
 from geomem.training.configuration import PathTraining, RunSettings
 from geomem.training.loop import join_parameters, state_from_arrays, state_to_arrays
 from geomem.training.path_batches import context_length, count_vocabulary, make_batches, path_examples
-from geomem.training.paths import lose, make_path_problem, start_from, train_paths
+from geomem.training.paths import lose, make_path_problem, train_paths
+from geomem.training.start import start_from
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows
 from geomem.worlds.path_finding import PathFinding
@@ -155,13 +157,14 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("model", "examples"), [(SMALL, EXAMPLES), (MAMBA, PROMPTS)], ids=["graph", "prompts"]
 )
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, examples, monkeypatch):
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, examples, device, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
     training = dataclasses.replace(SHORT, averaging=0.9)
-    whole = train_paths(model, examples, RUNS[:2], training)
+    whole = train_paths(model, examples, RUNS[:2], training, device=device)
     for last in (1, 4):
         saved = {}
 
@@ -171,8 +174,10 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(model, examples, monk
                 raise Killed
 
         with pytest.raises(Killed):
-            train_paths(model, examples, RUNS[:2], training, on_checkpoint=checkpoint)
-        resumed = train_paths(model, examples, RUNS[:2], training, state=state_from_arrays(saved))
+            train_paths(model, examples, RUNS[:2], training, on_checkpoint=checkpoint, device=device)
+        resumed = train_paths(
+            model, examples, RUNS[:2], training, state=state_from_arrays(saved), device=device
+        )
         for name, tensor in whole.parameters.items():
             assert torch.equal(tensor, resumed.parameters[name])
         assert list(whole.metrics) == list(resumed.metrics)

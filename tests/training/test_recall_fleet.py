@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tests.devices import DEVICES
 
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
@@ -69,11 +70,12 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("batch", [0, 2])
-def test_killed_anywhere_and_resumed_ends_in_the_same_bits(batch, monkeypatch):
+def test_killed_anywhere_and_resumed_ends_in_the_same_bits(batch, device, monkeypatch):
     monkeypatch.setattr(loop_module, "CHECKPOINT_SECONDS", 0.0)
     training = dataclasses.replace(SHORT, batch_subjects=batch)
-    whole = train_recall(MIXED, training)
+    whole = train_recall(MIXED, training, device=device)
     for last in (1, 17, 30):
         saved = {}
 
@@ -83,8 +85,8 @@ def test_killed_anywhere_and_resumed_ends_in_the_same_bits(batch, monkeypatch):
                 raise Killed
 
         with pytest.raises(Killed):
-            train_recall(MIXED, training, on_checkpoint=checkpoint)
-        resumed = train_recall(MIXED, training, state=state_from_arrays(saved))
+            train_recall(MIXED, training, on_checkpoint=checkpoint, device=device)
+        resumed = train_recall(MIXED, training, state=state_from_arrays(saved), device=device)
         assert all(torch.equal(whole.parameters[name], resumed.parameters[name]) for name in whole.parameters)
         assert all(np.array_equal(whole.metrics[name], resumed.metrics[name]) for name in whole.metrics)
 

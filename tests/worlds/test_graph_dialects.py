@@ -234,3 +234,14 @@ def test_a_bomb_of_zeros_is_refused(tmp_path, monkeypatch):
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"a b\n" * 1_000_000))
     with pytest.raises(InputError, match="unpacks to more than 10,000 bytes"):
         read_graph(tmp_path / "bomb.gz")
+
+
+def test_a_small_packed_file_is_not_unpacked_to_a_hundred_times_its_size(tmp_path, monkeypatch):
+    from geomem.worlds import text_file
+
+    monkeypatch.setattr(text_file, "FREELY_UNPACKED", 1000)
+    (tmp_path / "a.gz").write_bytes(packed := gzip.compress(b"Rome\tBonn\n" * 100_000))
+    with pytest.raises(
+        InputError, match=f"unpacks to more than {100 * len(packed):,} bytes; give it unpacked"
+    ):
+        read_graph(tmp_path / "a.gz")

@@ -272,7 +272,7 @@ def describe_fleets(requests: Iterable[FleetRequest]) -> str:
         parts += [f"weight decay {training.weight_decay:g}"] * (training.weight_decay > 0)
         for field in fields(request.model):
             name, value = field.name.replace("_", " "), getattr(request.model, field.name)
-            if value != field.default and field.name != "width":
+            if value != field.default and field.name != "width" and field.repr:
                 parts.append({True: name, False: f"not {name}"}.get(value, f"{name} {value}"))
         key = f"{type(request.model).__name__}: {', '.join(parts)}"
         widths, steps, worlds = described.setdefault(key, ({}, {}, {}))

@@ -14,10 +14,13 @@ from joblib import cpu_count
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
+from geomem.claims.exchange import exchange_model
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment, training_of
 from geomem.claims.need import Computed, Cost, FleetRequest, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
+from geomem.models.architecture import Model
+from geomem.models.own import Factory
 from geomem.runs.checkpoint import tidy_finished
 from geomem.runs.directory import is_finished
 from geomem.runs.run import read_run
@@ -107,6 +110,7 @@ def reproduce(
     device: str = "cpu",
     processes: int | None = None,
     hours: float = inf,
+    model: Model | Factory | str | None = None,
     claims: Iterable[Claim] | None = None,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> tuple[Verdict, ...]:
@@ -115,8 +119,10 @@ def reproduce(
     Fleets and experiments are kept in `directory` and shared, between claims and with every later call; on a
     CPU several are worked on at once in `processes` (one per core if not given). At the scale `quick` claims
     that cost more are left out. At `full` the cheapest claims come first.
-    A claim whose fleet, experiment, evidence or rule fails, or whose work does not fit into `hours`, is
-    `not run`, with a sentence that says why. Times are estimated only where there is an `on_event`.
+    A `model`, also a factory as `memorize` takes it, stands where claims have a plain Transformer; those that
+    have none are left out (`exchange_model`). A claim whose fleet, experiment, evidence or rule fails, or
+    whose work does not fit into `hours`, is `not run`, with a sentence that says why. Times are estimated
+    only where there is an `on_event`.
 
     Raises `InputError` for a pattern that matches nothing, for seeds or a device that cannot be, if no claim
     can be settled in `hours`, or if the disk is too small.
@@ -126,12 +132,13 @@ def reproduce(
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
     from geomem.runs.directory import require_disk
-    from geomem.runs.job import check_hours, check_seeds
+    from geomem.runs.job import check_hours, check_seeds, find_model
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
         raise InputError(f"{directory} is a file; give --directory a place for run directories.")
-    chosen = select_claims(find_claims(patterns, claims), scale)
+    found = find_claims(patterns, claims)
+    chosen = select_claims(found if model is None else exchange_model(found, find_model(model)), scale)
     jobs = [_Job(claim) for claim in chosen]
     sizes = Scale(scale, check_seeds(seeds))
     needed: dict[Path, Work] = {}

@@ -6,6 +6,7 @@ Only what a verb needs is imported, when it is needed: `geomem --help` answers w
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from traceback import print_exc
 
 from geomem.cli.failures import describe_failure, signals_interrupt
@@ -19,6 +20,8 @@ VERBS = {
     "learn": "train models to recall a table of facts, several seeds at once",
     "measure": "measure the geometry of a run, of a memory, or of any embeddings",
     "audit": "tell whether a model or vectors hold a graph or facts as a geometry",
+    "export": "write a run's weights as transformers opens them, or plain",
+    "import": "make a run of weights that were trained elsewhere",
     "report": "write runs into one HTML file that opens anywhere",
     "sweep": "train a grid of configurations; draw its phase diagram",
     "capacity": "find how wide a model must be for how many facts",
@@ -31,7 +34,8 @@ VERBS = {
     "models": "list the architectures and their options",
     "doctor": "check this installation",
 }
-"""Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run`."""
+"""Every verb with the line that `geomem --help` shows; `geomem.cli.<verb>` has its `run` (`import_`, for
+`import` is a word of Python)."""
 
 PRINTING = ("ask", "audit", "doctor", "measure", "models", "worlds")
 """Verbs that do nothing but print: they failed if they could not."""
@@ -65,6 +69,8 @@ def help_text() -> str:
         "  geomem learn countries --seeds 1",
         "  geomem measure --embeddings vectors.txt --graph edges.tsv",
         "  geomem audit folder --graph europe",
+        "  geomem export runs/path-star-transformer-c0ffee -o folder",
+        "  geomem import folder --graph borders.tsv",
         "  geomem report runs/* --out report.html",
         "  geomem sweep cycle --over learning-rate=1e-3:1e-1:9:log --over width=8,16",
         "  geomem reproduce zigzag --seeds 5",
@@ -135,4 +141,4 @@ def _dispatch(arguments: list[str]) -> int:
         raise unknown_name(
             f"{verb!r} is not a verb", verb, VERBS, otherwise=f"give one of {', '.join(VERBS)}"
         )
-    return import_module(f"geomem.cli.{verb}").run(rest)
+    return import_module(f"geomem.cli.{verb}{'_' if iskeyword(verb) else ''}").run(rest)

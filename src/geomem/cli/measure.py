@@ -160,9 +160,10 @@ def print_portrait(portrait: Portrait, title: str) -> None:
         console.print(Text(f"Of this large graph a part was sampled: {portrait.sampled}."))
     agreeing = portrait.readings.count(portrait.reading)
     share = f" ({agreeing} of {count_of(runs, 'run')})" if runs > 1 else ""
-    console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
-    console.print(Text(READINGS[portrait.reading]))
-    if portrait.reading in portrait.readings:
+    if portrait.reading:
+        console.print(Text.assemble("Reading: ", (portrait.reading, "bold"), share))
+        console.print(Text(READINGS[portrait.reading]))
+    if portrait.reading and portrait.reading in portrait.readings:
         run = portrait.readings.index(portrait.reading)
         where = f", run {run}" if runs > 1 else ""
         console.print(Text(f"Decided by{where}: {portrait.reasons[run]}."))
@@ -183,7 +184,7 @@ def portrait_json(portrait: Portrait) -> dict:
         "reading": portrait.reading,
         "readings": list(portrait.readings),
         "reasons": list(portrait.reasons),
-        "rule": READINGS[portrait.reading],
+        "rule": READINGS.get(portrait.reading, ""),
         "signatures": [
             {
                 "name": signature.name,

@@ -7,6 +7,7 @@ from typing import Any
 
 from geomem.cli.options import (
     GraphFileOptions,
+    Head,
     OptionGroup,
     first_line,
     option_values,
@@ -16,11 +17,15 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
+from geomem.cli.own import OwnModuleOptions, chosen_model, continued_model, named_module
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
-from geomem.models.configuration import MODELS, find_architecture
+from geomem.models.configuration import MODELS, Model, find_architecture
+from geomem.models.own import OwnModule
+from geomem.runs.job import find_model
+from geomem.runs.run import read_run
 from geomem.training.configuration import Training, default_training
 from geomem.worlds.catalogue import WORLDS, describe_world
 from geomem.worlds.find import unknown_world
@@ -38,8 +43,12 @@ class FleetOptions:
 
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
-    seeds: Seeds = 3
-    """How many runs, with the seeds 0, 1, 2, ..."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
+    start: Path | None = None
+    """Go on from the weights of this run directory, on the same world."""
+    seeds: Seeds | None = None
+    """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
     seed_list: tuple[int, ...] = ()
     """The seeds, instead of their number."""
     directory: Path = Path("runs")
@@ -69,12 +78,13 @@ def run(arguments: Sequence[str]) -> int:
     with RunTable(quiet=options.fleet.quiet, hours=options.fleet.hours) as table:
         fleet = memorize(
             graph,
-            model=options.model,
+            model=chosen_model(options.fleet.module, options.model),
             task=options.task,
             training=options.training,
             seeds=options.fleet.seed_list or options.fleet.seeds,
             directory=options.fleet.directory,
             device=options.fleet.device,
+            start=options.fleet.start,
             on_progress=table.show,
         )
     print(fleet.path)
@@ -96,26 +106,40 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     if world and world not in WORLDS and not is_there(world):
         raise unknown_world(world)
-    model = head.value("model", FleetOptions.model)
-    find_architecture(model)
-    groups = option_groups(world if world in WORLDS else None, model)
+    groups = option_groups(world if world in WORLDS else None, _find_model(head))
     description = describe_world(world) if world in WORLDS else USAGE
     return world, parse_rest(head, groups, verb="memorize", word=world, description=description)
 
 
-def option_groups(world: str | None, model: str) -> list[OptionGroup]:
+def _find_model(head: Head) -> Model | OwnModuleOptions:
+    """What the options change: a module's own, the model of --start, or the default one of --model."""
+    module, given, start = named_module(head), head.value("model"), head.value("start")
+    if given:
+        find_architecture(given)
+    if module and not start:
+        return OwnModuleOptions()
+    if not start:
+        return MODELS[given or FleetOptions.model]()
+    stored = continued_model(start, read_run(start, holding="graph").model, module)
+    if isinstance(stored, Model) and given not in ("", stored.name):
+        raise InputError(f"The run {start} is of a {stored.name} and not of a {given}; leave --model out.")
+    return stored
+
+
+def option_groups(world: str | None, model: Model | OwnModuleOptions | str) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that one world and one model have."""
-    configuration, fleet = MODELS[model](), with_choice(FleetOptions, "model", MODELS)
+    kind = with_choice(FleetOptions, "model", MODELS)
+    if isinstance(model, OwnModuleOptions):
+        fleet, training, said = kind(), default_training(OwnModule()), "How it is trained."
+    else:
+        model = find_model(model)
+        fleet, training = kind(model=model.name), default_training(model)
+        said = f"The published setting of {model.name} is the default."
     groups: list[OptionGroup] = [
-        ("fleet", fleet, fleet(), "What is trained, and where it goes."),
-        ("model", MODELS[model], configuration, first_line(MODELS[model])),
+        ("fleet", kind, fleet, "What is trained, and where it goes."),
+        ("model", type(model), model, first_line(type(model))),
         ("task", EdgeMemorization, EdgeMemorization(), first_line(EdgeMemorization)),
-        (
-            "training",
-            Training,
-            default_training(configuration),
-            f"The published setting of {model} is the default.",
-        ),
+        ("training", Training, training, said),
     ]
     if world:
         kind = signature_options(WORLDS[world])

@@ -250,7 +250,7 @@ def one_sentence(complaint: str, verb: str) -> str:
     if wrong.startswith("Missing from"):
         # Each option is one step further in than the title, and what it is for two steps.
         named = complaint.partition("For full helptext")[0]
-        names = re.findall(r"^(?:│ )? {4}(\S.*?) *│?$", named, re.MULTILINE)
+        names = re.findall(r"^(?:[│ ] )? {4}(\S.*?) *│?$", named, re.MULTILINE)
         wrong = f"{wrong.partition(':')[0]}: {', '.join(names)}"
     sentence = " ".join(wrong.split()).rstrip(".:") or "the options cannot be read"
     meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", rest)

@@ -20,6 +20,7 @@ from geomem.cli.options import (
     signature_options,
     with_choice,
 )
+from geomem.cli.own import OwnModuleOptions, chosen_model, continued_model, named_module
 from geomem.cli.path_compare import print_comparison, read_comparison, write_figure
 from geomem.cli.progress import HOURS, RunTable
 from geomem.errors import InputError, unknown_name
@@ -54,6 +55,8 @@ class PathOptions:
 
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
     preset: str = ""
     """Take world, model, task and training from a preset; other options given change it."""
     start: Path | None = None
@@ -106,7 +109,7 @@ class _Defaults:
     values: dict[str, Any]
     """Options of the world."""
     kind: str
-    model: Model
+    model: Model | OwnModuleOptions
     task: PathFinding
     training: PathTraining
     start: "Run | None"
@@ -213,7 +216,7 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
     """
     head = read_head(arguments, "world")
     named = {name: head.value(name) for name in ("preset", "start", "model")}
-    defaults = _find_defaults(head.word, **named)
+    defaults = _find_defaults(head.word, **named, module=named_module(head))
     world = defaults.world
     if not world and not defaults.start and not head.wants_help:
         raise InputError(
@@ -226,15 +229,15 @@ def read_arguments(arguments: Sequence[str]) -> PathJob:
     return PathJob(
         world=_make_world(defaults, getattr(options, "world", None) or options.file),
         task=getattr(options, "task", None),
-        model=options.model,
+        model=chosen_model(options.fleet.module, options.model),
         training=options.training,
         options=options.fleet,
         start=defaults.start,
     )
 
 
-def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defaults:
-    """The defaults that the world, --preset, --start and --model give."""
+def _find_defaults(world: str, *, preset: str, start: str, model: str, module: str) -> _Defaults:
+    """The defaults that the world, --preset, --start and --model or --module give."""
     if model and model not in path_models():
         raise unknown_name(
             f"{model!r} cannot find paths",
@@ -250,7 +253,12 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
         )
     settings = find_preset(preset or "headline")
     kind = model or PathOptions.model
-    configuration = preset_model(preset, kind) if preset else settings.models.get(kind, path_models()[kind])
+    if module:
+        configuration = OwnModuleOptions()
+    else:
+        configuration = (
+            preset_model(preset, kind) if preset else settings.models.get(kind, path_models()[kind])
+        )
     world = "path-star" if preset else world
     values: dict[str, Any] = (
         {"arms": settings.arms, "length": settings.length} if world == "path-star" else {}
@@ -263,11 +271,11 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str) -> _Defau
         if holds_facts(start):
             raise InputError(f"{start} holds facts and no graph; start from a run of paths or edges.")
         stored = read_run(start)
-        configuration = stored_path_model(stored)
+        configuration = continued_model(start, stored_path_model(stored), module)
         task = stored.manifest["configuration"]["task"]
         if world in ("", IN_CONTEXT) and task.get("kind") == "in-context-path-finding":
             world, values = IN_CONTEXT, {name: value for name, value in task.items() if name != "kind"}
-        kind = configuration.name
+        kind = configuration.name if isinstance(configuration, Model) else kind
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
     return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)

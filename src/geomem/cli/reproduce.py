@@ -9,6 +9,7 @@ from rich.text import Text
 
 from geomem.cli.console import open_console
 from geomem.cli.options import parse_options
+from geomem.cli.own import execute
 from geomem.cli.progress import HOURS
 from geomem.errors import InputError
 from geomem.fields import Seeds
@@ -35,6 +36,11 @@ class ReproduceOptions:
     """The large ones as well, which want a GPU."""
     seeds: Seeds = 3
     """How many runs of everything, with the seeds 0, 1, 2, ..."""
+    model: str = ""
+    """Ask the claims of this model in place of the plain Transformer: an architecture, or a module of yours
+    as in mine.py:factory (that file is executed). Claims without a plain Transformer are left out."""
+    embedding: str = ""
+    """Of that module: the nn.Embedding or parameter whose rows are the tokens, if there is not just one."""
     list: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print one line per claim and train nothing."""
     markdown: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -62,8 +68,13 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
 
     from geomem.claims.catalogue import find_claims
+    from geomem.claims.exchange import exchange_model
+    from geomem.runs.job import find_model
 
     claims = find_claims(options.patterns)
+    model = execute(options.model, options.embedding) if ":" in options.model else options.model or None
+    if model:
+        claims = exchange_model(claims, find_model(model))
     if options.list:
         _print_list(claims)
         return 0
@@ -85,17 +96,29 @@ def run(arguments: Sequence[str]) -> int:
             device=options.device,
             processes=options.processes,
             hours=options.hours,
+            model=model,
             on_event=table.show,
         )
     if options.markdown:
         print(markdown_table(verdicts))
     else:
         print_verdicts(verdicts)
+    if model and not options.markdown:
+        _print_holding(verdicts, options.model)
     if options.json:
         make_parent(options.json)
         write_json(options.json, verdicts_json(verdicts, scale=scale, seeds=options.seeds))
     print(write_page(verdicts, options.out, scale=scale))
     return 0 if all(verdict.as_expected for verdict in verdicts) else 1
+
+
+def _print_holding(verdicts: Sequence, model: str) -> None:
+    """Which statements of the papers hold for another model, and which do not."""
+    outcomes = {verdict.claim.id: verdict.judgement and verdict.judgement.outcome for verdict in verdicts}
+    for said, wanted in (("holds", True), ("does not hold", False)):
+        ids = [name for name, outcome in outcomes.items() if outcome and (outcome == "holds") is wanted]
+        if ids:
+            open_console().print(Text(f"For {model} {said}: {', '.join(ids)}."), soft_wrap=True)
 
 
 def _print_list(claims: Sequence) -> None:

@@ -125,6 +125,11 @@ def view_fleet(fleet: Run, portrait: Portrait | None = None) -> FleetView:
     """
     graph, configuration = fleet.graph, fleet.manifest["configuration"]
     portrait = measure_fleet(fleet) if portrait is None else portrait
+    if not fleet.model.width:
+        raise InputError(
+            f"{fleet.path} is of a module whose embedding is not known, so there is nothing to draw; train "
+            "it with its embedding named (--embedding NAME), or use geomem measure."
+        )
     fleet = sound_runs(fleet)  # numbers that are none have no place in a picture
     nodes, order = display_order(graph)
     omissions = []
@@ -197,7 +202,7 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
     'Mamba, width 64, first hops, paths alone'
     """
     kind = MODELS.get(model["kind"])
-    words = [kind.title if kind else str(model["kind"])]
+    words = [kind.title if kind else str(model.get("source", model["kind"]))]
     if "layers" in model:
         words.append(f"{model['layers']} layer{'s' if model['layers'] != 1 else ''}")
     words.append(f"width {model.get('width', '?')}")

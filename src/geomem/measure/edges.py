@@ -57,6 +57,11 @@ MARGINS = (
 )
 """Of bilinear models."""
 
+NO_EMBEDDING = (
+    "The embedding of the module is not known, so its geometry is not measured; train it with its embedding "
+    "named (--embedding NAME)."
+)
+
 
 def measure_fleet(fleet: Run, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Portrait:
     """Measure a finished fleet: its final embeddings, and what it recalls of its facts.
@@ -65,12 +70,17 @@ def measure_fleet(fleet: Run, *, permutations: int = PERMUTATIONS, seed: int = 0
     lowest possible loss; for a fleet that finds paths what `geomem.measure.paths` has of its answers;
     and, for bilinear and associative models of up to `DENSE_NODE_LIMIT` nodes, the
     margins with W as it is and with W skewed. Runs whose loss or embeddings hold NaN or infinity are left out
-    of everything but the signatures, unless no run is sound; then it raises `InputError`.
+    of everything but the signatures, unless no run is sound; then it raises `InputError`. Of a module whose
+    embedding is not known only what it recalls is measured, and the reading is an empty word.
     """
     task = stored_task(fleet)
     everything, fleet = fleet, sound_runs(fleet)
     # First of all, because it refuses what holds no numbers.
-    portrait = measure_embeddings(*_measured_part(fleet), permutations=permutations, seed=seed)
+    portrait = (
+        measure_embeddings(*_measured_part(fleet), permutations=permutations, seed=seed)
+        if fleet.model.width
+        else _without_geometry(len(fleet.seeds))
+    )
     finds_paths = stored_path_task(fleet) is not None
     recall = measure_answers(fleet, seed=seed) if finds_paths else _recall_measurements(fleet, task, seed)
     is_bilinear = fleet.manifest["configuration"]["model"]["kind"] in ("bilinear", "associative")
@@ -81,6 +91,27 @@ def measure_fleet(fleet: Run, *, permutations: int = PERMUTATIONS, seed: int = 0
         recall += _margin_measurements(fleet, task, seed)
     portrait = replace(portrait, measurements=(*recall, *portrait.measurements))
     return replace(portrait, signatures=_fleet_signatures(everything, fleet, portrait, task))
+
+
+def _without_geometry(run_count: int) -> Portrait:
+    """The portrait of runs whose embedding is not known: nothing, and no word for it."""
+    nothing, of_runs = np.zeros(0), np.zeros((run_count, 0))
+    return Portrait(
+        measurements=(),
+        shell_distances=nothing,
+        shells=of_runs,
+        centred_shells=of_runs,
+        shell_null_low=nothing,
+        shell_null_high=nothing,
+        eigenvalues=nothing,
+        multiplicities=np.zeros(0, dtype=np.int64),
+        energies=of_runs,
+        readings=("",) * run_count,
+        reasons=("",) * run_count,
+        reading="",
+        signatures=(),
+        notes=(NO_EMBEDDING,),
+    )
 
 
 def _measured_part(fleet: Run) -> tuple[Float[np.ndarray, "run node width"], Graph]:
@@ -112,8 +143,12 @@ def _fleet_signatures(
         raise damaged(
             everything.place / SNAPSHOTS, f"recalled has {recalled.shape[1]} facts, not {len(facts)}"
         )
-    in_embeddings = find_in_embeddings(
-        *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
+    in_embeddings = (
+        find_in_embeddings(
+            *_measured_part(sound), portrait.readings, portrait.centred_shells, accuracies[measured]
+        )
+        if sound.model.width
+        else ()
     )
     return (
         find_divergence(everything.curves()["loss"], everything.embeddings()),

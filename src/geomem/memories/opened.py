@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from geomem.constructions.cells import Cells, read_cells
-from geomem.errors import InputError
 from geomem.runs.directory import MANIFEST, damaged
-from geomem.runs.run import CONSTRUCTION, WEIGHTS, Run, read_run
+from geomem.runs.run import CONSTRUCTION, WEIGHTS, Run, find_seed, read_run
 from geomem.worlds.facts.table import FactTable, number_facts, select_facts
 
 MAXIMUM_MARGIN = 1e12
@@ -40,10 +39,7 @@ def open_memory(memory: Run | str | os.PathLike[str], *, seed: int | None = None
     Raises `InputError` as `read_run` does, and if no run has the seed.
     """
     stored = memory if isinstance(memory, Run) else read_run(memory, holding="facts")
-    if seed is not None and seed not in stored.seeds:
-        known = ", ".join(map(str, stored.seeds))
-        raise InputError(f"{stored.path} has no run of seed {seed}; its seeds are {known}.")
-    run = 0 if seed is None else stored.seeds.index(seed)
+    run = find_seed(stored, seed)
     margin = stated_margin(stored)
     if margin is None:
         return OpenMemory(stored, run, None, 0.0)

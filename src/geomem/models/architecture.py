@@ -38,7 +38,10 @@ class ParameterDescription:
     """Shape and start of one tensor of one run; in a fleet a `run` axis comes first."""
 
     shape: tuple[int, ...]
-    start: Literal["normal", "uniform", "zeros", "ones", "identity", "sinusoids", "logarithms", "step-sizes"]
+    start: Literal[
+        "normal", "uniform", "zeros", "ones", "identity", "sinusoids", "logarithms", "step-sizes", "own"
+    ]
+    """`own` is drawn by the network itself."""
     deviation: float = 0.0
     """Standard deviation of a normal or uniform start."""
     trained: bool = True
@@ -75,6 +78,10 @@ class Model:
     def tensors(self, sizes: Sizes) -> dict[str, ParameterDescription]:
         """Every tensor by name; weights act as `y = W x + b` with `W` of shape [out, in]."""
         raise NotImplementedError
+
+    def fit(self, sizes: Sizes) -> "Model":
+        """The model as it is for a world of these sizes; ours are the same for all."""
+        return self
 
     def check(self) -> None:
         """Raise `InputError` if fields that are possible alone contradict each other."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from geomem.errors import InputError
 from geomem.models.architecture import Model
-from geomem.models.layers import Parameters
+from geomem.models.layers import Parameters, count_runs
 from geomem.models.loss import best_tokens
 from geomem.models.sequences import advance_sequence, begin_sequence, count_shared, read_out_table
 
@@ -41,7 +41,7 @@ def decode_greedily(
         raise InputError(f"length is {length} and rows_per_piece {rows_per_piece}; give at least 1 of each.")
     table = read_out_table(model, parameters)
     shared = count_shared(prefixes.flatten(0, 1))
-    examples_at_once = max(1, rows_per_piece // len(table))
+    examples_at_once = max(1, rows_per_piece // count_runs(parameters))
     pieces = []
     for piece in prefixes.split(examples_at_once, dim=1):
         states, cache = begin_sequence(model, parameters, piece, shared=shared)

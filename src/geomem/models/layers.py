@@ -9,6 +9,11 @@ Parameters = dict[str, Tensor]
 """Tensors by the names of `geomem.models.parameters.describe_parameters`, each with a leading `run` axis."""
 
 
+def count_runs(parameters: Parameters) -> int:
+    """Number of runs that the tensors are of."""
+    return len(next(iter(parameters.values())))
+
+
 class _Product(torch.autograd.Function):
     """x Wᵀ + b, whose backward pass writes the gradient of W as it is stored.
 
@@ -110,7 +115,7 @@ def embed(
 
 
 def unembed(
-    states: Float[Tensor, "run example width"], table: Float[Tensor, "run vocab width"]
+    states: Float[Tensor, "run example width"], table: Float[Tensor, "run vocab width"] | None
 ) -> Float[Tensor, "run example vocab"]:
-    """Scores of every token: the products of its embedding with the state."""
-    return _Product.apply(states, table, None)
+    """Scores of every token: the products of its embedding with the state; without a table the states."""
+    return states if table is None else _Product.apply(states, table, None)

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# 64 MiB of float32: with 60,000 tokens still 280 rows, enough for the products' full speed.
-CHUNK_NUMBERS = 1 << 24
+from geomem.models.parameters import CHUNK_NUMBERS
+
 # A device's memory by this: its logits then take a fortieth of it, and a step of the paper's sizes one chunk.
 BYTES_PER_CHUNK_NUMBER = 160
 # Of a grid of questions; on one core any number from 2¹⁵ to 2²² was equally fast within a tenth.
@@ -51,14 +51,32 @@ def chunked_cross_entropy(
     return _CrossEntropy.apply(states, table, targets, weights, numbers, differentiate)
 
 
+def given_cross_entropy(
+    logits: Float[Tensor, "run row vocab"],
+    targets: Int[Tensor, "run_or_1 row slot"],
+    weights: Float[Tensor, "run_or_1 row slot"],
+) -> Float[Tensor, " run"]:
+    """The same loss of logits that are there already; autograd differentiates it.
+
+    >>> logits, weights = torch.zeros(1, 2, 8), torch.ones(1, 2, 1)
+    >>> round(given_cross_entropy(logits, torch.zeros(1, 2, 1, dtype=torch.int64), weights).exp().item(), 3)
+    64.0
+    """
+    targets, weights = targets.expand(len(logits), -1, -1), weights.expand(len(logits), -1, -1)
+    used = logits.masked_fill((weights == 0).all(dim=-1, keepdim=True), 0)
+    return (weights * (used.logsumexp(dim=-1, keepdim=True) - used.gather(2, targets))).sum(dim=(1, 2))
+
+
 def best_tokens(
     states: Float[Tensor, "run row width"],
-    table: Float[Tensor, "run vocab width"],
+    table: Float[Tensor, "run vocab width"] | None,
     *,
     candidates: Int[Tensor, " candidate"] | None = None,
     chunk_numbers: int | None = None,
 ) -> Int[Tensor, "run row"]:
     """The token of the largest logit of every row, among all tokens or `candidates`; the first of equals.
+
+    Without a table the states are the logits.
 
     >>> table = torch.tensor([[[1.0], [3.0], [2.0]]])
     >>> best_tokens(torch.ones(1, 1, 1), table).item()
@@ -67,6 +85,10 @@ def best_tokens(
     2
     """
     with torch.no_grad():
+        if table is None:
+            logits = states if candidates is None else states.index_select(2, candidates)
+            best = logits.argmax(dim=-1)
+            return best if candidates is None else candidates[best]
         table = table if candidates is None else table.index_select(1, candidates)
         best = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
         numbers = chunk_numbers or numbers_at_once(states.device, CHUNK_NUMBERS)
@@ -226,22 +248,31 @@ class _CrossEntropy(torch.autograd.Function):
             # A row without weight may be anything, even infinite; 0 times that would be NaN.
             used = states[chunk].masked_fill((weight == 0).all(dim=-1, keepdim=True), 0)
             embeddings = table[chunk[0]].to(states.dtype)
-            logits = torch.bmm(used, embeddings.transpose(1, 2)).to(exact)
-            picked = logits.gather(2, targets[chunk])
-            top = logits.amax(dim=-1, keepdim=True)
-            total = logits.sub_(top).exp_().sum(dim=-1, keepdim=True)
-            losses[chunk[0]] += (weight * (total.log() + top - picked)).sum(dim=(1, 2))
+            logits = torch.bmm(used, embeddings.transpose(1, 2))
+            picked = logits.gather(2, targets[chunk]).to(exact)
+            top = logits.amax(dim=-1, keepdim=True).to(exact)
+            # One pass over the logits, which makes the gradient with respect to them but for the targets.
+            if logits.dtype == exact:
+                chances = torch.softmax(logits, dim=-1, out=logits)
+            else:
+                chances = torch.softmax(logits, dim=-1, dtype=exact)
+            # The best token's chance is one over the sum of exp(logit - top).
+            losses[chunk[0]] += (weight * (top - chances.amax(dim=-1, keepdim=True).log() - picked)).sum(
+                dim=(1, 2)
+            )
             if state_gradient is None or table_gradient is None:
                 continue
-            # The buffer of the logits goes on as the gradient with respect to them.
-            logits.mul_(row_weight / total).scatter_add_(2, targets[chunk], -weight)
-            for_logits = logits.to(states.dtype)
-            state_gradient[chunk] = torch.bmm(for_logits, embeddings)
+            # The rows' own weights are left to the products, which have fewer numbers.
+            shares = weight / row_weight.clamp(min=torch.finfo(exact).tiny)
+            chances.scatter_add_(2, targets[chunk], -shares)
+            for_logits = chances.to(states.dtype)
+            state_gradient[chunk] = torch.bmm(for_logits, embeddings) * row_weight
+            weighted = (used * row_weight).to(states.dtype)
             if used.dtype == exact:
                 # A product added in place spares a second table per chunk.
-                table_gradient[chunk[0]].baddbmm_(for_logits.transpose(1, 2), used)
+                table_gradient[chunk[0]].baddbmm_(for_logits.transpose(1, 2), weighted)
             else:
-                table_gradient[chunk[0]] += torch.bmm(for_logits.transpose(1, 2), used)
+                table_gradient[chunk[0]] += torch.bmm(for_logits.transpose(1, 2), weighted)
         if differentiate:
             ctx.save_for_backward(state_gradient, table_gradient)
             ctx.table_dtype = table.dtype

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.architecture import Model, ParameterDescription, check_model
+from geomem.errors import InputError
+from geomem.models.architecture import Model, ParameterDescription, Sizes, check_model
 from geomem.models.layers import Parameters as Parameters
+from geomem.models.layers import count_runs
 from geomem.models.networks import network_of
 from geomem.models.parameters import describe_parameters
 from geomem.models.randomness import generator_for
@@ -45,12 +47,32 @@ def initialize_parameters(
         model, vocabulary_size=vocabulary_size, context_length=context_length, node_count=node_count
     )
     scales = [1.0] * len(seeds) if scales is None else scales
+    if any(parameter.start == "own" for parameter in described.values()):
+        return _draw_own(
+            model, Sizes(vocabulary_size, context_length, node_count), seeds, scales, device, dtype
+        )
     return {
         name: torch.stack(
             [_draw(name, parameter, seed, scale, dtype) for seed, scale in zip(seeds, scales, strict=True)]
         ).to(device)
         for name, parameter in described.items()
     }
+
+
+def _draw_own(
+    model: Model,
+    sizes: Sizes,
+    seeds: Sequence[int],
+    scales: Sequence[float],
+    device: str | torch.device,
+    dtype: torch.dtype,
+) -> Parameters:
+    if any(scale != 1 for scale in scales):
+        raise InputError(
+            "A module of your own starts as its factory makes it, without a scale; scale it in the factory."
+        )
+    runs = network_of(model).draw_parameters(model, sizes, seeds)
+    return {name: torch.stack([run[name] for run in runs]).to(device, dtype) for name in runs[0]}
 
 
 def _draw(
@@ -79,6 +101,8 @@ def _draw(
             return torch.eye(*shape, dtype=dtype)
         case "sinusoids":
             return _sinusoids(*shape).to(dtype)
+        case "own":
+            raise ValueError(f"{name} is drawn by its network")
 
 
 def _sinusoids(positions: int, width: int) -> Float[Tensor, "seq width"]:
@@ -132,5 +156,10 @@ def compute_noisy_logits(
 
 
 def node_embeddings(model: Model, parameters: Parameters, node_count: int) -> Float[Tensor, "run node width"]:
-    """The rows of the token embedding that belong to nodes: a view that changes with training, so copy it."""
-    return parameters["token_embedding"][:, :node_count].detach()
+    """The rows of the token embedding that belong to nodes: a view that changes with training, so copy it.
+
+    Of a module whose embedding is not known they have no column.
+    """
+    if "token_embedding" in parameters:
+        return parameters["token_embedding"][:, :node_count].detach()
+    return next(iter(parameters.values())).new_zeros(count_runs(parameters), node_count, 0)

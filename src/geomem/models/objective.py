@@ -130,7 +130,7 @@ def make_token_objective(
         logits = compute_logits(model, live, data.prefixes, shared=data.shared) if noisy is None else noisy
         losses = cross_entropy(logits, data)
         # Runs share no parameter, so the gradient of the sum is every run's own gradient.
-        gradients = torch.autograd.grad(losses.sum(), leaves)
+        gradients = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
         torch.cat([part.flatten(1) for part in gradients], dim=1, out=gradient)
         return Evaluation(losses.detach(), logits.detach()) if noisy is None else None
 

@@ -22,6 +22,9 @@ def describe_parameters(
     return model.tensors(Sizes(vocabulary_size, context_length, node_count))
 
 
+CHUNK_NUMBERS = 1 << 24
+"""Logits that a CPU holds at a time: 64 MiB of float32; with 60,000 tokens still 280 rows, enough for the
+products' full speed."""
 LIBRARY_BYTES = 50_000_000
 """What torch takes when it first computes, whatever the model: code, threads, buffers."""
 
@@ -36,6 +39,9 @@ class Cost:
     """Parameters, gradient, optimizer state and activations of the whole fleet, and `LIBRARY_BYTES`."""
     flops_per_step: int
     """Multiplications and additions of one step of the whole fleet."""
+    logit_copies: tuple[tuple[int, int], ...] = ()
+    """Copies, and numbers in each, of the logits that are made in chunks, one of these at a time; a CPU
+    holds a small chunk, as `memory_bytes` has it."""
 
 
 def estimate_cost(

@@ -23,7 +23,10 @@ from geomem.models.networks import network_of
 from geomem.models.pieces import Piece, join_rows, split_rows
 
 BlockCache = Any
-"""What one block keeps of the tokens before, of its network's own type; None before the first token."""
+"""What one block keeps of the tokens before, of its network's own type; None before the first token.
+
+Of a network without blocks the tokens themselves are kept, and pass it again.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,10 @@ def advance_sequence(
     model: Model, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example piece"], cache: SequenceCache
 ) -> tuple[Float[Tensor, "run example piece width"], SequenceCache]:
     """States before the read-out after each of the next tokens, and the cache after them."""
-    return _pass_pieces(model, parameters, [_Passing(tokens, cache, first=0)])[0]
+    passing = _Passing(tokens, cache, first=0)
+    if reads_whole(model):
+        return _pass_whole(model, parameters, passing)
+    return _pass_pieces(model, parameters, [passing])[0]
 
 
 def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
@@ -96,9 +102,19 @@ def count_shared(prefixes: Int[Tensor, "example seq"]) -> int:
     return differs.index(True) if True in differs else len(differs)
 
 
-def read_out_table(model: Model, parameters: Parameters) -> Float[Tensor, "run vocab width"]:
-    """The table whose products with a state are the logits: the token embedding, if tied."""
+def read_out_table(model: Model, parameters: Parameters) -> Float[Tensor, "run vocab width"] | None:
+    """The table whose products with a state are the logits: the token embedding, if tied.
+
+    None if the states of the model are its logits.
+    """
+    if reads_whole(model):
+        return None
     return parameters["token_embedding" if model.tied else "output_embedding"]
+
+
+def reads_whole(model: Model) -> bool:
+    """Whether a network gives logits for whole sequences, and no states of blocks."""
+    return hasattr(network_of(model), "read_whole")
 
 
 def compute_sequence_logits(
@@ -125,6 +141,11 @@ def _read(
     All pieces pass together where that is faster: on a GPU always, on a CPU only for several readings (a
     fleet of 64 on one kind of fact spends a sixth more on taking the rows apart than it gains).
     """
+    if reads_whole(model):
+        return [
+            _pass_whole(model, parameters, _Passing(one.tokens, SequenceCache(0, ()), one.first_read))
+            for one in readings
+        ]
     pieces_at_once = hasattr(network_of(model), "apply_pieces")
     together = pieces_at_once and (len(readings) > 1 or readings[0].tokens.device.type != "cpu")
     given, ends, found = [], [], []
@@ -169,6 +190,19 @@ class _Passing:
     def shape(self) -> tuple[int, int]:
         """Examples and tokens."""
         return self.tokens.shape[1], self.tokens.shape[2]
+
+
+def _pass_whole(
+    model: Model, parameters: Parameters, given: _Passing
+) -> tuple[Float[Tensor, "run example _ vocab"], SequenceCache]:
+    """The logits of a network without blocks; the tokens before pass it again."""
+    tokens = given.tokens
+    for before in given.cache.blocks:
+        tokens = torch.cat([before.expand(len(tokens), -1, -1), tokens], dim=2)
+    logits = network_of(model).read_whole(
+        model, parameters, tokens, first_read=given.cache.length + given.first
+    )
+    return logits, SequenceCache(tokens.shape[2], (tokens,))
 
 
 def _pass_pieces(

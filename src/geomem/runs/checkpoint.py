@@ -1,7 +1,6 @@
 """Unfinished runs on disk: a checkpoint that no kill leaves half-written."""
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,20 +42,32 @@ def read_checkpoint(path: Path, *, configuration_hash: str) -> Checkpoint | None
     return Checkpoint(step=int(described["step"]), arrays=read_arrays(file_path))
 
 
-def check_checkpoint(
-    path: Path,
-    checkpoint: Checkpoint,
-    *,
-    runs: int,
-    steps: int,
-    parameters: int,
-    snapshot: tuple[int, int],
-    remembered: Sequence[str],
-) -> None:
-    """Raise `InputError` unless a checkpoint in a run directory is of so many runs, steps and parameters.
+@dataclass(frozen=True)
+class StateShape:
+    """What the checkpoint of a fleet holds if it is one of its training."""
 
-    `snapshot` are the rows and columns of one run's snapshot, `remembered` what the optimizer needs.
+    runs: int
+    steps: int
+    """Of the whole training."""
+    parameters: int
+    """Trained numbers of a run."""
+    snapshot: tuple[int, int]
+    """Rows and columns of a run's snapshot."""
+    remembered: tuple[str, ...]
+    """What the optimizer needs, by name."""
+
+
+def moments(optimizer: str) -> tuple[str, ...]:
+    """What an optimizer remembers of every parameter.
+
+    >>> moments("adamw"), moments("gradient-descent")
+    (('first_moment', 'second_moment'), ())
     """
+    return () if optimizer == "gradient-descent" else ("first_moment", "second_moment")
+
+
+def check_checkpoint(path: Path, checkpoint: Checkpoint, expected: StateShape) -> None:
+    """Raise `InputError` unless a checkpoint in a run directory is of this shape."""
     file_path, arrays = path / CHECKPOINT, checkpoint.arrays
     rows = {}
     for name in ("metric_steps", "snapshot_steps"):
@@ -64,14 +75,17 @@ def check_checkpoint(
         rising = found.dtype == np.int64 and found.ndim == 1 and (found[1:] > found[:-1]).all()
         if not rising or not found.size or found[0] < 0 or found[-1] > checkpoint.step:
             raise damaged(file_path, f"its {name} are not rising steps")
-    if not 0 < checkpoint.step <= steps or arrays.get("step", np.zeros(0)).tolist() != [checkpoint.step]:
+    if not 0 < checkpoint.step <= expected.steps or arrays.get("step", np.zeros(0)).tolist() != [
+        checkpoint.step
+    ]:
         raise damaged(file_path, "its step is not one of the training")
-    expected: dict[str, tuple[int, ...]] = {}
-    expected |= dict.fromkeys(("parameters", *(f"optimizer.{r}" for r in remembered)), (runs, parameters))
-    expected["snapshots"] = (len(rows["snapshot_steps"]), runs, *snapshot)
-    expected["metric.loss"] = (len(rows["metric_steps"]), runs)
-    expected |= {name: expected["metric.loss"] for name in arrays if name.startswith("metric.")}
-    for name, shape in expected.items():
+    runs, shapes = expected.runs, dict[str, tuple[int, ...]]()
+    flat = ("parameters", *(f"optimizer.{name}" for name in expected.remembered))
+    shapes |= dict.fromkeys(flat, (runs, expected.parameters))
+    shapes["snapshots"] = (len(rows["snapshot_steps"]), runs, *expected.snapshot)
+    shapes["metric.loss"] = (len(rows["metric_steps"]), runs)
+    shapes |= {name: shapes["metric.loss"] for name in arrays if name.startswith("metric.")}
+    for name, shape in shapes.items():
         array = arrays.get(name)
         kind = np.float64 if name.startswith("metric.") else np.float32
         if array is None or array.shape != shape or array.dtype != kind:

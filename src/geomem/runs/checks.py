@@ -126,7 +126,7 @@ def check_fleet(place: Path, configuration: Mapping[str, Any], graph: Graph) -> 
         described = describe_parameters(
             model,
             vocabulary_size=Vocabulary(graph.labels).size,
-            context_length=_context_length(graph, task),
+            context_length=task_length(graph, task),
             node_count=graph.node_count,
         )
     except InputError as error:
@@ -151,8 +151,14 @@ def check_fleet(place: Path, configuration: Mapping[str, Any], graph: Graph) -> 
         raise damaged(path, f"recalled has shape {shape}, expected {runs} runs")
 
 
-def _context_length(graph: Graph, task: Any) -> int:
-    """Tokens of a prefix; raises `InputError` if the graph cannot be asked so."""
+def task_length(graph: Graph, task: Any) -> int:
+    """Tokens of a prefix; raises `InputError` if the graph cannot be asked so.
+
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> from geomem.worlds.tasks import EdgeMemorization
+    >>> task_length(cycle(6), EdgeMemorization())
+    2
+    """
     if isinstance(task, InContextPathFinding):
         check_in_context(task)
         if task.node_tokens != graph.node_count:

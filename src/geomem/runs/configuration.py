@@ -8,6 +8,7 @@ from typing import Any
 from geomem.errors import InputError
 from geomem.fields import read_fields
 from geomem.models.configuration import MODELS, Model, Recall
+from geomem.models.own import OwnModule
 from geomem.training.configuration import AnyTraining
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -66,7 +67,8 @@ def model_kind(model: Model | Recall) -> str:
 
 def read_model(path: Path, described: Mapping[str, Any]) -> Any:
     """The model that the manifest at `path` describes; raises `InputError` for unknown settings."""
-    return _read(path, "model", {**MODELS, "recall": Recall}, described)
+    kinds = {**MODELS, OwnModule.name: OwnModule, "recall": Recall}
+    return _read(path, "model", kinds, described)
 
 
 def read_task(path: Path, described: Mapping[str, Any]) -> Any:

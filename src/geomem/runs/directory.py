@@ -24,6 +24,7 @@ from safetensors.numpy import save_file
 
 from geomem.errors import InputError
 from geomem.files import (
+    PARTIAL,
     Writer,
     check_name,
     check_plain_file,
@@ -61,7 +62,9 @@ _OWN_FILES = {
     CHECKPOINT,
     CURRENT,
 }
-_OWN_DIRECTORY = re.compile(rf"{VERSION.pattern}|\{EDITED}(\.partial)?|\.geomem-[0-9a-f]{{16}}\.partial")
+_OWN_DIRECTORY = re.compile(rf"{VERSION.pattern}|\{EDITED}(\.partial)?")
+_OF_BROWSERS = re.compile(r"\.DS_Store|\._.*|\.directory|Thumbs\.db|desktop\.ini", re.IGNORECASE)
+"""Files that file browsers leave in every directory they show."""
 
 JSON_LIMIT = 1 << 28
 """Bytes of JSON a reader takes in: a graph of some ten million edges; more is not one of our files."""
@@ -262,13 +265,23 @@ def current_version(path: Path) -> str:
 
 
 def strange_entries(directory: Path) -> list[str]:
-    """What lies in a directory and geomem did not write: links, and names that it does not give."""
+    """What lies in a directory and neither geomem nor a file browser wrote: links, and names unknown to it.
+
+    What a killed process left half-written is geomem's, whatever its libraries put there.
+    """
     found = []
     for entry in os.scandir(directory):
-        if entry.is_dir(follow_symlinks=False) and _OWN_DIRECTORY.fullmatch(entry.name):
-            found += [f"{entry.name}/{name}" for name in strange_entries(Path(entry.path))]
-        elif not (entry.is_file(follow_symlinks=False) and entry.name.removesuffix(".partial") in _OWN_FILES):
-            found.append(entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            if _OWN_DIRECTORY.fullmatch(entry.name):
+                found += [f"{entry.name}/{name}" for name in strange_entries(Path(entry.path))]
+                continue
+            if PARTIAL.fullmatch(entry.name):
+                continue
+        elif entry.is_file(follow_symlinks=False):
+            own = entry.name.removesuffix(".partial") in _OWN_FILES
+            if own or _OF_BROWSERS.fullmatch(entry.name):
+                continue
+        found.append(entry.name)
     return sorted(found)
 
 

@@ -10,11 +10,14 @@ import numpy as np
 from jaxtyping import Int
 
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Sizes
 from geomem.models.configuration import Model, check_model
+from geomem.models.own import Factory
 from geomem.models.parameters import describe_parameters, estimate_cost
 from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
-from geomem.runs.run import Run
+from geomem.runs.run import Run, read_run
+from geomem.runs.start import Start, start_of
 from geomem.training.configuration import Training, check_training, default_training, run_settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
@@ -28,23 +31,28 @@ if TYPE_CHECKING:
 def memorize(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str = "transformer",
+    model: Model | Factory | str | None = None,
     task: EdgeMemorization | None = None,
     training: Training | None = None,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] | None = None,
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
+    start: Run | str | os.PathLike[str] | None = None,
     on_progress: "Callable[[Event], None] | None" = None,
 ) -> Run:
     """Train one run per seed to hold the edges of a world, and keep everything in a run directory.
 
     `world` is a graph, the name of a built-in world, a file of edges, or a graph of networkx, scipy, pandas
-    or polars; `seeds` a count (3 means 0, 1, 2) or the seeds themselves; `training` the architecture's
-    published setting if not given. The same configuration again trains nothing; an interrupted one goes
-    on where its last checkpoint left it and ends in the same bits (same machine, same versions).
+    or polars; `model` a configuration, an architecture's name, or a function from `Sizes` to a
+    `torch.nn.Module` that maps tokens to logits (see `own_module`), a Transformer if not given; `seeds` a
+    count (3 means 0, 1, 2, as if not given) or the seeds themselves; `training` the architecture's published
+    setting if not given. `start` are finished runs on the same world whose weights these begin with, seed by
+    seed; model and seeds then are theirs unless given. The same configuration again trains nothing; an
+    interrupted one goes on where its last checkpoint left it and ends in the same bits (same machine, same
+    versions).
 
-    Raises `InputError` if an argument is invalid, if memory or disk is too small, or if another process is
-    training the same configuration.
+    Raises `InputError` if an argument is invalid, if the runs to start from do not fit, if memory or disk is
+    too small, or if another process is training the same configuration.
 
     >>> import tempfile
     >>> from geomem.models.configuration import Node2Vec
@@ -56,17 +64,18 @@ def memorize(
     """
     from geomem.runs.train import train
 
-    job = edge_job(world, model=model, task=task, training=training, seeds=seeds)
+    job = edge_job(world, model=model, task=task, training=training, seeds=seeds, start=start)
     return train(job, directory, device=device, on_progress=on_progress)
 
 
 def edge_job(
     world: Graph | str | os.PathLike[str] | object,
     *,
-    model: Model | str = "transformer",
+    model: Model | Factory | str | None = None,
     task: EdgeMemorization | None = None,
     training: Training | None = None,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int] | None = None,
+    start: Run | Start | str | os.PathLike[str] | None = None,
 ) -> Job:
     """What `memorize` would do with the same arguments; nothing is written.
 
@@ -77,13 +86,18 @@ def edge_job(
     'cycle-15-node2vec-'
     """
     graph = find_world(world)
-    model = coerce_fields(find_model(model))
+    stored = start if start is None or isinstance(start, Run | Start) else read_run(start, holding="graph")
+    runs = stored if isinstance(stored, Run) else None
+    model = coerce_fields(find_model(model or (runs.model if runs else "transformer")))
     task = coerce_fields(task or EdgeMemorization())
     training = coerce_fields(training or default_training(model))
     check_model(model)
     check_training(training)
-    seeds = check_seeds(seeds)
+    seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
     examples = edge_examples(graph, task)
+    model = model.fit(Sizes(examples.vocabulary_size, examples.prefixes.shape[1], graph.node_count))
+    if isinstance(stored, Run):
+        stored = start_of(stored, graph, model, seeds)
     sizes = {
         "vocabulary_size": examples.vocabulary_size,
         "context_length": examples.prefixes.shape[1],
@@ -111,7 +125,8 @@ def edge_job(
         cost=replace(cost, memory_bytes=cost.memory_bytes + 4 * written),
         kept_bytes=kept,
         disk_bytes=disk,
-        train=partial(_train, graph, task, model, training, seeds, examples),
+        train=partial(_train, graph, task, model, training, seeds, examples, stored),
+        start=stored,
     )
 
 
@@ -122,12 +137,14 @@ def _train(
     training: Training,
     seeds: tuple[int, ...],
     examples: Examples,
+    start: Start | None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.edges import train_fleet
 
     runs, pairs = run_settings(training, seeds), directed_pairs(graph, task)
-    return train_fleet(model, examples, pairs, graph.node_count, runs, training, **hooks)
+    weights = start.weights() if start else None
+    return train_fleet(model, examples, pairs, graph.node_count, runs, training, start=weights, **hooks)
 
 
 def directed_pairs(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "pair 2"]:

@@ -13,10 +13,11 @@ from geomem.errors import InputError
 from geomem.fields import MOST_SEEDS
 from geomem.models.architecture import ParameterDescription
 from geomem.models.configuration import Model, find_architecture
+from geomem.models.own import Factory, own_module
 from geomem.models.parameters import Cost
 from geomem.runs.configuration import Task, describe_configuration, model_kind
-from geomem.runs.directory import configuration_hash, run_path, safe_name
-from geomem.runs.run import Run
+from geomem.runs.directory import run_path, safe_name
+from geomem.runs.start import Start
 from geomem.training.configuration import AnyTraining, step_count
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -52,8 +53,8 @@ class Job:
     train: "Callable[..., Trained]"
     """Trains the runs, with the arguments of `train_fleet` from `state` on; only this imports torch. Like
     all of a job it can be pickled, for other processes."""
-    start: Run | None = None
-    """The finished runs whose weights these start from, seed by seed."""
+    start: Start | None = None
+    """The weights that the runs begin with; drawn from the seeds if None."""
 
     @property
     def steps(self) -> int:
@@ -69,7 +70,7 @@ class Job:
     def configuration(self) -> dict[str, Any]:
         """What the path's hash is made from, as the manifest says it."""
         described = describe_configuration(self.world, self.task, self.model, self.training, self.seeds)
-        return described | ({"start": configuration_hash(self.start.configuration)} if self.start else {})
+        return described | ({"start": self.start.digest} if self.start else {})
 
     def path(self, directory: str | os.PathLike[str] = "runs") -> Path:
         """The run directory; equal jobs have equal paths."""
@@ -111,13 +112,15 @@ def count_disk(
     return kept, kept + 2 * ((3 + averaging) * weights + written), written
 
 
-def find_model(model: Model | str) -> Model:
-    """Resolve an architecture's name to its default configuration.
+def find_model(model: Model | Factory | str) -> Model:
+    """Resolve an architecture's name to its default configuration, and a factory to an `OwnModule`.
 
     >>> find_model("node2vec").width
     100
     """
-    return find_architecture(model)() if isinstance(model, str) else model
+    if isinstance(model, str):
+        return find_architecture(model)()
+    return model if isinstance(model, Model) else own_module(model)
 
 
 def check_hours(seconds: float, hours: float) -> None:

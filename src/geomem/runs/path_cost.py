@@ -1,10 +1,10 @@
 """What path finding will take: memory and arithmetic, counted from sizes before anything is made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from geomem.models.configuration import Model
-from geomem.models.parameters import LIBRARY_BYTES, Cost, describe_parameters
+from geomem.models.parameters import CHUNK_NUMBERS, LIBRARY_BYTES, Cost, describe_parameters
 from geomem.training.configuration import PathTraining
 from geomem.worlds.in_context import InContextPathFinding, node_count
 from geomem.worlds.path_finding import PathFinding, Target
@@ -58,9 +58,9 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     | trained number, gradient, two moments, scratch, gradient of a micro-batch, mean | 7, with a mean 8 |
     | position of one micro-batch and block, as `estimate_cost` counts | 16 vectors |
     | states that are read, with their gradient | 2 vectors |
-    | logits | 3 copies of one chunk |
+    | logits | 3 copies of one chunk in training, 8 where held-out answers are decoded |
 
-    and what decodes the held-out answers, the rows of an epoch and each run's order of them, cosines of the
+    and the rows of an epoch and each run's order of them, cosines of the
     held-out paths, snapshots. A matrix of size [out, in] costs 2 · out · in operations for every vector it
     meets, three times that with the backward pass; the read-out costs a fourth product, since its logits are
     computed in chunks.
@@ -70,10 +70,8 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     >>> model = path_models()["transformer"]
     >>> cost = estimate_path_cost(model, sizes, PathTraining(), run_count=1)
     >>> cost.trained_parameters, round(cost.memory_bytes / 1e6), round(cost.flops_per_step / 1e9, 1)
-    (783104, 188, 5.9)
+    (783104, 164, 5.9)
     """
-    from geomem.models.loss import CHUNK_NUMBERS  # it imports torch
-
     described = describe_parameters(
         model,
         vocabulary_size=sizes.vocabulary_size,
@@ -96,9 +94,11 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
     # Of all that is asked at a row of the metrics one block lives at a time, and one of the four of its scan.
     asked = sizes.held_out_rows * sizes.context_length * (vectors - 3 * model.count_scan())
     activations = max(model.layers * positions * vectors, asked) + 2 * read_rows * model.width
-    logits = 3 * min(CHUNK_NUMBERS, read_rows * sizes.vocabulary_size)
     # Held-out answers are decoded in pieces, with what the model keeps of their prefixes.
-    answers = 8 * min(CHUNK_NUMBERS, sizes.held_out_rows * sizes.vocabulary_size)
+    logit_copies = tuple(
+        (copies, ceil(run_count * rows * sizes.vocabulary_size))
+        for copies, rows in ((3, read_rows), (8, sizes.held_out_rows))
+    )
     cosines = 2 * sizes.held_out_rows**2
     snapshots = 4 * training.snapshots * sizes.node_count * model.width
     # Tokens and orders are whole numbers of eight bytes; slots have a weight as well.
@@ -109,18 +109,26 @@ def estimate_path_cost(model: Model, sizes: Sizes, training: PathTraining, *, ru
         6 * positions * (matrices + 4 * model.layers * model.count_scan())
         + 8 * read_rows * sizes.vocabulary_size * model.width
     )
-    per_run = (
-        (7 + bool(training.averaging)) * trained
-        + frozen
-        + activations
-        + logits
-        + answers
-        + cosines
-        + snapshots
-        + orders
-    )
-    return Cost(
+    per_run = (7 + bool(training.averaging)) * trained + frozen + activations + cosines + snapshots + orders
+    cost = Cost(
         trained_parameters=trained,
         memory_bytes=LIBRARY_BYTES + ceil(4 * (run_count * per_run + tables)),
         flops_per_step=ceil(run_count * (flops + 14 * trained)),
+        logit_copies=logit_copies,
     )
+    return replace(cost, memory_bytes=cost.memory_bytes + logit_bytes(cost, CHUNK_NUMBERS))
+
+
+def logit_bytes(cost: Cost, chunk_numbers: int) -> int:
+    """Memory of logits where so many numbers are held at a time.
+
+    >>> logit_bytes(Cost(0, 0, 0, logit_copies=((3, 10), (8, 2))), 5)
+    64
+    """
+    return 4 * max((copies * min(chunk_numbers, numbers) for copies, numbers in cost.logit_copies), default=0)
+
+
+def cost_with_chunks(cost: Cost, chunk_numbers: int) -> Cost:
+    """The cost on a device that holds so many logits at a time (`models.loss.numbers_at_once`)."""
+    more = logit_bytes(cost, chunk_numbers) - logit_bytes(cost, CHUNK_NUMBERS)
+    return replace(cost, memory_bytes=cost.memory_bytes + more)

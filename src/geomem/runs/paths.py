@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,16 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Sizes as ModelSizes
 from geomem.models.configuration import Model, check_model, check_reads_sequences, path_models
+from geomem.models.own import Factory, OwnModule
 from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import model_kind
-from geomem.runs.job import Job, check_seeds, count_disk, job_name
+from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.path_cost import SLOTS, Sizes, answer_length, context_length, estimate_path_cost
 from geomem.runs.prompts import prompt_sizes
-from geomem.runs.run import Run, read_run, select_runs
+from geomem.runs.run import Run, read_run
+from geomem.runs.start import Start, start_of
 from geomem.training.configuration import PathTraining, check_training, run_settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 def find_paths(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -75,11 +77,11 @@ def find_paths(
 def path_job(
     world: Graph | InContextPathFinding | str | os.PathLike[str] | object,
     *,
-    model: Model | str | None = None,
+    model: Model | Factory | str | None = None,
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
-    start: Run | str | os.PathLike[str] | None = None,
+    start: Run | Start | str | os.PathLike[str] | None = None,
 ) -> Job:
     """What `find_paths` would do with the same arguments; nothing is written and no row of tokens made.
 
@@ -91,12 +93,18 @@ def path_job(
     >>> job.path().name[:27], job.counts["prompts"]
     ('in-context-2-5-transformer-', 2048)
     """
-    stored = start if start is None or isinstance(start, Run) else read_run(start, holding="graph")
-    model = _find_path_model(model, stored)
+    stored = start if start is None or isinstance(start, Run | Start) else read_run(start, holding="graph")
+    runs = stored if isinstance(stored, Run) else None
+    model = _find_path_model(model, runs)
     check_model(model)
     training = coerce_fields(training or PathTraining())
     check_training(training)
-    seeds = check_seeds(seeds if seeds is not None else (stored.seeds if stored else 3))
+    if isinstance(model, OwnModule) and training.precision == "bfloat16":
+        raise InputError(
+            "precision is 'bfloat16' and the model a module of your own, which computes as it is written; "
+            "leave precision out."
+        )
+    seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
     if isinstance(world, InContextPathFinding):
         if task is not None:
             raise InputError("The task is given twice; in context the world says what is asked for.")
@@ -111,8 +119,10 @@ def path_job(
         both = 2 if asked.directions == "both" else 1
         edges = both * graph.edge_count + asked.self_edges * graph.node_count
         counts = {"edges": edges if asked.edge_weight else 0, "paths": sizes.train_rows}
-    if stored:
-        stored = _check_start(stored, graph, model, seeds)
+    model = model.fit(ModelSizes(sizes.vocabulary_size, sizes.context_length, sizes.node_count))
+    if isinstance(stored, Run):
+        stored_path_model(stored)
+        stored = start_of(stored, graph, model, seeds)
     cost = estimate_path_cost(model, sizes, training, run_count=len(seeds))
     kept, disk, _ = count_disk(
         describe_parameters(
@@ -151,14 +161,14 @@ def _train(
     model: Model,
     training: PathTraining,
     seeds: tuple[int, ...],
-    stored: Run | None,
+    start: Start | None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.path_batches import path_examples
     from geomem.training.paths import train_paths
 
     examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
-    weights = stored.weights() if stored else None
+    weights = start.weights() if start else None
     return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
 
 
@@ -199,7 +209,7 @@ def check_batches(training: PathTraining, sizes: Sizes) -> None:
             )
 
 
-def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
+def _find_path_model(model: Model | Factory | str | None, stored: Run | None) -> Model:
     """Resolve a name to the laptop's configuration, and None to that of the runs to start from."""
     if model is None and stored:
         return stored_path_model(stored)
@@ -209,6 +219,7 @@ def _find_path_model(model: Model | str | None, stored: Run | None) -> Model:
         if model not in path_models():
             raise InputError(f"{model!r} cannot find paths; give one of {', '.join(path_models())}.")
         return path_models()[model]
+    model = find_model(model)
     check_reads_sequences(model)
     return coerce_fields(model)
 
@@ -221,26 +232,3 @@ def stored_path_model(stored: Run) -> Model:
         f"The run {stored.path} is of a {stored.model.name}, which cannot find paths; "
         f"start from one of {', '.join(path_models())}."
     )
-
-
-def _check_start(stored: Run, graph: Graph, model: Model, seeds: tuple[int, ...]) -> Run:
-    """The runs to start from, one per seed; raises `InputError` if they do not fit."""
-    if stored.graph.digest != graph.digest:
-        raise InputError(
-            f"The run {stored.path} has another vocabulary, that of {stored.graph.name!r}, than "
-            f"{graph.name!r}; start from a run on the same world."
-        )
-    if missing := [seed for seed in seeds if seed not in stored.seeds]:
-        raise InputError(
-            f"The run {stored.path} has the seeds {', '.join(map(str, stored.seeds))} and not {missing[0]}; "
-            "start runs of seeds that it has."
-        )
-    there, here = ({"kind": model_kind(own), **asdict(own)} for own in (stored_path_model(stored), model))
-    for name in here:
-        # Whether embeddings are trained changes no shape: frozen ones may start from trained ones.
-        if name != "frozen_embeddings" and here[name] != there.get(name):
-            raise InputError(
-                f"The run {stored.path} has model {name} {there.get(name)} and this one {here[name]}; "
-                "leave the model's options out to start from it."
-            )
-    return select_runs(stored, [stored.seeds.index(seed) for seed in seeds])

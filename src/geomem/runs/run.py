@@ -169,7 +169,12 @@ class Run:
         return {name: array.copy() for name, array in self.arrays.items()}
 
     def embeddings(self) -> Float[np.ndarray, "run node width"]:
-        """Node embeddings after the last step, in float64: the node rows of the token table."""
+        """Node embeddings after the last step, in float64: the node rows of the token table.
+
+        They have no column if the runs are of a module of which no embedding is known.
+        """
+        if not self.model.width:
+            return np.zeros((len(self.seeds), self.graph.node_count, 0))
         stored = read_array(self.place / WEIGHTS, "token_embedding", rows=self.graph.node_count)
         return stored[self.chosen].astype(np.float64)
 
@@ -194,6 +199,14 @@ def select_runs(run: Run, runs: Sequence[int]) -> Run:
     stored = run.runs or range(len(run.seeds))
     seeds = tuple(run.seeds[number] for number in runs)
     return replace(run, seeds=seeds, runs=tuple(stored[number] for number in runs))
+
+
+def find_seed(run: Run, seed: int | None) -> int:
+    """The number of the run with a seed, the first if it is None; raises `InputError` if no run has it."""
+    if seed is not None and seed not in run.seeds:
+        known = ", ".join(map(str, run.seeds))
+        raise InputError(f"{run.path} has no run of seed {seed}; its seeds are {known}.")
+    return 0 if seed is None else run.seeds.index(seed)
 
 
 def write_run(

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,13 @@ import torch
 
 from geomem.errors import InputError
 from geomem.files import write_json
+from geomem.models.loss import numbers_at_once
+from geomem.models.parameters import CHUNK_NUMBERS
 from geomem.runs.checkpoint import (
     Checkpoint,
+    StateShape,
     check_checkpoint,
+    moments,
     read_checkpoint,
     remove_checkpoint,
     tidy_finished,
@@ -41,6 +45,7 @@ from geomem.runs.directory import (
 from geomem.runs.environment import available_memory, check_device, describe_environment, limit_threads
 from geomem.runs.job import SINGLE_THREAD_FLOPS, Job
 from geomem.runs.pace import measure_pace
+from geomem.runs.path_cost import cost_with_chunks
 from geomem.runs.run import Run, read_run, write_run
 from geomem.training.configuration import PathTraining
 from geomem.training.loop import FleetState, Progress, state_from_arrays, state_to_arrays
@@ -89,6 +94,7 @@ def train(
     another process is training the same configuration.
     """
     check_precision(job, device)
+    job = replace(job, cost=cost_with_chunks(job.cost, numbers_at_once(torch.device(device), CHUNK_NUMBERS)))
     path = job.path(directory)
 
     if is_finished(path):
@@ -103,7 +109,7 @@ def train(
         if is_finished(path):  # by whoever held the lock before
             return read_run(path)
         digest = configuration_hash(job.configuration)
-        checkpoints = Checkpoints(path, digest, check=partial(_check_checkpoint, path, job))
+        checkpoints = Checkpoints(path, digest, partial(_state_shape, job))
         first_step = checkpoints.step
         threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
         manifest = {
@@ -191,40 +197,35 @@ def explained_card_memory(job: Job, device: str, checkpoints: "Checkpoints") -> 
         ) from error
 
 
-def _check_checkpoint(path: Path, job: Job, checkpoint: Checkpoint) -> None:
-    """Raise `InputError` unless a checkpoint is one of the job."""
-    plain = getattr(job.training, "optimizer", "adamw") == "gradient-descent"
-    moments = [] if plain else ["first_moment", "second_moment"]
+def _state_shape(job: Job) -> StateShape:
+    """What a checkpoint of the job holds."""
     averaged = isinstance(job.training, PathTraining) and job.training.averaging
     world = job.world
-    check_checkpoint(
-        path,
-        checkpoint,
+    return StateShape(
         runs=len(job.seeds),
         steps=job.steps,
         parameters=job.cost.trained_parameters,
         snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
-        remembered=[*moments, *(["average"] if averaged else [])],
+        remembered=(
+            *moments(getattr(job.training, "optimizer", "adamw")),
+            *(["average"] if averaged else []),
+        ),
     )
 
 
 class Checkpoints:
     """The checkpoint that a training goes on from, and the next ones.
 
-    Raises `InputError` if the checkpoint is damaged or of another configuration.
+    Raises `InputError` if the checkpoint is damaged, of another configuration, or not of the expected shape,
+    which is asked for only if there is one.
     """
 
-    def __init__(self, path: Path, digest: str, check: Callable[[Checkpoint], object] = lambda found: None):
+    def __init__(self, path: Path, digest: str, expected: Callable[[], StateShape]):
         self.path, self.digest = path, digest
-        checkpoint = read_checkpoint(path, configuration_hash=digest)
-        if checkpoint:
-            check(checkpoint)
-        try:
-            self.state = state_from_arrays(checkpoint.arrays) if checkpoint else None
-        except (KeyError, IndexError) as error:
-            raise InputError(
-                f"The checkpoint in {path} is incomplete; delete the directory and run again."
-            ) from error
+        self.state: FleetState | None = None
+        if checkpoint := read_checkpoint(path, configuration_hash=digest):
+            check_checkpoint(path, checkpoint, expected())
+            self.state = state_from_arrays(checkpoint.arrays)
         self.step = self.state.step if self.state else 0
         self.not_before = 0.0
         self.stopping = False

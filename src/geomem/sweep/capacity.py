@@ -17,7 +17,8 @@ import polars as pl
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
+from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost, pad_models, pad_sizes
+from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.directory import run_path
 from geomem.runs.environment import limit_threads
 from geomem.runs.job import check_seeds
@@ -189,6 +190,7 @@ def capacity_curves(
     parts = Parts(
         fleets,
         train_and_tabulate,
+        _state_shape,
         schema=SCHEMA,
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[training.steps * (cost.flops_per_step + STEP_OVERHEAD) for cost in costs],
@@ -241,15 +243,9 @@ def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
 
     `hooks` are arguments of `train_recall`.
     """
-    training, runs, bits = fleet.training, [], []
-    for run in fleet.runs:
-        table = fleet.facts(run.subjects, run.relations, world_seed=run.seed)
-        size = RecallSize(table.subject_count, table.relation_count, table.object_count)
-        settings = RunSettings(run.seed, training.learning_rate, training.weight_decay)
-        runs.append(RecallRun(run.model, size, answers(table), settings))
-        bits.append(entropy_bits(table))
+    runs, bits = _draw(fleet)
     with limit_threads(1):
-        trained = train_recall(runs, training, **hooks)
+        trained = train_recall(runs, fleet.training, **hooks)
     columns = {
         "subjects": [run.subjects for run in fleet.runs],
         "relations": [run.relations for run in fleet.runs],
@@ -261,6 +257,30 @@ def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
         "bits": bits,
     }
     return pl.DataFrame(columns).select(list(SCHEMA))
+
+
+def _draw(fleet: CapacityFleet) -> tuple[list[RecallRun], list[float]]:
+    """The runs of a fleet with their facts, and the entropy of these in bits."""
+    training, runs, bits = fleet.training, [], []
+    for run in fleet.runs:
+        table = fleet.facts(run.subjects, run.relations, world_seed=run.seed)
+        size = RecallSize(table.subject_count, table.relation_count, table.object_count)
+        settings = RunSettings(run.seed, training.learning_rate, training.weight_decay)
+        runs.append(RecallRun(run.model, size, answers(table), settings))
+        bits.append(entropy_bits(table))
+    return runs, bits
+
+
+def _state_shape(fleet: CapacityFleet) -> StateShape:
+    runs, _ = _draw(fleet)
+    model, size = pad_models([run.model for run in runs]), pad_sizes([run.size for run in runs])
+    return StateShape(
+        runs=len(runs),
+        steps=fleet.training.steps,
+        parameters=count_trained(model, size),
+        snapshot=(size.subjects, model.width),
+        remembered=moments("adamw"),
+    )
 
 
 def _models_and_sizes(runs: Sequence[CapacityRun]) -> tuple[list[Recall], list[RecallSize]]:

@@ -20,7 +20,7 @@ import polars as pl
 
 from geomem.errors import InputError
 from geomem.files import remove_leftovers, replace_file, write_json
-from geomem.runs.checkpoint import remove_checkpoint
+from geomem.runs.checkpoint import StateShape, remove_checkpoint
 from geomem.runs.directory import (
     FORMAT,
     MANIFEST,
@@ -79,6 +79,8 @@ class Parts:
     measure: Callable[..., pl.DataFrame]
     """Trains a fleet, with `device` and the `hooks` of `Checkpoints` as further arguments, and gives its
     table; a function of a module, for other processes must find it."""
+    state_shape: Callable[[Any], StateShape]
+    """What a checkpoint of a fleet holds; a function of a module as well."""
     schema: Mapping[str, Any]
     run_counts: Sequence[int]
     arithmetic: Sequence[int]
@@ -171,7 +173,8 @@ def complete_parts(
             write_json(path / MANIFEST, manifest)
         try:
             measure = partial(parts.measure, device=parts.device)
-            tasks = [(path, number, parts.fleets[number], measure, parts.schema, digest) for number in order]
+            common = (measure, parts.state_shape, parts.schema, digest)
+            tasks = [(path, number, parts.fleets[number], *common) for number in order]
             with closing(do_tasks(_write_part, tasks, processes=min(processes, len(tasks)))) as done:
                 for place, given in done:
                     if given == KILLED:
@@ -234,13 +237,14 @@ def _write_part(
     number: int,
     fleet: Any,
     measure: Callable[..., pl.DataFrame],
+    state_shape: Callable[[Any], StateShape],
     schema: Mapping[str, Any],
     digest: str,
 ) -> None:
     """Train a fleet from its checkpoint on, if it has one, and keep its table instead."""
     own, kinds = path / UNFINISHED / f"fleet-{number:05}", pl.Schema(schema)
     with locked_run(own):
-        checkpoints = Checkpoints(own, digest)
+        checkpoints = Checkpoints(own, digest, partial(state_shape, fleet))
         with stop_between_steps(checkpoints):
             table = measure(fleet, **checkpoints.hooks)
         replace_file(_part_path(path, number), table_file(table.cast(kinds)))

@@ -18,6 +18,7 @@ import polars as pl
 from geomem.fields import coerce_fields
 from geomem.models.configuration import Model, check_model
 from geomem.models.parameters import Cost, estimate_cost
+from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.directory import run_path, safe_name
 from geomem.runs.job import check_seeds, find_model
 from geomem.sweep.grid import Fleet, Value, check_axes, find_worlds, plan_fleets
@@ -93,6 +94,7 @@ def sweep(
     parts = Parts(
         fleets,
         train_and_measure,
+        _state_shape,
         schema=_schema(axes),
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[
@@ -119,6 +121,16 @@ def _check_fleet(fleet: Fleet) -> Cost:
         node_count=fleet.graph.node_count,
         example_count=examples.example_count,
         run_count=len(fleet.runs),
+    )
+
+
+def _state_shape(fleet: Fleet) -> StateShape:
+    return StateShape(
+        runs=len(fleet.runs),
+        steps=fleet.training.steps,
+        parameters=_check_fleet(fleet).trained_parameters,
+        snapshot=(fleet.graph.node_count, fleet.model.width),
+        remembered=moments(fleet.training.optimizer),
     )
 
 

@@ -6,11 +6,11 @@ and AdamW's passes over 14 thousand parameters and their moments (11 us). Measur
 64 us on two, and 0.9 ms for a run alone, which is the price of some hundred small tensor operations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from geomem.errors import InputError
 from geomem.models.architecture import Model
@@ -30,6 +30,7 @@ from geomem.training.loop import (
     train_problem,
 )
 from geomem.training.metrics import compute_metrics, recalled_facts
+from geomem.training.start import start_from
 from geomem.worlds.tasks import Examples
 
 
@@ -41,6 +42,7 @@ def train_fleet(
     runs: Sequence[RunSettings],
     training: Training,
     *,
+    start: Mapping[str, Float[np.ndarray, "run ..."]] | None = None,
     state: FleetState | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_checkpoint: Callable[[FleetState], None] | None = None,
@@ -50,11 +52,11 @@ def train_fleet(
     """Train every run full-batch on the examples, in float32.
 
     `graph_edges` are the directed facts without self-edges, over which the geometric level is the mean
-    cosine. Row t of the metrics belongs to the parameters after t updates. `on_progress` is called at metric
-    rows, the only steps that wait for the device; `on_checkpoint` about every ten seconds, with a state that,
-    given back as `state`, ends in the same bits as an uninterrupted training on the same machine.
-    `should_stop` is asked after every step: once it says yes, a last checkpoint is given out and
-    `KeyboardInterrupt` raised.
+    cosine. `start` gives the weights to begin with, of every run; else they are drawn from the seeds. Row t
+    of the metrics belongs to the parameters after t updates. `on_progress` is called at metric rows, the only
+    steps that wait for the device; `on_checkpoint` about every ten seconds, with a state that, given back as
+    `state`, ends in the same bits as an uninterrupted training on the same machine. `should_stop` is asked
+    after every step: once it says yes, a last checkpoint is given out and `KeyboardInterrupt` raised.
     Peak learning rate and weight decay are those of `runs`; `training` gives the schedule.
 
     A run that diverges never stops the others: its loss is recorded as NaN or infinity from then on.
@@ -72,6 +74,8 @@ def train_fleet(
         scales=[run.scale for run in runs],
         device=device,
     )
+    if start is not None:
+        drawn = start_from(drawn, start)
     flat, parameters = join_parameters(drawn, trainable_names(model), state)
     gradient = torch.zeros_like(flat)
     objective = make_objective(model, parameters, gradient, examples, seeds=[run.seed for run in runs])
@@ -93,9 +97,10 @@ def train_fleet(
             "logits": found.logits,
             "examples": data,
             "pairs": pairs,
-            "embeddings": node_embeddings(model, parameters, node_count),
             "parameters": parameters,
         }
+        if "token_embedding" in parameters:
+            given["embeddings"] = node_embeddings(model, parameters, node_count)
         return to_row(compute_metrics("edges", given))
 
     curves = train_problem(

@@ -5,9 +5,11 @@ the latter, one that measures and one that shows the embeddings. Edges, paths an
 loop knows nothing of models, examples or metrics' names.
 """
 
+import os
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
@@ -241,7 +243,8 @@ def train_problem(
         return True
 
     for step in range(first, training.steps):
-        found = problem.differentiate(step)
+        with same_sums(problem.flat.device):
+            found = problem.differentiate(step)
         if write_down(step, found):
             return record.to_curves()
         update(step)
@@ -302,6 +305,29 @@ def _make_update(
         adamw_update(flat, gradient, adam, rates, step=step, factor=factor, betas=betas)
 
     return update, remembered
+
+
+@contextmanager
+def same_sums(device: torch.device) -> Iterator[None]:
+    """Inside, a GPU adds in the same order every time, so that the same step gives the same bits.
+
+    Rows of an embedding's gradient would otherwise be added in the order in which they are ready. On a CPU
+    the order is always the same.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    # Torch asks for it, for the products that would otherwise share memory between streams.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = filling
 
 
 @dataclass(eq=False)

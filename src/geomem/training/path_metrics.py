@@ -17,13 +17,19 @@ from torch import Tensor
 
 from geomem.models.architecture import Model
 from geomem.models.decoding import decode_greedily
-from geomem.models.loss import best_tokens
+from geomem.models.layers import count_runs, unembed
+from geomem.models.loss import best_tokens, numbers_at_once
 from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row, to_row
 from geomem.training.metrics import Answers, compute_metrics
 from geomem.training.path_batches import PathExamples
-from geomem.worlds.in_context import TEST_PROMPTS, InContextPathFinding, in_context_rows
+from geomem.worlds.in_context import (
+    TEST_PROMPTS,
+    InContextPathFinding,
+    in_context_rows,
+    in_context_vocabulary,
+)
 from geomem.worlds.path_finding import EdgeRows, PathRows, Target
 
 TRAIN_SAMPLE = 250
@@ -35,7 +41,7 @@ PROMPTS = TEST_PROMPTS
 SAMPLE_STREAM = 3
 """Second number of the seed that draws the samples, the same for all runs and trainings."""
 PIECE_NUMBERS = 1 << 24
-"""Numbers of the largest tensor that an evaluation makes at a time, about."""
+"""Numbers of the largest tensor that an evaluation on a CPU makes at a time, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,7 @@ class Questions:
     shared: int
     arms: Int[Tensor, "row arm"]
     """The root's neighbours, in one row if they are the same for every path."""
+    vocabulary_size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,7 @@ class EdgeQuestions:
 
     prefixes: Int[Tensor, "source 2"]
     targets: Int[Tensor, "source degree"]
+    vocabulary_size: int
     weight: float
     """How many sources each of them stands for: more than 1 where they are a sample."""
 
@@ -66,8 +74,9 @@ def make_measure(
     model: Model, parameters: Parameters, examples: PathExamples | InContextPathFinding
 ) -> Callable[[], Row]:
     """The metrics of a fleet as a function of its parameters, which change in place."""
-    device = parameters["token_embedding"].device
-    given = {"embeddings": parameters["token_embedding"], "parameters": parameters}
+    device = next(iter(parameters.values())).device
+    embeddings = parameters.get("token_embedding")
+    given = {"parameters": parameters} | ({} if embeddings is None else {"embeddings": embeddings})
     if isinstance(examples, InContextPathFinding):
         prompts = ask_prompts(examples, device)
 
@@ -81,7 +90,7 @@ def make_measure(
     sample = np.sort(generator.permutation(len(examples.train.inputs))[:TRAIN_SAMPLE])
     train = ask_paths(examples.train, examples, sample, device)
     held_out = ask_paths(examples.held_out, examples, np.arange(len(examples.held_out.inputs)), device)
-    edges = ask_edges(examples.edges, generator, device)
+    edges = ask_edges(examples.edges, examples.vocabulary_size, generator, device)
     paths = torch.tensor(examples.held_out_paths, device=device)
     edge_share = examples.task.edge_weight * float(examples.edges.weights.sum())
     path_share = examples.task.path_weight * examples.train.targets.size
@@ -96,9 +105,8 @@ def make_measure(
             "edge_recalls": edge_recalls,
             "answers": {"train": trained, "held_out": measure_answers(model, parameters, held_out)},
         }
-        return to_row(
-            compute_metrics("paths", given | own | compare_vectors(parameters["token_embedding"], paths))
-        )
+        vectors = {} if embeddings is None else compare_vectors(embeddings, paths)
+        return to_row(compute_metrics("paths", given | own | vectors))
 
     return measure
 
@@ -115,6 +123,7 @@ def ask_paths(
         first_read=rows.first_read,
         shared=1,
         arms=torch.tensor(examples.first_hops[None], device=device),
+        vocabulary_size=examples.vocabulary_size,
     )
 
 
@@ -132,11 +141,12 @@ def ask_prompts(task: InContextPathFinding, device: str | torch.device) -> Quest
         first_read=rows.first_read,
         shared=0,
         arms=torch.tensor(arms, device=device),
+        vocabulary_size=in_context_vocabulary(task).size,
     )
 
 
 def ask_edges(
-    rows: EdgeRows, generator: np.random.Generator, device: str | torch.device
+    rows: EdgeRows, vocabulary_size: int, generator: np.random.Generator, device: str | torch.device
 ) -> list[EdgeQuestions]:
     """Every source whose edges fill more than one row, and a sample of the others."""
     used = rows.weights > 0
@@ -157,6 +167,7 @@ def ask_edges(
                 EdgeQuestions(
                     torch.tensor(prefixes, device=device),
                     torch.tensor(targets[asked].reshape(-1, degree), device=device),
+                    vocabulary_size,
                     weight,
                 )
             )
@@ -169,7 +180,8 @@ def measure_answers(model: Model, parameters: Parameters, questions: Questions) 
     answers, losses, arms = [], [], []
     hop = first_hop_place(questions)
     path_count, length = questions.targets.shape
-    size = _piece(len(table), questions.inputs.shape[1] * table.shape[2])
+    width = questions.vocabulary_size if table is None else table.shape[2]
+    size = _piece(next(iter(parameters.values())), questions.inputs.shape[1] * width)
     for first in range(0, path_count, size):
         piece = slice(first, first + size)
         states = read_states(
@@ -202,7 +214,7 @@ def first_hop_place(questions: Questions) -> int:
 
 def score_tokens(
     states: Float[Tensor, "run row width"],
-    table: Float[Tensor, "run vocab width"],
+    table: Float[Tensor, "run vocab width"] | None,
     targets: Int[Tensor, " row"],
 ) -> tuple[Int[Tensor, "run row"], Float[Tensor, "run row"]]:
     """The best token after each state, and the cross-entropy of its target; logits of a few rows at a time.
@@ -213,10 +225,10 @@ def score_tokens(
     ([[0]], [[50.0]])
     """
     best, losses = [], []
-    size = _piece(len(table), table.shape[1])
+    size = _piece(states, states.shape[2] if table is None else table.shape[1])
     for first in range(0, states.shape[1], size):
-        logits = torch.bmm(states[:, first : first + size], table.transpose(1, 2))
-        asked = targets[first : first + size].expand(len(table), -1)
+        logits = unembed(states[:, first : first + size], table)
+        asked = targets[first : first + size].expand(len(states), -1)
         best.append(logits.argmax(dim=-1))
         losses.append(logits.logsumexp(dim=-1) - logits.gather(2, asked[..., None])[..., 0])
     return torch.cat(best, dim=1), torch.cat(losses, dim=1)
@@ -224,15 +236,19 @@ def score_tokens(
 
 def _best_arms(
     states: Float[Tensor, "run path width"],
-    table: Float[Tensor, "run vocab width"],
+    table: Float[Tensor, "run vocab width"] | None,
     arms: Int[Tensor, "row arm"],
     piece: slice,
 ) -> Int[Tensor, "run path"]:
     """The best of the root's neighbours after each state."""
     if len(arms) == 1:
         return best_tokens(states.contiguous(), table, candidates=arms[0])
-    scores = torch.einsum("rpw,rpaw->rpa", states, table[:, arms[piece]])
-    return arms[piece].expand(len(table), -1, -1).gather(2, scores.argmax(-1, keepdim=True))[..., 0]
+    asked = arms[piece].expand(len(states), -1, -1)
+    if table is None:
+        scores = states.gather(2, asked)
+    else:
+        scores = torch.einsum("rpw,rpaw->rpa", states, table[:, arms[piece]])
+    return asked.gather(2, scores.argmax(-1, keepdim=True))[..., 0]
 
 
 def measure_edges(
@@ -242,9 +258,10 @@ def measure_edges(
 
     A source of d edges knows those among its d best answers; one that only a tie would let in is missing.
     """
-    table = read_out_table(model, parameters)
-    size = _piece(len(table), table.shape[1])
-    loss = recall = torch.zeros(len(table), dtype=torch.float64, device=table.device)
+    table, runs = read_out_table(model, parameters), count_runs(parameters)
+    of_runs = next(iter(parameters.values()))
+    size = _piece(of_runs, questions[0].vocabulary_size if questions else 1)
+    loss = recall = torch.zeros(runs, dtype=torch.float64, device=of_runs.device)
     source_count = edge_count = 0.0
     for asked in questions:
         sources, degree = asked.targets.shape
@@ -255,8 +272,8 @@ def measure_edges(
         for first in range(0, sources, size):
             prefixes = asked.prefixes[None, first : first + size]
             states = read_states(model, parameters, prefixes, first_read=1)[:, :, 0]
-            logits = torch.bmm(states, table.transpose(1, 2))
-            targets = asked.targets[first : first + size].expand(len(table), -1, -1)
+            logits = unembed(states, table)
+            targets = asked.targets[first : first + size].expand(runs, -1, -1)
             picked = logits.gather(2, targets)
             threshold = logits.topk(degree, dim=-1).values[..., -1:]
             fits = (logits >= threshold).sum(dim=-1, keepdim=True) <= degree
@@ -277,6 +294,6 @@ def compare_vectors(
     return {"units": units, "retrieved": hops[nearest] == paths[:, 1]}
 
 
-def _piece(run_count: int, row_numbers: int) -> int:
-    """Rows of so many numbers in each run that one piece of an evaluation takes."""
-    return max(1, PIECE_NUMBERS // (run_count * row_numbers))
+def _piece(of_runs: Float[Tensor, "run ..."], row_numbers: int) -> int:
+    """Rows of so many numbers in each run that one piece of an evaluation takes, on the tensor's device."""
+    return max(1, numbers_at_once(of_runs.device, PIECE_NUMBERS) // (len(of_runs) * row_numbers))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from geomem.errors import InputError
 from geomem.models.configuration import Model, check_reads_sequences
-from geomem.models.loss import chunked_cross_entropy
+from geomem.models.loss import chunked_cross_entropy, given_cross_entropy
 from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
 from geomem.models.sequences import Reading, read_out_table, read_together
 from geomem.training.capture import StaticStep, replays
@@ -42,6 +42,7 @@ from geomem.training.path_batches import (
     pad_part,
 )
 from geomem.training.path_metrics import make_measure
+from geomem.training.start import start_from
 from geomem.worlds.in_context import InContextPathFinding
 
 
@@ -100,29 +101,6 @@ def train_paths(
     return Trained(parameters=copy_to_host(kept), **curves.as_fields())
 
 
-def start_from(parameters: Parameters, start: Mapping[str, Float[np.ndarray, "run ..."]]) -> Parameters:
-    """The weights to start from, in place of those drawn; positions that a longer input adds stay as drawn.
-
-    Raises `InputError` if they are not those of the same model, vocabulary and number of runs.
-    """
-    if start.keys() != parameters.keys():
-        raise InputError(
-            "The run to start from has other parameters than this model; give one of the same architecture."
-        )
-    joined = {}
-    for name, drawn in parameters.items():
-        given = torch.tensor(start[name], dtype=drawn.dtype, device=drawn.device)
-        rows = min(given.shape[1], drawn.shape[1]) if name == "position_embedding" else drawn.shape[1]
-        if given[:, :rows].shape != drawn[:, :rows].shape:
-            raise InputError(
-                f"The run to start from has {name} of shape {tuple(given.shape)} and this one of "
-                f"{tuple(drawn.shape)} (runs first); give one of the same world, model and number of seeds."
-            )
-        joined[name] = drawn.clone()
-        joined[name][:, :rows] = given[:, :rows]
-    return joined
-
-
 def make_path_problem(
     model: Model,
     examples: PathExamples | InContextPathFinding,
@@ -160,7 +138,7 @@ def make_path_problem(
         for number, micro_batch in enumerate(micro_batches):
             loss = lose(model, parameters | leaves, micro_batch, training.precision)
             # Runs share no parameter, so the gradient of the sum is every run's own gradient.
-            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+            found = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
             parts = [part.flatten(1) for part in found]
             if number:
                 gradient.add_(torch.cat(parts, dim=1))
@@ -219,6 +197,9 @@ def lose(
     table = read_out_table(model, parameters)
     losses = []
     for part, states in zip(micro_batch, read_together(model, parameters, readings), strict=True):
+        if table is None:
+            losses.append(given_cross_entropy(states.flatten(1, 2), part.targets, part.weights))
+            continue
         # The products with the vocabulary are most of the work.
         rows = states.flatten(1, 2).to(torch.bfloat16 if precision == "bfloat16" else states.dtype)
         losses.append(chunked_cross_entropy(rows, table, part.targets, part.weights))

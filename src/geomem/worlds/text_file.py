@@ -14,6 +14,9 @@ from geomem.files import read_bytes
 
 MAXIMUM_FILE_BYTES = 2**28
 """Largest file that is read, and the largest text that a packed one may hold: 256 MiB."""
+MOST_PACKED, FREELY_UNPACKED = 100, 2**24
+"""How many times its bytes a packed file may hold, and how many bytes each may: texts pack to a fifth, long
+lists of edges to a thirtieth, but a bomb to a thousandth."""
 MAXIMUM_LINES = 2**24
 """Lines of a text that are read: a line takes more memory than its bytes, and a graph has fewer edges."""
 MAXIMUM_LABEL_CHARACTERS = 1000
@@ -35,7 +38,7 @@ def read_text(path: Path, content: str) -> str:
 
     `content` says in errors what the file should hold.
     Raises `InputError` for a missing, unreadable, empty, binary or too large file, for one that unpacks to
-    more than `MAXIMUM_FILE_BYTES`, and for more than `MAXIMUM_LINES`.
+    more than `MAXIMUM_FILE_BYTES` or `MOST_PACKED` times its size, and for more than `MAXIMUM_LINES`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -45,18 +48,18 @@ def read_text(path: Path, content: str) -> str:
     """
     data = read_bytes(path, MAXIMUM_FILE_BYTES, links=True)
     if data[:2] == b"\x1f\x8b":
-        data = _unpack(path, data)
-        if len(data) > MAXIMUM_FILE_BYTES:
-            raise InputError(
-                f"{path} unpacks to more than {MAXIMUM_FILE_BYTES:,} bytes; give a smaller file."
-            )
+        limit = min(MAXIMUM_FILE_BYTES, max(FREELY_UNPACKED, MOST_PACKED * len(data)))
+        data = _unpack(path, data, limit)
+        if len(data) > limit:
+            way_out = "a smaller file" if limit == MAXIMUM_FILE_BYTES else "it unpacked"
+            raise InputError(f"{path} unpacks to more than {limit:,} bytes; give {way_out}.")
     for start, packing in _PACKED.items():
         if data.startswith(start):
             raise InputError(f"{path} is packed by {packing}; unpack it, or pack it with gzip.")
     text = _decode(path, data, content)
     if _BINARY.search(text):
         raise InputError(f"{path} is a binary file; give UTF-8 text with {content}.")
-    if not text.strip():
+    if not text or text.isspace():
         raise InputError(f"{path} is empty; give {content}.")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.count("\n") > MAXIMUM_LINES:
@@ -64,11 +67,11 @@ def read_text(path: Path, content: str) -> str:
     return text
 
 
-def _unpack(path: Path, data: bytes) -> bytes:
+def _unpack(path: Path, data: bytes, limit: int) -> bytes:
     """What gzip packed, one byte more than is allowed at most, so that a bomb takes no memory."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return file.read(MAXIMUM_FILE_BYTES + 1)
+            return file.read(limit + 1)
     except (EOFError, OSError, zlib.error):
         raise InputError(f"{path} is a damaged gzip file; pack it again, or give it unpacked.") from None
 

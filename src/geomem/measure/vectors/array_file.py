@@ -84,11 +84,11 @@ def read_arrays(path: Path, *, wanted: str | None = None) -> tuple[np.ndarray, t
     if kind == ".npz":
         return _read_npz(path, wanted)
     if kind == ".safetensors":
-        return _mapped(path, _vectors_among(path, safetensors_header(path), wanted)), None
+        return map_array(path, _vectors_among(path, safetensors_header(path), wanted)), None
     stored = _one_array(path)
     if wanted is not None:
         raise InputError(f"The file {str(path)!r} holds one array without a name; leave out --array.")
-    return _mapped(path, stored), None
+    return map_array(path, stored), None
 
 
 def read_label_array(path: Path) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def read_label_array(path: Path) -> tuple[str, ...]:
     """
     stored = _one_array(path)
     _check_labels(path, stored)
-    return _as_labels(path, _mapped(path, stored))
+    return _as_labels(path, map_array(path, stored))
 
 
 def _one_array(path: Path) -> StoredArray:
@@ -158,9 +158,10 @@ def _npy_header(path: Path, file: IO[bytes] | io.BufferedIOBase, size: int, name
 
 
 def safetensors_header(path: Path) -> dict[str, StoredArray]:
-    """Every tensor of a safetensors file by its name, from the JSON in front of them.
+    """Every tensor of a safetensors file by its name, from the JSON in front of them; no number is read.
 
-    Raises `InputError` if the file is damaged, or a tensor does not have the size that its shape says.
+    Kinds that are not in `TENSOR_KINDS` are left out. Raises `InputError` for a file that is damaged, or
+    shorter than it promises.
     """
     size = check_plain_file(path, links=True).st_size
     try:
@@ -258,7 +259,8 @@ def _as_labels(path: Path, array: np.ndarray) -> tuple[str, ...]:
         raise _damaged(path) from error
 
 
-def _mapped(path: Path, array: StoredArray) -> np.ndarray:
+def map_array(path: Path, array: StoredArray) -> np.ndarray:
+    """The numbers of an array, mapped and not loaded; bfloat16 as float32, loaded."""
     _refuse_empty(path, array)
     order = "F" if array.fortran else "C"
     numbers = np.memmap(path, array.dtype, "r", array.offset, array.shape, order)

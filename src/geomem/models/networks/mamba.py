@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from geomem.models import fused
 from geomem.models.layers import Parameters, apply_linear, normalize_layer, normalize_root_mean_square
 from geomem.models.mamba import Mamba
 from geomem.models.pieces import Piece, join_rows, keep_rows, split_rows
@@ -48,16 +49,16 @@ def apply_pieces(
     shapes = [piece.shape for piece in pieces]
     normed = _normalize(model, parameters, f"{name}.norm", rows)
     signal, gate = _linear(parameters, f"{name}.input", normed).chunk(2, dim=-1)
-    convolved, signals = _convolve(
-        model, parameters[f"{name}.convolution.weight"], split_rows(signal, shapes), pieces
-    )
-    channels = F.silu(convolved + parameters[f"{name}.convolution.bias"][:, None])
+    taps, bias = (parameters[f"{name}.convolution.{part}"] for part in ("weight", "bias"))
+    channels, signals = _convolve(taps, bias, split_rows(signal, shapes), pieces)
     selected = _linear(parameters, f"{name}.selection", channels)
     rank, states = parameters[f"{name}.step_size.weight"].shape[-1], decay.shape[-1]
     low_rank, entry, exit = selected.split([rank, states, states], dim=-1)
     steps = apply_linear(low_rank, *(parameters[f"{name}.step_size.{part}"] for part in ("weight", "bias")))
-    # The scan adds up in the channels' type, whatever that of the products.
-    inputs = [channels, *(part.to(channels.dtype) for part in (F.softplus(steps), entry, exit))]
+    inputs = [channels, F.softplus(steps), entry, exit]
+    if not fused.fits(*inputs):
+        # Once for all pieces; the kernels read small numbers as they are.
+        inputs = [part.to(channels.dtype) for part in inputs]
     scanned, caches = [], []
     for piece, kept, *own in zip(
         pieces, signals, *(split_rows(part, shapes) for part in inputs), strict=True
@@ -78,23 +79,39 @@ def apply_pieces(
 
 
 def _convolve(
-    model: Mamba,
     weight: Float[Tensor, "run channel tap"],
+    bias: Float[Tensor, "run channel"],
     parts: Sequence[Float[Tensor, "run _ _ channel"]],
     pieces: Sequence[Piece],
 ) -> tuple[Float[Tensor, "run row channel"], list[Float[Tensor, "run _ past channel"]]]:
-    """The causal convolution of every piece, and the inputs that the next tokens will still meet."""
-    outputs, signals = [], []
+    """SiLU of every piece's causal convolution, and the inputs that the next tokens will still meet."""
+    signals, kept = [], []
     for own, piece in zip(parts, pieces, strict=True):
-        before = signals[-1] if piece.follows else None if piece.past is None else piece.past.signal
+        before = kept[-1] if piece.follows else None if piece.past is None else piece.past.signal
         if before is None:
-            before = own.new_zeros(*own.shape[:2], model.convolution - 1, own.shape[-1])
-        signal = torch.cat([before.expand(-1, piece.shape[0], -1, -1), own], dim=2)
-        # [run, example, seq, channel, tap]: a view of the signal, no copy.
-        windows = signal.unfold(2, model.convolution, 1)
-        outputs.append((windows * weight[:, None, None]).sum(-1))
-        signals.append(signal[:, :, piece.shape[1] :])
-    return join_rows(outputs), signals
+            before = own.new_zeros(*own.shape[:2], weight.shape[-1] - 1, own.shape[-1])
+        signals.append(torch.cat([before.expand(-1, piece.shape[0], -1, -1), own], dim=2))
+        kept.append(signals[-1][:, :, piece.shape[1] :])
+    if fused.fits(*signals, weight, bias):
+        outputs = [fused.fuse("convolution", _convolve_plainly, signal, weight, bias) for signal in signals]
+        return join_rows(outputs), kept
+    return F.silu(join_rows([_weigh(signal, weight) for signal in signals]) + bias[:, None]), kept
+
+
+def _convolve_plainly(
+    signal: Float[Tensor, "run example seq channel"],
+    weight: Float[Tensor, "run channel tap"],
+    bias: Float[Tensor, "run channel"],
+) -> Float[Tensor, "run example out channel"]:
+    return F.silu(_weigh(signal, weight) + bias[:, None, None])
+
+
+def _weigh(
+    signal: Float[Tensor, "run example seq channel"], weight: Float[Tensor, "run channel tap"]
+) -> Float[Tensor, "run example out channel"]:
+    # [run, example, seq, channel, tap]: a view of the signal, no copy.
+    windows = signal.unfold(2, weight.shape[-1], 1)
+    return (windows * weight[:, None, None]).sum(-1)
 
 
 def normalize_states(
@@ -127,6 +144,21 @@ def scan_selectively(
     >>> outputs.flatten().tolist(), state.item()
     ([1.0, 2.3678793907165527], 2.3678793907165527)
     """
+    return fused.fuse("scan", _scan_plainly, signal, steps, decay, entry, exit, state, first=first)
+
+
+def _scan_plainly(
+    signal: Tensor,
+    steps: Tensor,
+    decay: Tensor,
+    entry: Tensor,
+    exit: Tensor,
+    state: Tensor | None,
+    *,
+    first: int,
+) -> tuple[Tensor, Tensor]:
+    # The scan adds up in the channels' type, whatever that of the products.
+    steps, entry, exit = (part.to(signal.dtype) for part in (steps, entry, exit))
     return _Scan.apply(signal, steps, decay, entry, exit, state, first)
 
 

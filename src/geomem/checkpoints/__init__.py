@@ -1,0 +1,1 @@
+"""Weights taken out of runs and into them: folders of transformers, plain folders, files of the release."""

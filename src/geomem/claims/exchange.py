@@ -1,0 +1,78 @@
+"""The papers' claims asked of another model, which stands where they have a plain Transformer."""
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+from geomem.claims.claim import Claim
+from geomem.claims.need import FleetRequest, Need, Needs, Scale
+from geomem.errors import InputError
+from geomem.models.architecture import Model, Sizes
+from geomem.models.configuration import Transformer
+from geomem.worlds.tasks import edge_examples
+
+SIZE = ("width", "layers", "heads")
+"""Fields in which a plain Transformer may differ from the default."""
+
+
+def exchange_model(claims: Iterable[Claim], model: Model) -> tuple[Claim, ...]:
+    """The claims that can be asked of another model, with that model in the Transformer's place.
+
+    Those are claims with a fleet of plain Transformers and none of altered ones (frozen, untied), and without
+    experiments. Whatever they compare it with, as Node2Vec, stays; so does the training.
+
+    Raises `InputError` if there is none, or if the model has no embedding that is known.
+
+    >>> from geomem.claims.catalogue import find_claims
+    >>> from geomem.models.configuration import Gru
+    >>> claim, = exchange_model(find_claims(["geometry/*"])[:2], Gru())
+    >>> claim.id, claim.conditions[:22]
+    ('geometry/transformer-from-edges', 'Gru: adamw, lr 0.01, c')
+    """
+    given = tuple(claims)
+    asked = tuple(
+        replace(claim, needs=tuple(_with_model(need, model) for need in claim.needs), stated_conditions="")
+        for claim in given
+        if _can_be_asked(claim)
+    )
+    if not asked:
+        raise InputError(
+            f"{' and '.join(claim.id for claim in given[:3])} cannot be asked of another model; give claims "
+            "about a plain Transformer on edges, such as 'geometry/*' or 'memorization/*'."
+        )
+    asked[0].fleets(Scale(asked[0].cost, (0,)))
+    return asked
+
+
+def is_plain(model: Model) -> bool:
+    """Whether a model is the default Transformer, of any size.
+
+    >>> is_plain(Transformer(width=48)), is_plain(Transformer(tied=False))
+    (True, False)
+    """
+    default = Transformer()
+    return isinstance(model, Transformer) and all(
+        getattr(model, field.name) == getattr(default, field.name)
+        for field in fields(model)
+        if field.name not in SIZE
+    )
+
+
+def _can_be_asked(claim: Claim) -> bool:
+    needs = claim.requests(Scale(claim.cost, (0,)))
+    models = [need.model for need in needs if isinstance(need, FleetRequest)]
+    plain = [is_plain(model) for model in models if isinstance(model, Transformer)]
+    return len(models) == len(needs) and bool(plain) and all(plain)
+
+
+def _with_model(needs: Needs, model: Model) -> Needs:
+    def exchange(need: Need) -> Need:
+        if not isinstance(need, FleetRequest) or not is_plain(need.model):
+            return need
+        examples = edge_examples(need.world, need.task)
+        sizes = Sizes(examples.vocabulary_size, examples.prefixes.shape[1], need.world.node_count)
+        fitted = model.fit(sizes)
+        if not fitted.width:
+            raise InputError("The embedding of the module is not known; name it with --embedding.")
+        return replace(need, model=fitted)
+
+    return lambda scale: tuple(exchange(need) for need in needs(scale))
