@@ -28,6 +28,7 @@ from geomem.figures.tables import (
 )
 from geomem.figures.views import FleetView
 from geomem.files import check_place, csv_file, make_parent, replace_file
+from geomem.geometry.portrait import Portrait
 from geomem.training.metrics import lines_of
 
 FIGURE_KINDS = (".pdf", ".svg", ".csv")
@@ -404,7 +405,7 @@ def draw_spectrum(view: FleetView) -> Figure:
 
 
 @_styled
-def draw_shells(view: FleetView) -> Figure:
+def draw_shells(view: FleetView | Portrait) -> Figure:
     """Mean cosine by graph distance, with its range over seeds and the band of permuted nodes."""
     figure = new_figure(4.6, 3.2, LIGHT)
     axes = dressed_axes(figure, LIGHT, 1, 1, 1)
