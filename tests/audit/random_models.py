@@ -65,11 +65,13 @@ def random_states(graph, seed, *, misled="nothing", trained=True, layers=3, widt
         first += np.log(node_degrees(graph))[:, None] * generator.normal(size=width) * 2
     places = [Layer("input embedding", first)]
     current = np.repeat(first, len(TEMPLATES), axis=0)
-    planted = laplacian_coordinates(graph, dimensions=3)
-    planted = planted / planted.std(axis=0) @ generator.normal(size=(3, width)) / np.sqrt(3)
+    planted = 0.0
+    if strength:
+        smooth = laplacian_coordinates(graph, dimensions=3)
+        planted = strength * (smooth / smooth.std(axis=0)) @ generator.normal(size=(3, width)) / np.sqrt(3)
     for layer in range(1, layers):
         fresh = generator.normal(size=(len(TEMPLATES), nodes, width))[:, token]
-        current = 0.7 * current + fresh + 2 * generator.normal(size=width) + strength * planted
+        current = 0.7 * current + fresh + 2 * generator.normal(size=width) + planted
         places.append(Layer(f"block {layer}", current))
     return States(graph.labels, TEMPLATES, "last token", tuple(places))
 

@@ -132,15 +132,34 @@ class Bomb:
 def test_pickles_are_never_opened(folder):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
-    assert "pytorch_model.bin is a pickle, which can run any program" in refusal(folder)
-    assert "is a pickle" in refusal(folder / "pytorch_model.bin")
+    said = "are 'pytorch_model.bin', a format that can run code and is never opened"
+    assert said in refusal(folder)
+    assert said in refusal(folder / "pytorch_model.bin")
     (folder / "old.pt").write_bytes(pickle.dumps(Bomb()))
-    assert "is a pickle" in refusal(folder / "old.pt", heads=1)
+    assert "are 'old.pt', a format that can run code" in refusal(folder / "old.pt", heads=1)
     (folder / "pytorch_model.bin").unlink()
     (folder / "old.pt").unlink()
     assert "has no model.safetensors" in refusal(folder)
+
+
+def test_weights_in_several_files(folder, written):
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    parts = {"a.safetensors": {}, "b.safetensors": {}}
+    for number, (name, array) in enumerate(tensors.items()):
+        parts["ab"[number % 2] + ".safetensors"][name] = array
+    for file, part in parts.items():
+        save_file(part, folder / file)
+    index = {name: file for file, part in parts.items() for name in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert plan_import(folder, RING).job.path() == plan_import(written / "gpt2", RING).job.path()
+    save_file(tensors, folder / "b.safetensors")
+    assert "both have" in refusal(folder)
+    for wrong in ("../a.safetensors", "c.safetensors", "a.bin", 1):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": wrong}}))
+        assert "weights are .safetensors files beside it" in refusal(folder) or "no file" in refusal(folder)
     (folder / "model.safetensors.index.json").write_text("{}")
-    assert "in several files; save them in one" in refusal(folder)
+    assert "names no weights" in refusal(folder)
 
 
 def test_code_in_a_checkpoint_is_not_run(folder, written):

@@ -150,7 +150,7 @@ def test_what_is_not_a_plain_state_dictionary_is_refused(place):
     place.write_bytes(whole.replace(b"little", b"li\x1b[3m"))
     assert "\x1b" not in refusal(place)
     place.write_bytes(pickle.dumps(1))
-    assert "is a pickle" in refusal(place)
+    assert "a format that can run code" in refusal(place)
 
 
 def test_an_archive_that_unfolds_to_more_than_itself_is_refused(place):

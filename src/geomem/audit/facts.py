@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from geomem.audit.behaviour import Behaviour
 from geomem.audit.held_out import STRENGTHS, find_held_out, predict_held_out
-from geomem.audit.pairs import each_look
+from geomem.audit.pairs import check_twin, each_look
 from geomem.audit.rivals import BOOTSTRAPS, bound_of_leads, draw_resamples
 from geomem.audit.states import States
 from geomem.audit.trials import where
@@ -134,8 +134,8 @@ def audit_facts(
     mean object, is the answer. Objects are shuffled over the subjects, alike for all looks; p is that of the
     largest hit@1 over all looks and maps. `twins` are states and objects of re-initialised models, compared
     subject by subject; `behaviours` say by relation how the model answers.
-    Raises `InputError` for a relation with several answers to a question, for NaN, for twins of other shapes,
-    and where no relation has `FEWEST_FACTS` facts whose subject and object have vectors.
+    Raises `InputError` for a relation with several answers to a question, for NaN, for twins of another
+    shape, and where no relation has `FEWEST_FACTS` facts whose subject and object have vectors.
 
     >>> from geomem.audit.states import Layer
     >>> from geomem.worlds.facts.families import random_bijections
@@ -154,6 +154,9 @@ def audit_facts(
             "have vectors; give vectors of more of them."
         )
     pairs = list(twins)
+    for twin, twin_objects in pairs:
+        check_twin(states, twin)
+        check_twin(objects, twin_objects)
     known = behaviours or {}
     audits, predicted = [], {}
     for relation, facts in enumerate(found):

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from geomem.audit.behaviour import Behaviour
 from geomem.audit.pairs import (
+    check_twin,
     cosine_table,
     each_look,
     entity_pairs,
@@ -178,7 +179,7 @@ def audit_graph(
     forms = np.stack([form(pair_distances(sample), pair_weights(sample)) for form in FORMS])
     model = _measure_looks(states, graph, sample, order)
     looks = len(model.names)
-    twin_ranks, twin_mantels = _measure_twins(twins, states, sample, order, forms[0])
+    twin_ranks, twin_mantels = _measure_twins(twins, states, model, sample, order)
     ranks = np.concatenate([model.ranks, twin_ranks], axis=1)
     sums = permuted_sums(ranks, forms, sample, permutations, seed=seed)
     mantels, aucs = sums[:, 0, :looks], 0.5 + model.deviations * sums[:, 1, :looks]
@@ -186,7 +187,9 @@ def audit_graph(
     controls = [try_looks("neighbours", model.names, aucs, NEIGHBOURS, sign=1)]
     if len(twin_mantels):
         alone = sums[:, 0, looks:]
-        trials.append(try_looks("re-initialised twins", model.names, mantels - alone, TWINS))
+        trials.append(
+            try_looks("re-initialised twins", model.names, mantels - alone, TWINS, least=LEAST_MANTEL)
+        )
         controls.append(try_looks("twins alone", model.names, alone, TWINS_ALONE, wanted=False))
     nuisances = [name_likeness(graph.labels, tokens, sample)]
     if frequencies is not None:
@@ -277,11 +280,6 @@ def match_graph(states: States, graph: Graph) -> tuple[Graph, Int[np.ndarray, " 
 def _measure_looks(states: States, graph: Graph, sample: PairSample, order: np.ndarray) -> _Model:
     names, profiles, places, ranks = [], [], [], []
     for layer, template, vectors in each_look(states):
-        if vectors.shape[0] != len(states.entities) or not np.isfinite(vectors).all():
-            raise InputError(
-                f"The vectors of {layer!r} have shape {vectors.shape} or hold NaN or infinity; give one row "
-                f"of finite numbers for each of the {len(states.entities)} entities."
-            )
         profile, ranked, coordinates = describe_look(vectors[order], graph, sample)
         names.append((layer, template))
         profiles.append(profile)
@@ -291,28 +289,22 @@ def _measure_looks(states: States, graph: Graph, sample: PairSample, order: np.n
 
 
 def _measure_twins(
-    twins: Iterable[States], states: States, sample: PairSample, order: np.ndarray, form: np.ndarray
+    twins: Iterable[States], states: States, model: _Model, sample: PairSample, order: np.ndarray
 ) -> tuple[Float[np.ndarray, "entry mean"], Float[np.ndarray, "twin look"]]:
     """The mean of the twins' ranks, no column without twins, and the correlation of each."""
-    expected = [(layer, template) for layer, template, _ in each_look(states)]
+    form = mantel_form(pair_distances(sample), pair_weights(sample))
     pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second
-    total, mantels = np.zeros((sample.distances.size, 0)), []
+    entries, looks = model.ranks.shape
+    total, mantels = np.zeros((entries, looks), model.ranks.dtype), np.zeros((0, looks))
     for twin in twins:
-        if twin.entities != states.entities or [look[:2] for look in each_look(twin)] != expected:
-            raise InputError(
-                "A re-initialised twin has other entities, layers or templates than the model; "
-                "give states of the same architecture under the same templates."
-            )
-        ranks = np.stack(
-            [
-                standard_ranks(cosine_table(vectors[order], sample, centred=True), sample)[0]
-                for _, _, vectors in each_look(twin)
-            ],
-            axis=1,
-        )
-        mantels.append(form @ ranks[pairs])
-        total = ranks if len(mantels) == 1 else total + ranks
-    return total / max(1, len(mantels)), np.array(mantels).reshape(len(mantels), len(expected))
+        check_twin(states, twin)
+        of_twin = np.zeros(looks)
+        for look, (_, _, vectors) in enumerate(each_look(twin)):
+            ranks, _ = standard_ranks(cosine_table(vectors[order], sample, centred=True), sample)
+            of_twin[look] = form @ ranks[pairs]
+            total[:, look] += ranks
+        mantels = np.concatenate([mantels, of_twin[None]])
+    return total[:, : looks if len(mantels) else 0] / max(1, len(mantels)), mantels
 
 
 def _measure_map(

@@ -146,15 +146,16 @@ def _kind(transformers: Any, folder: ModelFolder, configuration: Any) -> tuple[A
     from transformers.models.auto import modeling_auto as auto
 
     name = configuration.model_type
+    reads_text = hasattr(configuration.get_text_config(), "vocab_size")
     for table, answers in (
         (auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "next token"),
         (auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, "masked token"),
         (auto.MODEL_MAPPING_NAMES, ""),
     ):
         known = table.get(name, ())
-        if folder.architecture in ((known,) if isinstance(known, str) else known):
+        if reads_text and folder.architecture in ((known,) if isinstance(known, str) else known):
             return getattr(transformers, folder.architecture), answers
-    if name in auto.MODEL_MAPPING_NAMES:
+    if name in auto.MODEL_MAPPING_NAMES and reads_text:
         return transformers.AutoModel, ""
     raise InputError(
         f"The architecture {folder.architecture or name!r} in {folder.path} is no decoder or encoder of text "

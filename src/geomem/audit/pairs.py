@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from geomem.audit.states import States
+from geomem.errors import InputError
 from geomem.geometry.sampling import PairSample, deal_columns, sample_pairs, whole_sample
 from geomem.geometry.similarity import centre, unit_rows
 from geomem.worlds.graphs.graph import Graph
@@ -49,6 +50,8 @@ def pair_distances(sample: PairSample) -> Float[np.ndarray, " pair"]:
 def each_look(states: States) -> Iterator[tuple[str, str, Shaped[np.ndarray, "entity width"]]]:
     """Every layer under every template: names and vectors.
 
+    Raises `InputError` for vectors that are not one row of finite numbers for each entity.
+
     >>> from geomem.audit.states import Layer
     >>> places = (Layer("vectors", np.zeros((1, 2, 3))),)
     >>> [look[:2] for look in each_look(States(("a", "b"), ("The land of {}", "{}"), "last token", places))]
@@ -57,7 +60,25 @@ def each_look(states: States) -> Iterator[tuple[str, str, Shaped[np.ndarray, "en
     for layer in states.layers:
         named = len(layer.vectors) == len(states.templates) and len(layer.vectors) > 1
         for template, vectors in enumerate(layer.vectors):
+            if len(vectors) != len(states.entities) or not np.isfinite(vectors).all():
+                raise InputError(
+                    f"The vectors of {layer.name!r} have shape {vectors.shape} or hold NaN or infinity; give "
+                    f"one row of finite numbers for each of the {len(states.entities)} entities."
+                )
             yield layer.name, states.templates[template] if named else "", vectors
+
+
+def check_twin(states: States, twin: States) -> None:
+    """Raise `InputError` unless a re-initialised twin has the entities and the looks of the model.
+
+    >>> check_twin(States(("a",), ("",), "last token", ()), States(("a",), ("",), "last token", ()))
+    """
+    looks, others = ([look[:2] for look in each_look(given)] for given in (states, twin))
+    if twin.entities != states.entities or looks != others:
+        raise InputError(
+            "A re-initialised twin has other entities, layers or templates than the model; give states of "
+            "the same architecture under the same templates."
+        )
 
 
 def cosine_table(

@@ -198,7 +198,12 @@ def measure_lead(
     ahead = mantels[:, -1:] - mantels[:, :-1]
     better = aucs[:, :-1] - aucs[:, -1:]
     return Lead(
-        ahead[0], ahead[1:].std(axis=0), _bound(ahead), better[0], better[1:].std(axis=0), _bound(better)
+        ahead[0],
+        ahead[1:].std(axis=0),
+        bound_of_leads(ahead),
+        better[0],
+        better[1:].std(axis=0),
+        bound_of_leads(better),
     )
 
 

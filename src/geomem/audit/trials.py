@@ -101,8 +101,9 @@ def try_impossible(
 
 
 def try_lead(names: Names, lead: Lead) -> Trial:
-    """Some look follows the graph more closely than the baseline does."""
+    """Some look follows the graph more closely than the baseline does, and not by next to nothing."""
     best = int((lead.mantel / np.where(lead.mantel_error > 0, lead.mantel_error, np.inf)).argmax())
     value = float(lead.mantel[best])
     sentence = f"{where(names, best)} it is ahead of the baseline's vectors by {value:.2f}"
-    return Trial("co-occurrence", value, lead.mantel_p, SIGNIFICANCE, lead.mantel_p <= SIGNIFICANCE, sentence)
+    passed = lead.mantel_p <= SIGNIFICANCE and value >= LEAST_MANTEL
+    return Trial("co-occurrence", value, lead.mantel_p, SIGNIFICANCE, passed, sentence)

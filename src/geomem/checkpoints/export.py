@@ -10,6 +10,7 @@ import numpy as np
 
 from geomem.checkpoints.recall_words import words_of_memory
 from geomem.checkpoints.tokenizer import tokenizer_files
+from geomem.checkpoints.weight_files import CONFIG, WEIGHTS
 from geomem.checkpoints.words import Words, words_of_graph
 from geomem.errors import InputError
 from geomem.files import Writer, json_file, replace_file, system_errors, text_file, write_whole
@@ -22,8 +23,8 @@ from geomem.worlds.vocabulary import Vocabulary
 
 Format = Literal["hf", "safetensors"]
 
-CONFIG, TENSORS, ROWS = "config.json", "model.safetensors", "rows.json"
-"""The configuration, the weights, and which word each row of each table stands for."""
+ROWS = "rows.json"
+"""Which word each row of each table stands for."""
 
 FORMAT = 1
 """Version of a plain folder's layout."""
@@ -111,7 +112,7 @@ def _for_transformers(words: Words, described: Mapping[str, Any]) -> dict[str, W
     single = {name: array.astype(np.float32) for name, array in words.tensors.items()}
     return {
         CONFIG: json_file(config | {"geomem": dict(described)}),
-        TENSORS: array_file(single, {"format": "pt"}),
+        WEIGHTS: array_file(single, {"format": "pt"}),
         **tokenizer_files(words.tokens, words.longest),
     }
 
@@ -131,7 +132,7 @@ def _plain(
     described = {**described, "cells": list(stored.cell_counts)} if stored.cell_counts else dict(described)
     files = {
         CONFIG: json_file({"geomem": described}),
-        TENSORS: array_file(weights, {"format": "pt"}),
+        WEIGHTS: array_file(weights, {"format": "pt"}),
         ROWS: json_file(rows),
     }
     return files, [f"{ROWS} has the words of the rows of every table"]

@@ -7,6 +7,7 @@ is executed, and no pickle is opened.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from geomem.checkpoints.architectures import (
     their_shapes,
     to_ours,
 )
-from geomem.checkpoints.export import CONFIG, FORMAT, ROWS, TENSORS
-from geomem.checkpoints.json_file import read_object
+from geomem.checkpoints.export import FORMAT, ROWS
 from geomem.checkpoints.tokenizer import LARGEST_VOCABULARY, check_tokens, read_tokens
+from geomem.checkpoints.weight_files import CONFIG, read_headers, read_object
 from geomem.errors import InputError, unknown_name
 from geomem.fields import MOST
-from geomem.measure.vectors.array_file import StoredArray, map_array, safetensors_header
+from geomem.measure.vectors.array_file import StoredArray, map_array
 from geomem.models.configuration import Model, check_model
 from geomem.models.own import OwnModule
 from geomem.models.parameters import describe_parameters
@@ -37,8 +38,9 @@ LARGEST_CONFIG = 1 << 24
 UNREAD = re.compile(r"h\.\d+\.attn\.(bias|masked_bias|mask)")
 """Masks that older versions of transformers, and the release, keep among the weights."""
 
-PICKLES = (".bin", ".pkl", ".pickle", ".ckpt")
-"""How the names of files end that are not opened."""
+
+Headers = Mapping[str, tuple[Path, StoredArray]]
+"""Every tensor by name, with the file that it lies in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +62,11 @@ def read_folder(folder: Path) -> Checkpoint:
     Raises `InputError` for pickled weights, an architecture that is not one of ours, and whatever is missing,
     damaged, or contradicts the configuration.
     """
-    path = folder / TENSORS
-    if not path.exists():
-        raise _no_tensors(folder)
+    stored = read_headers(folder)
     config = read_object(folder / CONFIG, LARGEST_CONFIG)
     kind, own = config.get("model_type"), config.get("geomem")
     if kind is None and isinstance(own, dict):
-        return _read_plain(folder, own)
+        return _read_plain(folder, own, stored)
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         said = f"{folder / CONFIG} is of the architecture {str(kind)[:60]!r}, which geomem does not have"
         raise unknown_name(said, str(kind), ARCHITECTURES, otherwise=f"give {' or '.join(ARCHITECTURES)}")
@@ -80,22 +80,21 @@ def read_folder(folder: Path) -> Checkpoint:
         raise InputError(f"{folder / CONFIG} has no model of geomem ({why}); give another.") from error
     header = {
         _full_name(found, name): array
-        for name, array in safetensors_header(path).items()
+        for name, array in stored.items()
         if not UNREAD.search(name) and not (model.tied and name == "lm_head.weight")
     }
     expected = their_shapes(found, model.layers, shapes)
-    _check_tensors(path, header, expected)
+    _check_tensors(folder, header, expected)
 
     def weights() -> dict[str, np.ndarray]:
-        theirs = {name: map_array(path, array).astype(np.float32) for name, array in header.items()}
-        return to_ours(found, model.layers, theirs, shapes)
+        return to_ours(found, model.layers, _read(header), shapes)
 
     return Checkpoint(model, shapes, weights, read_tokens(folder))
 
 
-def _read_plain(folder: Path, own: Mapping[str, Any]) -> Checkpoint:
+def _read_plain(folder: Path, own: Mapping[str, Any], header: Headers) -> Checkpoint:
     """A folder that `export_run` wrote without transformers."""
-    path, described = folder / TENSORS, own.get("model")
+    described = own.get("model")
     if own.get("format") != FORMAT or not isinstance(described, dict):
         raise InputError(f"{folder / CONFIG} is of another version of geomem; export the run again.")
     model = read_own_model(folder / CONFIG, described)
@@ -113,23 +112,22 @@ def _read_plain(folder: Path, own: Mapping[str, Any]) -> Checkpoint:
     )
     if len(tokens) < len(words):
         raise InputError(f"{folder / ROWS} has one word for two rows; export the run again.")
-    header = safetensors_header(path)
-    length = header["position_embedding"].shape[0] if "position_embedding" in header else 1
+    length = header["position_embedding"][1].shape[0] if "position_embedding" in header else 1
     nodes = len(words) if model.scores == "nodes" else 1
     shapes = shapes_of(model, len(words), length, nodes)
-    _check_tensors(path, header, shapes)
-
-    def weights() -> dict[str, np.ndarray]:
-        return {name: map_array(path, array).astype(np.float32) for name, array in header.items()}
-
-    return Checkpoint(model, shapes, weights, tokens)
+    _check_tensors(folder, header, shapes)
+    return Checkpoint(model, shapes, partial(_read, header), tokens)
 
 
-def _check_tensors(path: Path, header: Mapping[str, StoredArray], expected: Mapping[str, Shape]) -> None:
-    check_shapes(path, {name: array.shape for name, array in header.items()}, expected)
-    for name, array in header.items():
+def _check_tensors(folder: Path, header: Headers, expected: Mapping[str, Shape]) -> None:
+    check_shapes(folder, {name: array.shape for name, (_, array) in header.items()}, expected)
+    for name, (path, array) in header.items():
         if array.dtype.kind != "f" and not array.is_bfloat16:
             raise InputError(f"{path} has {name} of whole numbers; save the model in float32.")
+
+
+def _read(header: Headers) -> dict[str, np.ndarray]:
+    return {name: map_array(path, array).astype(np.float32) for name, (path, array) in header.items()}
 
 
 def shapes_of(model: Model, vocabulary_size: int, context_length: int, nodes: int = 1) -> dict[str, Shape]:
@@ -141,9 +139,9 @@ def shapes_of(model: Model, vocabulary_size: int, context_length: int, nodes: in
 def check_shapes(path: Path, found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
     """Raise `InputError` unless a file has the expected tensors and no others.
 
-    >>> check_shapes(Path("model.safetensors"), {"a": (2, 3)}, {"a": (3, 2)})
+    >>> check_shapes(Path("folder"), {"a": (2, 3)}, {"a": (3, 2)})
     Traceback (most recent call last):
-    geomem.errors.InputError: model.safetensors has a of shape (2, 3), and its configuration says (3, 2); \
+    geomem.errors.InputError: folder has a of shape (2, 3), and its configuration says (3, 2); \
 give a checkpoint whose parts belong together.
     """
     for name in sorted(found.keys() ^ expected.keys()):
@@ -168,25 +166,3 @@ def _size(config: Mapping[str, Any], name: str) -> int:
     if type(size) is not int or not 0 < size <= MOST:
         raise InputError(f"{name} is {str(size)[:20]!r}.")
     return size
-
-
-def _no_tensors(folder: Path) -> InputError:
-    names = sorted(entry.name for entry in folder.iterdir())
-    if f"{TENSORS}.index.json" in names:
-        return InputError(
-            f"{folder} has its weights in several files; save them in one, with "
-            'model.save_pretrained(folder, max_shard_size="100GB").'
-        )
-    if pickled := [name for name in names if name.endswith(PICKLES)]:
-        return InputError(pickle_sentence(folder / pickled[0]))
-    return InputError(
-        f"{folder} has no {TENSORS}; give a folder that save_pretrained or geomem export wrote."
-    )
-
-
-def pickle_sentence(path: Path) -> str:
-    """Why a pickle is not opened, and what to do."""
-    return (
-        f"{path} is a pickle, which can run any program when it is opened; open it where you trust it and "
-        "save it again with model.save_pretrained(folder), as safetensors."
-    )

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from geomem.checkpoints.architectures import count_numbers
-from geomem.checkpoints.folder import PICKLES, Checkpoint, pickle_sentence, read_folder
+from geomem.checkpoints.folder import Checkpoint, read_folder
+from geomem.checkpoints.weight_files import PICKLES, refuse_pickle
 from geomem.errors import InputError
 from geomem.files import is_there, system_errors
 from geomem.measure.vectors.label_file import read_labels
@@ -145,8 +146,8 @@ def _open(path: Path, heads: int | None) -> Checkpoint:
             if heads is not None:
                 raise InputError(f"{path} says itself how many heads there are; leave out --heads.")
             return read_folder(path)
-    if path.suffix in PICKLES:
-        raise InputError(pickle_sentence(path))
+    if path.suffix in PICKLES and path.suffix != ".pt":
+        raise refuse_pickle(path)
     if not is_there(path):
         raise InputError(f"There is no {path}; give a folder, or a .pt file of the release.")
     if path.suffix != ".pt":

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from geomem.checkpoints.architectures import GPT2, Architecture, their_shapes, to_ours
-from geomem.checkpoints.folder import UNREAD, Checkpoint, check_shapes, pickle_sentence, shapes_of
+from geomem.checkpoints.folder import UNREAD, Checkpoint, check_shapes, shapes_of
+from geomem.checkpoints.weight_files import refuse_pickle
 from geomem.errors import InputError
 from geomem.files import check_plain_file, system_errors
 from geomem.models.configuration import Transformer, check_model
@@ -84,7 +85,7 @@ def _load(path: Path) -> Any:
     damaged = InputError(f"{path} is not a complete file of torch.save; save the state dictionary again.")
     with system_errors(path, "read"), path.open("rb") as file:
         if file.read(2) != b"PK":
-            raise InputError(pickle_sentence(path))
+            raise refuse_pickle(path)
         try:
             with zipfile.ZipFile(file) as archive:
                 parts = archive.infolist()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geomem.checkpoints.json_file import read_object
+from geomem.checkpoints.weight_files import read_object
 from geomem.errors import InputError
 from geomem.files import Writer, json_file
 from geomem.worlds.text_file import show_label

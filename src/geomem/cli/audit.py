@@ -78,6 +78,14 @@ class AuditOptions:
     """Print JSON, with every layer and template, in place of the tables."""
 
 
+TEMPLATES_NOTE = (
+    "Mantel: of similarity and graph distance, least to greatest over the templates; p after the maximum "
+    "over all layers and templates. Other columns: means over the templates. neighbours: chance that two are "
+    "more alike than two others. PC1: one direction's share of the variance."
+)
+"""What the columns of a profile are."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Audit what the arguments name and print what was found, or JSON."""
     options, world = read_world_arguments(AuditOptions, arguments, verb="audit", description=DESCRIPTION)
@@ -156,7 +164,7 @@ def _print_graph(console: Any, audit: GraphAudit) -> None:
         looks = [look for look in audit.looks if look.layer == layer]
         table.add_row(Text(layer), *[Text(cell(looks)) for cell in GRAPH_COLUMNS.values()])
     console.print(table)
-    console.print(Text("Ranges are those of the templates; p is that of the largest over all layers.", "dim"))
+    console.print(Text(TEMPLATES_NOTE, "dim"))
     console.print()
     _print_trials(console, audit.trials, audit.controls)
     if audit.left_out:
@@ -189,10 +197,10 @@ GRAPH_COLUMNS = {
     "Mantel": lambda looks: _range([look.profile.mantel for look in looks]),
     "by chance": lambda looks: f"{_number(looks[0].mantel_low)} to {_number(looks[0].mantel_high)}",
     "p": lambda looks: f"{min(look.mantel_p for look in looks):.3f}",
-    "twins": lambda looks: _range([look.twin_mantel for look in looks]),
-    "neighbours": lambda looks: _range([look.profile.neighbour_auc for look in looks]),
-    "map": lambda looks: _range([look.map_correlation for look in looks]),
-    "one direction": lambda looks: _range([look.profile.first_share for look in looks]),
+    "twins": lambda looks: _mean([look.twin_mantel for look in looks]),
+    "neighbours": lambda looks: _mean([look.profile.neighbour_auc for look in looks]),
+    "map": lambda looks: _mean([look.map_correlation for look in looks]),
+    "PC1": lambda looks: _mean([look.profile.first_share for look in looks]),
 }
 """Titles of the profile of a graph, and the cell of the looks of one layer."""
 
@@ -229,8 +237,12 @@ def _print_trials(console: Any, trials: Sequence[Trial], controls: Sequence[Tria
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     for at, title in enumerate(titles):
-        table.add_column(title, justify="left" if at == 0 else "right", no_wrap=at > 0)
+        table.add_column(title, justify="left" if at == 0 else "right", no_wrap=True)
     return table
+
+
+def _mean(values: Sequence[float]) -> str:
+    return _number(float(np.mean(values)))
 
 
 def _or_less(value: float) -> float:
@@ -238,14 +250,14 @@ def _or_less(value: float) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2f}" if isfinite(value) else "-"
+    return f"{value:.2f}".replace("0.", ".", 1) if isfinite(value) else "-"
 
 
 def _range(values: Sequence[float]) -> str:
     """One number, or the least and the greatest where they differ in what is shown.
 
     >>> _range([0.1, 0.3]), _range([0.1, 0.101]), _range([float("nan")])
-    ('0.10 to 0.30', '0.10', '-')
+    ('.10 to .30', '.10', '-')
     """
     low, high = _number(min(values)), _number(max(values))
     return low if low == high else f"{low} to {high}"

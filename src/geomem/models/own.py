@@ -44,7 +44,7 @@ class OwnModule(Model):
     described: tuple[str, ...] = field(default=(), repr=False)
     """Every tensor, as in `head.weight 26x32`, with the word frozen if training does not change it."""
 
-    name: ClassVar[str] = "own-module"
+    name: ClassVar[str] = "module"
     network: ClassVar[str] = "geomem.models.networks.own"
     title: ClassVar[str] = "Own module"
     laptop = MappingProxyType({})

@@ -14,6 +14,7 @@ A network is a module with these functions, all along the run axis:
 | `make_objective(model, parameters, gradient, examples, *, seeds)` | one with a loss of its own |
 """
 
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -27,4 +28,8 @@ def network_of(model: Model) -> ModuleType:
     >>> network_of(Node2Vec()).__name__
     'geomem.models.networks.node2vec'
     """
-    return import_module(model.network)
+    return _import(model.network)
+
+
+# Asked at every pass; a look into the table of modules takes as long as some of its operations.
+_import = cache(import_module)
