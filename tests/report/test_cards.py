@@ -5,14 +5,19 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from geomem.audit.facts import audit_facts
+from geomem.audit.graph import audit_graph
+from geomem.audit.states import Layer, States
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Scale, reach_verdict
 from geomem.figures.palette import DARK, LIGHT
 from geomem.measure.edges import measure_fleet
 from geomem.memories.construct import construct_memory
 from geomem.report.card import QUICK_NODES
+from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.graphs.families import cycle, path_star
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
@@ -64,11 +69,31 @@ def shown(tmp_path_factory):
         "memory": construct_memory(facts, folder / "memory"),
         "verdict": reach_verdict(claim, judgement),
     }
+    places = np.stack(np.divmod(np.arange(len(HOSTILE_LABELS)), 3), axis=1)[None].repeat(2, axis=0)
+    hostile_states = States(HOSTILE_LABELS, ("<i>{}</i>", "{}"), "mean", (Layer("<b>0</b>", places * 1.0),))
+    results["graph audit"] = audit_graph(hostile_states, hostile_graph(), twins=[hostile_states], rewirings=9)
+    table = random_bijections(20, 2)
+    towns = np.random.default_rng(0).normal(size=(table.object_count, 8))
+    held = Layer("vectors", towns[None, :20])
+    states = States(table.subjects, ("",), "mean", (held,))
+    objects = States(table.objects, ("",), "mean", (Layer("vectors", towns[None]),))
+    results["facts audit"] = audit_facts(states, table, objects, shuffles=9)
     results["measurement"] = results["portrait"]["associative_accuracy"]
     return {name: result._repr_html_() for name, result in results.items()}
 
 
-NAMES = ("hostile", "portrait", "measurement", "star", "large", "diverged", "memory", "verdict")
+NAMES = (
+    "graph audit",
+    "facts audit",
+    "hostile",
+    "portrait",
+    "measurement",
+    "star",
+    "large",
+    "diverged",
+    "memory",
+    "verdict",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,7 +115,19 @@ def test_a_card_is_whole_and_asks_for_nothing(shown, name):
         "g",
         "path",
     }
-    allowed |= {"defs", "use", "rect", "text", "tspan", "clippath", "lineargradient", "stop", "image"}
+    allowed |= {
+        "defs",
+        "use",
+        "rect",
+        "text",
+        "tspan",
+        "clippath",
+        "lineargradient",
+        "stop",
+        "image",
+        "details",
+        "summary",
+    }
     assert {tag for tag, _ in page.elements} <= allowed
     for _, attributes in page.elements:
         assert not [key for key in attributes if key.startswith("on")]
@@ -130,6 +167,9 @@ def test_what_is_measured_stands_in_the_table(shown):
     assert "diverged" in shown["diverged"] or "NaN" in shown["diverged"]
     assert shown["memory"].count("<img") == 2
     assert "expected" in shown["verdict"]
+    assert "&lt;b&gt;0&lt;/b&gt;" in shown["graph audit"]
+    assert "Mantel" in shown["graph audit"]
+    assert shown["facts audit"].count("<tr>") == 3
 
 
 def test_two_cards_of_one_page_share_no_name(shown):

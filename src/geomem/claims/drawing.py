@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from geomem.claims.check import Judgement, Picture, Quantity
 from geomem.claims.claim import Expected
+from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT
 
 ROWS = 12
@@ -101,7 +102,7 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
 
 
 def _figure(height: float) -> Figure:
-    return Figure(figsize=(4.6, height), layout="constrained")
+    return NotebookFigure(figsize=(4.6, height), layout="constrained")
 
 
 def _scale_by_powers(axes: Axes, x: np.ndarray) -> None:

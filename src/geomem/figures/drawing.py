@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from geomem.errors import InputError
+from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
 from geomem.figures.tables import (
     tabulate_curves,
@@ -110,8 +111,7 @@ def save_figures(view: FleetView, directory: Path) -> list[Path]:
 
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
     """An empty figure of so many inches on the theme's ground."""
-    # A Figure of its own, never pyplot's: no global state, nothing to close, safe in any thread.
-    return Figure(figsize=(width, height), facecolor=theme.card, layout="constrained")
+    return NotebookFigure(figsize=(width, height), facecolor=theme.card, layout="constrained")
 
 
 def dressed_axes(figure: Figure, theme: Theme, *position: int | tuple[int, int]) -> Axes:

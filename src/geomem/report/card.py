@@ -15,7 +15,12 @@ import polars as pl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from geomem.audit.columns import FACT_COLUMNS, GRAPH_COLUMNS, MAPS_NOTE, TEMPLATES_NOTE, looks_by_layer
+from geomem.audit.facts import FactsAudit
+from geomem.audit.graph import GraphAudit
+from geomem.audit.model import ModelAudit
 from geomem.errors import InputError
+from geomem.figures.audit_drawing import draw_maps, draw_profile
 from geomem.figures.drawing import draw_embedding, draw_map, draw_shells
 from geomem.figures.memory_drawing import draw_subject, tabulate_subject
 from geomem.figures.page_svg import NAMED, page_svg
@@ -50,6 +55,8 @@ class Card:
     colour: str = "ink"
     """One of `NAMED`, of the word."""
     sentences: Sequence[str] = ()
+    more: Sequence[str] = ()
+    """Sentences that open with a click."""
     head: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
@@ -133,7 +140,7 @@ def _show_graph(run: Run) -> str:
 
 
 def _show_memory(run: Run) -> str:
-    """Sizes and recall of a memory, and one of its subjects taken apart."""
+    """Recall of a memory, and one of its subjects taken apart."""
     card = _last_numbers(run, f"{run.table.name}, width {run.model.width:,}")
     if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
         return render_card(card)
@@ -149,6 +156,51 @@ def _show_memory(run: Run) -> str:
     table = tabulate_subject(fit, vectors, known, relations=question_names(run))
     alt = "Parts of a subject vector and their shares"
     return render_card(card, Picture("subject", table, draw_subject, alt), alt=alt)
+
+
+def show_audit(found: ModelAudit | GraphAudit | FactsAudit) -> str:
+    """The layers of a graph, or the relations of facts, with their words."""
+    audit = found.audit if isinstance(found, ModelAudit) else found
+    notes = found.notes if isinstance(found, ModelAudit) else audit.notes
+    return (
+        _show_facts_audit(audit, notes) if isinstance(audit, FactsAudit) else _show_graph_audit(audit, notes)
+    )
+
+
+def _show_graph_audit(audit: GraphAudit, notes: Sequence[str]) -> str:
+    layers = looks_by_layer(audit)
+    trials = [
+        f"{trial.name}, p {trial.p:.3f}, {'passed' if trial.passed else 'failed'}: {trial.sentence}."
+        for trial in (*audit.trials, *audit.controls)
+    ]
+    card = Card(
+        "Audit of a graph",
+        f"{len(audit.entities):,} entities · {len(layers)} layer{'' if len(layers) == 1 else 's'}",
+        word=audit.word,
+        colour="accent" if audit.word.startswith("geometry") else "warm",
+        sentences=(f"{audit.reason[:1].upper()}{audit.reason[1:]}.",),
+        more=(*trials, TEMPLATES_NOTE, *notes),
+        head=("", *GRAPH_COLUMNS),
+        rows=[(layer, *[cell(looks) for cell in GRAPH_COLUMNS.values()]) for layer, looks in layers.items()],
+    )
+    return render_card(card, draw_profile(audit), alt="Correlation with distance by layer", width=36)
+
+
+def _show_facts_audit(audit: FactsAudit, notes: Sequence[str]) -> str:
+    words = [f"{found.relation}: {found.word}; {found.reason}." for found in audit.relations]
+    rows = [
+        (found.relation, found.word, *[cell(found) for cell in FACT_COLUMNS.values()])
+        for found in audit.relations
+    ]
+    card = Card(
+        "Audit of facts",
+        f"{len(rows)} relation{'' if len(rows) == 1 else 's'}",
+        sentences=(MAPS_NOTE,),
+        more=(*words, *notes),
+        head=("", "word", *FACT_COLUMNS),
+        rows=rows,
+    )
+    return render_card(card, draw_maps(audit), alt="Held-out objects that maps find by layer", width=36)
 
 
 def _last_numbers(run: Run, title: str, sentences: Sequence[str] = ()) -> Card:
