@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils import deterministic
 
 from geomem.training.configuration import RunSettings, Training
 from geomem.training.optimizer import AdamState, Rates, adamw_update, gradient_descent_update
@@ -320,14 +321,14 @@ def same_sums(device: torch.device) -> Iterator[None]:
     # Torch asks for it, for the products that would otherwise share memory between streams.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    filling = deterministic.fill_uninitialized_memory  # pyright: ignore[reportAttributeAccessIssue]
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        deterministic.fill_uninitialized_memory = filling  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @dataclass(eq=False)
