@@ -23,6 +23,7 @@ from geomem.geometry.nulls import draw_permutations, p_value
 from geomem.geometry.reading import SIGNIFICANCE
 from geomem.geometry.similarity import unit_rows
 from geomem.geometry.superposition import fit_superposition
+from geomem.shown import shown_by
 from geomem.worlds.facts.table import FactTable
 
 SHUFFLES = 99
@@ -93,6 +94,7 @@ class SuperpositionLook:
     """Of the variance, by relation."""
 
 
+@shown_by("geomem.report.card:show_audit")
 @dataclass(frozen=True, eq=False)
 class FactsAudit:
     """The audit of a table of facts."""

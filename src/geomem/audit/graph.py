@@ -46,6 +46,7 @@ from geomem.geometry.nulls import PERMUTATIONS, draw_permutations
 from geomem.geometry.portrait import in_order_of_labels
 from geomem.geometry.reading import SIGNIFICANCE, can_tell, can_tell_sampled
 from geomem.geometry.sampling import PairSample
+from geomem.shown import shown_by
 from geomem.worlds.graphs.graph import Graph, induced_subgraph
 
 NEIGHBOURS = "{where} neighbours are more alike than others in {value:.0%} of cases"
@@ -92,6 +93,7 @@ class Look:
     auc_lead: float
 
 
+@shown_by("geomem.report.card:show_audit")
 @dataclass(frozen=True, eq=False)
 class GraphAudit:
     """The word for one graph, the trials that decided, and the profile of all layers."""
