@@ -6,10 +6,11 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import hypothesis
-from jaxtyping import install_import_hook
+
+from checked_calls import check_package
 
 # Must come before the first import of geomem anywhere in the tests.
-install_import_hook("geomem", "beartype.beartype")
+check_package()
 
 # A shared machine may stop for a second at any time: slowness is no failure of a property.
 hypothesis.settings.register_profile("geomem", deadline=None)

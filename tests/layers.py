@@ -26,7 +26,7 @@ LAYERS = (
     ("worlds",),
     ("fields",),
     ("files",),
-    ("errors", "version"),
+    ("errors", "shown", "version"),
 )
 """An import may point to the same layer or to a lower one."""
 

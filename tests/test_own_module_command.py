@@ -42,6 +42,14 @@ def test_edges_then_paths_from_them(tmp_path, capsys):
     assert "Reading:" in capsys.readouterr().out
 
 
+def test_a_sweep_varies_the_training_of_a_module(tmp_path, capsys):
+    words = ["sweep", "cycle", "--nodes", "6", "--module", LSTM, "--steps", "3", "--processes", "1"]
+    assert run(tmp_path, *words, "--over", "learning-rate=0.01,0.1", "self-edges=true,false") == 0
+    assert "module" in capsys.readouterr().out
+    assert run(tmp_path, *words, "--over", "scale=1,2") == 2
+    assert "'scale' is no axis of this model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

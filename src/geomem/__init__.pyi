@@ -2,6 +2,7 @@ from .audit.model import audit_model as audit_model
 from .checkpoints.export import export_run as export_run
 from .checkpoints.import_ import import_checkpoint as import_checkpoint
 from .claims.reproduce import reproduce as reproduce
+from .cli.bar import progress as progress
 from .errors import InputError as InputError
 from .measure.edges import measure_embeddings as measure_embeddings
 from .measure.edges import measure_fleet as measure_fleet

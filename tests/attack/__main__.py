@@ -40,6 +40,7 @@ def main() -> int:
     print("| attack | times | wrong |\n|---|---|---|", flush=True)
     counted: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         for jobs in (_inputs(options), _kills(options)):
@@ -68,8 +69,8 @@ def _inputs(options: argparse.Namespace) -> list[Job]:
 
 
 def _kills(options: argparse.Namespace) -> list[Job]:
-    """Every scenario in parts of some twenty kills, the first parts of all first."""
-    parts: list[tuple[int, Job]] = []
+    """Every scenario in parts of some twenty kills, those of quick commands first."""
+    parts: list[tuple[tuple[float, int], Job]] = []
     for scenario in SCENARIOS:
         count = max(1, round(scenario.share * options.kills))
         plans = [(f"`{scenario.name}` killed", count, False)]
@@ -78,7 +79,8 @@ def _kills(options: argparse.Namespace) -> list[Job]:
         for what, count, traced in plans:
             step = -(-count // 20)
             parts += [
-                (start, (what, attack, (scenario, count, traced, start, step))) for start in range(step)
+                ((-scenario.share, start), (what, attack, (scenario, count, traced, start, step)))
+                for start in range(step)
             ]
     return [job for _, job in sorted(parts, key=lambda part: part[0])]
 
@@ -92,6 +94,8 @@ def _work(jobs: list[Job]) -> Iterator[tuple[str, int, int]]:
                 yield started[done], *done.result()
         except (KeyboardInterrupt, GeneratorExit):
             hands.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
             raise
 
 

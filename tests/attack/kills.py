@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -357,7 +358,8 @@ def import_everything() -> None:
 
     found = pkgutil.walk_packages(geomem.__path__, "geomem.")
     for name in [*(module.name for module in found if not module.name.endswith("__main__")), *IMPORTED_LATE]:
-        importlib.import_module(name)
+        with suppress(ModuleNotFoundError):  # triton, which comes with CUDA
+            importlib.import_module(name)
 
 
 def main() -> int:

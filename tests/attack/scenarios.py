@@ -26,17 +26,13 @@ class Scenario:
 
 
 STEPS = "--steps 40 --metric-every 10 --seeds 2 --quiet"
+MEMORIZE = f"memorize cycle --nodes 6 --model transformer --width 8 {STEPS}"
 GRID = f"sweep cycle --nodes 6 --model associative --over learning-rate=0.01,0.1 --over width=2,3 {STEPS}"
 CONSTRUCT = "construct facts.tsv --out memory"
 EDIT = "edit memory Ada 'lives in' Paris"
 ASK = "ask memory Ada 'lives in'"
 SCENARIOS = (
-    Scenario(
-        "memorize",
-        f"memorize cycle --nodes 6 --model transformer --width 8 {STEPS}",
-        reads=("measure RUN",),
-        share=0.4,
-    ),
+    Scenario("memorize", MEMORIZE, reads=("measure RUN",), share=0.4),
     Scenario(
         "paths",
         "paths path-star --arms 8 --length 3 --width 8 --layers 1 --epochs 4 --batches 2 --warmup-steps 2",
@@ -97,5 +93,18 @@ SCENARIOS = (
         "report RUN --out report.html --figures figures",
         before=(f"memorize cycle --nodes 6 --model node2vec {STEPS}",),
         share=0.1,
+    ),
+    Scenario(
+        "export",
+        "export RUN --out exported",
+        before=(MEMORIZE,),
+        status=(0, 2),  # a folder that is there already is refused
+        share=0.4,
+    ),
+    Scenario(
+        "import",
+        "import exported --graph cycle --nodes 6 --quiet --directory imported",
+        before=(MEMORIZE, "export RUN --out exported"),
+        share=0.4,
     ),
 )

@@ -18,6 +18,7 @@ from geomem.audit.source import (
 from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
 from geomem.measure.vectors.reading import listed
+from geomem.shown import shown_by
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -26,6 +27,7 @@ MANY_ENTITIES, TWINS = 1500, 3
 """Of more entities one re-initialised twin is looked into, else three: a twin takes as long as the model."""
 
 
+@shown_by("geomem.report.card:show_audit")
 @dataclass(frozen=True, eq=False)
 class ModelAudit:
     """An audit, and what is to be known of how it was made."""

@@ -46,6 +46,7 @@ from geomem.claims.check import Check, Judgement, Picture, describe_rule, judge_
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment
 from geomem.claims.need import Computed, Cost, FleetRequest, Need, Needs, Scale
+from geomem.shown import shown_by
 
 Source = Literal["paper", "release", "replication", "derived", "own measurement"]
 """Who says what is expected: the paper, the authors' code or its saved outputs, the independent replication,
@@ -287,6 +288,7 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, values))
 
 
+@shown_by("geomem.claims.page:show_verdict")
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """What became of a claim."""

@@ -1,13 +1,8 @@
-"""The figure of a claim, as SVG that takes the colours of the page it stands in."""
+"""The figure of a claim."""
 
-import io
-import re
-import warnings
 from collections.abc import Sequence
-from itertools import count
 from math import isfinite
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,11 +10,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from geomem.claims.check import Judgement, Picture, Quantity
 from geomem.claims.claim import Expected
-from geomem.figures.drawing import STYLE
-from geomem.figures.palette import LIGHT, Theme
-
-NAMED = ("paper", "card", "ink", "muted", "line", "accent", "warm", "gold", "slate")
-"""Colours of a theme that a page has as variables of the same name; branches are series-0, series-1, ..."""
+from geomem.figures.notebook_figure import NotebookFigure
+from geomem.figures.palette import LIGHT
 
 ROWS = 12
 """Quantities drawn at most; the table beside the figure has them all."""
@@ -109,51 +101,8 @@ def draw_quantities(quantities: Sequence[Quantity], expected: Sequence[Expected]
     return figure
 
 
-def page_svg(figure: Figure, *, name: str) -> str:
-    """The figure as an inline SVG element: colours are the page's variables, ids begin with `name`.
-
-    >>> from geomem.claims.check import measure_quantity
-    >>> level = measure_quantity("level", np.array([0.5, 0.7]))
-    >>> text = page_svg(draw_quantities([level], []), name="claim-1")
-    >>> text.startswith("<svg"), "#" in text.replace("url(#claim-1", "").replace('"#claim-1', "")
-    (True, False)
-    """
-    file = io.StringIO()
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": "geomem"}, transparent=True)
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    # Fixed sizes would not shrink with the window, the viewBox does.
-    text = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) (?:height|width)="[^"]*"', r"\1", text, count=1)
-    numbers = count(1)
-    short: dict[str, str] = {}
-    for found in re.findall(r' id="([^"]+)"', text):
-        short.setdefault(found, f"{name}-{next(numbers)}")
-    text = re.sub(r' id="([^"]+)"', lambda match: f' id="{short[match[1]]}"', text)
-    text = re.sub(
-        r'(url\(|href=")#([^")]+)', lambda match: f"{match[1]}#{short.get(match[2], match[2])}", text
-    )
-    for colour, variable in colour_variables(LIGHT).items():
-        text = text.replace(colour, f"var(--{variable})")
-    return text
-
-
-def colour_variables(theme: Theme) -> dict[str, str]:
-    """Name of the page's variable for each colour of a theme that a figure may use.
-
-    >>> colour_variables(LIGHT)[LIGHT.ink]
-    'ink'
-    """
-    named = {getattr(theme, name): name for name in NAMED}
-    branches = {colour: f"series-{number}" for number, colour in enumerate(theme.branches)}
-    return branches | named
-
-
 def _figure(height: float) -> Figure:
-    return Figure(figsize=(4.6, height), layout="constrained")
+    return NotebookFigure(figsize=(4.6, height), layout="constrained")
 
 
 def _scale_by_powers(axes: Axes, x: np.ndarray) -> None:

@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 from geomem.claims.claim import Claim
 from geomem.claims.need import FleetRequest, Need, Needs, Scale
 from geomem.errors import InputError
-from geomem.models.architecture import Model, Sizes
+from geomem.models.architecture import Model
 from geomem.models.configuration import Transformer
+from geomem.runs.edges import fit_to_edges
 from geomem.worlds.tasks import edge_examples
 
 SIZE = ("width", "layers", "heads")
@@ -68,9 +69,7 @@ def _with_model(needs: Needs, model: Model) -> Needs:
     def exchange(need: Need) -> Need:
         if not isinstance(need, FleetRequest) or not is_plain(need.model):
             return need
-        examples = edge_examples(need.world, need.task)
-        sizes = Sizes(examples.vocabulary_size, examples.prefixes.shape[1], need.world.node_count)
-        fitted = model.fit(sizes)
+        fitted = fit_to_edges(model, need.world, edge_examples(need.world, need.task))
         if not fitted.width:
             raise InputError("The embedding of the module is not known; name it with --embedding.")
         return replace(need, model=fitted)

@@ -12,10 +12,12 @@ from markupsafe import Markup
 
 from geomem.claims.check import Quantity
 from geomem.claims.claim import PAPERS, Expected, Status, Verdict, count_statuses, group_by_paper
-from geomem.claims.drawing import NAMED, draw_claim, page_svg
+from geomem.claims.drawing import draw_claim
 from geomem.claims.need import Cost
 from geomem.claims.places import cite
-from geomem.report.html import render_html
+from geomem.figures.page_svg import NAMED, page_svg
+from geomem.report.card import Card, render_card
+from geomem.report.html import format_number, render_html
 from geomem.report.html import write_page as write_html
 from geomem.version import find_version
 
@@ -87,6 +89,34 @@ def page_title(verdicts: Sequence[Verdict]) -> str:
     expected = sum(verdict.as_expected for verdict in verdicts)
     many = len(verdicts)
     return f"{many} claim{'' if many == 1 else 's'}, {'all' if expected == many else expected} as expected"
+
+
+def show_verdict(verdict: Verdict) -> str:
+    """What a notebook shows of a verdict: the statement, what was measured beside what was expected."""
+    claim, judgement, expected = verdict.claim, verdict.judgement, _beside(verdict)
+    quantities = judgement.quantities if judgement else ()
+    card = Card(
+        claim.title,
+        f"{claim.id} · {claim.paper}, {cite(claim.place, claim.paper)}",
+        word=verdict.status,
+        colour=STATUS_COLOURS[verdict.status],
+        sentences=(claim.statement, verdict.sentence),
+        head=("", "mean", "95 % over seeds", "expected"),
+        rows=[_quantity_row(quantity, expected.get(quantity.name)) for quantity in quantities],
+    )
+    figure = draw_claim(judgement, claim.expected) if judgement and quantities else None
+    return render_card(card, figure, alt=f"What was measured: {claim.title}", width=26)
+
+
+def _quantity_row(quantity: Quantity, expected: Expected | None) -> tuple[str, ...]:
+    interval = f"{format_number(quantity.low)} to {format_number(quantity.high)}"
+    value = "–" if expected is None else expected.value
+    return (
+        quantity.name,
+        format_number(quantity.mean),
+        interval if isfinite(quantity.low) else "–",
+        value if isinstance(value, str) else format_number(value),
+    )
 
 
 def verdicts_json(verdicts: Sequence[Verdict], *, scale: Cost, seeds: int) -> dict[str, Any]:

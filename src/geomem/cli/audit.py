@@ -12,7 +12,7 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from geomem.audit.behaviour import Behaviour
+from geomem.audit.columns import FACT_COLUMNS, GRAPH_COLUMNS, MAPS_NOTE, TEMPLATES_NOTE, looks_by_layer
 from geomem.audit.facts import FactsAudit
 from geomem.audit.graph import GraphAudit
 from geomem.audit.model import ModelAudit, audit_model
@@ -76,14 +76,6 @@ class AuditOptions:
     """cpu, cuda, or cuda:1: where a model is computed."""
     json: bool = False
     """Print JSON, with every layer and template, in place of the tables."""
-
-
-TEMPLATES_NOTE = (
-    "Mantel: of similarity and graph distance, least to greatest over the templates; p after the maximum "
-    "over all layers and templates. Other columns: means over the templates. neighbours: chance that two are "
-    "more alike than two others. PC1: one direction's share of the variance."
-)
-"""What the columns of a profile are."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -160,8 +152,7 @@ def print_audit(found: ModelAudit, title: str) -> None:
 
 def _print_graph(console: Any, audit: GraphAudit) -> None:
     table = _table("layer", *GRAPH_COLUMNS)
-    for layer in dict.fromkeys(look.layer for look in audit.looks):
-        looks = [look for look in audit.looks if look.layer == layer]
+    for layer, looks in looks_by_layer(audit).items():
         table.add_row(Text(layer), *[Text(cell(looks)) for cell in GRAPH_COLUMNS.values()])
     console.print(table)
     console.print(Text(TEMPLATES_NOTE, "dim"))
@@ -179,48 +170,12 @@ def _print_facts(console: Any, audit: FactsAudit) -> None:
         cells = [Text(cell(relation)) for cell in FACT_COLUMNS.values()]
         table.add_row(Text(relation.relation), *cells)
     console.print(table)
-    console.print(
-        Text(
-            "hit@1 of maps on held-out subjects, at the best layer; answers are the model's own, of all "
-            "tokens and among the relation's objects.",
-            "dim",
-        )
-    )
+    console.print(Text(MAPS_NOTE, "dim"))
     console.print()
     for relation in audit.relations:
         console.print(
             Text.assemble(f"{relation.relation}: ", (relation.word, "bold"), f". {relation.reason}.")
         )
-
-
-GRAPH_COLUMNS = {
-    "Mantel": lambda looks: _range([look.profile.mantel for look in looks]),
-    "by chance": lambda looks: f"{_number(looks[0].mantel_low)} to {_number(looks[0].mantel_high)}",
-    "p": lambda looks: f"{min(look.mantel_p for look in looks):.3f}",
-    "twins": lambda looks: _mean([look.twin_mantel for look in looks]),
-    "neighbours": lambda looks: _mean([look.profile.neighbour_auc for look in looks]),
-    "map": lambda looks: _mean([look.map_correlation for look in looks]),
-    "PC1": lambda looks: _mean([look.profile.first_share for look in looks]),
-}
-"""Titles of the profile of a graph, and the cell of the looks of one layer."""
-
-FACT_COLUMNS = {
-    "facts": lambda found: f"{found.facts:,}",
-    "offset": lambda found: _number(max((look.offset for look in found.looks), key=_or_less)),
-    "linear": lambda found: _number(max(look.linear for look in found.looks)),
-    "shuffled": lambda found: _number(found.shuffled),
-    "majority": lambda found: _number(found.majority),
-    "twins": lambda found: _number(max((look.twin for look in found.looks), key=_or_less)),
-    "at": lambda found: found.looks[found.best].layer,
-    "answers": lambda found: _answered(found.behaviour),
-}
-"""Titles of the table of relations, and the cell of one relation."""
-
-
-def _answered(behaviour: Behaviour | None) -> str:
-    if behaviour is None:
-        return "-"
-    return f"{_number(behaviour.first)}, {_number(behaviour.right / behaviour.asked)}"
 
 
 def _print_trials(console: Any, trials: Sequence[Trial], controls: Sequence[Trial]) -> None:
@@ -239,28 +194,6 @@ def _table(*titles: str) -> Table:
     for at, title in enumerate(titles):
         table.add_column(title, justify="left" if at == 0 else "right", no_wrap=True)
     return table
-
-
-def _mean(values: Sequence[float]) -> str:
-    return _number(float(np.mean(values)))
-
-
-def _or_less(value: float) -> float:
-    return value if isfinite(value) else -2.0
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("0.", ".", 1) if isfinite(value) else "-"
-
-
-def _range(values: Sequence[float]) -> str:
-    """One number, or the least and the greatest where they differ in what is shown.
-
-    >>> _range([0.1, 0.3]), _range([0.1, 0.101]), _range([float("nan")])
-    ('.10 to .30', '.10', '-')
-    """
-    low, high = _number(min(values)), _number(max(values))
-    return low if low == high else f"{low} to {high}"
 
 
 def audit_json(found: ModelAudit) -> dict[str, Any]:

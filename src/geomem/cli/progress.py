@@ -114,7 +114,7 @@ FACT_COLUMNS = Columns("facts")
 
 
 @dataclass
-class _Row:
+class Row:
     """What the table says of one job."""
 
     announcement: "Announcement"
@@ -172,7 +172,7 @@ class RunTable(LiveTable):
     """
 
     def __init__(self, *, quiet: bool = False, hours: float = inf, console: Console | None = None):
-        self.rows: list[_Row] = []
+        self.rows: list[Row] = []
         super().__init__(quiet=quiet, hours=hours, console=console, refresh_per_second=8)
 
     def __exit__(self, *error: Any) -> None:
@@ -190,7 +190,7 @@ class RunTable(LiveTable):
             return
         if announced:
             self._end(done=False)
-            self.rows.append(_Row(event))  # pyright: ignore[reportArgumentType]
+            self.rows.append(Row(event))  # pyright: ignore[reportArgumentType]
             for line in describe_announcement(self.rows[-1], whole=not self.live):
                 self.say(line)
             return
@@ -219,7 +219,7 @@ class RunTable(LiveTable):
         elif row.columns is FACT_COLUMNS and (missed := np.count_nonzero(progress.metrics["recall"] < 1)):
             self.say(f"{missed} of {runs} did not learn every fact; try more --steps or a greater --width")
 
-    def _write_line(self, row: _Row) -> None:
+    def _write_line(self, row: Row) -> None:
         if (progress := row.progress) is None:
             return
         row.line_written, row.line_step = monotonic(), progress.step
@@ -250,7 +250,7 @@ class RunTable(LiveTable):
         return table
 
 
-def describe_announcement(row: _Row, *, whole: bool) -> list[str]:
+def describe_announcement(row: Row, *, whole: bool) -> list[str]:
     """What is said before the first step, a line each; `whole` if no table says the rest."""
     announcement, job = row.announcement, row.announcement.job
     if announcement.finished:

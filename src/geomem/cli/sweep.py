@@ -14,6 +14,7 @@ from rich.table import Table
 
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import (
+    Head,
     check_no_layout,
     option_names,
     parse_groups,
@@ -21,6 +22,7 @@ from geomem.cli.options import (
     refuse_file_options,
     with_choice,
 )
+from geomem.cli.own import OwnModuleOptions, chosen_model, named_module
 from geomem.cli.progress import HOURS, LiveTable, count_of, format_seconds
 from geomem.errors import InputError, unknown_name
 from geomem.fields import Seeds
@@ -52,6 +54,8 @@ class SweepOptions:
     """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
     seeds: Seeds = 1
     """Runs per cell, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
@@ -83,11 +87,16 @@ def run(arguments: Sequence[str]) -> int:
     model = next((value for option, value in pairwise(arguments) if option == "--model"), "transformer")
     model = next((a.partition("=")[2] for a in arguments if a.startswith("--model=")), model)
     find_architecture(model)
+    module = named_module(Head("worlds", "", arguments, {}, None))
     only_world = worlds[0] if len(worlds) == 1 and worlds[0] in WORLDS else None
     kind = with_choice(SweepOptions, "model", MODELS)
     groups = [
         ("sweep", kind, kind(), "What is varied, and where it goes."),
-        *[group for group in option_groups(only_world, model) if group[0] != "fleet"],
+        *[
+            group
+            for group in option_groups(only_world, OwnModuleOptions() if module else model)
+            if group[0] != "fleet"
+        ],
     ]
     known = option_names(*[kind for _, kind, _, _ in groups])
     if only_world:
@@ -127,7 +136,7 @@ def run(arguments: Sequence[str]) -> int:
     with SweepTable(quiet=options.quiet, hours=options.hours) as table:
         found = sweep(
             graphs,
-            given.model,
+            chosen_model(module, given.model),
             axes=axes,
             task=given.task,
             training=given.training,
@@ -140,7 +149,7 @@ def run(arguments: Sequence[str]) -> int:
     print(found.path)
     if options.out:
         name = graphs.name if only_world else f"{len(graphs)} worlds"
-        title = f"{model} on {name}, {given.training.steps:,} steps"
+        title = f"{module or model} on {name}, {given.training.steps:,} steps"
         varied = [*axes, "seed"] if len(worlds) == 1 else [*axes, "world", "seed"]
         averaged = [axis for axis in varied if axis not in (x, y) and found.table[axis].n_unique() > 1]
         title += f"; mean over {' and '.join(averaged)}" if averaged else ""

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
 from geomem.errors import InputError
+from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
 from geomem.figures.tables import (
     tabulate_curves,
@@ -28,6 +29,7 @@ from geomem.figures.tables import (
 )
 from geomem.figures.views import FleetView
 from geomem.files import check_place, csv_file, make_parent, replace_file
+from geomem.geometry.portrait import Portrait
 from geomem.training.metrics import lines_of
 
 FIGURE_KINDS = (".pdf", ".svg", ".csv")
@@ -109,8 +111,7 @@ def save_figures(view: FleetView, directory: Path) -> list[Path]:
 
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
     """An empty figure of so many inches on the theme's ground."""
-    # A Figure of its own, never pyplot's: no global state, nothing to close, safe in any thread.
-    return Figure(figsize=(width, height), facecolor=theme.card, layout="constrained")
+    return NotebookFigure(figsize=(width, height), facecolor=theme.card, layout="constrained")
 
 
 def dressed_axes(figure: Figure, theme: Theme, *position: int | tuple[int, int]) -> Axes:
@@ -404,7 +405,7 @@ def draw_spectrum(view: FleetView) -> Figure:
 
 
 @_styled
-def draw_shells(view: FleetView) -> Figure:
+def draw_shells(view: FleetView | Portrait) -> Figure:
     """Mean cosine by graph distance, with its range over seeds and the band of permuted nodes."""
     figure = new_figure(4.6, 3.2, LIGHT)
     axes = dressed_axes(figure, LIGHT, 1, 1, 1)

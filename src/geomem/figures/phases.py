@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from geomem.errors import InputError, unknown_name
 from geomem.figures.drawing import STYLE
+from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT
 
 COLOURS = ("geometric_level", "fiedler_alignment")
@@ -87,7 +88,7 @@ def phase_diagram(
     style: dict[Any, Any] = STYLE | {"hatch.linewidth": 0.5}
     with matplotlib.rc_context(style):
         width = 0.9 + 3.6 * len(colours)
-        figure = Figure(figsize=(width, 4.0), facecolor=LIGHT.card, layout="constrained")
+        figure = NotebookFigure(figsize=(width, 4.0), facecolor=LIGHT.card, layout="constrained")
         for number, name in enumerate(colours):
             values = np.full(shape, np.nan)
             values[places] = cells[name].cast(pl.Float64).fill_null(np.nan).to_numpy()

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from geomem.errors import InputError
 from geomem.figures.drawing import STYLE
+from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT
 
 Law = Callable[[Float[np.ndarray, " cell"], Float[np.ndarray, " cell"]], Float[np.ndarray, " cell"]]
@@ -79,7 +80,7 @@ def draw_capacity(curves: pl.DataFrame, thresholds: pl.DataFrame, law: Law | Non
     """
     with matplotlib.rc_context(STYLE):
         counts = thresholds["subjects"].n_unique()
-        figure = Figure(
+        figure = NotebookFigure(
             figsize=(max(9.0, 2.6 * (counts + 1.4)), 7.0), facecolor=LIGHT.card, layout="constrained"
         )
         above, below = figure.subfigures(2, 1, height_ratios=[1.0, 1.05], squeeze=False)[:, 0]
@@ -97,7 +98,7 @@ def draw_surface(curves: pl.DataFrame, thresholds: pl.DataFrame, law: Law | None
     less law, per cell.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.7), facecolor=LIGHT.card, layout="constrained")
+        figure = NotebookFigure(figsize=(8.4, 3.7), facecolor=LIGHT.card, layout="constrained")
         _draw_surface(figure, curves, thresholds, law)
     return figure
 
@@ -109,7 +110,7 @@ def draw_bits_per_weight(curves: pl.DataFrame, thresholds: pl.DataFrame) -> Figu
     bits per weight at the threshold.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 3.6), facecolor=LIGHT.card, layout="constrained")
+        figure = NotebookFigure(figsize=(5.2, 3.6), facecolor=LIGHT.card, layout="constrained")
         _draw_bits(figure.subplots(), curves, thresholds)
     return figure
 

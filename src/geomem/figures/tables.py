@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from geomem.figures.views import FleetView
+from geomem.geometry.portrait import Portrait
 
 
 def tabulate_embedding(view: FleetView) -> pl.DataFrame:
@@ -75,9 +76,9 @@ def tabulate_spectrum(view: FleetView) -> pl.DataFrame:
     )
 
 
-def tabulate_shells(view: FleetView) -> pl.DataFrame:
+def tabulate_shells(view: FleetView | Portrait) -> pl.DataFrame:
     """Mean cosine by graph distance: distance, mean, low, high, and the central 95 % with permuted nodes."""
-    portrait = view.portrait
+    portrait = view if isinstance(view, Portrait) else view.portrait
     return pl.DataFrame(
         {
             "distance": portrait.shell_distances,

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from geomem.errors import InputError
 from geomem.geometry.nulls import bootstrap_interval, p_value, permutation_null, random_null
+from geomem.shown import shown_by
 from geomem.worlds.graphs.graph import Graph, leaves_and_first_hops
 
 PERMUTED = "permuted nodes"
@@ -39,6 +40,7 @@ Alternative = Literal["greater", "less", "two-sided"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+@shown_by("geomem.report.card:show_measurement")
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """One number per run, an interval over seeds and, where there is a null model, what chance gives."""

@@ -21,6 +21,7 @@ from geomem.geometry.reading import STRONG_CORRELATION, STRONG_SIGNIFICANCE, Rea
 from geomem.geometry.signatures import Signature, find_in_embeddings
 from geomem.geometry.similarity import centre
 from geomem.geometry.whole_graph import Parts, follow_whole, measure_whole
+from geomem.shown import shown_by
 from geomem.worlds.graphs.graph import Graph
 
 EXACT_NODES = 1500
@@ -29,6 +30,7 @@ EXACT_NODES = 1500
 nodes."""
 
 
+@shown_by("geomem.report.card:show_portrait")
 @dataclass(frozen=True, eq=False)
 class Portrait:
     """Everything measured of a fleet's embeddings on one graph."""

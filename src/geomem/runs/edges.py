@@ -95,7 +95,7 @@ def edge_job(
     check_training(training)
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
     examples = edge_examples(graph, task)
-    model = model.fit(Sizes(examples.vocabulary_size, examples.prefixes.shape[1], graph.node_count))
+    model = fit_to_edges(model, graph, examples)
     if isinstance(stored, Run):
         stored = start_of(stored, graph, model, seeds)
     sizes = {
@@ -128,6 +128,11 @@ def edge_job(
         train=partial(_train, graph, task, model, training, seeds, examples, stored),
         start=stored,
     )
+
+
+def fit_to_edges(model: Model, graph: Graph, examples: Examples) -> Model:
+    """The model as it is for the examples of a graph (`Model.fit`)."""
+    return model.fit(Sizes(examples.vocabulary_size, examples.prefixes.shape[1], graph.node_count))
 
 
 def _train(

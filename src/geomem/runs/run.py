@@ -65,6 +65,7 @@ from geomem.runs.directory import VOCABULARY as VOCABULARY
 from geomem.runs.directory import WEIGHTS as WEIGHTS
 from geomem.runs.directory import WORLD as WORLD
 from geomem.runs.metrics import Curves, metrics_table, read_metrics
+from geomem.shown import shown_by
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.facts.table_file import facts_from_json, facts_to_json
 from geomem.worlds.graphs.file import graph_from_json, graph_to_json
@@ -79,6 +80,7 @@ READINGS = 100
 """How often a memory is read again that is edited meanwhile."""
 
 
+@shown_by("geomem.report.card:show_run")
 @dataclass(frozen=True)
 class Run:
     """Finished runs of one configuration, one per seed: where they are, and their world; arrays stay on disk.

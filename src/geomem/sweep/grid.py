@@ -12,10 +12,12 @@ import numpy as np
 from geomem.errors import InputError, unknown_name
 from geomem.geometry.spectrum import laplacian_matrix
 from geomem.models.configuration import Model
+from geomem.models.own import OwnModule
+from geomem.runs.edges import fit_to_edges
 from geomem.training.configuration import RunSettings, Training
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.tasks import EdgeMemorization
+from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
 FLEET_RUNS = 64
 """Runs of a fleet at most: larger fleets are no faster per run, and an interruption costs more."""
@@ -90,12 +92,15 @@ def check_axes(
 def axis_types(model: Model, task: EdgeMemorization, training: Training) -> dict[str, Any]:
     """Every name that can be an axis, with its type: `scale`, and the fields of training, model and task.
 
+    A module of a person's own has neither a scale nor fields that could be varied.
+
     >>> from geomem.models.configuration import Node2Vec
     >>> "width" in axis_types(Node2Vec(), EdgeMemorization(), Training())
     True
     """
-    types: dict[str, Any] = {"scale": float}
-    for configuration in (training, model, task):
+    own = isinstance(model, OwnModule)
+    types: dict[str, Any] = {} if own else {"scale": float}
+    for configuration in (training, task) if own else (training, model, task):
         hints = get_type_hints(type(configuration))
         types |= {field.name: hints[field.name] for field in fields(configuration)}
     del types["snapshots"]
@@ -127,6 +132,7 @@ def plan_fleets(
     for graph, shape in product(graphs, product(*[axes[name] for name in outer])):
         values = dict(zip(outer, shape, strict=True))
         settled = [_replace_known(part, values) for part in (model, task, training)]
+        settled[0] = fit_to_edges(settled[0], graph, edge_examples(graph, settled[1]))
         runs, cells = [], []
         for settings in product(*[axes[name] for name in inner]):
             chosen: dict[str, Any] = dict(zip(inner, settings, strict=True))

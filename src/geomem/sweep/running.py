@@ -17,6 +17,7 @@ import polars as pl
 
 from geomem.fields import coerce_fields
 from geomem.models.configuration import Model, check_model
+from geomem.models.own import Factory
 from geomem.models.parameters import Cost, estimate_cost
 from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.directory import run_path, safe_name
@@ -40,7 +41,7 @@ class Sweep:
 
 def sweep(
     world: Graph | str | os.PathLike[str] | Sequence[Graph | str | os.PathLike[str]] | object,
-    model: Model | str = "transformer",
+    model: Model | Factory | str = "transformer",
     *,
     axes: Mapping[str, Sequence[Value]],
     task: EdgeMemorization | None = None,

@@ -1,0 +1,80 @@
+"""The tables of an audit: one row for each layer, or for each relation, whoever shows them."""
+
+from collections.abc import Sequence
+from math import isfinite
+
+import numpy as np
+
+from geomem.audit.behaviour import Behaviour
+from geomem.audit.graph import GraphAudit, Look
+
+TEMPLATES_NOTE = (
+    "Mantel: of similarity and graph distance, least to greatest over the templates; p after the maximum "
+    "over all layers and templates. Other columns: means over the templates. neighbours: chance that two are "
+    "more alike than two others. PC1: one direction's share of the variance."
+)
+"""What the columns of a profile are."""
+
+MAPS_NOTE = (
+    "hit@1 of maps on held-out subjects, at the best layer; answers are the model's own, of all tokens and "
+    "among the relation's objects."
+)
+"""What the columns of the table of relations are."""
+
+
+def looks_by_layer(audit: GraphAudit) -> dict[str, list[Look]]:
+    """The looks of every layer under all templates, by the layer's name."""
+    layers = dict.fromkeys(look.layer for look in audit.looks)
+    return {layer: [look for look in audit.looks if look.layer == layer] for layer in layers}
+
+
+GRAPH_COLUMNS = {
+    "Mantel": lambda looks: _range([look.profile.mantel for look in looks]),
+    "by chance": lambda looks: f"{_number(looks[0].mantel_low)} to {_number(looks[0].mantel_high)}",
+    "p": lambda looks: f"{min(look.mantel_p for look in looks):.3f}",
+    "twins": lambda looks: _mean([look.twin_mantel for look in looks]),
+    "neighbours": lambda looks: _mean([look.profile.neighbour_auc for look in looks]),
+    "map": lambda looks: _mean([look.map_correlation for look in looks]),
+    "PC1": lambda looks: _mean([look.profile.first_share for look in looks]),
+}
+"""Titles of the profile of a graph, and the cell of the looks of one layer."""
+
+FACT_COLUMNS = {
+    "facts": lambda found: f"{found.facts:,}",
+    "offset": lambda found: _number(max((look.offset for look in found.looks), key=_or_less)),
+    "linear": lambda found: _number(max(look.linear for look in found.looks)),
+    "shuffled": lambda found: _number(found.shuffled),
+    "majority": lambda found: _number(found.majority),
+    "twins": lambda found: _number(max((look.twin for look in found.looks), key=_or_less)),
+    "at": lambda found: found.looks[found.best].layer,
+    "answers": lambda found: _answered(found.behaviour),
+}
+"""Titles of the table of relations, and the cell of one relation."""
+
+
+def _answered(behaviour: Behaviour | None) -> str:
+    if behaviour is None:
+        return "-"
+    return f"{_number(behaviour.first)}, {_number(behaviour.right / behaviour.asked)}"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return _number(float(np.mean(values)))
+
+
+def _or_less(value: float) -> float:
+    return value if isfinite(value) else -2.0
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("0.", ".", 1) if isfinite(value) else "-"
+
+
+def _range(values: Sequence[float]) -> str:
+    """One number, or the least and the greatest where they differ in what is shown.
+
+    >>> _range([0.1, 0.3]), _range([0.1, 0.101]), _range([float("nan")])
+    ('.10 to .30', '.10', '-')
+    """
+    low, high = _number(min(values)), _number(max(values))
+    return low if low == high else f"{low} to {high}"
