@@ -1,3 +1,4 @@
+from .audit.model import audit_model as audit_model
 from .checkpoints.export import export_run as export_run
 from .checkpoints.import_ import import_checkpoint as import_checkpoint
 from .claims.reproduce import reproduce as reproduce

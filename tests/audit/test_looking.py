@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from tiny_models import write_model
 
+from geomem.checkpoints.export import export_run
 from geomem.cli import main
 from geomem.errors import InputError
-from geomem.measure.edges import measure_vectors
+from geomem.measure.edges import measure_fleet, measure_vectors
+from geomem.models.configuration import Transformer
+from geomem.runs.edges import memorize
+from geomem.training.configuration import Training
+from geomem.worlds.graphs.atlas import europe
 from geomem.worlds.graphs.families import grid
 
 transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra hf")
@@ -206,6 +211,25 @@ def test_a_model_trained_on_edges_is_asked_as_it_was_trained(tmp_path):
     write_model(tmp_path, "gpt2", ["[EDGE]", *NAMES])
     source = read_source(tmp_path, NAMES[:5])
     assert source.states.templates == EDGE_TEMPLATES
+
+
+def test_an_exported_run_reads_as_the_run(tmp_path):
+    """The audit of what was exported has the numbers of `geomem measure` on the run."""
+    world = europe()
+    training = Training(steps=20)
+    run = memorize(
+        world, model=Transformer(width=16), training=training, seeds=1, directory=tmp_path / "runs"
+    )
+    export_run(run, tmp_path / "folder")
+    found = audit_model(tmp_path / "folder", world, twin_count=0, permutations=19)
+    assert found.source.states.templates == EDGE_TEMPLATES
+    assert len(found.audit.entities) == world.node_count
+    embedding = next(look for look in found.audit.looks if look.layer == "input embedding")
+    portrait = measure_fleet(run)
+    assert np.allclose(embedding.profile.shells, portrait.centred_shells[0, :3], atol=1e-5)
+    assert np.allclose(embedding.profile.raw_shells, portrait.shells[0, :3], atol=1e-5)
+    rank = next(entry for entry in portrait.measurements if entry.name == "effective_rank")
+    assert np.isclose(embedding.profile.effective_rank, rank.values[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

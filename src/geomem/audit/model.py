@@ -57,10 +57,10 @@ def audit_model(
     of vectors that know which words stand together, as GloVe's; only for graphs. The rules are those of
     `audit_graph` and `audit_facts`. Raises `InputError` for whatever `read_source` and these refuse.
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> from geomem.worlds.graphs.families import grid
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "vectors.txt"
+    ...     file = pathlib.Path(folder) / "vectors.txt"
     ...     _ = file.write_text("\\n".join(f"{5 * x + y} {x} {y}" for x in range(5) for y in range(5)))
     ...     audit_model(file, grid(5, 5)).audit.word
     'geometry'

@@ -122,7 +122,7 @@ def _questions(given: Sequence[str], world: Graph | FactTable) -> dict[str, str]
 
     >>> from geomem.worlds.graphs.families import path
     >>> _questions(["Beside {} is {}"], path(3))
-    {'path 3': 'Beside {} is {}'}
+    {'path-3': 'Beside {} is {}'}
     """
     if isinstance(world, Graph):
         if len(given) > 1:
