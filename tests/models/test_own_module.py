@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -339,3 +340,22 @@ def test_renaming_the_nodes_permutes_the_results():
     moved[:, -1] = nodes[moved[:, -1]]
     logits = compute_logits(model, parameters, prefixes)
     torch.testing.assert_close(compute_logits(model, renamed, moved)[:, :, nodes], logits[:, :, : len(nodes)])
+
+
+def test_a_class_of_a_notebook_is_known_by_its_cell(monkeypatch):
+    """As in Jupyter, where a cell has lines and no file."""
+    import linecache
+    import types
+
+    def define(width):
+        cell = f"class Own:\n    def __init__(self):\n        self.width = {width}\n"
+        cell += "def factory(sizes):\n    return Own()\n"
+        module = types.ModuleType("__main__")
+        monkeypatch.setitem(sys.modules, "__main__", module)
+        linecache.cache[name] = len(cell), None, cell.splitlines(keepends=True), name
+        exec(compile(cell, name, "exec"), vars(module))
+        return find_source(module.factory).digest
+
+    name = "<cell of a test>"
+    assert define(3) == define(3)
+    assert define(3) != define(4)

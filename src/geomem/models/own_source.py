@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
+import linecache
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,8 +84,8 @@ def _execute(path: Path, name: str, digest: str) -> ModuleType:
 def find_source(factory: Any) -> Source:
     """Where a function was defined, and a hash of that file and of the values it takes from around it.
 
-    In a notebook the text of the function and of what it calls stands for the file. Raises `InputError` for
-    what cannot be called, or has no source, or takes a value that no hash can name.
+    In a notebook the text of the function and of what it calls stands for the file, of a class its cell.
+    Raises `InputError` for what cannot be called, or has no source, or takes a value that no hash can name.
     """
     if not callable(factory):
         raise InputError(
@@ -123,7 +124,7 @@ def _collect_texts(function: Any, pieces: list[bytes]) -> dict[str, Any]:
             continue
         seen.add(id(current))
         try:
-            pieces.append(inspect.getsource(current).encode())
+            pieces.append(_read_text(current).encode())
         except (OSError, TypeError) as error:
             raise InputError(
                 f"The source of {current.__name__} cannot be read, and runs are told apart by it; put it "
@@ -138,6 +139,19 @@ def _collect_texts(function: Any, pieces: list[bytes]) -> dict[str, Any]:
                 elif not inspect.ismodule(value):
                     values[name] = value
     return values
+
+
+def _read_text(current: Any) -> str:
+    """The source of a function or class; of a class of a notebook the whole cell, which its methods know."""
+    try:
+        return inspect.getsource(current)
+    except (OSError, TypeError):
+        # inspect looks a class up in the file of its module, and a notebook has none.
+        methods = _methods(current) if inspect.isclass(current) else []
+        cells = ["".join(linecache.getlines(method.__code__.co_filename)) for method in methods]
+        if not any(cells):
+            raise
+        return next(filter(None, cells))
 
 
 def _methods(kind: type) -> list[Any]:
