@@ -1,5 +1,6 @@
 """Files written whole or not at all, by many at once, through no link, and left by no killed process."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -84,6 +85,12 @@ def test_leftovers_are_directories_of_our_name_and_nothing_else(tmp_path):
     files.remove_leftovers.cache_clear()
     replace_file(tmp_path / "b.txt", text_file(""))
     assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "b.txt"])
+
+
+def test_of_a_directory_that_is_read_the_file_is_named(tmp_path):
+    for place, named in ((tmp_path / "facts.json", tmp_path / "facts.json"), ("/elsewhere", tmp_path)):
+        with pytest.raises(InputError, match=f"^{named} could not be read"), system_errors(tmp_path, "read"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
 
 
 def test_two_writers_of_one_file_never_tear_it(tmp_path):

@@ -202,6 +202,8 @@ def sync_directory(path: Path) -> None:
 def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
     """Make what the system refuses meanwhile an `InputError` that names the place; `verb` is a participle.
 
+    Where a directory is read, the file in it is named.
+
     >>> with system_errors("a/b", "read"):
     ...     raise PermissionError(errno.EACCES, "Permission denied")
     Traceback (most recent call last):
@@ -210,7 +212,10 @@ def system_errors(path: str | os.PathLike[str], verb: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(describe_system_error(error, path, verb)) from error
+        place, within = os.fspath(path), error.filename
+        if verb == "read" and isinstance(within, str) and within.startswith(f"{place}{os.sep}"):
+            place = within
+        raise InputError(describe_system_error(error, place, verb)) from error
 
 
 def describe_system_error(

@@ -40,6 +40,7 @@ def main() -> int:
     print("| attack | times | wrong |\n|---|---|---|", flush=True)
     counted: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
+    left: Counter[str] = Counter()
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         for jobs in (_inputs(options), _kills(options)):

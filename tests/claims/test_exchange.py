@@ -10,6 +10,7 @@ from geomem.claims.exchange import exchange_model
 from geomem.claims.need import Scale
 from geomem.claims.reproduce import reproduce
 from geomem.cli import main
+from geomem.cli.own import execute
 from geomem.errors import InputError
 from geomem.models.configuration import Gru, Node2Vec, Transformer
 from geomem.models.own import OwnModule, load_module
@@ -62,6 +63,7 @@ def test_what_cannot_be_asked_is_said():
 
 
 def test_the_command_lists_what_it_asks_and_says_what_it_executes(capsys):
+    execute.cache_clear()
     assert main(["reproduce", "--model", f"{MODULES}:lstm", "geometry/*", "--list"]) == 0
     shown = capsys.readouterr()
     assert "geometry/early-peak" in shown.out

@@ -45,8 +45,8 @@ class Attending(nn.Module):
         return self.head(states + functional.scaled_dot_product_attention(query, key, value, attn_mask=mask))
 
 
-def attending(sizes):
-    return Attending(sizes)
+def attending(sizes, *, mask=True):
+    return Attending(sizes, mask=mask)
 
 
 def looking_ahead(sizes):

@@ -1,8 +1,10 @@
 """A module of a person's own: runs equal runs alone, resume to the bit, and what is wrong is said."""
 
+import json
+import linecache
 import logging
 import pickle
-import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from torch import nn
 import geomem
 import geomem.training.loop as loop_module
 from geomem.errors import InputError
-from geomem.models.architecture import Sizes
+from geomem.models.architecture import Sizes, check_model
 from geomem.models.decoding import decode_greedily
 from geomem.models.model import compute_logits, initialize_parameters
 from geomem.models.networks import own as network
@@ -24,6 +26,7 @@ from geomem.models.own import _LOADED, load_module, own_module
 from geomem.models.own_source import find_source
 from geomem.models.sequences import advance_sequence, begin_sequence, read_states
 from geomem.models.written_out import write_out
+from geomem.runs.configuration import read_model
 from geomem.runs.edges import edge_job
 from geomem.runs.run import read_run
 from geomem.training.configuration import PathTraining, RunSettings, Training
@@ -90,8 +93,9 @@ def test_layers_written_out_are_those_of_torch(layer, begun):
     write_out(layer)
     for one, other in zip(compute(), wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
-    with pytest.raises((AttributeError, TypeError)):
-        layer(nn.utils.rnn.pack_sequence([inputs[0]]))
+    if recurrent:
+        with pytest.raises(TypeError, match="was given PackedSequence"):
+            layer(nn.utils.rnn.pack_sequence([inputs[0]]))
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -302,16 +306,59 @@ def test_what_is_wrong_with_a_file_is_one_sentence(tmp_path):
         find_source(3)
 
 
-def test_what_a_factory_takes_from_around_it_tells_runs_apart():
+def test_what_a_factory_takes_from_around_it_tells_runs_apart(monkeypatch):
     def make(layers):
         return lambda sizes: Lstm(sizes.vocabulary_size, layers=layers)
 
-    one, other, again = own_module(make(1)), own_module(make(2)), own_module(make(1))
-    assert one == again != other
-    assert own_module(partial(own_factories.attending)).digest != own_module(own_factories.attending).digest
+    def with_default(layers):
+        return lambda sizes, layers=layers: Lstm(sizes.vocabulary_size, layers=layers)
+
+    for one in (make, with_default):
+        assert own_module(one(1)) == own_module(one(1)) != own_module(one(2))
+    plain = own_module(own_factories.attending)
+    assert own_module(partial(own_factories.attending, mask=True)).digest != plain.digest
+    monkeypatch.setattr(own_factories, "WIDTH", 9)  # a global that the class of the factory's module uses
+    assert own_module(own_factories.attending).digest != plain.digest
     strange = object()
     with pytest.raises(InputError, match=r"uses 'strange', an object of type object, and runs are"):
         own_module(lambda sizes: strange)
+
+
+def test_in_a_notebook_the_text_of_what_is_used_stands_for_a_file():
+    cells = {
+        "1": "from torch import nn\nclass Net(nn.Embedding):\n    pass\n",
+        "2": "def factory(sizes):\n    return Net(sizes.vocabulary_size, sizes.vocabulary_size)\n",
+        "3": "class Net(nn.Embedding):\n    twice = True\n",
+    }
+    notebook, models = {"__name__": "__main__"}, []
+    for number, text in cells.items():
+        name = f"<cell {number}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        exec(compile(text, name, "exec"), notebook)
+        if "factory" in notebook:
+            models.append(own_module(notebook["factory"]))
+    assert models[0].source == "notebook:factory"
+    assert models[0].digest != models[1].digest
+    linecache.cache.pop("<cell 2>")
+    with pytest.raises(InputError, match=r"source of factory cannot be read, and runs are told apart"):
+        own_module(notebook["factory"])
+
+
+def test_a_manifest_that_describes_no_tensors_is_refused():
+    model = fit(own_factories.lstm)
+    stored = json.loads(json.dumps({"kind": model.name, **asdict(model)}))
+    assert read_model(Path("here"), stored) == model
+    check_model(model)
+    for changes in (
+        {"described": ["embed.weight 29xx8"]},
+        {"described": ["embed.weight 0x8"]},
+        {"described": ["other 3"]},
+        {"described": ["embed.weight 29x8", "token_embedding 29x8"]},
+        {"width": 9},
+        {"sizes": [29]},
+    ):
+        with pytest.raises(InputError):
+            check_model(read_model(Path("here"), stored | changes))
 
 
 def test_other_processes_learn_of_the_factory():
@@ -340,22 +387,3 @@ def test_renaming_the_nodes_permutes_the_results():
     moved[:, -1] = nodes[moved[:, -1]]
     logits = compute_logits(model, parameters, prefixes)
     torch.testing.assert_close(compute_logits(model, renamed, moved)[:, :, nodes], logits[:, :, : len(nodes)])
-
-
-def test_a_class_of_a_notebook_is_known_by_its_cell(monkeypatch):
-    """As in Jupyter, where a cell has lines and no file."""
-    import linecache
-    import types
-
-    def define(width):
-        cell = f"class Own:\n    def __init__(self):\n        self.width = {width}\n"
-        cell += "def factory(sizes):\n    return Own()\n"
-        module = types.ModuleType("__main__")
-        monkeypatch.setitem(sys.modules, "__main__", module)
-        linecache.cache[name] = len(cell), None, cell.splitlines(keepends=True), name
-        exec(compile(cell, name, "exec"), vars(module))
-        return find_source(module.factory).digest
-
-    name = "<cell of a test>"
-    assert define(3) == define(3)
-    assert define(3) != define(4)

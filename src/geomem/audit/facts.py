@@ -14,7 +14,7 @@ from scipy.stats import norm
 from geomem.audit.behaviour import Behaviour
 from geomem.audit.held_out import STRENGTHS, find_held_out, predict_held_out
 from geomem.audit.pairs import check_twin, each_look
-from geomem.audit.rivals import BOOTSTRAPS, bound_of_leads, draw_resamples
+from geomem.audit.resampling import bound_of_leads, draw_resamples
 from geomem.audit.states import States
 from geomem.audit.trials import where
 from geomem.audit.words import LEAST_SELECTIVITY, POWER, Trial, choose_word
@@ -294,7 +294,7 @@ def _try_twins(
 ) -> Trial:
     """Whether some map finds more objects than in the twins, by a bootstrap over subjects."""
     looks, maps, subjects = beyond.shape
-    times = draw_resamples(subjects, BOOTSTRAPS, seed=seed)
+    times = draw_resamples(subjects, seed=seed)
     leads = times @ beyond.reshape(looks * maps, subjects).T / subjects
     best = int((leads[0] / np.maximum(leads[1:].std(axis=0), 1e-9)).argmax())
     value, p = float(leads[0, best]), bound_of_leads(leads)

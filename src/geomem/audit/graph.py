@@ -20,27 +20,22 @@ from geomem.audit.pairs import (
     mantel_form,
     neighbour_form,
     pair_distances,
+    pair_entries,
     pair_weights,
     permuted_sums,
     standard_ranks,
     standard_scores,
 )
 from geomem.audit.profile import Profile, describe_look
-from geomem.audit.rivals import (
-    Lead,
-    Rewired,
-    frequency_likeness,
-    measure_lead,
-    measure_rewired,
-    name_likeness,
-)
+from geomem.audit.resampling import BOOTSTRAPS, draw_resamples, resample_pairs
+from geomem.audit.rivals import Rewired, frequency_likeness, measure_rewired, name_likeness
 from geomem.audit.states import States
 from geomem.audit.trials import (
     after_maximum,
     best_look,
+    try_ahead,
     try_chance,
     try_impossible,
-    try_lead,
     try_looks,
     where,
 )
@@ -55,7 +50,8 @@ from geomem.shown import shown_by
 from geomem.worlds.graphs.graph import Graph, induced_subgraph
 
 NEIGHBOURS = "{where} neighbours are more alike than others in {value:.0%} of cases"
-TWINS = "{where} it does so by {value:.2f} more than in re-initialised models"
+TWINS = "{where} it is ahead of re-initialised models by {value:.2f}"
+BASELINE = "{where} it is ahead of the baseline's vectors by {value:.2f}"
 TWINS_ALONE = "re-initialised models alone show no more than chance, {value:.2f} at most"
 DEGREES = "{where} it does so by {value:.2f}, beyond graphs of the same degrees"
 PARTIAL = "{where} it does so by {value:.2f}, given how alike GIVEN are"
@@ -100,7 +96,7 @@ class Look:
 @shown_by("geomem.report.card:show_audit")
 @dataclass(frozen=True, eq=False)
 class GraphAudit:
-    """The word for one graph, the tests that decided, and the profile of all layers."""
+    """The word for one graph, the trials that decided, and the profile of all layers."""
 
     word: str
     """One of `WORDS`."""
@@ -156,7 +152,7 @@ def audit_graph(
     | rival | how it is met |
     |---|---|
     | chance | entities permuted, alike for all looks; p of the largest score over looks |
-    | the architecture | `twins`: states of re-initialised models; difference under the same permutations |
+    | the architecture | `twins`: states of re-initialised models; bootstrap over entities |
     | degrees | graphs rewired with degrees kept; the difference from the twins where there are any |
     | impossible twins | how many rewired graphs permuted entities alone would pass |
     | co-occurrence | first vectors of `baseline`; bootstrap over entities, largest ratio over looks |
@@ -181,17 +177,17 @@ def audit_graph(
     forms = np.stack([form(pair_distances(sample), pair_weights(sample)) for form in FORMS])
     model = _measure_looks(states, graph, sample, order)
     looks = len(model.names)
-    twin_ranks, twin_mantels = _measure_twins(twins, states, model, sample, order)
+    twin_ranks, twin_pairs = _measure_twins(twins, states, model, sample, order)
+    twin_mantels = np.array([forms[0] @ Z for Z in twin_pairs]).reshape(-1, looks)
     ranks = np.concatenate([model.ranks, twin_ranks], axis=1)
     sums = permuted_sums(ranks, forms, sample, permutations, seed=seed)
     mantels, aucs = sums[:, 0, :looks], 0.5 + model.deviations * sums[:, 1, :looks]
     trials = [try_chance(model.names, mantels)]
     controls = [try_looks("neighbours", model.names, aucs, NEIGHBOURS, sign=1)]
-    if len(twin_mantels):
+    if twin_pairs:
+        leads = _leads_of_twins(model, twin_pairs, sample, seed)
+        trials.append(try_ahead("re-initialised twins", model.names, leads, TWINS))
         alone = sums[:, 0, looks:]
-        trials.append(
-            try_looks("re-initialised twins", model.names, mantels - alone, TWINS, least=LEAST_MANTEL)
-        )
         controls.append(try_looks("twins alone", model.names, alone, TWINS_ALONE, wanted=False))
     nuisances = [name_likeness(graph.labels, tokens, sample)]
     if frequencies is not None:
@@ -200,7 +196,7 @@ def audit_graph(
     rewired = measure_rewired(ranks, ranked, graph, sample, rewirings, seed=seed)
     on_rewired = rewired.mantels[:, :looks]
     # Less the twins': what all models share is then no more than chance on any graph.
-    beyond = on_rewired - rewired.mantels[:, looks:] if len(twin_mantels) else on_rewired
+    beyond = on_rewired - rewired.mantels[:, looks:] if twin_pairs else on_rewired
     trials.append(try_looks("rewired graphs", model.names, beyond, DEGREES))
     controls.append(try_impossible(mantels, on_rewired[1:]))
     given = "names" if frequencies is None else "names and frequencies"
@@ -208,8 +204,11 @@ def audit_graph(
         try_looks(given, model.names, rewired.partials[:, :looks], PARTIAL.replace("GIVEN", given))
     )
     maps, map_p = _measure_map(model, graph, permutations, seed)
-    lead = None if baseline is None else _measure_lead(model, baseline, graph, sample, seed)
-    ahead = None if lead is None else try_lead(model.names, lead)
+    ahead, nothing = None, np.full((2, looks), np.nan)
+    leads, auc_leads = nothing, nothing
+    if baseline is not None:
+        leads, auc_leads = _leads_of_baseline(model, baseline, graph, sample, seed)
+        ahead = try_ahead("co-occurrence", model.names, leads, BASELINE)
     smallest = _smallest_effect(mantels)
     word, reason = choose_word(
         trials,
@@ -218,7 +217,6 @@ def audit_graph(
         untellable=_untellable(model, sample, rewired, seed),
         ahead=ahead,
     )
-    nothing = np.full(looks, np.nan)
     columns = {
         "profile": model.profiles,
         "mantel_low": np.quantile(mantels[1:], 0.025, axis=0),
@@ -227,11 +225,11 @@ def audit_graph(
         "auc_p": after_maximum(standard_scores(aucs, 1)),
         "map_correlation": maps,
         "map_p": map_p,
-        "twin_mantel": twin_mantels.mean(axis=0) if len(twin_mantels) else nothing,
+        "twin_mantel": twin_mantels.mean(axis=0) if twin_pairs else nothing[0],
         "partial_mantel": rewired.partials[0, :looks],
-        "lead": nothing if lead is None else lead.mantel,
-        "lead_error": nothing if lead is None else lead.mantel_error,
-        "auc_lead": nothing if lead is None else lead.auc,
+        "lead": leads[0],
+        "lead_error": leads[1:].std(axis=0),
+        "auc_lead": auc_leads[0],
     }
     lists = [np.asarray(values, dtype=object).tolist() for values in columns.values()]
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
@@ -265,8 +263,8 @@ def match_graph(states: States, graph: Graph) -> tuple[Graph, Int[np.ndarray, " 
     place = {entity: row for row, entity in enumerate(states.entities)}
     if strangers := sorted(place.keys() - set(graph.labels)):
         raise InputError(
-            f"{strangers[0]!r} and {len(strangers) - 1} other of the {len(place)} entities are no nodes of "
-            f"the graph {graph.name!r}; give states of its nodes alone."
+            f"{len(strangers)} of the {len(place)} entities, such as {strangers[0]!r}, are no nodes of the "
+            f"graph {graph.name!r}; give states of its nodes alone."
         )
     nodes = np.array([node for node, label in enumerate(graph.labels) if label in place], dtype=np.int64)
     if len(nodes) < FEWEST:
@@ -292,21 +290,18 @@ def _measure_looks(states: States, graph: Graph, sample: PairSample, order: np.n
 
 def _measure_twins(
     twins: Iterable[States], states: States, model: _Model, sample: PairSample, order: np.ndarray
-) -> tuple[Float[np.ndarray, "entry mean"], Float[np.ndarray, "twin look"]]:
-    """The mean of the twins' ranks, no column without twins, and the correlation of each."""
-    form = mantel_form(pair_distances(sample), pair_weights(sample))
-    pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second
-    entries, looks = model.ranks.shape
-    total, mantels = np.zeros((entries, looks), model.ranks.dtype), np.zeros((0, looks))
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The mean of the twins' ranks [entry, look], without twins no column; those of each [pair, look]."""
+    total, of_pairs = np.zeros_like(model.ranks), []
     for twin in twins:
         check_twin(states, twin)
-        of_twin = np.zeros(looks)
+        own = np.empty((len(sample.shells.first), total.shape[1]), total.dtype)
         for look, (_, _, vectors) in enumerate(each_look(twin)):
             ranks, _ = standard_ranks(cosine_table(vectors[order], sample, centred=True), sample)
-            of_twin[look] = form @ ranks[pairs]
+            own[:, look] = ranks[pair_entries(sample)]
             total[:, look] += ranks
-        mantels = np.concatenate([mantels, of_twin[None]])
-    return total[:, : looks if len(mantels) else 0] / max(1, len(mantels)), mantels
+        of_pairs.append(own)
+    return total[:, : total.shape[1] if of_pairs else 0] / max(1, len(of_pairs)), of_pairs
 
 
 def _measure_map(
@@ -323,7 +318,10 @@ def _measure_map(
     return found[0], after_maximum(standard_scores(np.array(found), 1))
 
 
-def _measure_lead(model: _Model, baseline: States, graph: Graph, sample: PairSample, seed: int) -> Lead:
+def _leads_of_baseline(
+    model: _Model, baseline: States, graph: Graph, sample: PairSample, seed: int
+) -> tuple[Float[np.ndarray, "draw look"], Float[np.ndarray, "draw look"]]:
+    """Lead of Mantel's correlation, and of AUC, on the entities that the baseline has."""
     place = {entity: row for row, entity in enumerate(baseline.entities)}
     shared = np.array([label in place for label in graph.labels])
     if shared.sum() < FEWEST:
@@ -337,13 +335,24 @@ def _measure_lead(model: _Model, baseline: States, graph: Graph, sample: PairSam
     # Entities that the baseline lacks stand at the mean of the others; they take no part.
     rows[~shared] = rows[shared].mean(axis=0)
     ranks, deviation = standard_ranks(cosine_table(rows, sample, centred=True), sample)
-    return measure_lead(
-        np.concatenate([model.ranks, ranks[:, None]], axis=1),
-        np.append(model.deviations, deviation),
-        shared[sample.nodes],
-        sample,
-        seed=seed,
+    Z = np.concatenate([model.ranks, ranks[:, None]], axis=1)[pair_entries(sample)]
+    among = shared[sample.nodes]
+    times = np.zeros((1 + BOOTSTRAPS, len(among)))
+    times[:, among] = draw_resamples(int(among.sum()), seed=seed)
+    mantels, neighbours = resample_pairs(Z, sample, times)
+    aucs = neighbours * np.append(model.deviations, deviation)
+    return mantels[:, -1:] - mantels[:, :-1], aucs[:, :-1] - aucs[:, -1:]
+
+
+def _leads_of_twins(
+    model: _Model, twin_pairs: list[np.ndarray], sample: PairSample, seed: int
+) -> Float[np.ndarray, "draw look"]:
+    """Lead of Mantel's correlation over the mean of the twins'."""
+    times = draw_resamples(len(sample.nodes), seed=seed)
+    own, *others = (
+        resample_pairs(Z, sample, times)[0] for Z in (model.ranks[pair_entries(sample)], *twin_pairs)
     )
+    return np.mean(others, axis=0) - own
 
 
 def _smallest_effect(mantels: Float[np.ndarray, "draw look"]) -> float:
@@ -368,15 +377,15 @@ def _untellable(model: _Model, sample: PairSample, rewired: Rewired, seed: int) 
 
 def _notes(model: _Model, sample: PairSample, best: int) -> tuple[str, ...]:
     sources, columns = sample.distances.shape
-    profile = model.profiles[best]
+    profile, place = model.profiles[best], where(model.names, best)
     dominated = sum(profile.first_share > DOMINANT for profile in model.profiles)
     found = (
         f"{len(sample.shells.first):,} pairs of {columns:,} entities at {len(sample.shells.sizes)} distances "
         f"were sampled, from {sources} source entities."
         if sources < columns
         else "",
-        f"{where(model.names, best).capitalize()} one direction holds {profile.first_share:.0%} of the "
-        "variance: it may be something all models do with a first token."
+        f"{place[:1].upper()}{place[1:]} one direction holds {profile.first_share:.0%} of the variance: it "
+        "may be something all models do with a first token."
         if profile.first_share > DOMINANT
         else f"In {dominated} of {len(model.profiles)} places one direction holds more than {DOMINANT:.0%} "
         "of the variance."

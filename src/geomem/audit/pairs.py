@@ -12,7 +12,7 @@ column), `look` (one layer under one template), `form`, `draw`.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from geomem.audit.states import States
 from geomem.errors import InputError
@@ -45,6 +45,11 @@ def pair_weights(sample: PairSample) -> Float[np.ndarray, " pair"]:
 def pair_distances(sample: PairSample) -> Float[np.ndarray, " pair"]:
     """The graph distance of each pair of the sample."""
     return np.repeat(sample.shells.distances, sample.shells.sizes)
+
+
+def pair_entries(sample: PairSample) -> Int[np.ndarray, " pair"]:
+    """Where each pair of the sample stands in a table of sources by columns."""
+    return sample.shells.first * sample.distances.shape[1] + sample.shells.second
 
 
 def each_look(states: States) -> Iterator[tuple[str, str, Shaped[np.ndarray, "entity width"]]]:

@@ -11,6 +11,7 @@ from geomem.audit.pairs import (
     mantel_form,
     neighbour_form,
     pair_distances,
+    pair_entries,
     pair_weights,
     standard_ranks,
 )
@@ -60,7 +61,7 @@ def describe_look(
     (-1.0, 1.0, 2.0)
     """
     weights, distances = pair_weights(sample), pair_distances(sample)
-    pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second
+    pairs = pair_entries(sample)
     shells, mantels, ranks, deviation = [], [], np.zeros(0), 0.0
     for centred in (False, True):
         cosines = cosine_table(rows, sample, centred=centred)

@@ -1,28 +1,25 @@
-"""What else could make similarity follow a graph: its degrees, names and frequencies, or text alone.
+"""What else could make similarity follow a graph: its degrees, or how names look and how frequent they are.
 
-Axis names: `source`, `column`, `entry`, `pair`, `look` as in `geomem.audit.pairs`; `draw`: the graph or the
-entities as they are first, then as they are rewired or resampled; `nuisance`: names, frequencies.
+Axis names: `source`, `column`, `entry`, `look` as in `geomem.audit.pairs`; `draw` (the graph as it is first,
+then rewired); `nuisance` (names, frequencies).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from geomem.audit.pairs import counted_pairs, distance_ranks, mantel_form, pair_distances, pair_weights
+from geomem.audit.pairs import mantel_form
 from geomem.errors import InputError
-from geomem.geometry.nulls import p_value
 from geomem.geometry.sampling import PairSample
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 from geomem.worlds.graphs.rewiring import rewired_graphs, shared_edges
 
 REWIRED_SOURCES = 64
 """Of a sample, so many of its random sources: only from them distances are searched in rewired graphs."""
-
-BOOTSTRAPS = 499
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,99 +146,3 @@ def frequency_likeness(
         )
     logs = np.log(rankdata([-frequencies[name] for name in names]))[sample.nodes]
     return 0.0 - np.abs(logs[: len(sample.distances), None] - logs)
-
-
-@dataclass(frozen=True, eq=False)
-class Lead:
-    """By how much each look is ahead of the baseline; the bootstrap is over entities."""
-
-    mantel: Float[np.ndarray, " look"]
-    """The baseline's correlation less the look's: positive if the look follows the graph more closely."""
-    mantel_error: Float[np.ndarray, " look"]
-    mantel_p: float
-    """Of no look being ahead, by the largest ratio of lead and error over all looks."""
-    auc: Float[np.ndarray, " look"]
-    auc_error: Float[np.ndarray, " look"]
-    auc_p: float
-
-
-def measure_lead(
-    table: Float[np.ndarray, "entry look"],
-    deviations: Float[np.ndarray, " look"],
-    shared: Bool[np.ndarray, " column"],
-    sample: PairSample,
-    *,
-    count: int = BOOTSTRAPS,
-    seed: int = 0,
-) -> Lead:
-    """The lead of every look over the last, which is the baseline, on the entities that both have.
-
-    Entities are drawn with replacement, and pairs count as often as their two entities together; a pair of an
-    entity with itself is left out. p is the share of resamples whose largest (lead - observed lead) / error
-    reaches the largest observed lead / error: a simultaneous bound, so that choosing the best of many looks
-    does not help.
-    """
-    times = np.zeros((1 + count, len(shared)))
-    times[:, shared] = draw_resamples(int(shared.sum()), count, seed=seed)
-    weights, distances = pair_weights(sample), pair_distances(sample)
-    pairs = sample.shells.first * sample.distances.shape[1] + sample.shells.second
-    Z = table[pairs]
-    D = distance_ranks(distances, weights)
-    counted = weights * counted_pairs(distances, weights)
-    near, far = weights * (distances == 1), weights * (distances > 1)
-    mantels, aucs = np.empty((2, 1 + count, Z.shape[1]))
-    for at in range(0, 1 + count, 50):
-        chosen = times[at : at + 50]
-        drawn = chosen[:, sample.shells.first] * chosen[:, sample.shells.second]
-        mantels[at : at + 50] = _weighted_correlation(drawn * counted, D, Z)
-        aucs[at : at + 50] = 0.5 + deviations * (_mean(drawn * near, Z) - _mean(drawn * far, Z))
-    ahead = mantels[:, -1:] - mantels[:, :-1]
-    better = aucs[:, :-1] - aucs[:, -1:]
-    return Lead(
-        ahead[0],
-        ahead[1:].std(axis=0),
-        bound_of_leads(ahead),
-        better[0],
-        better[1:].std(axis=0),
-        bound_of_leads(better),
-    )
-
-
-def draw_resamples(size: int, count: int, *, seed: int = 0) -> Float[np.ndarray, "draw entity"]:
-    """How often each of `size` is in `count` draws with replacement; first once each, as observed.
-
-    >>> draw_resamples(3, 2).sum(axis=1).tolist()
-    [3.0, 3.0, 3.0]
-    """
-    generator = np.random.default_rng(seed)
-    drawn = [np.bincount(generator.integers(0, size, size), minlength=size) for _ in range(count)]
-    return np.array([np.ones(size), *drawn])
-
-
-def _mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    totals = weights.sum(axis=1, keepdims=True)
-    return (weights.astype(values.dtype) @ values) / np.where(totals > 0, totals, np.inf)
-
-
-def _weighted_correlation(weights: np.ndarray, D: np.ndarray, Z: np.ndarray) -> np.ndarray:
-    D = D.astype(Z.dtype)[:, None]
-    of_D, of_Z = _mean(weights, D), _mean(weights, Z)
-    variances = (_mean(weights, D**2) - of_D**2) * (_mean(weights, Z**2) - of_Z**2)
-    product = _mean(weights, D * Z) - of_D * of_Z
-    return np.divide(product, np.sqrt(np.abs(variances)), out=np.zeros_like(product), where=variances > 1e-9)
-
-
-def bound_of_leads(leads: Float[np.ndarray, "draw look"]) -> float:
-    """p of no lead: share of resamples whose largest (lead - observed) / error reaches the largest observed.
-
-    >>> leads = np.random.default_rng(0).normal([0, 4], size=(500, 2))
-    >>> leads[0] = 0, 4
-    >>> bound_of_leads(leads) < 0.01
-    True
-    """
-    errors = leads[1:].std(axis=0)
-    varied = errors > 0
-    if not varied.any():
-        return 1.0
-    scores = leads[:, varied] / errors[varied]
-    return p_value(float(scores[0].max()), (scores[1:] - scores[0]).max(axis=1))

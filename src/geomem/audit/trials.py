@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.stats import binom
 
 from geomem.audit.pairs import standard_scores
-from geomem.audit.rivals import Lead
+from geomem.audit.resampling import bound_of_leads
 from geomem.audit.words import LEAST_MANTEL, Trial
 from geomem.geometry.nulls import p_value
 from geomem.geometry.reading import SIGNIFICANCE
@@ -100,10 +100,13 @@ def try_impossible(
     return Trial("impossible twins", called / len(rewired), p, SIGNIFICANCE, p > SIGNIFICANCE, sentence)
 
 
-def try_lead(names: Names, lead: Lead) -> Trial:
-    """Some look follows the graph more closely than the baseline does, and not by next to nothing."""
-    best = int((lead.mantel / np.where(lead.mantel_error > 0, lead.mantel_error, np.inf)).argmax())
-    value = float(lead.mantel[best])
-    sentence = f"{where(names, best)} it is ahead of the baseline's vectors by {value:.2f}"
-    passed = lead.mantel_p <= SIGNIFICANCE and value >= LEAST_MANTEL
-    return Trial("co-occurrence", value, lead.mantel_p, SIGNIFICANCE, passed, sentence)
+def try_ahead(name: str, names: Names, leads: Float[np.ndarray, "draw look"], sentence: str) -> Trial:
+    """Whether some look follows the graph more closely than a rival, and not by next to nothing.
+
+    `leads` are those of resampled entities, p is that of `bound_of_leads`.
+    """
+    errors = leads[1:].std(axis=0)
+    best = int((leads[0] / np.where(errors > 0, errors, np.inf)).argmax())
+    value, p = float(leads[0, best]), bound_of_leads(leads)
+    said = sentence.format(where=where(names, best), value=value)
+    return Trial(name, value, p, SIGNIFICANCE, p <= SIGNIFICANCE and value >= LEAST_MANTEL, said)

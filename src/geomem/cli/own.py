@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from geomem.cli.options import Head, print_note, value_of
+from geomem.cli.options import Head, print_note
 from geomem.errors import InputError
 from geomem.models.architecture import Model
 from geomem.models.own import OwnModule, load_module
@@ -26,7 +26,7 @@ def named_module(head: Head) -> str:
     'mine.py:factory'
     """
     module = head.value("module")
-    if module and (model := value_of("--model", head.arguments)):
+    if module and (model := head.value("model")):
         raise InputError(f"--module is {module} and --model {model}; give one of them.")
     return module
 

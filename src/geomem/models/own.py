@@ -60,7 +60,7 @@ class OwnModule(Model):
         found = {}
         for line in self.described:
             name, shape, *frozen = line.rsplit(" ", 2) if line.endswith(" " + FROZEN) else line.rsplit(" ", 1)
-            lengths = tuple(int(length) for length in shape.split("x") if length)
+            lengths = tuple(int(length) for length in shape.split("x")) if shape else ()
             found[self.kept_name(name)] = ParameterDescription(lengths, "own", trained=not frozen)
         return found
 
@@ -102,7 +102,8 @@ class OwnModule(Model):
 
     def count_activations(self, context: int) -> int:
         """Numbers of a position that a forward pass of the module keeps for the backward pass, counted."""
-        return network_of(self).try_module(self.given).kept_numbers
+        # Beside them the logits, their exponentials and the gradients of both.
+        return network_of(self).try_module(self.given).kept_numbers + 4 * self.sizes[0]
 
     @property
     def given(self) -> "OwnModule":

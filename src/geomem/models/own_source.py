@@ -3,9 +3,8 @@
 import hashlib
 import importlib.util
 import inspect
-import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,7 +58,8 @@ def load_source(named: str) -> Source:
             f"{function} in {file} is a {type(factory).__name__}; name a function that takes sizes and "
             "returns a torch.nn.Module."
         )
-    return Source(f"{path.name}:{function}", digest, factory, f"{path}:{function}")
+    found = find_source(factory)
+    return Source(found.name, found.digest, factory, f"{path}:{function}")
 
 
 def _execute(path: Path, name: str, digest: str) -> ModuleType:
@@ -84,8 +84,8 @@ def _execute(path: Path, name: str, digest: str) -> ModuleType:
 def find_source(factory: Any) -> Source:
     """Where a function was defined, and a hash of that file and of the values it takes from around it.
 
-    In a notebook the text of the function and of what it calls stands for the file, of a class its cell.
-    Raises `InputError` for what cannot be called, or has no source, or takes a value that no hash can name.
+    In a notebook the text of the function and of what it calls stands for the file. Raises `InputError` for
+    what cannot be called, or has no source, or takes a value that no hash can name.
     """
     if not callable(factory):
         raise InputError(
@@ -95,74 +95,82 @@ def find_source(factory: Any) -> Source:
     pieces: list[bytes] = []
     function: Any = factory
     while isinstance(function, partial):
-        pieces.append(_name_value("an argument", (function.args, function.keywords)))
+        pieces.append(_name_value("an argument", (function.args, sorted(function.keywords.items()))))
         function = function.func
     if not inspect.isfunction(function) and not inspect.isclass(function):
         raise InputError(
             f"The factory is an object of type {type(function).__name__}; give a function, or a partial of "
             "one, whose source can be read."
         )
+    reached = _reach(function)
     file = inspect.getsourcefile(function) or ""
     in_file = Path(file).is_file()
-    if in_file:
-        pieces.insert(0, Path(file).read_bytes())
-        values = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
-    else:
-        values = _collect_texts(function, pieces)
-    pieces += [name.encode() + _name_value(repr(name), value) for name, value in sorted(values.items())]
+    pieces += [Path(file).read_bytes()] if in_file else [_read_source(part) for part in reached]
+    pieces += [piece for part in reached for piece in _taken_values(part, strict=part is function)]
     place = Path(file).name if in_file else "notebook"
     return Source(f"{place}:{function.__name__}", _digest(pieces), factory)
 
 
-def _collect_texts(function: Any, pieces: list[bytes]) -> dict[str, Any]:
-    """Add the text of a function and of what it uses; return the plain values that it uses."""
-    values: dict[str, Any] = {}
-    todo, seen = [function], set()
+def _reach(function: Any) -> list[Any]:
+    """A function, and the functions and classes of its module that it uses, and that these use."""
+    reached, todo = [], [function]
     while todo:
-        current = todo.pop()
-        if id(current) in seen:
+        current = todo.pop(0)
+        if any(current is other for other in reached):
             continue
-        seen.add(id(current))
-        try:
-            pieces.append(_read_text(current).encode())
-        except (OSError, TypeError) as error:
-            raise InputError(
-                f"The source of {current.__name__} cannot be read, and runs are told apart by it; put it "
-                "into a file and import it."
-            ) from error
-        parts = [current] if inspect.isfunction(current) else _methods(current)
-        for part in parts:
+        reached.append(current)
+        for part in _functions(current):
             used = inspect.getclosurevars(part)
-            for name, value in sorted({**used.globals, **used.nonlocals}.items()):
-                if inspect.isfunction(value) or inspect.isclass(value):
-                    todo += [value] if value.__module__ == function.__module__ else []
-                elif not inspect.ismodule(value):
-                    values[name] = value
-    return values
+            for _, value in sorted({**used.globals, **used.nonlocals}.items()):
+                own = inspect.isfunction(value) or inspect.isclass(value)
+                todo += [value] if own and value.__module__ == function.__module__ else []
+    return reached
 
 
-def _read_text(current: Any) -> str:
-    """The source of a function or class; of a class of a notebook the whole cell, which its methods know."""
+def _functions(part: Any) -> list[Any]:
+    """The function itself, or the methods of a class."""
+    parts = [part] if inspect.isfunction(part) else vars(part).values()
+    return [own for own in parts if inspect.isfunction(own)]
+
+
+def _taken_values(part: Any, *, strict: bool) -> Iterator[bytes]:
+    """The values that a function or class takes from around it: its closure, its defaults, its globals.
+
+    What no hash can name is left out, unless it is in a closure or a default of the factory: elsewhere it
+    stands in the source.
+    """
+    for function in _functions(part):
+        used = inspect.getclosurevars(function)
+        defaults = {**dict(enumerate(function.__defaults__ or ())), **(function.__kwdefaults__ or {})}
+        for names, needed in ((used.nonlocals, True), (defaults, strict), (used.globals, False)):
+            for name, value in sorted(names.items(), key=str):
+                if needed or _is_plain(value):
+                    yield f"{name}=".encode() + _name_value(repr(name), value)
+
+
+def _read_source(part: Any) -> bytes:
+    """The text of a function; of a class, whose own text a notebook does not know, those of its methods."""
     try:
-        return inspect.getsource(current)
-    except (OSError, TypeError):
-        # inspect looks a class up in the file of its module, and a notebook has none.
-        methods = _methods(current) if inspect.isclass(current) else []
-        cells = ["".join(linecache.getlines(method.__code__.co_filename)) for method in methods]
-        if not any(cells):
-            raise
-        return next(filter(None, cells))
+        texts = [inspect.getsource(function) for function in _functions(part)]
+    except (OSError, TypeError) as error:
+        raise InputError(
+            f"The source of {part.__name__} cannot be read, and runs are told apart by it; put it into a "
+            "file and import it."
+        ) from error
+    if inspect.isclass(part):
+        texts += [f"{part.__bases__}", *(f"{n}={v!r}" for n, v in sorted(vars(part).items()) if _is_plain(v))]
+    return "\n".join(texts).encode()
 
 
-def _methods(kind: type) -> list[Any]:
-    return [value for value in vars(kind).values() if inspect.isfunction(value)]
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, PLAIN) and " at 0x" not in repr(value)
 
 
 def _name_value(name: str, value: Any) -> bytes:
     """A value as text that is the same in every process; raises `InputError` if it has none."""
     if inspect.isroutine(value) or inspect.isclass(value) or inspect.ismodule(value):
         return getattr(value, "__qualname__", value.__name__).encode()
-    if isinstance(value, PLAIN) and " at 0x" not in repr(value):
+    if _is_plain(value):
         return repr(sorted(value, key=repr) if isinstance(value, set | frozenset) else value).encode()
     raise InputError(
         f"The factory uses {name}, an object of type {type(value).__name__}, and runs are told apart by what "
