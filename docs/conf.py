@@ -41,7 +41,7 @@ author = "The geomem maintainers"
 copyright = "The geomem maintainers"
 release = "0.1.0"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 exclude_patterns = [
     "_build",
     "gallery/*.py",
@@ -53,6 +53,12 @@ exclude_patterns = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+# Notebooks are executed at every build, away from the source, and one that fails ends it.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
 
 # Docstrings put names between single backticks.
 default_role = "code"
