@@ -197,9 +197,15 @@ def spell_for_docutils(formula: str) -> str:
     return re.sub(r"\\dots\b", r"\\ldots", formula)
 
 
+def skip_foreign_members(_application, _what, _name, member, _skip, _options) -> bool | None:
+    """Leave out what matplotlib writes into a subclass of its own, in markup of its own."""
+    return True if (getattr(member, "__module__", "") or "").startswith("matplotlib.") else None
+
+
 def setup(application) -> None:
     """Register the steps above."""
     application.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_block_math, None))
+    application.connect("autodoc-skip-member", skip_foreign_members)
     application.connect("autodoc-process-docstring", mark_up_docstring)
     application.connect("config-inited", write_module_pages)
     application.connect("builder-inited", write_command_help)
