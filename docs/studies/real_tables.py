@@ -1,0 +1,227 @@
+"""The numbers of the study: three CSV files, and the tables of real-models.md made of them.
+
+`real-models-words.csv` has a row per audit and graph or relation with what decided, `-looks.csv` a row per
+layer and template of a graph, `-maps.csv` one of a relation.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from geomem.files import csv_file, replace_file, text_file
+
+HERE = Path(__file__).parent
+PAGE = HERE / "real-models.md"
+
+LOOK_FIELDS = (
+    "mantel_low",
+    "mantel_high",
+    "mantel_p",
+    "twin_mantel",
+    "map_correlation",
+    "map_p",
+    "partial_mantel",
+    "lead",
+    "lead_error",
+)
+PROFILE_FIELDS = ("mantel", "raw_mantel", "neighbour_auc", "laplacian_energy", "first_share", "common_share")
+GRAPH_TRIALS = ("permuted entities", "re-initialised twins", "rewired graphs", "co-occurrence")
+
+TITLES = {"glove": "GloVe 50", "minilm": "MiniLM", "smollm": "SmolLM2"}
+WORLD_TITLES = {"europe": "Europe", "united-states": "states"}
+MISSING = "–"
+ANSWERS = "answers right: first token, candidates (chance)"
+
+Audits = Mapping[str, Mapping[str, Any]]
+"""The kept audits by name."""
+
+
+def audit_tables(audits: Audits) -> dict[str, pl.DataFrame]:
+    """The three tables: words, looks, maps."""
+    rows: dict[str, list[dict[str, Any]]] = {"words": [], "looks": [], "maps": []}
+    for name, kept in audits.items():
+        entry, audit = kept["entry"], kept["audit"]
+        key = {"audit": name} | {field: entry[field] for field in ("model", "world", "position")}
+        if "looks" in audit:
+            rows["words"].append(key | _graph_word(audit, entry, kept["seconds"]))
+            rows["looks"] += [key | _graph_look(look) for look in audit["looks"]]
+        else:
+            for found in audit["relations"]:
+                rows["words"].append(key | _relation_word(found, entry, kept["seconds"]))
+                rows["maps"] += [key | {"relation": found["relation"]} | look for look in found["looks"]]
+    return {
+        name: pl.DataFrame(entries, infer_schema_length=None).with_columns(pl.selectors.float().round(4))
+        for name, entries in rows.items()
+    }
+
+
+def _graph_word(audit: Mapping[str, Any], entry: Mapping[str, Any], seconds: int) -> dict[str, Any]:
+    best, looks = audit["looks"][audit["best"]], audit["looks"]
+    maps = [look["map_correlation"] for look in looks]
+    mapped = looks[maps.index(max(maps))]
+    passed = {trial["name"]: trial for trial in (*audit["trials"], *audit["controls"])}
+    return {
+        "relation": "borders",
+        "word": audit["word"],
+        "reason": audit["reason"],
+        "facts": len(audit["entities"]),
+        "layer": best["layer"],
+        "template": best["template"],
+        "found": best["profile"]["mantel"],
+        **{f"p {name}": passed.get(name, {}).get("p") for name in GRAPH_TRIALS},
+        "impossible twins passed": passed["impossible twins"]["value"],
+        "p twins alone": passed.get("twins alone", {}).get("p"),
+        **_answers(audit.get("behaviour")),
+        "neighbours": max(look["profile"]["neighbour_auc"] for look in looks),
+        "map": mapped["map_correlation"],
+        "map layer": mapped["layer"],
+        "map p": mapped["map_p"],
+        "smallest effect": audit["smallest_effect"],
+        "twins": entry["twins"] if entry["model"] != "glove" else 0,
+        "seconds": seconds,
+    }
+
+
+def _graph_look(look: Mapping[str, Any]) -> dict[str, Any]:
+    return (
+        {"layer": look["layer"], "template": look["template"]}
+        | {name: look["profile"][name] for name in PROFILE_FIELDS}
+        | {name: look[name] for name in LOOK_FIELDS}
+    )
+
+
+def _relation_word(found: Mapping[str, Any], entry: Mapping[str, Any], seconds: int) -> dict[str, Any]:
+    best = found["looks"][found["best"]]
+    passed = {trial["name"]: trial for trial in found["trials"]}
+    offsets = [look["offset"] for look in found["looks"] if look["offset"] is not None]
+    return {
+        "relation": found["relation"],
+        "word": found["word"],
+        "reason": found["reason"],
+        "facts": found["facts"],
+        "objects": found["objects"],
+        "layer": best["layer"],
+        "template": best["template"],
+        "found": found["hit"],
+        "offset": max(offsets, default=None),
+        "linear": max(look["linear"] for look in found["looks"]),
+        "shuffled": found["shuffled"],
+        "majority": found["majority"],
+        **{
+            f"p {name}": passed.get(name, {}).get("p")
+            for name in ("shuffled objects", "re-initialised twins")
+        },
+        **_answers(found["behaviour"]),
+        "smallest effect": found["smallest_effect"],
+        "twins": entry["twins"] if entry["model"] != "glove" else 0,
+        "seconds": seconds,
+    }
+
+
+def _answers(known: Mapping[str, Any] | None) -> dict[str, float | None]:
+    """How the model answered: right of all tokens, right of the candidates, and the share that chance has."""
+    if known is None:
+        return dict.fromkeys(("answered first", "answered among", "answered by chance"))
+    return {
+        "answered first": known["first"],
+        "answered among": known["right"] / known["asked"],
+        "answered by chance": known["chance"],
+    }
+
+
+def read_tables() -> dict[str, pl.DataFrame]:
+    """The three tables as they were written."""
+    return {
+        name: pl.read_csv(HERE / f"real-models-{name}.csv", infer_schema_length=None)
+        for name in ("words", "looks", "maps")
+    }
+
+
+def write_tables(audits: Audits) -> None:
+    """Write the three CSV files, and the two tables of the page between their marks."""
+    for name, table in audit_tables(audits).items():
+        replace_file(HERE / f"real-models-{name}.csv", csv_file(table))
+    page = PAGE.read_text(encoding="utf-8")
+    for name, lines in page_tables(read_tables()["words"]).items():
+        page = replace_section(page, name, lines)
+    replace_file(PAGE, text_file(page))
+
+
+def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
+    """The lines of the tables of the page: of the graphs, and of the relations."""
+    rows = words.to_dicts()
+    graphs = [
+        [
+            _where(row),
+            WORLD_TITLES[row["world"]],
+            f"**{row['word']}**",
+            _look(row),
+            _number(row["found"]),
+            _number(row["map"]),
+            *[_number(row[f"p {name}"], 3) for name in GRAPH_TRIALS],
+            _number(row["impossible twins passed"]),
+            _answered(row),
+        ]
+        for row in rows
+        if row["relation"] == "borders"
+    ]
+    relations = [
+        [
+            _where(row),
+            row["relation"],
+            f"**{row['word']}**",
+            _look(row),
+            _number(row["offset"]),
+            _number(row["linear"]),
+            _number(row["shuffled"]),
+            _number(row["majority"]),
+            _number(row["p re-initialised twins"], 3),
+            _answered(row),
+        ]
+        for row in rows
+        if row["relation"] != "borders"
+    ]
+    titles = ["vectors", "graph", "word", "best at", "Mantel", "best map", "p permuted", "p twins"]
+    titles += ["p rewired", "p ahead of GloVe", "impossible twins passed", ANSWERS]
+    of_relations = ["vectors", "relation", "word", "best at", "offset", "linear", "shuffled", "majority"]
+    of_relations += ["p twins", ANSWERS]
+    return {"graphs": _markdown(titles, graphs), "relations": _markdown(of_relations, relations)}
+
+
+def replace_section(page: str, name: str, lines: Sequence[str]) -> str:
+    """A page with the lines between two marks exchanged.
+
+    >>> replace_section("<!-- a -->\\nold\\n<!-- end of a -->\\n", "a", ["new"])
+    '<!-- a -->\\nnew\\n<!-- end of a -->\\n'
+    """
+    before, rest = page.split(f"<!-- {name} -->\n")
+    _, after = rest.split(f"<!-- end of {name} -->\n")
+    return f"{before}<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->\n{after}"
+
+
+def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    position = {"mean of tokens": ", mean"}.get(row["position"], "")
+    asked = ", other sentences" if row["audit"].endswith("first-templates") else ""
+    return TITLES[row["model"]] + ("" if row["model"] == "glove" else position) + asked
+
+
+def _look(row: Mapping[str, Any]) -> str:
+    return MISSING if row["model"] == "glove" else row["layer"]
+
+
+def _answered(row: Mapping[str, Any]) -> str:
+    if row["answered among"] is None:
+        return MISSING
+    first, among, chance = (_number(row[f"answered {name}"]) for name in ("first", "among", "by chance"))
+    return f"{first}, {among} ({chance})"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return MISSING if value is None else f"{value:.{digits}f}".replace("0.", ".", 1).replace("-", "−")
