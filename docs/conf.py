@@ -63,6 +63,8 @@ nb_execution_timeout = 300
 # Docstrings put names between single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
+# It comes with torch for CUDA alone.
+autodoc_mock_imports = ["triton"]
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
