@@ -245,3 +245,15 @@ def test_a_small_packed_file_is_not_unpacked_to_a_hundred_times_its_size(tmp_pat
         InputError, match=f"unpacks to more than {100 * len(packed):,} bytes; give it unpacked"
     ):
         read_graph(tmp_path / "a.gz")
+
+
+@pytest.mark.parametrize("lines", ["0 0 2\n1 0 3\n2 1 2\n", "0 1 3\n1 0 3\n2 2 4\n", "1 2 5\n2 1 6\n3 3 7\n"])
+def test_an_index_beside_edges_of_two_kinds_of_nodes_is_not_an_end(tmp_path, lines):
+    (tmp_path / "edges.txt").write_text(lines.replace(" ", "\t"))
+    with pytest.raises(InputError, match="column 1 counts the lines; say which"):
+        read_graph(tmp_path / "edges.txt")
+
+
+def test_a_weighted_path_is_no_index_beside_edges(tmp_path):
+    (tmp_path / "edges.txt").write_text("0\t1\t5\n1\t2\t6\n2\t3\t7\n")
+    assert named(read_graph(tmp_path / "edges.txt")) == [("0", "1"), ("1", "2"), ("2", "3")]

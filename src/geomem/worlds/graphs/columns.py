@@ -1,5 +1,6 @@
 """Which columns of a table are the two ends of an edge: by their names, by what they hold, or as is said."""
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,9 @@ def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
             )
         return Ends(first, second)
     one, two, three = (set(table.cells[column]) for column in (first, second, third))
-    if is_index(table, first) and (two & three or not one & two):
+    if is_index(table, first) and (
+        two & three or not one & two or _may_be_edges(table, first, second, third)
+    ):
         if table.header and plain_name(table.header[first]) in _INDEX_NAMES:
             return Ends(second, third)
         raise _two_ways(table, f"column {table.name(first)} counts the lines", Ends(second, third), usual)
@@ -231,6 +234,17 @@ def _numbers_as_ends(table: Columns, numbers: Sequence[int]) -> Ends:
         shared = f"column {table.name(second)} shares more numbers with column {table.name(third)}"
         raise _two_ways(table, shared, Ends(second, third), usual)
     return Ends(first, second)
+
+
+def _may_be_edges(table: Columns, counting: int, tail: int, head: int) -> bool:
+    """Whether columns beside one that counts the lines may be the ends, and not an end and a weight.
+
+    They hardly are where no two of those edges share a node, unless the count itself as an end would join a
+    node to itself.
+    """
+    counts, tails, heads = (table.cells[column] for column in (counting, tail, head))
+    share = len(set(tails)) < table.row_count or len(set(heads)) < table.row_count
+    return share or any(map(operator.eq, counts, tails))
 
 
 def _triple(table: Columns, named: tuple[int, ...] | None) -> Ends:
