@@ -169,7 +169,7 @@ UNMAPPED = {
     "associative": "one matrix between frozen embeddings",
     "node2vec": "products of vectors without a network",
     "gru": "gated recurrent units without normalisation",
-    "own-module": "a module of your own",
+    "module": "a module of your own",
 }
 """What the other models compute, as nothing in transformers does."""
 

@@ -93,7 +93,7 @@ def _place() -> tuple[Callable[[Line], None], float]:
 
 
 def _in_notebook() -> Callable[[Line], None]:
-    from IPython.display import display
+    from IPython.display import display  # pyright: ignore[reportMissingImports]
 
     from geomem.report.html import read_resource, render_html
 

@@ -25,7 +25,7 @@ def page_svg(figure: Figure, *, name: str, more: Mapping[str, str] = NONE) -> st
     `more` has further colours, `#rrggbb`, and the name of the variable that stands for each.
 
     >>> from geomem.figures.drawing import dressed_axes, new_figure
-    >>> figure = new_figure(4, 3, LIGHT)
+    >>> figure = new_figure(4.0, 3.0, LIGHT)
     >>> _ = dressed_axes(figure, LIGHT, 1, 1, 1).plot([0.5, 0.7], color=LIGHT.accent)
     >>> text = page_svg(figure, name="claim-1")
     >>> text.startswith("<svg"), LIGHT.accent in text, "var(--accent)" in text
