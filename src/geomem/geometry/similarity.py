@@ -410,13 +410,11 @@ def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np
     >>> float(np.round(effective_rank(np.eye(3)), 6))
     2.0
     """
-    centred = np.asarray(embeddings, dtype=np.float64)
-    centred = centred - centred.mean(axis=-2, keepdims=True)
-    if centred.shape[-1] > centred.shape[-2]:
-        gram = centred @ np.swapaxes(centred, -1, -2)
-    else:
-        gram = np.swapaxes(centred, -1, -2) @ centred
-    return participation_ratio(gram)
+    rows = np.asarray(embeddings, dtype=np.float64)
+    rows = rows - rows.mean(axis=-2, keepdims=True)
+    if rows.shape[-1] <= rows.shape[-2]:
+        rows = np.swapaxes(rows, -1, -2)
+    return participation_ratio(rows @ np.swapaxes(rows, -1, -2))
 
 
 def participation_ratio(gram: Float[np.ndarray, "*run row row"]) -> Float[np.ndarray, "*run"] | float:
