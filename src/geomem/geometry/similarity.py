@@ -410,8 +410,7 @@ def effective_rank(embeddings: Float[np.ndarray, "*run node width"]) -> Float[np
     >>> float(np.round(effective_rank(np.eye(3)), 6))
     2.0
     """
-    rows = np.asarray(embeddings, dtype=np.float64)
-    rows = rows - rows.mean(axis=-2, keepdims=True)
+    rows = embeddings - embeddings.mean(axis=-2, keepdims=True, dtype=np.float64)
     if rows.shape[-1] <= rows.shape[-2]:
         rows = np.swapaxes(rows, -1, -2)
     return participation_ratio(rows @ np.swapaxes(rows, -1, -2))
