@@ -382,7 +382,10 @@ def test_no_warning_is_shown_to_people(fleet, capfd):
     ("arguments", "complaint"),
     [
         (["memorize", "cycle", "--layers", "1000000000"], r"^layers is 1000000000; .* at most 10,000\.$"),
-        (["memorize", "cycle", "--seeds", "1000000000"], r"^There are 1,000,000,000 seeds; .* at most 100,000\.$"),
+        (
+            ["memorize", "cycle", "--seeds", "1000000000"],
+            r"^There are 1,000,000,000 seeds; .* at most 100,000\.$",
+        ),
         (["memorize", "cycle", "--width", "9" * 20], r"^width is 9+; give .* at most 1,000,000,000\.$"),
         (["memorize", "cycle", "--steps", "1" + "0" * 18], r"^steps is 10+; give .* at most 1,000,"),
         (["memorize", "cycle", "--snapshots", "9" * 20], r"^snapshots is 9+; give .* at most"),

@@ -391,7 +391,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path, processes):
                     claim("short/one", Associative(width=9), 5),
                 ]
                 catalogue.CLAIMS = {{claim.id: claim for claim in claims}}
-                sys.exit(main(["reproduce", "--processes", "{processes}", "--seeds", "1"]))
+                sys.exit(main(["reproduce", "--processes", "{processes}", "--seeds", "1", "--hours", "1000"]))
             """
         )
     )
