@@ -6,10 +6,12 @@ Axis names: `template`, `entity`, `width`; `prompt` (of one template), `token`.
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 
 from geomem.audit.opening import OpenedModel
@@ -148,7 +150,10 @@ def _rows(
     table: torch.Tensor, prompts: Sequence[Prompt], position: Position
 ) -> Float[np.ndarray, "template entity width"]:
     taken = [[prompt.tokens[at] for at in _wanted(prompt, position)] for prompt in prompts]
-    return np.stack([table[tokens].mean(dim=0).float().cpu().numpy() for tokens in taken])[None]
+    tokens = torch.tensor([token for own in taken for token in own], device=table.device)
+    begins = torch.tensor([0, *accumulate(len(own) for own in taken[:-1])], device=table.device)
+    rows = F.embedding_bag(tokens, table, begins, mode="mean")
+    return rows.float().cpu().numpy()[None]
 
 
 def _wanted(prompt: Prompt, position: Position) -> tuple[int, ...]:

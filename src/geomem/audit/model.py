@@ -73,8 +73,7 @@ def audit_model(
                 f"The question of {strange[0]!r} is about no relation: {world.name!r} is a graph."
             )
         source = read_source(model, world.labels, reading)
-        many = len(source.states.entities) > MANY_ENTITIES
-        count = (1 if many else TWINS) if twin_count is None else twin_count
+        count = _usual_twins(source) if twin_count is None else twin_count
         beside = None
         if baseline is not None:
             beside = read_source(baseline, source.states.entities, baseline_reading)
@@ -108,6 +107,10 @@ def usual_question(relation: str) -> str:
     return f"The {relation.replace('_', ' ')} of {{}} is {{}}"
 
 
+def _usual_twins(source: Source) -> int:
+    return 1 if len(source.states.entities) > MANY_ENTITIES else TWINS
+
+
 def _audit_facts(
     model: str | os.PathLike[str],
     table: FactTable,
@@ -129,8 +132,7 @@ def _audit_facts(
         asked = {name: questions.get(name, usual_question(name)) for name in table.relations}
         behaviours = fact_behaviours(source, table, asked)
         notes = (*notes, *(f"Asked: {question!r}." for question in asked.values()))
-    many = len(source.states.entities) > MANY_ENTITIES
-    count = (1 if many else TWINS) if twin_count is None else twin_count
+    count = _usual_twins(source) if twin_count is None else twin_count
     audit = audit_facts(
         source.states,
         table,

@@ -208,8 +208,8 @@ def fact_behaviours(source: Source, table: FactTable, questions: Mapping[str, st
     for number, relation in enumerate(table.relations):
         facts = [
             (table.subjects[subject], table.objects[thing])
-            for subject, of, thing in table.facts.tolist()
-            if of == number and table.subjects[subject] in known
+            for subject, _, thing in table.facts[table.facts[:, 1] == number].tolist()
+            if table.subjects[subject] in known
         ]
         if relation not in questions or not facts:
             continue
