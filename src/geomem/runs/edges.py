@@ -18,7 +18,13 @@ from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
-from geomem.training.configuration import Training, check_training, default_training, run_settings
+from geomem.training.configuration import (
+    RunSettings,
+    Training,
+    check_training,
+    default_training,
+    run_settings,
+)
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
@@ -143,11 +149,12 @@ def _train(
     seeds: tuple[int, ...],
     examples: Examples,
     start: Start | None,
+    runs: Sequence[RunSettings] | None = None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.edges import train_fleet
 
-    runs, pairs = run_settings(training, seeds), directed_pairs(graph, task)
+    runs, pairs = runs or run_settings(training, seeds), directed_pairs(graph, task)
     weights = start.weights() if start else None
     return train_fleet(model, examples, pairs, graph.node_count, runs, training, start=weights, **hooks)
 

@@ -19,7 +19,7 @@ from geomem.runs.path_cost import SLOTS, Sizes, answer_length, context_length, e
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
-from geomem.training.configuration import PathTraining, check_training, run_settings
+from geomem.training.configuration import PathTraining, RunSettings, check_training, run_settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.roots import find_root
@@ -162,6 +162,7 @@ def _train(
     training: PathTraining,
     seeds: tuple[int, ...],
     start: Start | None,
+    runs: Sequence[RunSettings] | None = None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.path_batches import path_examples
@@ -169,7 +170,8 @@ def _train(
 
     examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
     weights = start.weights() if start else None
-    return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
+    runs = runs or run_settings(training, seeds)
+    return train_paths(model, examples, runs, training, start=weights, **hooks)
 
 
 def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
