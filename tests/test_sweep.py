@@ -158,13 +158,6 @@ def same_names(one, other):
     )
 
 
-def test_processes_give_what_one_process_gives(tmp_path):
-    arguments = {"axes": {"width": [4, 6]}, "training": SHORT, "seeds": 2}
-    alone = sweep("cycle", Bilinear(), directory=tmp_path / "one", processes=1, **arguments)
-    together = sweep("cycle", Bilinear(), directory=tmp_path / "two", processes=2, **arguments)
-    assert together.table.equals(alone.table)
-
-
 def test_worlds_and_words_are_axes(tmp_path):
     axes = {"self_edges": [False, True], "self_edge_weight": [0.5, 1.0]}
     found = sweep(["cycle", path_star()], Node2Vec(width=8), axes=axes, training=SHORT, directory=tmp_path)

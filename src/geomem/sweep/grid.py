@@ -185,7 +185,10 @@ def axis_types(model: Any, task: Task, training: AnyTraining) -> dict[str, Any]:
     for configuration in (training, task) if own else (training, model, task):
         hints = get_type_hints(type(configuration))
         types |= {entry.name: hints[entry.name] for entry in fields(configuration)}
-    return {name: kind for name, kind in types.items() if name != "snapshots" and get_origin(kind) != tuple}
+    # What is kept on the way is not measured, and a list of words is one value.
+    return {
+        name: kind for name, kind in types.items() if name != "snapshots" and get_origin(kind) is not tuple
+    }
 
 
 def range_values(low: Any, high: Any, count: Any, scale: Any, *, said: str) -> list[float]:
@@ -300,7 +303,8 @@ def name_columns(blocks: Sequence[Block]) -> list[str]:
     """The columns of a sweep: its world, its axes, and whatever else differs between its blocks.
 
     >>> from geomem.sweep.running import edge_block
-    >>> name_columns([edge_block("cycle", seeds=2, axes={"width": [4, 8]}), edge_block("cycle", "mamba", axes={})])
+    >>> blocks = [edge_block("cycle", axes={"width": [4, 8]}), edge_block("cycle", "bilinear", axes={})]
+    >>> name_columns(blocks)
     ['world', 'model', 'width']
     """
     axes = dict.fromkeys(name for block in blocks for name in block.axes)

@@ -189,7 +189,7 @@ def run_plan(plan: Plan, on_progress: Callable[[SweepProgress], None] | None = N
 
 
 def preview(plan: Plan) -> SweepProgress:
-    """Where a planned sweep stands before anything is trained or written, with the time and memory it takes."""
+    """Where a planned sweep stands, and the time and memory that it takes; nothing is written."""
     return preview_parts(plan.parts, plan.path, engine=plan.engine)
 
 

@@ -1,9 +1,10 @@
 """Study files: blocks of settings in TOML, or a list of such in a file of Python, become grids.
 
 A block is one flat table. Every key is a setting of the world, the task, the model or the training, as on
-the command line with dashes or underscores, and its value a value, a list of values, or a range `{from, to,
-count}`, with `scale = "log"` of even ratios. `world`, `model` and `task` (edges, paths, prompts, facts) may be
-lists too; `seeds` is a count, or a list of seeds. Keys before the first `[[block]]` hold for every block.
+the command line with dashes or underscores, and its value a value, a list of values, or a range
+`{from, to, count}`, with `scale = "log"` of even ratios. `world`, `model` and `task` (edges, paths, prompts,
+facts) may be lists too; `seeds` is a count, or a list of seeds. Keys before the first `[[block]]` hold for
+every block.
 """
 
 import os
@@ -86,7 +87,7 @@ def read_study(path: str | os.PathLike[str]) -> tuple[Block, ...]:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "study.toml"
-    ...     _ = path.write_text('world = "cycle"\\nwidth = [8, 16]\\nlearning-rate = {from = 0.01, to = 1, count = 3}')
+    ...     _ = path.write_text('world = "cycle"\\nwidth = [8, 16]\\nscale = {from = 1, to = 3, count = 3}')
     ...     [(block.run_count, dict(block.axes)["width"]) for block in read_study(path)]
     [(6, (8, 16))]
     """
@@ -104,7 +105,7 @@ def read_study(path: str | os.PathLike[str]) -> tuple[Block, ...]:
 
 
 def read_blocks(tables: Sequence[Mapping[str, Any]], *, name: str = "the study") -> tuple[Block, ...]:
-    """The grids of some blocks, each a mapping from keys to values, lists or ranges; a world may be an object.
+    """The grids of some blocks, each a mapping from keys to values, or lists, or ranges.
 
     >>> read_blocks([{"world": "cycle", "nodes": [6, 8]}])[1].worlds[0].name
     'cycle-8'
@@ -167,7 +168,7 @@ def _make_blocks(
     seeds: tuple[int, ...],
     world_options: Mapping[str, Any],
 ) -> Iterator[Block]:
-    """The blocks of worlds that are made; of facts one for every table and width, which decide on the rest."""
+    """The blocks of worlds that are made; of facts one for every table and width."""
     if isinstance(model, Recall):
         open_sizes = "mlp_width" not in values
         for world, width in product(worlds, values.get("width", (None,))):
@@ -206,9 +207,9 @@ def _one_block(
 
 
 def _only_values(values: Mapping[str, tuple[Any, ...]], kind: type[Any]) -> dict[str, Any]:
-    """What is said once of the fields of a class; of several values the first, which the axis replaces."""
+    """What is said once of the fields of a class; several values are an axis."""
     names = {entry.name for entry in fields(kind)}
-    return {name: own[0] for name, own in values.items() if name in names}
+    return {name: own[0] for name, own in values.items() if name in names and len(own) == 1}
 
 
 def _several(key: str, value: Any) -> list[Any]:
