@@ -16,7 +16,7 @@ from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
 from geomem.claims.exchange import exchange_model
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment, training_of
-from geomem.claims.need import Computed, Cost, FleetRequest, Scale
+from geomem.claims.need import Computed, Cost, FleetRequest, Need, Scale
 from geomem.claims.workers import Work, describe_failure, do_work
 from geomem.errors import InputError
 from geomem.models.architecture import Model
@@ -93,10 +93,8 @@ class _Job:
     """A claim on its way to a verdict."""
 
     claim: Claim
-    needs: dict[str, FleetRequest | Experiment] = field(default_factory=dict)
-    """By their keys."""
     works: dict[str, Work] = field(default_factory=dict)
-    """By the same keys."""
+    """By the keys of its needs."""
     waiting: set[Path] = field(default_factory=set)
     error: str = ""
 
@@ -143,7 +141,7 @@ def reproduce(
     sizes = Scale(scale, check_seeds(seeds))
     needed: dict[Path, Work] = {}
     for job in jobs:
-        _plan_claim(job, sizes, directory, device)
+        _plan_claim(job, sizes, directory)
         needed |= {work.path: needed.get(work.path, work) for work in job.works.values()}
     missing = {path: work for path, work in needed.items() if not is_finished(path)}
     for path in needed.keys() - missing.keys():
@@ -341,9 +339,7 @@ def _count(works: Iterable[Work]) -> Count:
     return Count(fleets=experiments.count(False), experiments=experiments.count(True))
 
 
-def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
-    from geomem.runs.edges import edge_job
-
+def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> None:
     try:
         for need in job.claim.requests(scale):
             if isinstance(need, Computed):
@@ -355,26 +351,48 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
                 work = Work(experiment_path(need, directory), need, need.seconds)
             else:
-                plan = edge_job(
-                    need.world, model=need.model, task=need.task, training=need.training, seeds=need.seeds
-                )
+                plan = plan_request(need)
                 work = Work(plan.path(directory), plan, estimate_seconds(plan))
-            job.works[need.key], job.needs[need.key] = work, need
+            job.works[need.key] = work
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
+
+
+def plan_request(request: FleetRequest) -> "Job":
+    """The fleet that a request asks for, before its training."""
+    from geomem.runs.edges import edge_job
+
+    return edge_job(
+        request.world,
+        model=request.model,
+        task=request.task,
+        training=request.training,
+        seeds=request.seeds,
+        treatment=request.treatment,
+    )
+
+
+def gather_evidence(needs: Iterable[Need], directory: str | os.PathLike[str]) -> Evidence:
+    """The measurements of what was trained and measured before, and what is computed on the spot.
+
+    Raises `InputError` for a fleet or an experiment that is missing, unfinished or damaged.
+    """
+    fleets, measured, computed = {}, {}, {}
+    for need in needs:
+        if isinstance(need, Computed):
+            computed |= need.compute()
+        elif isinstance(need, Experiment):
+            measured[need.key] = read_experiment(need, directory)
+        else:
+            fleets[need.key] = read_evidence(need, read_run(plan_request(need).path(directory)))
+    return Evidence(fleets, {**name_arrays(measured), **computed})
 
 
 def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> Verdict:
     if job.error:
         return Verdict(job.claim, "not run", job.error, None)
     try:
-        fleets, measured = {}, {}
-        for key, need in job.needs.items():
-            if isinstance(need, Experiment):
-                measured[key] = read_experiment(need, directory)
-            else:
-                fleets[key] = read_evidence(need, read_run(job.works[key].path))
-        evidence = Evidence(fleets, {**name_arrays(measured), **job.claim.compute(scale)})
+        evidence = gather_evidence(job.claim.requests(scale), directory)
         return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise
         return Verdict(job.claim, "not run", describe_failure(error), None)
