@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomem.audit.behaviour import Behaviour, judge_answers
+from geomem.audit.behaviour import Behaviour
 from geomem.audit.prompts import EDGE_TEMPLATES, TEMPLATES, Position, check_templates
 from geomem.audit.states import Layer, States
 from geomem.errors import InputError
 from geomem.measure.vectors.matching import VOCABULARY
 from geomem.measure.vectors.reading import Multiword, listed, read_named_vectors
-from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     """
     from geomem.audit.answering import answer_questions
 
-    model = _answering(source)
+    model = answering_model(source)
     names = source.states.entities
     node = {label: at for at, label in enumerate(graph.labels)}
     rows = np.array([node[name] for name in names])
@@ -198,32 +197,14 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     )
 
 
-def fact_behaviours(source: Source, table: FactTable, questions: Mapping[str, str]) -> dict[str, Behaviour]:
-    """How a model answers for every relation that has a question, among the relation's objects."""
-    from geomem.audit.answering import answer_questions
-
-    model = _answering(source)
-    known = set(source.states.entities)
-    found = {}
-    for number, relation in enumerate(table.relations):
-        facts = [
-            (table.subjects[subject], table.objects[thing])
-            for subject, _, thing in table.facts[table.facts[:, 1] == number].tolist()
-            if table.subjects[subject] in known
-        ]
-        if relation not in questions or not facts:
-            continue
-        candidates = sorted({thing for _, thing in facts})
-        place = {thing: at for at, thing in enumerate(candidates)}
-        answers = answer_questions(model, questions[relation], [subject for subject, _ in facts], candidates)
-        truth = np.array([place[thing] for _, thing in facts])
-        found[relation] = judge_answers(truth, top=answers.top, among=answers.among, same=answers.same_first)
-    return found
-
-
-def _answering(source: Source) -> "OpenedModel":
+def answering_model(source: Source) -> "OpenedModel":
+    """The model of a source; `InputError` for a file of vectors, and a model without a head that answers."""
     if source.model is None:
         raise InputError(
-            f"{source.path} is a file of vectors, and answers no question; leave out --question."
+            f"{source.path} is a file of vectors, and answers no question; leave out --question and --causal."
+        )
+    if not source.model.answers:
+        raise InputError(
+            f"The model in {source.path} has no head that answers; leave out --question and --causal."
         )
     return source.model

@@ -12,7 +12,20 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from geomem.audit.columns import FACT_COLUMNS, GRAPH_COLUMNS, MAPS_NOTE, TEMPLATES_NOTE, looks_by_layer
+from geomem.audit.causal import RelationCauses
+from geomem.audit.columns import (
+    CAUSE_COLUMNS,
+    CAUSES_NOTE,
+    FACT_COLUMNS,
+    GRAPH_COLUMNS,
+    MAPS_NOTE,
+    SUMS,
+    SUMS_NOTE,
+    TEMPLATES_NOTE,
+    gains_of,
+    looks_by_layer,
+    sums_by_layer,
+)
 from geomem.audit.facts import FactsAudit
 from geomem.audit.graph import GraphAudit
 from geomem.audit.model import ModelAudit, audit_model
@@ -66,6 +79,10 @@ class AuditOptions:
     """Vectors that know which words stand together, such as GloVe's; names of several words are means."""
     baseline_labels: Path | None = None
     """What the rows of --baseline are called, if it does not say."""
+    causal: bool = False
+    """Of facts: also put the states of other subjects in the place of the subject's, move it along the fitted
+    maps and anywhere, and ask the model with these; as long as the model takes for some hundred questions of
+    each relation."""
     twins: int | None = None
     """How many re-initialised models are looked into; 3, or 1 for more than 1,500 names, if not given."""
     permutations: int = PERMUTATIONS
@@ -108,6 +125,7 @@ def run(arguments: Sequence[str]) -> int:
         baseline_reading=Reading(labels=options.baseline_labels, multiword="mean"),
         twin_count=options.twins,
         permutations=options.permutations,
+        causal=options.causal,
         seed=options.seed,
     )
     if options.json:
@@ -176,6 +194,29 @@ def _print_facts(console: Any, audit: FactsAudit) -> None:
         console.print(
             Text.assemble(f"{relation.relation}: ", (relation.word, "bold"), f". {relation.reason}.")
         )
+    console.print()
+    table = _table("layer", *SUMS)
+    for layer, cells in sums_by_layer(audit).items():
+        table.add_row(Text(layer), *map(Text, cells))
+    console.print(table)
+    console.print(Text(SUMS_NOTE, "dim"))
+    if audit.causes:
+        _print_causes(console, audit.causes)
+
+
+def _print_causes(console: Any, found: Sequence[RelationCauses]) -> None:
+    console.print()
+    table = _table("relation", "layer", *CAUSE_COLUMNS)
+    gains = _table("relation", "layer", "moved by", *gains_of(found[0].causes)[0])
+    for at in found:
+        where = Text(at.relation), Text(at.layer)
+        table.add_row(*where, *[Text(cell(at.causes)) for cell in CAUSE_COLUMNS.values()])
+        _, moved, random = gains_of(at.causes)
+        gains.add_row(*where, Text("map"), *map(Text, moved))
+        gains.add_row("", "", Text("random"), *map(Text, random))
+    console.print(table)
+    console.print(gains)
+    console.print(Text(CAUSES_NOTE, "dim"))
 
 
 def _print_trials(console: Any, trials: Sequence[Trial], controls: Sequence[Trial]) -> None:

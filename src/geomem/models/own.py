@@ -164,7 +164,8 @@ def load_module(
 ) -> OwnModule:
     """Execute a file, and take the factory that it defines, as in `mine.py:factory`.
 
-    `say` is told which file is executed, before it is. Raises `InputError` if there is no such file or function, or if the file fails.
+    `say` is told which file is executed, before it is. Raises `InputError` if there is no such file or
+    function, or if the file fails.
 
     >>> load_module("mine.py")
     Traceback (most recent call last):
