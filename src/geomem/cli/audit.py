@@ -46,7 +46,7 @@ DESCRIPTION = """Does a model hold a graph, or facts, as a geometry, as a lookup
 
 MODEL is a folder that `save_pretrained` wrote (safetensors, a decoder or an encoder that transformers has,
 with its tokenizer; it is opened offline and runs no code of its own), or a file of labelled vectors (GloVe or
-word2vec text, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a built-in
+word2vec text, word2vec .bin, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a built-in
 world, --facts a file of triples or a built-in table. Names are put into neutral sentences; what the model
 holds at their tokens, layer by layer, is compared with permuted entities, with the same architecture before
 any training, with graphs of the same degrees and, if you give one, with a baseline of word vectors."""

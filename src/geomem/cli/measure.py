@@ -44,7 +44,7 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
+    """Node vectors: word2vec (text or .bin), GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
     labels: Path | None = None
     """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
     array: str | None = None

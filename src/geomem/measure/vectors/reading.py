@@ -6,7 +6,7 @@ graph.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from geomem.errors import InputError
 from geomem.files import check_plain_file, system_errors
 from geomem.measure.vectors.array_file import read_arrays
+from geomem.measure.vectors.binary_file import is_word2vec_binary, read_word2vec_binary
 from geomem.measure.vectors.frame_file import read_frame
 from geomem.measure.vectors.label_file import read_labels
 from geomem.measure.vectors.matching import Match, match_rows
 from geomem.measure.vectors.order import describe_order, find_better_order
-from geomem.measure.vectors.text_table import LARGEST_KEPT, read_text_table, wrong_label_count
+from geomem.measure.vectors.text_table import LARGEST_KEPT, VectorTable, read_text_table, wrong_label_count
 from geomem.worlds.graphs.graph import Graph, component_labels, induced_subgraph
 from geomem.worlds.text_file import counted
 
@@ -142,6 +143,7 @@ def read_named_vectors(
 
     - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or
       without (see `geomem.measure.vectors.layout`).
+    - word2vec's binary format, of which only the rows of the names are read.
     - `.npz` and `.safetensors`: the array of two or three axes, or the one called `array`; labels in an array
       called `labels`, `names`, `words`, ... or the only one of text.
     - `.npy`: [node, width] or [run, node, width]. `.parquet`: a column per number, or one of lists.
@@ -177,8 +179,7 @@ def read_named_vectors(
                 raise InputError(
                     f"The file {str(path)!r} is a table without named arrays; leave out --array."
                 )
-            read = read_frame if kind == ".parquet" else read_text_table
-            table = read(path, wanted, labels=labels)
+            table = _table_reader(path, kind)(path, wanted, labels=labels)
             vectors, match = table.vectors[None], table.match
             said = f"{counted(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
             if match is None and table.row_count != len(names):
@@ -205,6 +206,12 @@ def read_named_vectors(
         notes += _found_notes(names, len(found), match, means)
     last = np.array([max(rows[at]) for at in found.tolist()], dtype=np.int64)
     return NamedVectors(chosen, found, last, match, tuple(notes))
+
+
+def _table_reader(path: Path, kind: str) -> Callable[..., VectorTable]:
+    if kind == ".parquet":
+        return read_frame
+    return read_word2vec_binary if is_word2vec_binary(path) else read_text_table
 
 
 def _with_words(names: Sequence[str]) -> tuple[list[str], dict[int, list[int]]]:
@@ -258,7 +265,7 @@ def _refuse_other_files(path: Path, kind: str) -> None:
     if kind in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is {OTHER_FILES[kind]}.")
     inner = path.with_suffix("").suffix.lower() if kind == ".gz" else ""
-    if inner in ARRAY_FILES or inner in OTHER_FILES:
+    if inner in (*ARRAY_FILES, ".bin") or inner in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is packed, and only text is read packed; unpack it.")
     if size > LARGEST_FILE:
         raise InputError(
