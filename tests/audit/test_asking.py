@@ -156,3 +156,20 @@ def test_what_answers_nothing(what, given, complaint, written, tmp_path, monkeyp
     assert main(["audit", what, *given, "--causal"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert complaint in said
+
+
+def test_a_model_reads_names_by_their_aliases(written, tmp_path, capsys):
+    """A world that calls subjects and objects otherwise is the same world."""
+    facts, _, trained = written
+    renamed = facts.read_text().replace("s7\t", "Seven\t").replace("\tt3", "\tThird")
+    (tmp_path / "renamed.tsv").write_text(renamed)
+    (tmp_path / "aliases.csv").write_text("Seven,seventh\nSeven,s7\nThird,t3\n")
+    found = []
+    for file, more in ((facts, []), (tmp_path / "renamed.tsv", ["--aliases", str(tmp_path / "aliases.csv")])):
+        given = ["audit", str(trained), "--facts", str(file), "--twins", "1", "--json"]
+        assert main([*given, *more]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert "Names read by an alias: 's7' for 'Seven', 't3' for 'Third'." in found[1]["input"]
+    for one, other in zip(found[0]["relations"], found[1]["relations"], strict=True):
+        assert one["behaviour"] == other["behaviour"]
+        assert one["looks"] == other["looks"]

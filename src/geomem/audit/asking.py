@@ -79,7 +79,13 @@ def ask_facts(
         candidates = sorted({thing for _, thing in facts})
         place = {thing: at for at, thing in enumerate(candidates)}
         wanted = kept if relation in chosen else {}
-        answers = answer_questions(model, questions[relation], subjects, candidates, kept=wanted)
+        answers = answer_questions(
+            model,
+            questions[relation],
+            source.written(subjects),
+            source.written(candidates),
+            kept=source.written(list(wanted)),
+        )
         truth = np.array([place[thing] for _, thing in facts])
         behaviours[relation] = judge_answers(
             truth, top=answers.top, among=answers.among, same=answers.same_first
@@ -185,7 +191,7 @@ def _move_at(
 
     subjects = [source.states.entities[row] for row in facts.rows.tolist()]
     candidates = [objects.entities[thing] for thing in facts.objects.tolist()]
-    written = write_questions(model, question, subjects, candidates)
+    written = write_questions(model, question, source.written(subjects), source.written(candidates))
     if not all(prompt.name and prompt.name[-1] > 0 for prompt in written.prompts):
         raise InputError(
             f"the question {question[:80]!r} begins with the subject, and what a model holds at its first "

@@ -38,6 +38,7 @@ from geomem.cli.progress import count_of
 from geomem.cli.world_arguments import read_world_arguments
 from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
+from geomem.measure.vectors.aliases import read_aliases
 from geomem.measure.vectors.reading import Multiword
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -45,11 +46,11 @@ from geomem.worlds.graphs.graph import Graph
 DESCRIPTION = """Does a model hold a graph, or facts, as a geometry, as a lookup table, or not at all?
 
 MODEL is a folder that `save_pretrained` wrote (safetensors, a decoder or an encoder that transformers has,
-with its tokenizer; it is opened offline and runs no code of its own), or a file of labelled vectors (GloVe or
-word2vec text, word2vec .bin, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a built-in
-world, --facts a file of triples or a built-in table. Names are put into neutral sentences; what the model
-holds at their tokens, layer by layer, is compared with permuted entities, with the same architecture before
-any training, with graphs of the same degrees and, if you give one, with a baseline of word vectors."""
+with its tokenizer; it is opened offline and runs no code of its own), or a file of labelled vectors (GloVe,
+word2vec text or .bin, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a
+built-in world, --facts a file of triples or a built-in table. Names are put into neutral sentences; what the
+model holds at their tokens, layer by layer, is compared with permuted entities, with the same architecture
+before any training, with graphs of the same degrees and, if you give one, with a baseline of word vectors."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class AuditOptions:
     """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
     multiword: Multiword = "whole"
     """Of vectors: whether a name of several words without a row is left out, or is the mean of its words."""
+    aliases: Path | None = None
+    """Two columns: a name of the world, and what the model or the vectors call it; of several lines for one
+    name the first that is found counts."""
     baseline: Path | None = None
     """Vectors that know which words stand together, such as GloVe's; names of several words are means."""
     baseline_labels: Path | None = None
@@ -108,6 +112,8 @@ def run(arguments: Sequence[str]) -> int:
     if options.baseline is None and options.baseline_labels is not None:
         raise InputError("--baseline-labels is about --baseline; name the file of vectors as well.")
     print_notes(world)
+    names = world.labels if isinstance(world, Graph) else world.subjects + world.objects
+    aliases = {} if options.aliases is None else read_aliases(options.aliases, names)
     found = audit_model(
         options.model,
         world,
@@ -117,12 +123,13 @@ def run(arguments: Sequence[str]) -> int:
             labels=options.labels,
             array=options.array,
             multiword=options.multiword,
+            aliases=aliases,
             device=options.device,
             say=print_note,
         ),
         questions=_questions(options.question, world),
         baseline=options.baseline,
-        baseline_reading=Reading(labels=options.baseline_labels, multiword="mean"),
+        baseline_reading=Reading(labels=options.baseline_labels, multiword="mean", aliases=aliases),
         twin_count=options.twins,
         permutations=options.permutations,
         causal=options.causal,
