@@ -4,13 +4,13 @@ Axis names: `relation`, `subject`, `width`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomem.audit.behaviour import Behaviour, judge_answers
+from geomem.audit.behaviour import Answer, Behaviour, judge_answers
 from geomem.audit.causal import SWAPS, Causes, RelationCauses, measure_causes
 from geomem.audit.facts import (
     FEWEST_FACTS,
@@ -87,9 +87,13 @@ def ask_facts(
             kept=source.written(list(wanted)),
         )
         truth = np.array([place[thing] for _, thing in facts])
-        behaviours[relation] = judge_answers(
-            truth, top=answers.top, among=answers.among, same=answers.same_first
+        same = answers.same_first
+        said = tuple(
+            Answer(subject, candidates[given], (thing,), bool(given == same[place[thing]]))
+            for (subject, thing), given in zip(facts, answers.among, strict=True)
         )
+        judged = judge_answers(truth, top=answers.top, among=answers.among, same=same)
+        behaviours[relation] = replace(judged, answers=said)
         states[relation] = [wanted[subject] for subject in subjects if subject in wanted], answers.states
         count += len(facts)
     seconds = (perf_counter() - start) / max(1, count)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomem.audit.behaviour import Behaviour
+from geomem.audit.behaviour import Answer, Behaviour
 from geomem.audit.prompts import EDGE_TEMPLATES, TEMPLATES, Position, check_templates
 from geomem.audit.states import Layer, States
 from geomem.errors import InputError
@@ -222,11 +222,16 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     np.logical_or.at(right.T, answers.same_first, near.T)
     asked = np.arange(len(names))
     first = right[asked, answers.top] & (answers.top >= 0)
+    said = tuple(
+        Answer(name, names[given], tuple(names[at] for at in np.flatnonzero(own)), bool(hit))
+        for name, given, own, hit in zip(names, answers.among, near, right[asked, answers.among], strict=True)
+    )
     return Behaviour(
         asked=len(names),
         right=int(right[asked, answers.among].sum()),
         chance=float(right.mean(axis=0).max()),
         first=float(first.mean()),
+        answers=said,
     )
 
 

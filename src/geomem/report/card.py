@@ -125,7 +125,7 @@ def show_run(run: Run) -> str:
 
 
 def _show_graph(run: Run) -> str:
-    title = describe_model(run.configuration["model"], run.configuration["task"])
+    title = describe_model(run.configuration)
     if run.graph.node_count * len(run.seeds) > QUICK_NODES:
         advice = "geomem.measure_fleet(run) measures the geometry of so many nodes."
         return render_card(_last_numbers(run, title, (advice,)))
