@@ -31,7 +31,7 @@ from geomem.geometry.portrait import Portrait
 from geomem.measure.edges import measure_fleet
 from geomem.memories.opened import model_table
 from geomem.report.html import format_number, format_p_value, read_resource, render_html
-from geomem.report.memories import describe_range
+from geomem.report.memories import describe_range, title_memory
 from geomem.report.picture import Picture, picture_source
 from geomem.runs.run import Run
 from geomem.worlds.graphs.graph import Graph
@@ -126,7 +126,7 @@ def show_run(run: Run) -> str:
 
 
 def _show_graph(run: Run) -> str:
-    title = describe_model(run.configuration["model"], run.configuration["task"])
+    title = describe_model(run.configuration)
     if run.graph.node_count * len(run.seeds) > QUICK_NODES:
         advice = "geomem.measure_fleet(run) measures the geometry of so many nodes."
         return render_card(_last_numbers(run, title, (advice,)))
@@ -142,19 +142,19 @@ def _show_graph(run: Run) -> str:
 
 def _show_memory(run: Run) -> str:
     """Recall of a memory, and one of its subjects taken apart."""
-    card = _last_numbers(run, f"{run.table.name}, width {run.model.width:,}")
-    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
-        return render_card(card)
-    from geomem.measure.facts import draw_portrait, question_names
+    from geomem.measure.facts import describe_unmeasured, draw_portrait, question_names
     from geomem.runs.facts import question_answers
 
+    note = describe_unmeasured(run)
+    card = _last_numbers(run, title_memory(run), (note,) if note else ())
+    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
+        return render_card(card)
     known = question_answers(model_table(run), run.model.hops)
     try:
         fit = draw_portrait(run).fit
-    except InputError:  # too few subjects to hold any out
+    except InputError:  # too few subjects to hold any out, or vectors that are not known
         return render_card(card)
-    vectors = run.weights()["subject_embedding"][0]
-    table = tabulate_subject(fit, vectors, known, relations=question_names(run))
+    table = tabulate_subject(fit, run.embeddings()[0], known, relations=question_names(run))
     alt = "Parts of a subject vector and their shares"
     return render_card(card, Picture("subject", table, draw_subject, alt), alt=alt)
 

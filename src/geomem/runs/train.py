@@ -207,7 +207,7 @@ def _state_shape(job: Job) -> StateShape:
         parameters=job.cost.trained_parameters,
         snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
         remembered=(
-            *moments(getattr(job.training, "optimizer", "adamw")),
+            *moments(getattr(job.training, "optimizer", "adamw"), muon=job.treatment.muon != "none"),
             *(["average"] if averaged else []),
         ),
     )
