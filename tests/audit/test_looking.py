@@ -20,7 +20,7 @@ from geomem.worlds.graphs.families import grid
 transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra hf")
 torch = pytest.importorskip("torch")
 
-from geomem.audit.answering import answer_questions  # noqa: E402
+from geomem.audit.answering import answer_questions, answer_with_states, subject_states, write_questions  # noqa: E402
 from geomem.audit.looking import check_model, collect_states  # noqa: E402
 from geomem.audit.model import audit_model  # noqa: E402
 from geomem.audit.opening import open_model, reinitialized  # noqa: E402
@@ -142,6 +142,28 @@ def test_answers_are_the_models_own(written, opened, kind):
         assert answers.said[at] == model.tokenizer.decode([best])
         assert answers.top[at] == (answers.same_first[first.index(best)] if best in first else -1)
         assert answers.among[at] == answers.same_first[int(logits[first].argmax())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_state_in_a_subjects_place_is_asking_for_the_other(opened, kind):
+    """What is read of the subject alone; where the answer follows it at once, after every block too."""
+    model, names = opened[kind], [*map(str, range(16)), "North Dak", "South Dak"]
+    asked = np.arange(len(names))
+    for template in ("The capital of {} is {} .", "The capital of {} {}"):
+        questions = write_questions(model, template, names, names)
+        answers = answer_questions(model, template, names, names, kept=names)
+        follows = template.endswith("{} {}") and kind != "bert"
+        layers = range(len(model.blocks) + 1) if follows else (0,)
+        for layer in layers:
+            states = subject_states(model, questions, layer)
+            same = answer_with_states(model, questions, layer, asked, states)
+            np.testing.assert_array_equal(same, answers.among)
+            # Of two names of two words each that end alike, the embedding of the last word is the same.
+            turned = np.array([*range(15, -1, -1), *asked[16:]])
+            other = answer_with_states(model, questions, layer, asked, states[turned])
+            np.testing.assert_array_equal(other, answers.among[turned])
+            if follows and layer:
+                np.testing.assert_allclose(states, answers.states[layer - 1], rtol=1e-5, atol=2e-5)
 
 
 def test_a_planted_map_is_found_and_no_other(tmp_path):

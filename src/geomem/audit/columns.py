@@ -1,11 +1,13 @@
 """The tables of an audit: one row for each layer, or for each relation, whoever shows them."""
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 
 import numpy as np
 
 from geomem.audit.behaviour import Behaviour
+from geomem.audit.causal import Causes
+from geomem.audit.facts import FactsAudit
 from geomem.audit.graph import GraphAudit, Look
 
 TEMPLATES_NOTE = (
@@ -65,6 +67,56 @@ FACT_COLUMNS = {
     "answers": lambda found: _answered(found.behaviour),
 }
 """Titles of the table of relations, and the cell of one relation."""
+
+SUMS_NOTE = (
+    "sum: held-out R² of subject vectors as sums of one map per relation of their objects, mean over the "
+    "templates; shuffled: the largest with subjects permuted. selection: where a question is answered, the "
+    "share of the variance that the objects of its relation explain, less that of other relations' objects."
+)
+"""What the columns of the table of sums are."""
+
+CAUSES_NOTE = (
+    "Of held-out subjects, the share whose answer is right as it stands, and the share that becomes another "
+    "subject's: by that subject's state in the place of theirs, by as much of the fitted map as says the "
+    "gain, and by a random direction of the same length. p: sign test of map and random at gain 1."
+)
+"""What the columns of the tables of causes are."""
+
+
+def sums_by_layer(audit: FactsAudit) -> dict[str, tuple[str, str, str]]:
+    """The cells of every layer under `SUMS`."""
+    strengths = {found.layer: found.strength for found in audit.selection}
+    layers = dict.fromkeys([*(look.layer for look in audit.superposition), *strengths])
+    rows = {}
+    for layer in layers:
+        looks = [look for look in audit.superposition if look.layer == layer]
+        rows[layer] = (
+            _mean([look.score for look in looks]) if looks else "-",
+            _number(max((look.shuffled for look in looks), default=nan)),
+            _number(strengths.get(layer, nan)),
+        )
+    return rows
+
+
+SUMS = ("sum", "shuffled", "selection")
+"""Titles of the table of sums."""
+
+CAUSE_COLUMNS = {
+    "swaps": lambda found: f"{found.swaps:,}",
+    "untouched": lambda found: _number(found.untouched),
+    "replaced": lambda found: _number(found.replaced),
+    "p": lambda found: f"{found.p:.3f}",
+}
+"""Titles of the table of causes, and the cell of those of one relation at one layer."""
+
+
+def gains_of(found: Causes) -> tuple[list[str], list[str], list[str]]:
+    """The gains, and the shares moved by the map and by a random direction."""
+    return (
+        [f"{gain:g}".replace("0.", ".", 1) for gain in found.gains.tolist()],
+        [_number(share) for share in found.moved.tolist()],
+        [_number(share) for share in found.random.tolist()],
+    )
 
 
 def _answered(behaviour: Behaviour | None) -> str:
