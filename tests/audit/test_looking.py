@@ -197,8 +197,16 @@ def test_the_command_line_prints_profile_word_and_json(tmp_path, capsys):
     assert all(word in said.out for word in ("block 3", "final norm", "re-initialised twins:", "Word:"))
     assert "Check: 20 prompts alone and in a batch" in said.out
     assert "twin 1 of 1" in said.err
-    assert main([*given, "--json"]) == 0
-    content = json.loads(capsys.readouterr().out)
+    page = tmp_path / "audit.html"
+    assert main([*given, "--figures", str(tmp_path)]) == 2
+    assert "--figures is about the pictures of the report" in capsys.readouterr().err
+    assert main([*given, "--json", "--out", str(page)]) == 0
+    said = capsys.readouterr()
+    content = json.loads(said.out)
+    assert said.err.endswith(f"{page}\n")
+    text = page.read_text(encoding="utf-8")
+    assert "--question &#39;The country that borders {} is {}&#39;" in text
+    assert "Asked: &#39;The country" in text
     assert len(content["looks"]) == 1 + 4 * len(TEMPLATES)
     assert content["entities"] == sorted(world.labels)
     said = content["behaviour"]

@@ -32,7 +32,7 @@ def looks_by_layer(audit: GraphAudit) -> dict[str, list[Look]]:
 
 GRAPH_COLUMNS = {
     "Mantel": lambda looks: _range([look.profile.mantel for look in looks]),
-    "by chance": lambda looks: f"{_number(looks[0].mantel_low)} to {_number(looks[0].mantel_high)}",
+    "by chance": lambda looks: f"{short_number(looks[0].mantel_low)} to {short_number(looks[0].mantel_high)}",
     "p": lambda looks: f"{min(look.mantel_p for look in looks):.3f}",
     "twins": lambda looks: _mean([look.twin_mantel for look in looks]),
     "neighbours": lambda looks: _mean([look.profile.neighbour_auc for look in looks]),
@@ -41,13 +41,28 @@ GRAPH_COLUMNS = {
 }
 """Titles of the profile of a graph, and the cell of the looks of one layer."""
 
+MORE_GRAPH_COLUMNS = {
+    "raw": lambda looks: _mean([look.profile.raw_mantel for look in looks]),
+    "given names": lambda looks: _mean([look.partial_mantel for look in looks]),
+    "lead": lambda looks: _mean([look.lead for look in looks]),
+    "directions": lambda looks: f"{np.mean([look.profile.effective_rank for look in looks]):.1f}",
+}
+"""Further columns where there is room."""
+
+MORE_TEMPLATES_NOTE = (
+    "raw: Mantel of rows as they are, the mean row not taken off. given names: Mantel given how alike the "
+    "names are, and their frequencies where they are known. lead: how far Mantel is ahead of the baseline's "
+    "vectors. directions: effective rank."
+)
+"""What these are."""
+
 FACT_COLUMNS = {
     "facts": lambda found: f"{found.facts:,}",
-    "offset": lambda found: _number(max((look.offset for look in found.looks), key=_or_less)),
-    "linear": lambda found: _number(max(look.linear for look in found.looks)),
-    "shuffled": lambda found: _number(found.shuffled),
-    "majority": lambda found: _number(found.majority),
-    "twins": lambda found: _number(max((look.twin for look in found.looks), key=_or_less)),
+    "offset": lambda found: short_number(found.most("offset")),
+    "linear": lambda found: short_number(found.most("linear")),
+    "shuffled": lambda found: short_number(found.shuffled),
+    "majority": lambda found: short_number(found.majority),
+    "twins": lambda found: short_number(found.most("twin")),
     "at": lambda found: found.looks[found.best].layer,
     "answers": lambda found: _answered(found.behaviour),
 }
@@ -107,19 +122,20 @@ def gains_of(found: Causes) -> tuple[list[str], list[str], list[str]]:
 def _answered(behaviour: Behaviour | None) -> str:
     if behaviour is None:
         return "-"
-    return f"{_number(behaviour.first)}, {_number(behaviour.right / behaviour.asked)}"
+    return f"{short_number(behaviour.first)}, {short_number(behaviour.right / behaviour.asked)}"
 
 
 def _mean(values: Sequence[float]) -> str:
-    return _number(float(np.mean(values)))
+    return short_number(float(np.mean(values)))
 
 
-def _or_less(value: float) -> float:
-    return value if isfinite(value) else -2.0
+def short_number(value: float) -> str:
+    """Two digits, without the zero before them; a dash for no number.
 
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("0.", ".", 1) if isfinite(value) else "-"
+    >>> short_number(0.456), short_number(-0.001), short_number(float("nan"))
+    ('.46', '.00', '-')
+    """
+    return f"{round(value, 2) + 0.0:.2f}".replace("0.", ".", 1) if isfinite(value) else "-"
 
 
 def _range(values: Sequence[float]) -> str:
@@ -128,5 +144,5 @@ def _range(values: Sequence[float]) -> str:
     >>> _range([0.1, 0.3]), _range([0.1, 0.101]), _range([float("nan")])
     ('.10 to .30', '.10', '-')
     """
-    low, high = _number(min(values)), _number(max(values))
+    low, high = short_number(min(values)), short_number(max(values))
     return low if low == high else f"{low} to {high}"

@@ -6,6 +6,8 @@ as they are first, then shuffled), `subject`, `object`, `relation`, `fact`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -82,6 +84,11 @@ class RelationAudit:
     def selectivity(self) -> float:
         """hit@1 less the larger of its controls."""
         return self.hit - max(self.majority, self.shuffled)
+
+    def most(self, number: Literal["offset", "linear", "twin"]) -> float:
+        """The largest of a number over the looks; NaN where none has it."""
+        found = [value for value in (getattr(look, number) for look in self.looks) if isfinite(value)]
+        return max(found, default=float("nan"))
 
 
 @dataclass(frozen=True)

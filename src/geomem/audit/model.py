@@ -191,8 +191,9 @@ def _settings(
         if reading.array is not None:
             found |= {"array": reading.array}
         if reading.labels is not None:
-            is_file = isinstance(reading.labels, str | os.PathLike)
-            found |= {"labels": str(reading.labels) if is_file else f"{len(reading.labels):,} names"}
+            labels = reading.labels
+            is_file = isinstance(labels, str | os.PathLike)
+            found |= {"labels": str(labels) if is_file else f"{len(labels):,} names"}
     else:
         packages += ["torch", "transformers"]
         found |= {"device": reading.device, "re-initialised twins": twins}

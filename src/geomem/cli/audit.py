@@ -1,6 +1,7 @@
 """`geomem audit`: does a model, or do vectors, hold a graph or facts as a geometry, and by which rule."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
@@ -95,6 +96,10 @@ class AuditOptions:
     """Of permutations, samples, and the weights of the re-initialised models."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1: where a model is computed."""
+    out: Path | None = None
+    """An HTML file for the report: one page with pictures that opens without a network."""
+    figures: Path | None = None
+    """A directory for every picture of the report as PDF and SVG, with its data as CSV."""
     json: bool = False
     """Print JSON, with every layer and template, in place of the tables."""
 
@@ -111,6 +116,14 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--twins is a count of at least 0 and --permutations of at least 1.")
     if options.baseline is None and options.baseline_labels is not None:
         raise InputError("--baseline-labels is about --baseline; name the file of vectors as well.")
+    if options.figures is not None and options.out is None:
+        raise InputError(
+            "--figures is about the pictures of the report; name the report as well, with --out."
+        )
+    if options.out is not None:
+        from geomem.report.html import check_places
+
+        check_places(options.out, options.figures)
     print_notes(world)
     names = world.labels if isinstance(world, Graph) else world.subjects + world.objects
     aliases = {} if options.aliases is None else read_aliases(options.aliases, names)
@@ -139,6 +152,12 @@ def run(arguments: Sequence[str]) -> int:
         print(json.dumps(audit_json(found), ensure_ascii=False, indent=2))
     else:
         print_audit(found, f"{options.model.name} on {world.name}")
+    if options.out is not None:
+        from geomem.report.audit import write_audit
+
+        command = shlex.join(("geomem", "audit", *arguments))
+        place = write_audit(found, options.out, options.figures, command=command)
+        print_note(str(place)) if options.json else print(place)
     return 0
 
 
