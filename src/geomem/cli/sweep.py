@@ -178,7 +178,7 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
 def _train(blocks: Sequence["Block"], options: StudyOptions, *, title: str) -> int:
     """Train blocks, or say what that takes; then the diagram."""
     from geomem.report.diagram import check_diagram, write_diagram
-    from geomem.sweep import plan_study, preview, run_plan
+    from geomem.sweep import plan_blocks, preview, run_plan
     from geomem.sweep.grid import name_columns
 
     names = name_columns(blocks)[1:]
@@ -187,7 +187,7 @@ def _train(blocks: Sequence["Block"], options: StudyOptions, *, title: str) -> i
     x, y = _drawn_axes(options, names)
     if options.out:
         check_diagram(options.out)
-    plan = plan_study(
+    plan = plan_blocks(
         blocks, directory=options.directory, processes=options.processes or None, device=options.device
     )
     if options.dry_run:

@@ -37,13 +37,13 @@ class Source:
         return None if self.path else self.factory
 
 
-def load_source(named: str) -> Source:
-    """Execute a file and take a function from it; raises `InputError`, one sentence, if that fails."""
+def load_source(named: str, say: Callable[[str], object]) -> Source:
+    """Execute a file, having said so, and take a function from it; raises `InputError` if that fails."""
     file, colon, function = named.rpartition(":")
     if not colon or not file or not function:
         raise InputError(f"The module is {named!r}; give file and function, as in mine.py:factory.")
     path = Path(file).absolute()
-    module = execute_file(path)
+    module = execute_file(path, lambda: say(f"Executing {file}."))
     if not hasattr(module, function):
         known = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
         raise unknown_name(
@@ -59,10 +59,14 @@ def load_source(named: str) -> Source:
     return Source(found.name, found.digest, factory, f"{path}:{function}")
 
 
-def execute_file(path: Path) -> ModuleType:
-    """Execute a file of Python, once per content; raises `InputError`, one sentence, if that fails."""
+def execute_file(path: Path, before: Callable[[], object] = int) -> ModuleType:
+    """Execute a file of Python, once per content; raises `InputError`, one sentence, if that fails.
+
+    `before` is called as soon as the file is read.
+    """
     # A name that differs with the content: another version of the file is another module.
     digest = _digest([read_bytes(path, LARGEST_SOURCE, links=True)])
+    before()
     name = f"own_module_{digest}"
     return sys.modules.get(name) or _execute(path, name)
 

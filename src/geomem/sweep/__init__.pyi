@@ -4,10 +4,10 @@ from .measured import is_memorized as is_memorized
 from .parts import SweepProgress as SweepProgress
 from .running import Plan as Plan
 from .running import Sweep as Sweep
-from .running import plan_study as plan_study
+from .running import plan_blocks as plan_blocks
 from .running import preview as preview
 from .running import run_plan as run_plan
-from .running import study as study
 from .running import sweep as sweep
-from .study_file import read_blocks as read_blocks
-from .study_file import read_study as read_study
+from .running import train_blocks as train_blocks
+from .study_files import read_blocks as read_blocks
+from .study_files import read_study as read_study

@@ -12,7 +12,7 @@ import numpy as np
 from geomem.errors import InputError, unknown_name
 from geomem.geometry.spectrum import laplacian_matrix
 from geomem.models.own import OwnModule
-from geomem.models.recall import RecallSize, estimate_recall_cost
+from geomem.models.recall import Recall, RecallSize, estimate_recall_cost
 from geomem.runs.configuration import TASKS, FactRecall, Task, model_kind
 from geomem.runs.edges import edge_job
 from geomem.runs.facts import fact_job
@@ -92,7 +92,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class FactRun:
-    """One run on a table of facts."""
+    """One recall model on a table of facts."""
 
     table: FactTable
     model: Any
@@ -101,7 +101,7 @@ class FactRun:
 
 @dataclass(frozen=True, eq=False)
 class FactFleet:
-    """Runs on tables of facts that train together; widths, neurons and tables may differ between them."""
+    """Recall models that train together; their widths, neurons and tables may differ."""
 
     runs: tuple[FactRun, ...]
     training: RecallTraining
@@ -234,8 +234,8 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
         for world, task, model, training, inner in _shapes(block):
             job = make_job(world, model, task, training, 1)
             parts = (replace(job.training, learning_rate=0.0, weight_decay=0.0), job.task)
-            facts = isinstance(job.world, FactTable)
-            if facts:  # of other widths and tables, as far as they can be padded alike
+            packed = isinstance(job.model, Recall)
+            if packed:  # of other widths and tables, as far as they can be padded alike
                 shape = replace(job.model, width=1, mlp_width=min(1, job.model.mlp_width))
                 relations = job.world.relation_count if job.model.hops > 1 else 0
                 key = (*parts, shape, relations)
@@ -248,7 +248,7 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
                 settings = replace(usual, **chosen)
                 values = describe_cell(block, world, task, model, job.training, settings)
                 cell = {name: values.get(name) for name in columns}
-                run = FactRun(job.world, job.model, settings) if facts else settings
+                run = FactRun(job.world, job.model, settings) if packed else settings
                 group.setdefault((job.world.digest, job.model, settings), (run, cell))
     fleets: list[AnyFleet] = []
     for key, group in shapes.items():
@@ -257,7 +257,7 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
             runs, cells = zip(*part, strict=True)
             fleets.append(
                 FactFleet(runs, job.training, cells)
-                if isinstance(job.training, RecallTraining)
+                if isinstance(job.model, Recall)
                 else Fleet(job.world, job.model, job.task, job.training, runs, cells)
             )
     return fleets
@@ -354,7 +354,7 @@ def _shapes(block: Block) -> Iterator[tuple[Any, Any, Any, Any, list[dict[str, A
 
 def _cut(job: Job, members: list[tuple[Any, Any]]) -> Iterator[Sequence[tuple[Any, Any]]]:
     """The runs of one shape, with their cells, as fleets."""
-    if isinstance(job.training, RecallTraining):
+    if isinstance(job.model, Recall):
 
         def arithmetic(some: Sequence[tuple[FactRun, Any]]) -> int:
             return recall_cost([run for run, _ in some], job.training).flops_per_step

@@ -92,11 +92,11 @@ def train_and_measure(fleet: AnyFleet, **hooks: Any) -> pl.DataFrame:
     """
     if isinstance(fleet, FactFleet):
         seeds = [run.settings.seed for run in fleet.runs]
-        measured = _measure_facts(fleet, hooks)
+        measured = _measure_recall(fleet, hooks)
     else:
         seeds = [run.seed for run in fleet.runs]
-        kind = _measure_edges if isinstance(fleet.training, Training) else _measure_paths
-        measured = kind(fleet, hooks)
+        kinds = {Training: _measure_edges, PathTraining: _measure_paths, RecallTraining: _measure_module}
+        measured = kinds[type(fleet.training)](fleet, hooks)
     columns = {name: [cell[name] for cell in fleet.cells] for name in fleet.cells[0]}
     return pl.DataFrame(columns | {"seed": seeds} | measured)
 
@@ -133,7 +133,7 @@ def _measure_paths(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
     return {name: last.get(name, nothing) for name in measurements_of(fleet.task, fleet.training)}
 
 
-def _measure_facts(fleet: FactFleet, hooks: dict[str, Any]) -> dict[str, Any]:
+def _measure_recall(fleet: FactFleet, hooks: dict[str, Any]) -> dict[str, Any]:
     runs = [
         RecallRun(
             run.model, memory_size(run.table), question_answers(run.table, run.model.hops), run.settings
@@ -142,10 +142,22 @@ def _measure_facts(fleet: FactFleet, hooks: dict[str, Any]) -> dict[str, Any]:
     ]
     with limit_threads(1):
         trained = train_recall(runs, fleet.training, **hooks)
-    return {name: rows[-1] for name, rows in trained.metrics.items() if name in FACT_MEASUREMENTS} | {
-        "weights": [count_trained(run.model, run.size) for run in runs],
-        "bits": [entropy_bits(run.table) for run in fleet.runs],
-    }
+    weights = [count_trained(run.model, run.size) for run in runs]
+    return _of_facts(trained, weights, [run.table for run in fleet.runs])
+
+
+def _measure_module(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
+    """A person's own module on facts."""
+    job = fleet.job
+    with limit_threads(1):
+        trained = job.train(runs=fleet.runs, **hooks)
+    count = len(fleet.runs)
+    return _of_facts(trained, [job.cost.trained_parameters] * count, [job.world] * count)
+
+
+def _of_facts(trained: Any, weights: list[int], tables: list[Any]) -> dict[str, Any]:
+    last = {name: rows[-1] for name, rows in trained.metrics.items() if name in FACT_MEASUREMENTS}
+    return last | {"weights": weights, "bits": [entropy_bits(table) for table in tables]}
 
 
 def fleet_cost(fleet: AnyFleet) -> Cost:

@@ -90,7 +90,7 @@ def sweep(
     (12, ['world', 'learning_rate', 'width', 'seed'])
     """
     block = edge_block(world, model, axes=axes, task=task, training=training, seeds=seeds)
-    plan = plan_study([block], directory=directory, processes=processes, engine=engine, device=device)
+    plan = plan_blocks([block], directory=directory, processes=processes, engine=engine, device=device)
     return run_plan(plan, on_progress)
 
 
@@ -116,7 +116,7 @@ def edge_block(
     return Block(worlds, task, found, training, check_axes(axes, found, task, training), check_seeds(seeds))
 
 
-def study(
+def train_blocks(
     blocks: Sequence[Block],
     *,
     directory: str | os.PathLike[str] = "sweeps",
@@ -128,17 +128,17 @@ def study(
     """Train all runs of some blocks, as `read_study` makes them of a file; the rest is as in `sweep`.
 
     >>> import tempfile
-    >>> from geomem.sweep.study_file import read_blocks
+    >>> from geomem.sweep.study_files import read_blocks
     >>> blocks = read_blocks([{"world": ["cycle", "grid"], "model": "bilinear", "width": 4, "steps": 5}])
     >>> with tempfile.TemporaryDirectory() as directory:
-    ...     study(blocks, directory=directory, processes=1).table.select("world", "seed").rows()
+    ...     train_blocks(blocks, directory=directory, processes=1).table.select("world", "seed").rows()
     [('cycle-15', 0), ('grid-4-4', 0)]
     """
-    plan = plan_study(blocks, directory=directory, processes=processes, engine=engine, device=device)
+    plan = plan_blocks(blocks, directory=directory, processes=processes, engine=engine, device=device)
     return run_plan(plan, on_progress)
 
 
-def plan_study(
+def plan_blocks(
     blocks: Sequence[Block],
     *,
     directory: str | os.PathLike[str] = "sweeps",
@@ -146,9 +146,9 @@ def plan_study(
     engine: Engine | None = None,
     device: str = "cpu",
 ) -> Plan:
-    """What `study` would train with the same arguments; nothing is written.
+    """What `train_blocks` would train with the same arguments; nothing is written.
 
-    Raises `InputError` as `study` does.
+    Raises `InputError` as `sweep` does.
     """
     described = [_describe(block) for block in blocks]
     if len(blocks) == 1:
@@ -156,7 +156,7 @@ def plan_study(
         world = worlds[0].name if len(worlds) == 1 else f"{len(worlds)}-worlds"
         name = f"{world}-{configuration['model']['kind']}-sweep"
     else:
-        name, configuration = "study", {"blocks": described}
+        name, configuration = "sweep", {"blocks": described}
     path = run_path(directory, name, configuration)
     blocks = _in_kept_order(path, blocks)
     fleets = plan_fleets(blocks)

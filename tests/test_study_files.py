@@ -14,7 +14,7 @@ from geomem.models.configuration import Bilinear
 from geomem.runs.facts import learn_facts
 from geomem.runs.paths import find_paths
 from geomem.sweep import grid as grids
-from geomem.sweep import plan_study, preview, read_blocks, read_study, running, study, sweep
+from geomem.sweep import plan_blocks, preview, read_blocks, read_study, running, sweep, train_blocks
 from geomem.sweep.grid import FactFleet, make_job, plan_fleets
 from geomem.sweep.measured import train_and_measure
 from geomem.training.configuration import PathTraining, RecallTraining, Training
@@ -81,7 +81,7 @@ def trained(tmp_path_factory):
     """That study, trained in one process."""
     path = tmp_path_factory.mktemp("mixed")
     (path / "mixed.toml").write_text(MIXED)
-    return study(read_study(path / "mixed.toml"), directory=path / "one", processes=1)
+    return train_blocks(read_study(path / "mixed.toml"), directory=path / "one", processes=1)
 
 
 RATES = st.lists(st.sampled_from([0.001, 0.01, 0.1]), min_size=1, max_size=3, unique=True)
@@ -167,7 +167,7 @@ def test_a_kept_sweep_of_an_earlier_version_is_found_again(tmp_path, monkeypatch
     )
     assert len(found.table) == 16
     block = {"world": ["cycle", "grid"], "model": "bilinear", "width": [4, 6], "learning-rate": [0.003, 0.03]}
-    again = study(
+    again = train_blocks(
         read_blocks([block | {"steps": 12, "metric-every": 4, "seeds": 2}]), directory=kept, processes=1
     )
     assert again.path == found.path
@@ -269,8 +269,8 @@ def test_a_study_that_was_interrupted_ends_the_same_in_two_processes(trained, mi
     with monkeypatch.context() as patch:
         patch.setattr(running, "train_and_measure", cut)
         with pytest.raises(KeyboardInterrupt, match="1 of 6 fleets are kept"):
-            study(read_study(mixed), directory=tmp_path, processes=1)
-    together = study(read_study(mixed), directory=tmp_path, processes=2)
+            train_blocks(read_study(mixed), directory=tmp_path, processes=1)
+    together = train_blocks(read_study(mixed), directory=tmp_path, processes=2)
     assert together.table.equals(trained.table)
     parts = [sorted(one.path.glob("fleet-*")) for one in (together, trained)]
     for one, other in zip(*parts, strict=True):
@@ -278,7 +278,7 @@ def test_a_study_that_was_interrupted_ends_the_same_in_two_processes(trained, mi
 
 
 def test_a_preview_says_what_a_study_takes_and_writes_nothing(mixed, tmp_path):
-    plan = plan_study(read_study(mixed), directory=tmp_path / "sweeps", processes=2)
+    plan = plan_blocks(read_study(mixed), directory=tmp_path / "sweeps", processes=2)
     said = preview(plan)
     assert (said.fleet_count, said.run_count, said.finished_fleets, said.processes) == (6, 30, 0, 2)
     assert 0 < said.seconds_left < 100
