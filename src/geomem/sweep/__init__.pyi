@@ -11,3 +11,6 @@ from .running import sweep as sweep
 from .running import train_blocks as train_blocks
 from .study_files import read_blocks as read_blocks
 from .study_files import read_study as read_study
+from .table import open_table as open_table
+from .table import tabulate as tabulate
+from .table import write_table as write_table

@@ -159,6 +159,7 @@ def complete_parts(
             teller.tell(seconds_left=None if here else nan)
             if order:
                 manifest = {"format": FORMAT, "hash": digest, "configuration": dict(configuration)}
+                manifest |= {"fleets": count}
                 manifest |= describe_environment(parts.device if here else "cpu")
                 write_json(path / MANIFEST, manifest | ({} if here else {"device": parts.device}))
             try:
