@@ -12,10 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from geomem.cli.engine import EngineOptions
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import (
     Head,
     check_no_layout,
+    first_line,
     option_names,
     parse_groups,
     print_note,
@@ -106,14 +108,17 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run_study(path: Path, arguments: Sequence[str]) -> int:
-    groups = [("sweep", StudyOptions, StudyOptions(), "Where it goes.")]
+    groups = [
+        ("sweep", StudyOptions, StudyOptions(), "Where it goes."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
+    ]
     given = parse_groups(groups, arguments, verb=f"sweep {path}", description=STUDY_USAGE)
 
     from geomem.sweep import read_study
 
     if path.suffix == ".py":
         print_note(f"Executing {path}.")
-    return _train(read_study(path), given.sweep, title=path.stem)
+    return _train(read_study(path), given, title=path.stem)
 
 
 def _run_grid(worlds: list[str], arguments: list[str]) -> int:
@@ -125,6 +130,7 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
     kind = with_choice(SweepOptions, "model", MODELS)
     groups = [
         ("sweep", kind, kind(), "What is varied, and where it goes."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
         *[
             group
             for group in option_groups(only_world, OwnModuleOptions() if module else model)
@@ -172,15 +178,16 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
     )
     name = graphs.name if only_world else f"{len(graphs)} worlds"
     title = f"{module or model} on {name}, {given.training.steps:,} steps"
-    return _train([block], options, title=title)
+    return _train([block], given, title=title)
 
 
-def _train(blocks: Sequence["Block"], options: StudyOptions, *, title: str) -> int:
+def _train(blocks: Sequence["Block"], given: Any, *, title: str) -> int:
     """Train blocks, or say what that takes; then the diagram."""
     from geomem.report.diagram import check_diagram, write_diagram
     from geomem.sweep import plan_blocks, preview, run_plan
     from geomem.sweep.grid import name_columns
 
+    options: StudyOptions = given.sweep
     names = name_columns(blocks)[1:]
     if len({world.digest for block in blocks for world in block.worlds}) > 1:
         names.append("world")
@@ -188,7 +195,11 @@ def _train(blocks: Sequence["Block"], options: StudyOptions, *, title: str) -> i
     if options.out:
         check_diagram(options.out)
     plan = plan_blocks(
-        blocks, directory=options.directory, processes=options.processes or None, device=options.device
+        blocks,
+        directory=options.directory,
+        processes=options.processes or None,
+        engine=given.engine.chosen(),
+        device=options.device,
     )
     if options.dry_run:
         for line in describe_plan(preview(plan)):
