@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from geomem.audit.behaviour import Answer, Behaviour
+from geomem.audit.causal import Causes, RelationCauses
 from geomem.audit.facts import audit_facts
 from geomem.audit.graph import audit_graph
 from geomem.audit.model import ModelAudit
@@ -68,4 +69,7 @@ def facts_audit(*, answers=True):
     known = {table.relations[0]: Behaviour(24, 6, 0.05, 0.2, said)} if answers else {}
     twin = replace(states, layers=tuple(Layer(own.name, own.vectors[:, ::-1]) for own in states.layers))
     audit = audit_facts(states, table, objects, behaviours=known, twins=[(twin, objects)], shuffles=19)
-    return whole(states, table, audit)
+    gains = np.array([0.0, 1.0])
+    causes = Causes(8, 1.0, 0.9, gains, moved=gains / 2, random=0 * gains, p=0.03)
+    moved = (RelationCauses(table.relations[0], "block 1", causes),) if answers else ()
+    return whole(states, table, replace(audit, causes=moved))

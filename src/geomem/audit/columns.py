@@ -92,8 +92,8 @@ def sums_by_layer(audit: FactsAudit) -> dict[str, tuple[str, str, str]]:
         looks = [look for look in audit.superposition if look.layer == layer]
         rows[layer] = (
             _mean([look.score for look in looks]) if looks else "-",
-            _number(max((look.shuffled for look in looks), default=nan)),
-            _number(strengths.get(layer, nan)),
+            short_number(max((look.shuffled for look in looks), default=nan)),
+            short_number(strengths.get(layer, nan)),
         )
     return rows
 
@@ -103,8 +103,8 @@ SUMS = ("sum", "shuffled", "selection")
 
 CAUSE_COLUMNS = {
     "swaps": lambda found: f"{found.swaps:,}",
-    "untouched": lambda found: _number(found.untouched),
-    "replaced": lambda found: _number(found.replaced),
+    "untouched": lambda found: short_number(found.untouched),
+    "replaced": lambda found: short_number(found.replaced),
     "p": lambda found: f"{found.p:.3f}",
 }
 """Titles of the table of causes, and the cell of those of one relation at one layer."""
@@ -114,8 +114,8 @@ def gains_of(found: Causes) -> tuple[list[str], list[str], list[str]]:
     """The gains, and the shares moved by the map and by a random direction."""
     return (
         [f"{gain:g}".replace("0.", ".", 1) for gain in found.gains.tolist()],
-        [_number(share) for share in found.moved.tolist()],
-        [_number(share) for share in found.random.tolist()],
+        [short_number(share) for share in found.moved.tolist()],
+        [short_number(share) for share in found.random.tolist()],
     )
 
 
