@@ -12,6 +12,7 @@ from geomem.audit.graph import audit_graph
 from geomem.audit.model import ModelAudit
 from geomem.audit.source import Source
 from geomem.audit.states import Layer, States
+from geomem.audit.words import WORDS
 from geomem.worlds.facts.reader import facts_from
 from handmade_fleets import HOSTILE_LABELS, hostile_graph
 
@@ -33,7 +34,7 @@ def whole(states, world, audit):
 
 
 def graph_audit(world=None):
-    """Of a ring that lacks one node, with twins, baseline and answers."""
+    """Of a ring that lacks one node, with twins, baseline and answers; and with the longest of the words."""
     world = world or hostile_graph()
     names = world.labels[:-1]
     angles = 2 * np.pi * np.arange(len(names)) / world.node_count
@@ -50,7 +51,7 @@ def graph_audit(world=None):
         permutations=99,
         rewirings=9,
     )
-    return whole(states, world, audit)
+    return whole(states, world, replace(audit, word=max(WORDS, key=len)))
 
 
 def facts_audit(*, answers=True):

@@ -92,7 +92,7 @@ def draw_places(
     with matplotlib.rc_context(STYLE):
         width, height = np.ptp(next(iter(panels.values())), axis=0)
         shape = np.clip(height / width, 0.6, 1.0) if width else 1.0
-        figure = new_figure(4.7 * len(panels), 0.5 + 4.7 * shape, colours)
+        figure = new_figure(9.4 if len(panels) > 1 else 7.2, 0.5 + 4.7 * shape, colours)
         axes = [dressed_axes(figure, colours, 1, len(panels), place + 1) for place in range(len(panels))]
         dots = node_colours(shares, None if shares.any() else [0] * len(table), colours)
         paint_places(axes, panels, edges, table["label"].to_list(), dots, colours)
