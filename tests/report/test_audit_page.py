@@ -1,10 +1,14 @@
 """The page of an audit: everything that decided is on it, and nothing that could be taken for markup."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from test_report_page import Reader
 
+from geomem.audit.causal import Causes, RelationCauses
+from geomem.audit.selection import Selection
 from geomem.audit.words import WORDS
 from geomem.errors import InputError
 from geomem.figures.audit_drawing import tabulate_places
@@ -77,6 +81,23 @@ def test_the_page_of_facts_has_a_section_for_each_relation(pages, audits):
     assert [row[0] for row in crossed.tables[0].rows] == ["<em>first</em>", "second"]
     assert sums.tables[0].head == ("Layer", "R²", "permuted", "<em>first</em>", "second")
     assert "Fewer than 5 facts are left of third" in text
+
+
+def test_what_moves_answers_has_a_section(audits):
+    found = audits["facts"]
+    causes = Causes(9, 1.0, 0.5, np.array([0.5, 1.0]), np.array([0.0, 0.75]), np.array([0.0, 0.25]), 0.0312)
+    layer = found.audit.superposition[0].layer
+    audit = replace(
+        found.audit,
+        causes=(RelationCauses("second", "block 3", causes),),
+        selection=(Selection(layer, np.array([[0.5, 0.1], [0.2, 0.6]])),),
+    )
+    *_, sums, moved = audit_sections(replace(found, audit=audit))
+    assert sums.tables[0].head[-1] == "selection"
+    assert sums.tables[0].rows[0][-1] == ".40"
+    assert moved.tables[0].rows == [("second", "block 3", "9", "1.00", ".50", "0.031")]
+    assert [row[2:] for row in moved.tables[1].rows] == [("map", ".00", ".75"), ("random", ".00", ".25")]
+    assert moved.tables[1].head[-2:] == (".5", "1")
 
 
 def test_every_picture_is_a_file_beside_its_data(pages, audits):

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
-from geomem.audit.columns import FACT_COLUMNS, MAPS_NOTE
+from geomem.audit.columns import CAUSE_COLUMNS, CAUSES_NOTE, FACT_COLUMNS, MAPS_NOTE, SELECTION_NOTE, gains_of
 from geomem.audit.facts import FactsAudit
 from geomem.audit.held_out import STRENGTHS
 from geomem.audit.model import ModelAudit
@@ -35,6 +35,7 @@ def fact_sections(found: ModelAudit, audit: FactsAudit) -> list[Section | None]:
         *(show_relation(audit, number) for number in range(min(MOST_RELATIONS, len(audit.relations)))),
         show_crossed(found, audit),
         show_superposition(found, audit),
+        show_causes(audit),
     ]
 
 
@@ -104,19 +105,40 @@ def show_superposition(found: ModelAudit, audit: FactsAudit) -> Section | None:
     layers = list(dict.fromkeys(look.layer for look in audit.superposition))
     names, measured = _measured_relations(found, audit)
     shown = measured if len(names) <= MOST_RELATIONS else measured[:0]
+    strengths = {found.layer: found.strength for found in audit.selection}
     rows = []
     for layer in layers:
         looks = [look for look in audit.superposition if look.layer == layer]
         shares = np.mean([look.shares for look in looks], axis=0)[shown]
         score, shuffled = sum(look.score for look in looks) / len(looks), max(look.shuffled for look in looks)
-        rows.append((layer, *[share(value) for value in (score, shuffled, *shares)]))
+        selected = [share(strengths.get(layer, np.nan))] if strengths else []
+        rows.append((layer, *[share(value) for value in (score, shuffled, *shares)], *selected))
     sentence = (
         "Are the subjects' vectors sums of attribute vectors, one per relation (arXiv 2605.12426)? Held-out "
         "R² of that fit, beside the largest with subjects permuted, and the share of the variance that each "
         "relation explains; means over templates."
     )
-    head = ("Layer", "R²", "permuted", *names[: len(shown)])
-    return Section("Sums of attributes", sentences=(sentence,), tables=[Table(head, rows)])
+    head = ("Layer", "R²", "permuted", *names[: len(shown)], *(["selection"] if strengths else []))
+    table = Table(head, rows, note=SELECTION_NOTE if strengths else "")
+    return Section("Sums of attributes", sentences=(sentence,), tables=[table])
+
+
+def show_causes(audit: FactsAudit) -> Section | None:
+    """What moves the model's answers, if that was measured."""
+    if not audit.causes:
+        return None
+    rows, gains = [], []
+    for found in audit.causes:
+        where = found.relation, found.layer
+        rows.append((*where, *[cell(found.causes) for cell in CAUSE_COLUMNS.values()]))
+        _, moved, random = gains_of(found.causes)
+        gains += [(*where, "map", *moved), (*where, "random", *random)]
+    columns = gains_of(audit.causes[0].causes)[0]
+    tables = [
+        Table(("Relation", "layer", *CAUSE_COLUMNS), rows, words=frozenset(("layer",))),
+        Table(("Relation", "layer", "moved by", *columns), gains, words=frozenset(("layer", "moved by"))),
+    ]
+    return Section("What moves the answers", sentences=(CAUSES_NOTE,), tables=tables)
 
 
 def _measured_relations(
