@@ -110,7 +110,7 @@ CAUSE_COLUMNS = {
     "swaps": lambda found: f"{found.swaps:,}",
     "untouched": lambda found: short_number(found.untouched),
     "replaced": lambda found: short_number(found.replaced),
-    "p": lambda found: f"{found.p:.3f}",
+    "p": lambda found: "<0.001" if found.p < 0.001 else f"{found.p:.3f}",
 }
 """Titles of the table of causes, and the cell of those of one relation at one layer."""
 
