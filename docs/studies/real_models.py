@@ -23,7 +23,7 @@ from real_weights import Weights, find_weights
 
 from geomem.audit.model import audit_model
 from geomem.audit.prompts import TEMPLATES, Position
-from geomem.audit.source import Reading, graph_behaviour
+from geomem.audit.source import Reading
 from geomem.cli.audit import audit_json
 from geomem.files import read_bytes, replace_file, text_file
 from geomem.worlds.facts.countries import countries
@@ -36,10 +36,11 @@ KEPT = Path("runs/real-models")
 LARGEST = 1 << 26
 """Bytes of a kept audit."""
 
-RELATIONS = ("capital", "continent", "main language", "currency")
-
 FIRST_TEMPLATES = ("The country of {}", "The land borders of {}", "Please think of the word {}")
 """Those of the first look at SmolLM2, which two of them tell that the names are countries."""
+
+CAUSES = "countries-causes"
+"""The two relations whose answers are moved."""
 
 QUESTIONS = {
     "europe": {"europe": "A country that borders {} is {}"},
@@ -49,6 +50,11 @@ QUESTIONS = {
         "continent": "{} is a country on the continent of {}",
         "main language": "The main language of {} is {}",
         "currency": "The currency code of {} is {}",
+    },
+    # States are exchanged at the subject, which must not be the first token: it is the same for all names.
+    CAUSES: {
+        "capital": "The capital of {} is {}",
+        "continent": "The country of {} is on the continent of {}",
     },
 }
 
@@ -92,19 +98,20 @@ ENTRIES = (
     ),
     *(Entry(model, "europe", templates=FIRST_TEMPLATES, twins=1) for model in ("minilm", "smollm")),
     Entry("smollm", "countries", twins=1),
+    Entry("smollm", CAUSES, templates=TEMPLATES[:1], twins=0),
 )
 
 
 def find_world(name: str) -> Graph | FactTable:
-    """A graph of borders, or four of the relations of the countries."""
-    if name == "countries":
+    """A graph of borders, or the relations of the countries that are asked for."""
+    if name in ("countries", CAUSES):
         table = countries()
         facts = [
             (table.subjects[subject], table.relations[relation], table.objects[thing])
             for subject, relation, thing in table.facts.tolist()
-            if table.relations[relation] in RELATIONS
+            if table.relations[relation] in QUESTIONS[name]
         ]
-        return facts_from(facts, name="countries")
+        return facts_from(facts, name=name)
     return europe() if name == "europe" else united_states()
 
 
@@ -116,19 +123,18 @@ def audit_entry(entry: Entry, weights: Weights) -> dict[str, Any]:
     reading = Reading(templates=entry.templates, position=entry.position, say=print)
     # MiniLM has no head that answers, and GloVe is a file.
     questions = QUESTIONS[entry.world] if entry.model == "smollm" else None
-    found = audit_model(
-        {"glove": weights.glove, "minilm": weights.minilm, "smollm": weights.smollm}[entry.model],
-        world,
-        reading=vectors if of_vectors else reading,
-        questions=questions,
-        baseline=weights.glove if isinstance(world, Graph) and not of_vectors else None,
-        baseline_reading=vectors,
-        twin_count=entry.twins,
+    return audit_json(
+        audit_model(
+            {"glove": weights.glove, "minilm": weights.minilm, "smollm": weights.smollm}[entry.model],
+            world,
+            reading=vectors if of_vectors else reading,
+            questions=questions,
+            baseline=weights.glove if isinstance(world, Graph) and not of_vectors else None,
+            baseline_reading=vectors,
+            twin_count=entry.twins,
+            causal=entry.world == CAUSES,
+        )
     )
-    audit = audit_json(found)
-    if isinstance(world, Graph) and questions:
-        audit["behaviour"] = asdict(graph_behaviour(found.source, world, questions[world.name]))
-    return audit
 
 
 def kept_audit(entry: Entry, directory: Path) -> dict[str, Any] | None:

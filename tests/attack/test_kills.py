@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 KILLS = Path(__file__).with_name("kills.py")
-# What becomes of processes whose parent is killed stands in tests/test_pool.py.
+# What becomes of processes whose parent is killed stands in tests/test_processes.py.
 KILLED = {"memorize": 2, "paths": 2, "capacity": 2}
 KILLED |= dict.fromkeys(
     ("construct", "edit", "edit what was edited", "forget", "edit a further answer", "forget one answer"), 4

@@ -14,7 +14,7 @@ import pytest
 
 from geomem.claims.catalogue import CLAIMS, collect_claims
 from geomem.claims.check import judge_checks
-from geomem.claims.claim import PAPER, RECALL_PAPER, Claim, Source, reach_verdict
+from geomem.claims.claim import OURS, PAPER, RECALL_PAPER, Claim, Source, reach_verdict
 from geomem.claims.counterexamples import Memory, imagine_fleet
 from geomem.claims.evidence import alignment, excess_loss, final, first_step_memorized, memorized, shells
 from geomem.claims.experiment import experiment_path
@@ -74,6 +74,7 @@ PLACES = {
     ),
     # Its text is not at hand: only what is tagged [P] or [T] is the paper's.
     RECALL_PAPER: Places(SECOND, re.compile(r"\bTheorem 4\.[1-4](?!\w)"), tagged=True),
+    OURS: Places({}, re.compile(r"^docs/studies/")),
 }
 
 

@@ -10,11 +10,12 @@ from PIL import Image
 
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Transformer
-from geomem.report import write_memory_report, write_report
+from geomem.report import write_audit, write_memory_report, write_report
 from geomem.runs.paths import find_paths
 from geomem.training.configuration import PathTraining
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.families import cycle, path_star
+from handmade_audits import facts_audit, graph_audit
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -378,3 +379,16 @@ def test_memories_of_facts_open_in_any_window_and_their_labels_stay_text(open_pa
         assert page.locator("script, b, img[onerror]").count() == 0
         dark = page.evaluate("[...document.images].map((e) => e.currentSrc !== e.src)")
         assert dark == [scheme == "dark"] * 6
+
+
+@pytest.mark.parametrize(
+    ("audit", "viewport", "scheme"), [(graph_audit, PHONE, "dark"), (facts_audit, DESKTOP, "light")]
+)
+def test_page_of_an_audit_opens_without_complaint(open_page, tmp_path, audit, viewport, scheme):
+    address = write_audit(audit(), tmp_path / "audit.html", command="geomem <b>audit</b>").as_uri()
+    page = open_page(address, viewport, scheme, ready=PICTURES_DRAWN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert sticking_out(page) == []
+    assert page.locator("picture").count() > 1
+    page.get_by_text("Name by name").first.click()
+    assert page.get_by_text(HOSTILE_LABELS[0]).first.is_visible()

@@ -3,13 +3,25 @@
 Axis names: `question`, `candidate`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
 from scipy.stats import binom
 
 from geomem.geometry.reading import SIGNIFICANCE
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model, or a map, answers about one name."""
+
+    name: str
+    given: str
+    wanted: tuple[str, ...]
+    """All that would have been right."""
+    right: bool
+    """Also where a candidate begins with the same token as the right one: nobody can tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +39,8 @@ class Behaviour:
     """Share that is right without knowledge: that of the most frequent answer."""
     first: float = float("nan")
     """Share of questions whose single best answer, over the whole vocabulary, is right."""
+    answers: tuple[Answer, ...] = field(default=(), repr=False)
+    """The best candidate for every name, if they were kept."""
 
     @property
     def p(self) -> float:

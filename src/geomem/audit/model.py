@@ -2,23 +2,19 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
 
-from geomem.audit.facts import FactsAudit, audit_facts
+from geomem.audit.asking import ask_facts, move_answers
+from geomem.audit.facts import SHUFFLES, FactsAudit, audit_facts
 from geomem.audit.graph import GraphAudit, audit_graph
-from geomem.audit.source import (
-    Reading,
-    Source,
-    fact_behaviours,
-    graph_behaviour,
-    object_states,
-    read_source,
-    twins,
-)
+from geomem.audit.source import Reading, Source, graph_behaviour, object_states, read_source, twins
 from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
 from geomem.measure.vectors.reading import listed
 from geomem.shown import shown_by
+from geomem.version import find_version
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -33,9 +29,12 @@ class ModelAudit:
     """An audit, and what is to be known of how it was made."""
 
     source: Source
+    world: Graph | FactTable
     audit: GraphAudit | FactsAudit
     notes: tuple[str, ...]
     """What was understood, checked and left out, one sentence each."""
+    settings: Mapping[str, Any]
+    """What was chosen, and the versions: all that a repetition needs."""
 
 
 def audit_model(
@@ -48,14 +47,17 @@ def audit_model(
     baseline_reading: Reading | None = None,
     twin_count: int | None = None,
     permutations: int = PERMUTATIONS,
+    causal: bool = False,
     seed: int = 0,
 ) -> ModelAudit:
     """Whether a model's folder, or a file of vectors, holds a graph or facts as a geometry; and which words.
 
     `questions` ask the model itself: by relation, or under the graph's name, a template with two places such
     as `The capital of {} is {}`. Relations without one are asked with `usual_question`. `baseline` is a file
-    of vectors that know which words stand together, as GloVe's; only for graphs. The rules are those of
-    `audit_graph` and `audit_facts`. Raises `InputError` for whatever `read_source` and these refuse.
+    of vectors that know which words stand together, as GloVe's; only for graphs. With `causal` the states of
+    subjects are replaced and moved as well, and the model asked with these (`measure_causes`); only for facts
+    and models that answer. The rules are those of `audit_graph` and `audit_facts`. Raises `InputError` for
+    whatever `read_source` and these refuse.
 
     >>> import pathlib, tempfile
     >>> from geomem.worlds.graphs.families import grid
@@ -68,6 +70,8 @@ def audit_model(
     reading = reading or Reading()
     known = questions or {}
     if isinstance(world, Graph):
+        if causal:
+            raise InputError("--causal is about relations; leave it out with --graph.")
         if strange := sorted(known.keys() - {world.name}):
             raise InputError(
                 f"The question of {strange[0]!r} is about no relation: {world.name!r} is a graph."
@@ -78,6 +82,7 @@ def audit_model(
         if baseline is not None:
             beside = read_source(baseline, source.states.entities, baseline_reading)
         behaviour = graph_behaviour(source, world, known[world.name]) if known else None
+        asked = tuple(f"Asked: {question!r}." for question in known.values())
         frequencies = source.frequencies if beside is None else beside.frequencies
         has_all = frequencies is not None and frequencies.keys() >= set(source.states.entities)
         audit = audit_graph(
@@ -92,10 +97,15 @@ def audit_model(
             seed=seed,
         )
         of_baseline = () if beside is None else tuple(f"Baseline: {note}" for note in beside.notes)
-        return ModelAudit(source, audit, (*source.notes, *of_baseline, *audit.notes))
+        settings = _settings(source, world, reading, questions=known, twins=count, seed=seed)
+        settings |= {"permutations": permutations, "rewired graphs": len(audit.rewired_mantels)}
+        if baseline is not None:
+            settings |= {"baseline": os.fspath(baseline)}
+        notes = (*source.notes, *asked, *of_baseline, *audit.notes)
+        return ModelAudit(source, world, audit, notes, settings)
     if baseline is not None:
         raise InputError("--baseline is about graphs; leave it out with --facts.")
-    return _audit_facts(model, world, reading, known, twin_count, seed)
+    return _audit_facts(model, world, reading, known, twin_count, causal, seed)
 
 
 def usual_question(relation: str) -> str:
@@ -117,6 +127,7 @@ def _audit_facts(
     reading: Reading,
     questions: Mapping[str, str],
     twin_count: int | None,
+    causal: bool,
     seed: int,
 ) -> ModelAudit:
     table = numbered_relations(table)
@@ -126,22 +137,70 @@ def _audit_facts(
         )
     source = read_source(model, table.subjects, reading)
     objects, notes = object_states(source, table.objects, reading)
-    behaviours = {}
-    if questions or (source.model is not None and source.model.answers):
+    answered = None
+    sentences = {name: questions.get(name, usual_question(name)) for name in table.relations}
+    if questions or causal or (source.model is not None and source.model.answers):
         reading.say("Asking the model.")
-        asked = {name: questions.get(name, usual_question(name)) for name in table.relations}
-        behaviours = fact_behaviours(source, table, asked)
-        notes = (*notes, *(f"Asked: {question!r}." for question in asked.values()))
+        answered = ask_facts(source, table, objects, sentences, seed=seed)
+        notes = (*notes, *(f"Asked: {question!r}." for question in sentences.values()))
     count = _usual_twins(source) if twin_count is None else twin_count
     audit = audit_facts(
         source.states,
         table,
         objects,
-        behaviours=behaviours,
+        behaviours=answered.behaviours if answered else None,
         twins=(
             (twin.states, object_states(twin, objects.entities, reading)[0])
             for twin in twins(source, count, seed=seed, say=reading.say)
         ),
         seed=seed,
     )
-    return ModelAudit(source, audit, (*source.notes, *notes, *audit.notes))
+    if answered:
+        audit = replace(audit, selection=answered.selection)
+    if answered and causal:
+        causes, left_out = move_answers(
+            source,
+            table,
+            objects,
+            sentences,
+            audit.relations,
+            seconds=answered.seconds,
+            say=reading.say,
+            seed=seed,
+        )
+        audit = replace(audit, causes=causes, notes=(*audit.notes, *left_out))
+    asked = sentences if answered else {}
+    settings = _settings(source, table, reading, questions=asked, twins=count, seed=seed)
+    settings |= {"shuffles of the objects": SHUFFLES} | ({"answers moved": True} if causal else {})
+    return ModelAudit(source, table, audit, (*source.notes, *notes, *audit.notes), settings)
+
+
+def _settings(
+    source: Source,
+    world: Graph | FactTable,
+    reading: Reading,
+    *,
+    questions: Mapping[str, str],
+    twins: int,
+    seed: int,
+) -> dict[str, Any]:
+    states, packages = source.states, ["numpy", "scipy"]
+    found: dict[str, Any] = {"model": str(source.path), "world": world.name, "where": states.position}
+    if source.model is None:
+        found |= {"names of several words": reading.multiword}
+        if reading.array is not None:
+            found |= {"array": reading.array}
+        if reading.labels is not None:
+            labels = reading.labels
+            is_file = isinstance(labels, str | os.PathLike)
+            found |= {"labels": str(labels) if is_file else f"{len(labels):,} names"}
+    else:
+        packages += ["torch", "transformers"]
+        found |= {"device": reading.device, "re-initialised twins": twins}
+        found |= {f"template {number + 1}": template for number, template in enumerate(states.templates)}
+    if reading.aliases:
+        told = [f"{', '.join(given)} for {name}" for name, given in reading.aliases.items()]
+        found |= {"aliases": "; ".join(told)}
+    found |= {f"question, {relation}": question for relation, question in questions.items()}
+    versions = {"geomem": find_version()} | {name: version(name) for name in packages}
+    return found | {"seed": seed, "versions": versions}
