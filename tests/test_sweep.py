@@ -1,5 +1,8 @@
 """Sweeps: the grid, a cell equal to the same run alone, resuming, cache hits, and what is refused."""
 
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 import pytest
@@ -13,6 +16,7 @@ from geomem.runs.checkpoint import CHECKPOINT
 from geomem.runs.edges import memorize
 from geomem.runs.pace import Pace
 from geomem.sweep import MEASUREMENTS, parts, running, sweep
+from geomem.sweep.engines.work import describe_loss
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
 from geomem.training.configuration import Training
@@ -96,6 +100,55 @@ def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, m
     assert [state and state.step for state in begun] == [None, 30]
     assert resumed.table.equals(whole.table)
     same_names(resumed.path, whole.path)
+
+
+def test_a_fleet_that_fails_stops_no_other_and_is_tried_again(tmp_path, monkeypatch):
+    arguments = {"axes": {"width": [4, 6, 8]}, "training": SHORT, "processes": 1}
+    arguments |= {"directory": tmp_path / "broken"}
+    told = []
+
+    def broken(fleet, **hooks):
+        if fleet.model.width == 6:
+            raise RuntimeError("a hole\nin the floor")
+        return train_and_measure(fleet, **hooks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "train_and_measure", broken)
+        patch.setattr(parts, "_expect", lambda parts, order, **_: dict.fromkeys(order, 1.0))
+        with pytest.raises(InputError, match=r"^1 of 3 fleets failed, as .*00001.txt says \(It") as said:
+            sweep("cycle", Bilinear(), on_progress=told.append, **arguments)
+    assert "(It failed with RuntimeError: a hole in the floor);" in str(said.value)
+    assert "\n" not in str(said.value)
+    assert (told[-1].finished_fleets, told[-1].failed_fleets, told[-1].seconds_left) == (2, 1, 0.0)
+    (file,) = tmp_path.glob("broken/*/failed/*")
+    for text in ("Traceback", "in broken", "model = Bilinear(width=6,", "hole\nin the floor"):
+        assert text in file.read_text()
+    again = sweep("cycle", Bilinear(), **arguments)
+    whole = sweep("cycle", Bilinear(), **arguments | {"directory": tmp_path / "whole"})
+    assert again.table.equals(whole.table)
+    same_names(again.path, whole.path)
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """An engine whose workers are all ended."""
+
+    @contextmanager
+    def connected(self, device):
+        yield 7
+
+    def run(self, works):
+        yield from map(describe_loss, works)
+
+
+def test_whatever_engine_loses_a_fleet_it_is_said(tmp_path):
+    arguments = {"axes": AXES, "training": SHORT, "directory": tmp_path}
+    with pytest.raises(InputError, match=r"^1 of 1 fleets failed, .* was killed; perhaps memory ran out"):
+        sweep("cycle", Bilinear(width=4), engine=Deadly(), **arguments)
+    with pytest.raises(InputError, match=r"^processes is 2, and an engine is given as well; give one"):
+        sweep("cycle", Bilinear(width=4), engine=Deadly(), processes=2, **arguments)
+    sweep("cycle", Bilinear(width=4), processes=1, **arguments)
+    sweep("cycle", Bilinear(width=4), engine=Deadly(), **arguments)  # nothing is left to do
 
 
 def same_names(one, other):
@@ -225,6 +278,7 @@ def test_fleets_are_timed_and_trained_on_the_device_one_at_a_time(tmp_path, monk
         sweep("cycle", Bilinear(), **arguments)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(parts, "check_device", lambda device: None)
+    monkeypatch.setattr(parts, "has_device", lambda device: True)
     monkeypatch.setattr(parts, "available_memory", lambda device: 10**12)
     monkeypatch.setattr(parts, "describe_environment", lambda device: {"device": device})
     monkeypatch.setattr(parts, "measure_pace", timed)

@@ -1,13 +1,11 @@
 """`geomem sweep` on the command line: diagrams in three formats, Ctrl-C, one sentence for bad input."""
 
-import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -128,24 +126,6 @@ def test_what_is_averaged_over_is_said(tmp_path, capsys):
     page = tmp_path / "a.html"
     assert main([*command, "--directory", str(tmp_path), "--out", str(page)]) == 0
     assert "bilinear on cycle-15, 20 steps; mean over scale and seed" in page.read_text()
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
-def test_processes_that_keep_dying_are_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "geomem", "sweep", "cycle", "--model", "bilinear", "--processes", "2"]
-    command += ["--over", "width=4:7:4", "--steps", "100000", "--directory", str(tmp_path), "--quiet"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        while process.poll() is None:
-            time.sleep(0.1)
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                for child in children.read_text().split():
-                    if "popen_loky" in Path(f"/proc/{child}/cmdline").read_text():
-                        os.kill(int(child), signal.SIGKILL)
-        said = process.communicate(timeout=60)[1]
-    assert process.returncode == 2, said
-    assert said.startswith("geomem: A process of the sweep was ended from outside")
-    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

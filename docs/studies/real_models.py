@@ -23,7 +23,7 @@ from real_weights import Weights, find_weights
 
 from geomem.audit.model import audit_model
 from geomem.audit.prompts import TEMPLATES, Position
-from geomem.audit.source import Reading, graph_behaviour
+from geomem.audit.source import Reading
 from geomem.cli.audit import audit_json
 from geomem.files import read_bytes, replace_file, text_file
 from geomem.worlds.facts.countries import countries
@@ -116,19 +116,17 @@ def audit_entry(entry: Entry, weights: Weights) -> dict[str, Any]:
     reading = Reading(templates=entry.templates, position=entry.position, say=print)
     # MiniLM has no head that answers, and GloVe is a file.
     questions = QUESTIONS[entry.world] if entry.model == "smollm" else None
-    found = audit_model(
-        {"glove": weights.glove, "minilm": weights.minilm, "smollm": weights.smollm}[entry.model],
-        world,
-        reading=vectors if of_vectors else reading,
-        questions=questions,
-        baseline=weights.glove if isinstance(world, Graph) and not of_vectors else None,
-        baseline_reading=vectors,
-        twin_count=entry.twins,
+    return audit_json(
+        audit_model(
+            {"glove": weights.glove, "minilm": weights.minilm, "smollm": weights.smollm}[entry.model],
+            world,
+            reading=vectors if of_vectors else reading,
+            questions=questions,
+            baseline=weights.glove if isinstance(world, Graph) and not of_vectors else None,
+            baseline_reading=vectors,
+            twin_count=entry.twins,
+        )
     )
-    audit = audit_json(found)
-    if isinstance(world, Graph) and questions:
-        audit["behaviour"] = asdict(graph_behaviour(found.source, world, questions[world.name]))
-    return audit
 
 
 def kept_audit(entry: Entry, directory: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 KILLS = Path(__file__).with_name("kills.py")
-# What becomes of processes whose parent is killed stands in tests/test_pool.py.
+# What becomes of processes whose parent is killed stands in tests/test_processes.py.
 TRAINING = ["memorize", "paths", "capacity"]
 OF_MEMORIES = [
     "construct",

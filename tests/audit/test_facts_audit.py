@@ -67,6 +67,11 @@ def test_known_facts_that_maps_read_are_a_geometry_and_others_a_lookup():
     assert found.hit > 0.9
     assert found.selectivity > 0.7
     assert found.trials[0].p == 0.01
+    assert sum(answer.right for answer in found.held_out) / 40 == found.looks[found.best_linear].linear
+    assert {answer.name: answer.wanted[0] for answer in found.held_out} == {
+        table.subjects[subject]: table.objects[thing] for subject, _, thing in table.facts
+    }
+    assert all(answer.right == (answer.given in answer.wanted) for answer in found.held_out)
     table, states, objects = relation()
     assert audit_facts(states, table, objects).relations[0].word == "no geometry"
     lookup = audit_facts(states, table, objects, behaviours=known).relations[0]

@@ -13,6 +13,7 @@ from geomem.audit.behaviour import Behaviour
 from geomem.audit.graph import audit_graph, match_graph
 from geomem.audit.states import Layer, States
 from geomem.errors import InputError
+from geomem.geometry.alignment import procrustes_correlation
 from geomem.geometry.projection import laplacian_coordinates
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.families import complete, cycle, grid, path
@@ -136,6 +137,7 @@ def test_a_baseline_that_shows_as_much_is_named(world, planted):
     audit = audit_graph(planted, world, baseline=same, **FEW)
     assert audit.word == "geometry no more than co-occurrence"
     assert abs(audit.looks[0].lead) < 0.05
+    assert audit.baseline_mantel == pytest.approx(audit.looks[0].profile.mantel + audit.looks[0].lead)
 
 
 def test_a_baseline_that_shows_nothing_is_beaten_on_the_entities_it_has(world, planted, noise):
@@ -169,6 +171,10 @@ def test_a_map_is_compared_where_places_are_known(world, planted):
     audit = audit_graph(planted, replace(world, coordinates=places), **FEW)
     assert audit.looks[0].map_correlation > 0.5
     assert audit.looks[0].map_p == 1 / 200
+    order = [world.labels.index(label) for label in audit.entities]
+    assert procrustes_correlation(audit.places, places[order]) == pytest.approx(
+        audit.looks[0].map_correlation
+    )
     assert np.isnan(audit_graph(planted, world, **FEW).looks[0].map_p)
 
 

@@ -179,6 +179,9 @@ def test_the_command_line_prints_profile_word_and_json(tmp_path, capsys):
     content = json.loads(capsys.readouterr().out)
     assert len(content["looks"]) == 1 + 4 * len(TEMPLATES)
     assert content["entities"] == sorted(world.labels)
+    said = content["behaviour"]
+    assert sum(answer["right"] for answer in said["answers"]) == said["right"]
+    assert set(said["answers"][0]["wanted"]) == {"1.2", "2.1"}
 
 
 def test_facts_are_asked_and_mapped(tmp_path, capsys):

@@ -23,13 +23,13 @@ from geomem.claims.claim import Verdict, reach_verdict
 from geomem.claims.experiment import Experiment
 from geomem.claims.memorize_geometrically.path_settings import BASE, describe_setting, measure_paths
 from geomem.claims.need import FleetRequest, Scale, computed
-from geomem.claims.reproduce import Count, Plan, WorkDone, order_works, reproduce, time_works
-from geomem.claims.workers import Work
+from geomem.claims.reproduce import Count, Plan, WorkDone, order_works, perform_task, reproduce, time_works
 from geomem.cli import main
 from geomem.cli.verdicts import describe_large
 from geomem.errors import InputError
 from geomem.models.configuration import Node2Vec
 from geomem.runs.pace import Pace
+from geomem.sweep.engines import Work
 from geomem.training.configuration import Training, step_count
 
 HERE = Path(__file__).parent
@@ -494,7 +494,10 @@ def test_on_a_card_long_experiments_are_timed_by_their_first_steps(monkeypatch, 
     wanted = Experiment("long", measure_paths, settings, seconds=5e5)
     staged = Experiment("staged", measure_paths, settings | {"start": settings}, seconds=5e5)
     short = Experiment("short", measure_paths, settings, seconds=30.0)
-    works = {Path(each.key): Work(Path(each.key), each, each.seconds) for each in (wanted, staged, short)}
+    works = {
+        Path(each.key): Work(Path(each.key), each, perform_task, each.seconds)
+        for each in (wanted, staged, short)
+    }
     found = time_works(works, "cuda")
     assert timed == [(setting.training, "cuda")]
     assert found[Path("long")].seconds == pytest.approx(1 + 0.5 * step_count(setting.training))

@@ -13,6 +13,18 @@ from geomem.geometry.reading import SIGNIFICANCE
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a model, or a map, answers about one name."""
+
+    name: str
+    given: str
+    wanted: tuple[str, ...]
+    """All that would have been right."""
+    right: bool
+    """Also where a candidate begins with the same token as the right one: nobody can tell them apart."""
+
+
+@dataclass(frozen=True)
 class Behaviour:
     """How often a model, asked for these facts, answered right.
 
@@ -27,6 +39,8 @@ class Behaviour:
     """Share that is right without knowledge: that of the most frequent answer."""
     first: float = float("nan")
     """Share of questions whose single best answer, over the whole vocabulary, is right."""
+    answers: tuple[Answer, ...] = ()
+    """The best candidate for every name, if they were kept."""
 
     @property
     def p(self) -> float:

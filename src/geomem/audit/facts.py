@@ -5,13 +5,13 @@ as they are first, then shuffled), `subject`, `object`, `relation`, `fact`.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import norm
 
-from geomem.audit.behaviour import Behaviour
+from geomem.audit.behaviour import Answer, Behaviour
 from geomem.audit.held_out import STRENGTHS, find_held_out, predict_held_out
 from geomem.audit.pairs import check_twin, each_look
 from geomem.audit.resampling import bound_of_leads, draw_resamples
@@ -73,6 +73,8 @@ class RelationAudit:
     smallest_effect: float
     """The smallest hit@1 beyond both controls that would have been found in 80 % of cases."""
     behaviour: Behaviour | None
+    held_out: tuple[Answer, ...] = ()
+    """What the best linear map finds for every subject left out."""
 
     @property
     def selectivity(self) -> float:
@@ -166,11 +168,11 @@ def audit_facts(
             continue
         name = table.relations[relation]
         audit = _audit_relation(name, (states, objects), facts, pairs, known.get(name), shuffles, seed)
-        audits.append(audit)
         *_, vectors = list(each_look(states))[audit.best_linear]
         things = _object_vectors(objects)[facts.objects]
         rows = np.asarray(vectors[facts.rows], dtype=np.float64)
-        predicted[relation] = predict_held_out(rows, things, facts.answers)
+        predicted[relation] = made = predict_held_out(rows, things, facts.answers)
+        audits.append(replace(audit, held_out=_held_out(states, objects, facts, made)))
     return FactsAudit(
         tuple(audits),
         _cross(predicted, objects, found),
@@ -207,6 +209,15 @@ def _facts_of(states: States, table: FactTable, objects: States, relation: int, 
 def _object_vectors(objects: States) -> Float[np.ndarray, "object width"]:
     _, _, vectors = next(each_look(objects))
     return np.asarray(vectors, dtype=np.float64)
+
+
+def _held_out(states: States, objects: States, facts: _Facts, made: np.ndarray) -> tuple[Answer, ...]:
+    found = _nearest(made, _object_vectors(objects)[facts.objects])
+    names = [objects.entities[thing] for thing in facts.objects]
+    return tuple(
+        Answer(states.entities[row], names[given], (names[wanted],), bool(given == wanted))
+        for row, given, wanted in zip(facts.rows, found, facts.answers, strict=True)
+    )
 
 
 def _find_in_looks(
@@ -312,9 +323,13 @@ def _cross(
             things = vectors[found[asked].objects]
             _, ours, theirs = np.intersect1d(found[fitted].rows, found[asked].rows, return_indices=True)
             if len(ours):
-                best = (made[ours] @ unit_rows(things - things.mean(axis=0)).T).argmax(axis=1)
-                crossed[fitted, asked] = (best == found[asked].answers[theirs]).mean()
+                right = _nearest(made[ours], things) == found[asked].answers[theirs]
+                crossed[fitted, asked] = right.mean()
     return crossed
+
+
+def _nearest(made: np.ndarray, things: np.ndarray) -> Int[np.ndarray, " subject"]:
+    return (made @ unit_rows(things - things.mean(axis=0)).T).argmax(axis=1)
 
 
 def _fit_looks(

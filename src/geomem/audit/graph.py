@@ -108,11 +108,18 @@ class GraphAudit:
     """Those that a geometry must pass; one against the baseline, if any, is the last."""
     controls: tuple[Trial, ...]
     """Others, which decide nothing."""
+    behaviour: Behaviour | None
+    """How the model itself answers, if it was asked."""
     smallest_effect: float
     """The smallest correlation that would have been found in 80 % of cases, at the median look."""
     twin_mantels: Float[np.ndarray, "twin look"]
     rewired_mantels: Float[np.ndarray, "draw look"]
+    baseline_mantel: float
+    """That of the baseline's vectors, on the entities that both have; NaN without them."""
+    permutations: int
     entities: tuple[str, ...]
+    places: Float[np.ndarray, "entity 2"]
+    """Of the best look, along two principal directions."""
     left_out: tuple[str, ...]
     """Nodes of the graph that the model's states lack."""
     notes: tuple[str, ...]
@@ -205,9 +212,9 @@ def audit_graph(
     )
     maps, map_p = _measure_map(model, graph, permutations, seed)
     ahead, nothing = None, np.full((2, looks), np.nan)
-    leads, auc_leads = nothing, nothing
+    leads, auc_leads, of_baseline = nothing, nothing, float("nan")
     if baseline is not None:
-        leads, auc_leads = _leads_of_baseline(model, baseline, graph, sample, seed)
+        leads, auc_leads, of_baseline = _leads_of_baseline(model, baseline, graph, sample, seed)
         ahead = try_ahead("co-occurrence", model.names, leads, BASELINE)
     smallest = _smallest_effect(mantels)
     word, reason = choose_word(
@@ -233,19 +240,24 @@ def audit_graph(
     }
     lists = [np.asarray(values, dtype=object).tolist() for values in columns.values()]
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
+    best = best_look(mantels, -1)
     return GraphAudit(
         word=word,
         reason=reason,
         looks=tuple(Look(*names, **row) for names, row in zip(model.names, rows, strict=True)),
-        best=best_look(mantels, -1),
+        best=best,
         trials=(*trials, *([] if ahead is None else [ahead])),
         controls=tuple(controls),
+        behaviour=known,
         smallest_effect=smallest,
         twin_mantels=twin_mantels,
         rewired_mantels=on_rewired[1:],
+        baseline_mantel=of_baseline,
+        permutations=permutations,
         entities=graph.labels,
+        places=model.places[best],
         left_out=left_out,
-        notes=_notes(model, sample, best_look(mantels, -1)),
+        notes=_notes(model, sample, best),
     )
 
 
@@ -320,8 +332,8 @@ def _measure_map(
 
 def _leads_of_baseline(
     model: _Model, baseline: States, graph: Graph, sample: PairSample, seed: int
-) -> tuple[Float[np.ndarray, "draw look"], Float[np.ndarray, "draw look"]]:
-    """Lead of Mantel's correlation, and of AUC, on the entities that the baseline has."""
+) -> tuple[Float[np.ndarray, "draw look"], Float[np.ndarray, "draw look"], float]:
+    """Lead of Mantel's correlation, and of AUC, on the entities that both have; the baseline's Mantel."""
     place = {entity: row for row, entity in enumerate(baseline.entities)}
     shared = np.array([label in place for label in graph.labels])
     if shared.sum() < FEWEST:
@@ -341,7 +353,7 @@ def _leads_of_baseline(
     times[:, among] = draw_resamples(int(among.sum()), seed=seed)
     mantels, neighbours = resample_pairs(Z, sample, times)
     aucs = neighbours * np.append(model.deviations, deviation)
-    return mantels[:, -1:] - mantels[:, :-1], aucs[:, :-1] - aucs[:, -1:]
+    return mantels[:, -1:] - mantels[:, :-1], aucs[:, :-1] - aucs[:, -1:], float(mantels[0, -1])
 
 
 def _leads_of_twins(

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
-from geomem.audit.facts import FactsAudit, audit_facts
+from geomem.audit.facts import SHUFFLES, FactsAudit, audit_facts
 from geomem.audit.graph import GraphAudit, audit_graph
 from geomem.audit.source import (
     Reading,
@@ -19,6 +21,7 @@ from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
 from geomem.measure.vectors.reading import listed
 from geomem.shown import shown_by
+from geomem.version import find_version
 from geomem.worlds.facts.several_answers import numbered_relations
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -33,9 +36,12 @@ class ModelAudit:
     """An audit, and what is to be known of how it was made."""
 
     source: Source
+    world: Graph | FactTable
     audit: GraphAudit | FactsAudit
     notes: tuple[str, ...]
     """What was understood, checked and left out, one sentence each."""
+    settings: Mapping[str, Any]
+    """What was chosen, and the versions: all that a repetition needs."""
 
 
 def audit_model(
@@ -78,6 +84,7 @@ def audit_model(
         if baseline is not None:
             beside = read_source(baseline, source.states.entities, baseline_reading)
         behaviour = graph_behaviour(source, world, known[world.name]) if known else None
+        asked = tuple(f"Asked: {question!r}." for question in known.values())
         frequencies = source.frequencies if beside is None else beside.frequencies
         has_all = frequencies is not None and frequencies.keys() >= set(source.states.entities)
         audit = audit_graph(
@@ -92,7 +99,12 @@ def audit_model(
             seed=seed,
         )
         of_baseline = () if beside is None else tuple(f"Baseline: {note}" for note in beside.notes)
-        return ModelAudit(source, audit, (*source.notes, *of_baseline, *audit.notes))
+        settings = _settings(source, world, reading, questions=known, twins=count, seed=seed)
+        settings |= {"permutations": permutations, "rewired graphs": len(audit.rewired_mantels)}
+        if baseline is not None:
+            settings |= {"baseline": os.fspath(baseline)}
+        notes = (*source.notes, *asked, *of_baseline, *audit.notes)
+        return ModelAudit(source, world, audit, notes, settings)
     if baseline is not None:
         raise InputError("--baseline is about graphs; leave it out with --facts.")
     return _audit_facts(model, world, reading, known, twin_count, seed)
@@ -126,7 +138,7 @@ def _audit_facts(
         )
     source = read_source(model, table.subjects, reading)
     objects, notes = object_states(source, table.objects, reading)
-    behaviours = {}
+    behaviours, asked = {}, {}
     if questions or (source.model is not None and source.model.answers):
         reading.say("Asking the model.")
         asked = {name: questions.get(name, usual_question(name)) for name in table.relations}
@@ -144,4 +156,33 @@ def _audit_facts(
         ),
         seed=seed,
     )
-    return ModelAudit(source, audit, (*source.notes, *notes, *audit.notes))
+    settings = _settings(source, table, reading, questions=asked, twins=count, seed=seed)
+    settings |= {"shuffles of the objects": SHUFFLES}
+    return ModelAudit(source, table, audit, (*source.notes, *notes, *audit.notes), settings)
+
+
+def _settings(
+    source: Source,
+    world: Graph | FactTable,
+    reading: Reading,
+    *,
+    questions: Mapping[str, str],
+    twins: int,
+    seed: int,
+) -> dict[str, Any]:
+    states, packages = source.states, ["numpy", "scipy"]
+    found: dict[str, Any] = {"model": str(source.path), "world": world.name, "where": states.position}
+    if source.model is None:
+        found |= {"names of several words": reading.multiword}
+        if reading.array is not None:
+            found |= {"array": reading.array}
+        if reading.labels is not None:
+            is_file = isinstance(reading.labels, str | os.PathLike)
+            found |= {"labels": str(reading.labels) if is_file else f"{len(reading.labels):,} names"}
+    else:
+        packages += ["torch", "transformers"]
+        found |= {"device": reading.device, "re-initialised twins": twins}
+        found |= {f"template {number + 1}": template for number, template in enumerate(states.templates)}
+    found |= {f"question, {relation}": question for relation, question in questions.items()}
+    versions = {"geomem": find_version()} | {name: version(name) for name in packages}
+    return found | {"seed": seed, "versions": versions}

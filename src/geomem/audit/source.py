@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomem.audit.behaviour import Behaviour, judge_answers
+from geomem.audit.behaviour import Answer, Behaviour, judge_answers
 from geomem.audit.prompts import EDGE_TEMPLATES, TEMPLATES, Position, check_templates
 from geomem.audit.states import Layer, States
 from geomem.errors import InputError
@@ -190,11 +190,16 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     np.logical_or.at(right.T, answers.same_first, near.T)
     asked = np.arange(len(names))
     first = right[asked, answers.top] & (answers.top >= 0)
+    said = tuple(
+        Answer(name, names[given], tuple(names[at] for at in np.flatnonzero(own)), bool(hit))
+        for name, given, own, hit in zip(names, answers.among, near, right[asked, answers.among], strict=True)
+    )
     return Behaviour(
         asked=len(names),
         right=int(right[asked, answers.among].sum()),
         chance=float(right.mean(axis=0).max()),
         first=float(first.mean()),
+        answers=said,
     )
 
 
@@ -217,7 +222,13 @@ def fact_behaviours(source: Source, table: FactTable, questions: Mapping[str, st
         place = {thing: at for at, thing in enumerate(candidates)}
         answers = answer_questions(model, questions[relation], [subject for subject, _ in facts], candidates)
         truth = np.array([place[thing] for _, thing in facts])
-        found[relation] = judge_answers(truth, top=answers.top, among=answers.among, same=answers.same_first)
+        same = answers.same_first
+        said = tuple(
+            Answer(subject, candidates[given], (thing,), bool(given == same[place[thing]]))
+            for (subject, thing), given in zip(facts, answers.among, strict=True)
+        )
+        judged = judge_answers(truth, top=answers.top, among=answers.among, same=same)
+        found[relation] = replace(judged, answers=said)
     return found
 
 

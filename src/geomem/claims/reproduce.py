@@ -2,28 +2,28 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from joblib import cpu_count
 
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Claim, Verdict, reach_verdict
-from geomem.claims.evidence import Evidence, name_arrays, read_evidence
+from geomem.claims.evidence import gather_evidence, plan_request
 from geomem.claims.exchange import exchange_model
-from geomem.claims.experiment import Experiment, experiment_path, read_experiment, training_of
-from geomem.claims.need import Computed, Cost, FleetRequest, Need, Scale
-from geomem.claims.workers import Work, describe_failure, do_work
+from geomem.claims.experiment import Experiment, experiment_path, run_experiment, training_of
+from geomem.claims.need import Computed, Cost, Scale
 from geomem.errors import InputError
 from geomem.models.architecture import Model
 from geomem.models.own import Factory
 from geomem.runs.checkpoint import tidy_finished
 from geomem.runs.directory import is_finished
-from geomem.runs.run import read_run
+from geomem.sweep.engines.processes import Processes, find_engine
+from geomem.sweep.engines.work import Engine, Outcomes, Work, describe_failure, finish
 
 if TYPE_CHECKING:
     from geomem.runs.job import Job
@@ -107,6 +107,7 @@ def reproduce(
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     processes: int | None = None,
+    engine: Engine | None = None,
     hours: float = inf,
     model: Model | Factory | str | None = None,
     claims: Iterable[Claim] | None = None,
@@ -115,8 +116,9 @@ def reproduce(
     """Check the claims that any pattern matches (all without one); their verdicts, in the papers' order.
 
     Fleets and experiments are kept in `directory` and shared, between claims and with every later call; on a
-    CPU several are worked on at once in `processes` (one per core if not given). At the scale `quick` claims
-    that cost more are left out. At `full` the cheapest claims come first.
+    CPU several are worked on at once in `processes` (one per core if not given), or by another `engine` of
+    `geomem.sweep.engines`. At the scale `quick` claims that cost more are left out. At `full` the cheapest
+    claims come first.
     A `model`, also a factory as `memorize` takes it, stands where claims have a plain Transformer; those that
     have none are left out (`exchange_model`). A claim whose fleet, experiment, evidence or rule fails, or
     whose work does not fit into `hours`, is `not run`, with a sentence that says why. Times are estimated
@@ -129,8 +131,8 @@ def reproduce(
     Traceback (most recent call last):
     geomem.errors.InputError: No claim matches 'perpetuum*'; `geomem reproduce --list` lists them.
     """
-    from geomem.runs.directory import require_disk
-    from geomem.runs.job import check_hours, check_seeds, find_model
+    from geomem.runs.environment import check_device, has_device
+    from geomem.runs.job import check_seeds, find_model
 
     tell = on_event or (lambda event: None)
     if Path(directory).exists() and not Path(directory).is_dir():
@@ -141,16 +143,39 @@ def reproduce(
     sizes = Scale(scale, check_seeds(seeds))
     needed: dict[Path, Work] = {}
     for job in jobs:
-        _plan_claim(job, sizes, directory)
+        _plan_claim(job, sizes, directory, device)
         needed |= {work.path: needed.get(work.path, work) for work in job.works.values()}
     missing = {path: work for path, work in needed.items() if not is_finished(path)}
     for path in needed.keys() - missing.keys():
         tidy_finished(path)
     for job in jobs:
         job.waiting = {work.path for work in job.works.values()} & missing.keys()
-    if on_event:
-        missing = time_works(missing, device)
-    processes = 1 if device != "cpu" else min(processes or cpu_count(), max(1, len(missing)))
+    engine = find_engine(engine, processes if device == "cpu" else None, device)
+    if isinstance(engine, Processes):
+        check_device(device)
+    with engine.connected(device) if missing else nullcontext(1) as workers:
+        if on_event and missing and has_device(device):
+            missing = time_works(missing, device)
+        work_on = partial(finish, engine)
+        return _settle(jobs, sizes, needed, missing, directory, work_on, workers, hours, tell)
+
+
+def _settle(
+    jobs: Sequence[_Job],
+    sizes: Scale,
+    needed: dict[Path, Work],
+    missing: dict[Path, Work],
+    directory: str | os.PathLike[str],
+    work_on: Callable[[Sequence[Work]], Outcomes],
+    workers: int,
+    hours: float,
+    tell: Callable[[ReproductionEvent], None],
+) -> tuple[Verdict, ...]:
+    """Let what fits into the hours be worked on, and judge every claim as soon as it can be."""
+    from geomem.runs.directory import require_disk
+    from geomem.runs.job import check_hours
+
+    processes = min(workers, max(1, len(missing)))
     lacking = {
         job.claim.id: {path: missing[path].seconds for path in job.waiting} for job in jobs if job.waiting
     }
@@ -167,7 +192,7 @@ def reproduce(
     fleets = [work.task for work in missing.values() if not isinstance(work.task, Experiment)]
     seconds = sum(work.seconds for work in missing.values())
     plan = Plan(
-        claims=chosen,
+        claims=tuple(job.claim for job in jobs),
         needed=_count(needed.values()),
         missing=_count(missing.values()),
         runs_to_train=sum(len(fleet.seeds) for fleet in fleets),
@@ -188,14 +213,15 @@ def reproduce(
                 tell(verdict)
 
     order = list(missing.values())
-    if scale == "quick":
+    if sizes.name == "quick":
         # The longest first, so that no process ends long after the others.
         order.sort(key=lambda work: -work.seconds)
     done: list[Path] = []
     try:
-        with closing(do_work(order, directory, device, processes=processes)) as finished:
+        with closing(work_on(order)) as outcomes:
             judge_ready()
-            for path, error in finished:
+            for outcome in outcomes:
+                path, error = outcome.path, outcome.error
                 done.append(path)
                 for job in jobs:
                     if path in job.waiting:
@@ -221,7 +247,7 @@ def reproduce(
             f"interrupted; {len(needed) - len(missing) + len(done)} of {len(needed)} "
             f"{name_work(plan.needed)} are kept, and the same command goes on"
         ) from None
-    return tuple(verdicts[claim.id] for claim in chosen)
+    return tuple(verdicts[job.claim.id] for job in jobs)
 
 
 def order_works(
@@ -339,7 +365,8 @@ def _count(works: Iterable[Work]) -> Count:
     return Count(fleets=experiments.count(False), experiments=experiments.count(True))
 
 
-def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> None:
+def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
+    perform = partial(perform_task, directory=Path(directory).absolute(), device=device)
     try:
         for need in job.claim.requests(scale):
             if isinstance(need, Computed):
@@ -349,43 +376,23 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> N
             if isinstance(need, Experiment):
                 if not need.seconds > 0:
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
-                work = Work(experiment_path(need, directory), need, need.seconds)
+                work = Work(experiment_path(need, directory), need, perform, need.seconds, device)
             else:
                 plan = plan_request(need)
-                work = Work(plan.path(directory), plan, estimate_seconds(plan))
+                work = Work(plan.path(directory), plan, perform, estimate_seconds(plan), device)
             job.works[need.key] = work
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
 
 
-def plan_request(request: FleetRequest) -> "Job":
-    """The fleet that a request asks for, before its training."""
-    from geomem.runs.edges import edge_job
+def perform_task(task: "Job | Experiment", *, directory: Path, device: str) -> None:
+    """Train a fleet or measure an experiment, unless it is kept."""
+    from geomem.runs.train import train
 
-    return edge_job(
-        request.world,
-        model=request.model,
-        task=request.task,
-        training=request.training,
-        seeds=request.seeds,
-        treatment=request.treatment,
-    )
-
-
-def gather_evidence(needs: Iterable[Need], directory: str | os.PathLike[str]) -> Evidence:
-    """The measurements of what was trained and measured before, and what is computed on the spot.
-
-    Raises `InputError` for a fleet or an experiment that is missing, unfinished or damaged.
-    """
-    fleets, measured, computed = {}, {}, {}
-    for need in needs:
-        if isinstance(need, Computed):
-            computed |= need.compute()
-        elif isinstance(need, Experiment):
-            measured[need.key] = read_experiment(need, directory)
-        else:
-            fleets[need.key] = read_evidence(need, read_run(plan_request(need).path(directory)))
-    return Evidence(fleets, {**name_arrays(measured), **computed})
+    if isinstance(task, Experiment):
+        run_experiment(task, directory=directory, device=device)
+    else:
+        train(task, directory, device=device)
 
 
 def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> Verdict:

@@ -106,8 +106,10 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Any]:
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
     memory = read_run(path, holding="facts")
 
-    from geomem.measure.facts import measure_memory
+    from geomem.measure.facts import describe_unmeasured, measure_memory
 
+    if note := describe_unmeasured(memory):
+        print_note(note)
     rows = measure_memory(memory, seed=options.seed)
     if options.json:
         print(json.dumps({"runs": _finite(rows.to_dicts())}, ensure_ascii=False, indent=2))

@@ -241,9 +241,10 @@ class SweepTable(LiveTable):
             return titles, ("",) * len(titles)
         passed = monotonic() - self.seen
         done = self.last.finished_fleets == self.last.fleet_count
+        failed = f" ({self.last.failed_fleets} failed)" if self.last.failed_fleets else ""
         left = "done" if done else format_seconds(max(0.0, self.last.seconds_left - passed))
         return titles, (
-            f"{self.last.finished_fleets}/{self.last.fleet_count}",
+            f"{self.last.finished_fleets}/{self.last.fleet_count}{failed}",
             f"{self.last.finished_runs:,}/{self.last.run_count:,}",
             f"{self.last.memorized_runs:,}",
             format_seconds(self.last.seconds + (0.0 if done else passed)),

@@ -31,7 +31,7 @@ from geomem.geometry.portrait import Portrait
 from geomem.measure.edges import measure_fleet
 from geomem.memories.opened import model_table
 from geomem.report.html import format_number, format_p_value, read_resource, render_html
-from geomem.report.memories import Picture, describe_range, picture_source
+from geomem.report.memories import Picture, describe_range, picture_source, title_memory
 from geomem.runs.run import Run
 from geomem.worlds.graphs.graph import Graph
 
@@ -141,19 +141,19 @@ def _show_graph(run: Run) -> str:
 
 def _show_memory(run: Run) -> str:
     """Recall of a memory, and one of its subjects taken apart."""
-    card = _last_numbers(run, f"{run.table.name}, width {run.model.width:,}")
-    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
-        return render_card(card)
-    from geomem.measure.facts import draw_portrait, question_names
+    from geomem.measure.facts import describe_unmeasured, draw_portrait, question_names
     from geomem.runs.facts import question_answers
 
+    note = describe_unmeasured(run)
+    card = _last_numbers(run, title_memory(run), (note,) if note else ())
+    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
+        return render_card(card)
     known = question_answers(model_table(run), run.model.hops)
     try:
         fit = draw_portrait(run).fit
-    except InputError:  # too few subjects to hold any out
+    except InputError:  # too few subjects to hold any out, or vectors that are not known
         return render_card(card)
-    vectors = run.weights()["subject_embedding"][0]
-    table = tabulate_subject(fit, vectors, known, relations=question_names(run))
+    table = tabulate_subject(fit, run.embeddings()[0], known, relations=question_names(run))
     alt = "Parts of a subject vector and their shares"
     return render_card(card, Picture("subject", table, draw_subject, alt), alt=alt)
 

@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -19,6 +20,8 @@ from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
 from geomem.memories.opened import model_table
+from geomem.models.configuration import Recall
+from geomem.models.own import OwnModule
 from geomem.report.html import check_places, count_word, format_number, read_resource, render_html, write_page
 from geomem.runs.run import Run
 from geomem.worlds.facts.table import entropy_bits
@@ -62,28 +65,38 @@ class MemoryView:
     """One row of numbers per run."""
     pictures: tuple[Picture, ...]
     """Of its first run."""
+    note: str = ""
+    """What is not measured of it, and why."""
 
 
 def view_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
     """Measure every run of a memory, about a minute each at 1,000 subjects, and take the first one apart."""
-    from geomem.measure.facts import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
+    from geomem.measure.facts import (
+        describe_unmeasured,
+        draw_portrait,
+        question_names,
+        recall_with,
+        tabulate_portrait_numbers,
+    )
+    from geomem.measure.recall_portrait import Unmeasured
     from geomem.runs.facts import question_answers
 
     runs = range(len(memory.seeds))
     portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]
     first, names = portraits[0], question_names(memory)
-    weights = {name: values[0] for name, values in memory.weights().items()}
     known = question_answers(model_table(memory), memory.model.hops)
-    subject = tabulate_subject(first.fit, weights["subject_embedding"], known, relations=names)
-    maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
-    who = f"of run 0 of {memory.table.name}"
-    pictures = [
-        Picture("subject", subject, draw_subject, f"Parts of a subject vector {who} and their shares"),
-        Picture("maps", maps, draw_selector, f"Cosines of the relations' maps and gates {who}"),
-    ]
+    who, pictures = f"of run 0 of {memory.table.name}", []
+    with suppress(Unmeasured):
+        subject = tabulate_subject(first.fit, first.embeddings, known, relations=names)
+        alt = f"Parts of a subject vector {who} and their shares"
+        pictures.append(Picture("subject", subject, draw_subject, alt))
+        maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
+        alt = f"Cosines of the relations' maps and gates {who}"
+        pictures.append(Picture("maps", maps, draw_selector, alt))
     bits = entropy_bits(model_table(memory))
     # A tied table is read out as well as in: rounding it would change more than the subjects.
-    if bits and not memory.model.tied:
+    if bits and isinstance(memory.model, Recall) and not memory.model.tied:
+        weights = {name: values[0] for name, values in memory.weights().items()}
         others = sum(array.size for name, array in weights.items() if name != "subject_embedding")
         written = "fact_bits" in memory.manifest["configuration"]["training"]
         rounded = tabulate_bits(
@@ -93,21 +106,19 @@ def view_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> Mem
             other_bits=0.0 if written else 32.0 * others,
         )
         pictures.append(Picture("bits", rounded, draw_bits, f"Recall over bits {who}"))
-    return MemoryView(memory, tabulate_portrait_numbers(memory, portraits), tuple(pictures))
+    rows, note = tabulate_portrait_numbers(memory, portraits), describe_unmeasured(memory)
+    return MemoryView(memory, rows, tuple(pictures), note)
 
 
 def compare_memories(views: Sequence[MemoryView]) -> tuple[Picture, ...]:
     """The pictures of all memories together, over d / (R ln N)."""
     rows = pl.concat([view.rows for view in views])
-    return tuple(
-        Picture(
-            name,
-            tabulate_portraits(rows, picture),
-            partial(draw_portraits, picture=picture),
-            f"Lines over d / (R ln N): {picture.title}",
-        )
-        for name, picture in PORTRAITS.items()
-    )
+    pictures = []
+    for name, picture in PORTRAITS.items():
+        with suppress(InputError):  # no memory has any of its numbers
+            table, alt = tabulate_portraits(rows, picture), f"Lines over d / (R ln N): {picture.title}"
+            pictures.append(Picture(name, table, partial(draw_portraits, picture=picture), alt))
+    return tuple(pictures)
 
 
 def write_memory_report(
@@ -153,8 +164,15 @@ def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> s
         captions=CAPTIONS,
         source=picture_source,
         range_of=lambda view, name: describe_range(view.rows[name]),
-        title_of=lambda memory: f"{memory.table.name}, width {memory.model.width:,}",
+        title_of=title_memory,
     )
+
+
+def title_memory(memory: Run) -> str:
+    """What a page calls a memory: its table, and its width or the module of a person's own."""
+    model = memory.model
+    said = model.source if isinstance(model, OwnModule) else f"width {model.width:,}"
+    return f"{memory.table.name}, {said}"
 
 
 def picture_source(picture: Picture, theme: str) -> str:

@@ -36,6 +36,19 @@ def check_device(device: str) -> None:
         raise InputError(f"device is {device!r}; give cpu or cuda{last}.")
 
 
+def has_device(device: str) -> bool:
+    """Whether torch can compute there.
+
+    >>> has_device("cpu")
+    True
+    """
+    try:
+        check_device(device)
+    except InputError:
+        return False
+    return True
+
+
 def find_device(device: str | None) -> str:
     """The device that is given, else a card if torch finds one; raises `InputError` as `check_device` does.
 

@@ -1,7 +1,5 @@
 """Sweeps: grids of configurations (`grid`), trained and kept (`running`), measured (`measured`)."""
 
-from geomem.sweep.measured import MEASUREMENTS, is_memorized
-from geomem.sweep.parts import SweepProgress
-from geomem.sweep.running import Sweep, sweep
+import lazy_loader
 
-__all__ = ["MEASUREMENTS", "Sweep", "SweepProgress", "is_memorized", "sweep"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,8 +22,9 @@ from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.directory import run_path
 from geomem.runs.environment import limit_threads
 from geomem.runs.job import check_seeds
+from geomem.sweep.engines.work import Engine
 from geomem.sweep.grid import FLEET_RUNS, MAXIMUM_RUNS
-from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
+from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, choose_engine, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
 from geomem.training.facts import train_recall
@@ -111,6 +112,7 @@ def capacity_curves(
     seeds: int | Sequence[int] = 3,
     directory: str | os.PathLike[str] = "capacity",
     processes: int | None = None,
+    engine: Engine | None = None,
     device: str = "cpu",
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> Capacity:
@@ -176,7 +178,7 @@ def capacity_curves(
         for fleet in fleets
     ]
     largest = max(cost.memory_bytes for cost in costs)
-    processes = check_processes(processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
+    engine = choose_engine(engine, processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     configuration = {
         "model": asdict(model),
         "training": asdict(training),
@@ -198,7 +200,7 @@ def capacity_curves(
         is_memorized=lambda table: table["recall"] == 1.0,
         device=device,
     )
-    table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
+    table = complete_parts(parts, path, configuration, engine=engine, on_progress=on_progress)
     return Capacity(table.sort("subjects", "relations", varied, "seed"), varied, path)
 
 

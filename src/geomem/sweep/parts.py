@@ -1,16 +1,18 @@
-"""Work kept part by part: fleets trained by the processes of `geomem.sweep.pool`.
+"""Work kept part by part: fleets trained by an engine of `geomem.sweep.engines`.
 
-Each finished fleet is a table `fleet-<number>.parquet` in the directory, renamed into place; one that is
-being trained has its checkpoint in `unfinished/fleet-<number>/`. Interrupted work goes on and ends in the
-same bits, and the same work again trains nothing.
+Each finished fleet is a table `fleet-<number>.parquet` in the directory, renamed into place by whoever
+trained it; one that is being trained has its checkpoint in `unfinished/fleet-<number>/`, and of one that
+failed `failed/fleet-<number>.txt` says why. Interrupted work goes on and ends in the same bits, whatever
+engine goes on with it, and the same work again trains nothing.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from math import nan
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from geomem.errors import InputError
-from geomem.files import remove_leftovers, replace_file, write_json
+from geomem.files import make_parent, remove_leftovers, replace_file, text_file, write_json
 from geomem.runs.checkpoint import StateShape, remove_checkpoint
 from geomem.runs.directory import (
     FORMAT,
@@ -30,19 +32,29 @@ from geomem.runs.directory import (
     read_table,
     table_file,
 )
-from geomem.runs.environment import available_memory, check_device, describe_environment
+from geomem.runs.environment import available_memory, check_device, describe_environment, has_device
 from geomem.runs.pace import LEAST_STEPS, estimate_each, measure_pace
 from geomem.runs.train import Checkpoints, stop_between_steps
-from geomem.sweep.pool import KILLED, do_tasks
+from geomem.sweep.engines.processes import Processes, find_engine
+from geomem.sweep.engines.work import Engine, Outcome, Work, finish
 
 UNFINISHED = "unfinished"
 """Directory of the checkpoints; it is gone when all fleets are finished."""
+
+FAILED = "failed"
+"""Directory of the tracebacks of fleets that failed; it is gone when all fleets are finished."""
+
+CORE_ARITHMETIC = 2e10
+"""Floating-point operations a second on one core, about, where nothing was timed."""
 
 STEP_OVERHEAD = 60_000_000
 """Arithmetic that the hundred small operations of a step are worth: about 3 ms on one core."""
 
 PROCESS_BYTES = 280_000_000
 """What another process holds before it trains: Python and the libraries."""
+
+SHOWN = 500
+"""Characters of each part of a failed fleet that are kept beside its traceback."""
 
 START_SECONDS = 3.0
 """What other processes take until they train."""
@@ -55,6 +67,7 @@ class SweepProgress:
     path: Path
     fleet_count: int
     finished_fleets: int
+    failed_fleets: int
     run_count: int
     finished_runs: int
     memorized_runs: int
@@ -62,10 +75,10 @@ class SweepProgress:
     seconds: float
     """Since this process began or resumed the sweep."""
     seconds_left: float
-    """At the mean pace so far; before the first fleet is done, at that of a few steps of three of them; 0
-    after the last."""
+    """At the mean pace so far; before the first fleet is done, at that of a few steps of three of them (NaN
+    if this machine lacks the device); 0 after the last."""
     processes: int
-    """Fleets that are trained at a time."""
+    """Fleets that are trained at a time, by the engine's workers."""
     memory_bytes: int
     """About what so many of the largest fleets take."""
 
@@ -92,17 +105,19 @@ class Parts:
     device: str = "cpu"
 
 
-def check_processes(processes: int | None, *, fleet_bytes: int, fleet_count: int, device: str = "cpu") -> int:
-    """The number of processes: unless given, one per core, and a single one on a card.
+def choose_engine(
+    engine: Engine | None, processes: int | None, *, fleet_bytes: int, fleet_count: int, device: str = "cpu"
+) -> Engine:
+    """The engine for some fleets, as `find_engine` says.
 
-    Raises `InputError` for less than one, for a device that is not there, or if so many of the largest fleets
-    do not fit into its memory.
+    Raises `InputError` also, where the engine is processes of this machine, for a device that is not there,
+    or if so many of the largest fleets do not fit into its memory.
     """
-    if type(processes) is int and processes < 1:
-        raise InputError(f"processes is {processes}; give a whole number of at least 1.")
+    engine = find_engine(engine, processes, device)
+    if not isinstance(engine, Processes):
+        return engine
     check_device(device)
-    processes = processes or (os.cpu_count() if device == "cpu" else 1) or 1
-    at_a_time = min(processes, fleet_count)
+    at_a_time = min(engine.count, fleet_count)
     each = fleet_bytes + (PROCESS_BYTES if at_a_time > 1 else 0)
     needed, free = at_a_time * each, available_memory(device)
     if needed > free:
@@ -110,7 +125,7 @@ def check_processes(processes: int | None, *, fleet_bytes: int, fleet_count: int
             f"{at_a_time} fleets at a time need about {format_bytes(needed)} of memory, {format_bytes(free)} "
             "are free; use fewer processes or a smaller width."
         )
-    return processes
+    return engine
 
 
 def complete_parts(
@@ -118,86 +133,148 @@ def complete_parts(
     path: Path,
     configuration: Mapping[str, Any],
     *,
-    processes: int,
+    engine: Engine,
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> pl.DataFrame:
-    """Train the fleets that the directory lacks, and give the rows of all, fleet by fleet.
+    """Let an engine train the fleets that the directory lacks, and give the rows of all, fleet by fleet.
 
-    Raises `InputError` if a kept table is not the one that was written, or a process was ended from outside;
-    `KeyboardInterrupt`, with what is kept, after Ctrl-C.
+    A fleet that fails does not stop the others. Raises `InputError` if a kept table is not the one that was
+    written, if the engine cannot be reached, or at the end if a fleet failed; `KeyboardInterrupt`, with what
+    is kept, after Ctrl-C.
     """
     count, digest = len(parts.fleets), configuration_hash(configuration)
     with locked_run(path):
         remove_leftovers(path)
         kept = {
-            number: table for number in range(count) if (table := _read_part(path, number, parts)) is not None
+            number: _read_part(path, number, parts)
+            for number in range(count)
+            if os.path.lexists(_part_path(path, number))
         }
-        # Long fleets first: then no process is left alone with one at the end.
+        failed: dict[int, Outcome] = {}
+        # Long fleets first: then no worker is left alone with one at the end.
         order = sorted(set(range(count)) - set(kept), key=lambda number: -parts.arithmetic[number])
-        at_a_time = max(1, min(processes, len(order)))
-        expected = _expect(parts, order) if on_progress and order else {}
-        began = monotonic()
-
-        def tell() -> None:
-            if not on_progress:
-                return
-            done = sum(expected[number] for number in order if number in kept)
-            left = sum(expected.values()) - done
-            seconds = monotonic() - began
-            if done:
-                left *= seconds / done
-            elif order:
-                longest = max(expected.values())
-                left = max(left / at_a_time, longest) + (START_SECONDS if at_a_time > 1 else 0.0)
-            schema: Any = dict(parts.schema)
-            finished = pl.concat(kept.values()) if kept else pl.DataFrame(schema=schema)
-            on_progress(
-                SweepProgress(
-                    path=path,
-                    fleet_count=count,
-                    finished_fleets=len(kept),
-                    run_count=sum(parts.run_counts),
-                    finished_runs=len(finished),
-                    memorized_runs=int(parts.is_memorized(finished).sum()),
-                    seconds=seconds,
-                    seconds_left=float(left),
-                    processes=at_a_time,
-                    memory_bytes=at_a_time * (parts.memory_bytes + (PROCESS_BYTES if at_a_time > 1 else 0)),
-                )
+        with engine.connected(parts.device) if order else nullcontext(1) as workers:
+            here = has_device(parts.device)
+            expected = _expect(parts, order, timed=bool(here and on_progress))
+            teller = _Teller(parts, path, kept, failed, expected, workers, on_progress)
+            teller.tell(seconds_left=None if here else nan)
+            if order:
+                manifest = {"format": FORMAT, "hash": digest, "configuration": dict(configuration)}
+                manifest |= describe_environment(parts.device if here else "cpu")
+                write_json(path / MANIFEST, manifest | ({} if here else {"device": parts.device}))
+            try:
+                for number, outcome in _train(parts, path, digest, engine, expected):
+                    if outcome.status == "done":
+                        (path / FAILED / _failure_name(number)).unlink(missing_ok=True)
+                        kept[number] = teller.count(_read_part(path, number, parts))
+                    else:
+                        failed[number] = outcome
+                        _keep_failure(path, number, parts.fleets[number], outcome)
+                    teller.tell()
+            except KeyboardInterrupt:
+                finished = sum(_part_path(path, number).exists() for number in range(count))
+                raise KeyboardInterrupt(
+                    f"interrupted; {finished} of {count} fleets are kept, and the same command goes on"
+                ) from None
+        if failed:
+            first = min(failed)
+            raise InputError(
+                f"{len(failed)} of {count} fleets failed, as {path / FAILED / _failure_name(first)} says "
+                f"({failed[first].error.rstrip('.')}); the others are kept, and the same command tries these "
+                "again."
             )
-
-        tell()
-        if order:
-            manifest = {"format": FORMAT, "hash": digest}
-            manifest |= {"configuration": dict(configuration), **describe_environment(parts.device)}
-            write_json(path / MANIFEST, manifest)
-        try:
-            measure = partial(parts.measure, device=parts.device)
-            common = (measure, parts.state_shape, parts.schema, digest)
-            tasks = [(path, number, parts.fleets[number], *common) for number in order]
-            with closing(do_tasks(_write_part, tasks, processes=min(processes, len(tasks)))) as done:
-                for place, given in done:
-                    if given == KILLED:
-                        raise InputError(
-                            "A process of the sweep was ended from outside, perhaps for lack of memory; use "
-                            "fewer processes and run the same command again, which goes on with what is "
-                            "finished."
-                        )
-                    table = _read_part(path, order[place], parts)
-                    if table is not None:
-                        kept[order[place]] = table
-                    tell()
-        except KeyboardInterrupt:
-            finished = sum(_part_path(path, number).exists() for number in range(count))
-            raise KeyboardInterrupt(
-                f"interrupted; {finished} of {count} fleets are kept, and the same command goes on"
-            ) from None
-        shutil.rmtree(path / UNFINISHED, ignore_errors=True)
+        for name in (UNFINISHED, FAILED):
+            shutil.rmtree(path / name, ignore_errors=True)
     return pl.concat([kept[number] for number in range(count)])
 
 
-def _expect(parts: Parts, order: Sequence[int]) -> dict[int, float]:
-    """About how many seconds each of some fleets takes on one core."""
+def _train(
+    parts: Parts, path: Path, digest: str, engine: Engine, expected: Mapping[int, float]
+) -> Generator[tuple[int, Outcome], None, None]:
+    """Let the engine train the expected fleets; the number of each with its outcome, as it ends."""
+    path = path.absolute()  # a worker may be anywhere
+    measure = partial(parts.measure, device=parts.device)
+    write = partial(_write_part, path, measure, parts.state_shape, parts.schema, digest)
+    works = {
+        _part_path(path, number): Work(
+            path=_part_path(path, number),
+            task=(number, parts.fleets[number]),
+            perform=write,
+            seconds=seconds,
+            device=parts.device,
+            memory_bytes=parts.memory_bytes + PROCESS_BYTES,
+        )
+        for number, seconds in expected.items()
+    }
+    with closing(finish(engine, list(works.values()))) as outcomes:
+        for outcome in outcomes:
+            yield works[outcome.path].task[0], outcome
+
+
+class _Teller:
+    """Says where a sweep stands; looks at what is kept and what failed."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        path: Path,
+        kept: Mapping[int, pl.DataFrame],
+        failed: Mapping[int, Outcome],
+        expected: Mapping[int, float],
+        workers: int,
+        on_progress: Callable[[SweepProgress], None] | None,
+    ):
+        self.parts, self.path, self.kept, self.failed = parts, path, kept, failed
+        self.expected, self.on_progress = expected, on_progress
+        self.at_a_time = min(workers, max(1, len(expected)))
+        self.runs = self.memorized = 0
+        self.began = monotonic()
+        for table in kept.values():
+            self.count(table)
+
+    def count(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Count the runs of a finished fleet."""
+        self.runs += len(table)
+        self.memorized += int(self.parts.is_memorized(table).sum())
+        return table
+
+    def tell(self, *, seconds_left: float | None = None) -> None:
+        """Say it; the time left is estimated unless given."""
+        if not self.on_progress:
+            return
+        seconds, done, left = monotonic() - self.began, 0.0, []
+        for number, took in self.expected.items():
+            if number in self.kept:
+                done += took
+            elif number not in self.failed:
+                left.append(took)
+        if seconds_left is None and done:
+            seconds_left = sum(left) * seconds / done
+        elif seconds_left is None:
+            begin = START_SECONDS if left and self.at_a_time > 1 else 0.0
+            seconds_left = begin + max([sum(left) / self.at_a_time, *left])
+        each = self.parts.memory_bytes + (PROCESS_BYTES if self.at_a_time > 1 else 0)
+        self.on_progress(
+            SweepProgress(
+                path=self.path,
+                fleet_count=len(self.parts.fleets),
+                finished_fleets=len(self.kept),
+                failed_fleets=len(self.failed),
+                run_count=sum(self.parts.run_counts),
+                finished_runs=self.runs,
+                memorized_runs=self.memorized,
+                seconds=seconds,
+                seconds_left=float(seconds_left),
+                processes=self.at_a_time,
+                memory_bytes=self.at_a_time * each,
+            )
+        )
+
+
+def _expect(parts: Parts, order: Sequence[int], *, timed: bool) -> dict[int, float]:
+    """About how many seconds each of some fleets takes on one core; unless timed, by their arithmetic."""
+    if not (timed and order):
+        return {number: parts.arithmetic[number] / CORE_ARITHMETIC for number in order}
 
     def measure(place: int) -> float:
         fleet = parts.fleets[order[place]]
@@ -214,11 +291,9 @@ def _part_path(path: Path, number: int) -> Path:
     return path / f"fleet-{number:05}.parquet"
 
 
-def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame | None:
-    """The table of a finished fleet, or None; `InputError` if it is not the one that was written."""
+def _read_part(path: Path, number: int, parts: Parts) -> pl.DataFrame:
+    """The table of a finished fleet; `InputError` if it is not the one that was written."""
     part = _part_path(path, number)
-    if not part.exists() and not part.is_symlink():
-        return None
     table = read_table(part, parts.schema, damaged=_damaged_part)
     if len(table) != parts.run_counts[number]:
         raise _damaged_part(part, "it is not the table of this sweep's fleet")
@@ -232,20 +307,33 @@ def _damaged_part(part: Path, why: str) -> InputError:
     )
 
 
+def _failure_name(number: int) -> str:
+    return f"fleet-{number:05}.txt"
+
+
+def _keep_failure(path: Path, number: int, fleet: Any, outcome: Outcome) -> None:
+    """Keep what went wrong with a fleet, and what it was to train."""
+    what = [f"{entry.name} = {repr(getattr(fleet, entry.name))[:SHOWN]}" for entry in fields(fleet)]
+    file = path / FAILED / _failure_name(number)
+    make_parent(file)
+    replace_file(file, text_file("\n".join([outcome.error, "", *what, "", outcome.traceback])))
+
+
 def _write_part(
     path: Path,
-    number: int,
-    fleet: Any,
     measure: Callable[..., pl.DataFrame],
     state_shape: Callable[[Any], StateShape],
     schema: Mapping[str, Any],
     digest: str,
+    task: tuple[int, Any],
 ) -> None:
-    """Train a fleet from its checkpoint on, if it has one, and keep its table instead."""
-    own, kinds = path / UNFINISHED / f"fleet-{number:05}", pl.Schema(schema)
+    """Train a fleet from its checkpoint on, if it has one, and keep its table instead; find a table kept."""
+    number, fleet = task
+    own, part = path / UNFINISHED / f"fleet-{number:05}", _part_path(path, number)
     with locked_run(own):
-        checkpoints = Checkpoints(own, digest, partial(state_shape, fleet))
-        with stop_between_steps(checkpoints):
-            table = measure(fleet, **checkpoints.hooks)
-        replace_file(_part_path(path, number), table_file(table.cast(kinds)))
+        if not os.path.lexists(part):  # else a worker that had lost its command trained it
+            checkpoints = Checkpoints(own, digest, partial(state_shape, fleet))
+            with stop_between_steps(checkpoints):
+                table = measure(fleet, **checkpoints.hooks)
+            replace_file(part, table_file(table.cast(pl.Schema(schema))))
         remove_checkpoint(own)

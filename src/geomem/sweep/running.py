@@ -22,9 +22,10 @@ from geomem.models.parameters import Cost, estimate_cost
 from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.directory import run_path, safe_name
 from geomem.runs.job import check_seeds, find_model
+from geomem.sweep.engines.work import Engine
 from geomem.sweep.grid import Fleet, Value, check_axes, find_worlds, plan_fleets
 from geomem.sweep.measured import MEASUREMENTS, is_memorized, train_and_measure
-from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, check_processes, complete_parts
+from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, choose_engine, complete_parts
 from geomem.training.configuration import Training, check_training, default_training
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, edge_examples
@@ -49,6 +50,7 @@ def sweep(
     seeds: int | Sequence[int] = 1,
     directory: str | os.PathLike[str] = "sweeps",
     processes: int | None = None,
+    engine: Engine | None = None,
     device: str = "cpu",
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> Sweep:
@@ -81,7 +83,7 @@ def sweep(
     fleets = plan_fleets(graphs, model, task, training, axes, seeds)
     costs = [_check_fleet(fleet) for fleet in fleets]
     largest = max(cost.memory_bytes for cost in costs)
-    processes = check_processes(processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
+    engine = choose_engine(engine, processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     configuration = {
         "worlds": [{"name": graph.name, "digest": graph.digest} for graph in graphs],
         "task": {"kind": "edge-memorization", **asdict(task)},
@@ -106,7 +108,7 @@ def sweep(
         is_memorized=is_memorized,
         device=device,
     )
-    table = complete_parts(parts, path, configuration, processes=processes, on_progress=on_progress)
+    table = complete_parts(parts, path, configuration, engine=engine, on_progress=on_progress)
     return Sweep(table, path)
 
 

@@ -1,4 +1,4 @@
-"""The pool of processes: order, processes that are ended from outside, and none that outlives its parent."""
+"""Processes as an engine: order, processes that are ended from outside, and none that outlives its parent."""
 
 import os
 import signal
@@ -11,31 +11,54 @@ import polars as pl
 import pytest
 
 from geomem.cli import main
-from geomem.sweep.pool import KILLED, do_tasks
+from geomem.errors import InputError
+from geomem.sweep.engines import Processes, Work, processes, work
 
 
-def double(number):
-    return 2 * number
-
-
-def die(number, marks, always):
-    """End the process: the first time, or every time; else give the number."""
-    mark = Path(marks) / str(number)
-    if number == 1 and (always or not mark.exists()):
-        mark.touch()
+def keep(task):
+    """Write the number to its file; end the process instead as often as it is told to."""
+    path, ends = task
+    marks = list(path.parent.glob(f"{path.name}-*"))
+    if len(marks) < ends:
+        path.with_name(f"{path.name}-{len(marks)}").touch()
         os._exit(1)
-    return number
+    path.write_text(path.name)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_task_is_done_once(processes):
-    assert sorted(do_tasks(double, [(3,), (4,), (5,)], processes=processes)) == [(0, 6), (1, 8), (2, 10)]
+def works_of(folder, ends):
+    return [
+        Work(folder / str(number), (folder / str(number), count), keep, seconds=1.0)
+        for number, count in enumerate(ends)
+    ]
 
 
-@pytest.mark.parametrize(("always", "given"), [(False, 1), (True, KILLED)])
-def test_what_a_dead_process_left_is_done_again(tmp_path, always, given):
-    tasks = [(number, str(tmp_path), always) for number in range(3)]
-    assert sorted(do_tasks(die, tasks, processes=2)) == [(0, 0), (1, given), (2, 2)]
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_work_is_done_once(tmp_path, count):
+    outcomes = list(work.finish(Processes(count), works_of(tmp_path, [0, 0, 0])))
+    assert sorted(outcome.path.name for outcome in outcomes) == ["0", "1", "2"]
+    assert {(outcome.status, outcome.error) for outcome in outcomes} == {("done", "")}
+
+
+def test_what_a_dead_process_left_is_done_again_and_given_up_at_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "RESUBMISSIONS", 2)
+    found = {outcome.path.name: outcome for outcome in Processes(2).run(works_of(tmp_path, [0, 1, 9, 0]))}
+    assert {name: outcome.status for name, outcome in found.items()} == {
+        "0": "done",
+        "1": "done",
+        "2": "lost",
+        "3": "done",
+    }
+    assert found["2"].error == (
+        f"The process that worked on {tmp_path / '2'} was killed; perhaps memory ran out."
+    )
+    assert len(list(tmp_path.glob("2-*"))) == 3
+
+
+def test_what_only_a_worker_sees_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "VISIBLE_SECONDS", 0.0)
+    elsewhere = Work(tmp_path / "a", 0, abs, seconds=1.0)
+    with pytest.raises(InputError, match=r"wrote .*a, which is not here; give --directory a place on a disk"):
+        list(work.finish(Processes(1), [elsewhere]))
 
 
 def descendants(pid):
@@ -100,7 +123,7 @@ sys.exit(subprocess.run([sys.executable, "-c", sys.argv[1], str(os.getpid())]).r
 """
 CHILD = """
 import sys, time
-from geomem.sweep.pool import end_with
+from geomem.sweep.engines.processes import end_with
 sys.platform = "elsewhere"
 end_with(int(sys.argv[1]))
 print("watching", flush=True)
