@@ -54,7 +54,7 @@ def spectral_modes(graph: Graph, width: int) -> Float[np.ndarray, "node mode"]:
     """The Laplacian's non-trivial modes, the longer the lower: √n · mode · (λ_F - λ_1) / (λ - λ_1).
 
     λ_1 is the lowest eigenvalue, λ_F that of the Fiedler modes; modes below a tenth of those are left out. An
-    eigenspace of more dimensions than `width` is as long as one of `width`, so that it leaves room for others.
+    eigenspace of more dimensions than `width` is as long as one of `width`: it leaves room for others.
 
     >>> from geomem.worlds.graphs.families import cycle
     >>> np.square(spectral_modes(cycle(8), 4)).mean(axis=0).round(2).tolist()
