@@ -130,16 +130,12 @@ def test_rates_and_decays_are_those_of_two_optimizers():
     torch.testing.assert_close(flat[1], expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("graph", "least"),
-    [(STAR, 0.99), (grid(4, 4), 0.99), (cycle(15), 0.99), (irregular(), 0.99), (path_star(20, 3), 0.8)],
-    ids=["star", "grid", "cycle", "irregular", "more modes than dimensions"],
-)
-def test_a_spectral_start_is_aligned(graph, least):
+@pytest.mark.parametrize("graph", [STAR, grid(4, 4), cycle(15), irregular(), path_star(arms=40, length=3)])
+def test_a_spectral_start_is_aligned(graph):
     parameters = drawn(Transformer(), graph)
     treated = treat_graph(Treatment(spectral_start=0.5), graph, 32)
     table = start_treated(parameters, treated, (0, 1))["token_embedding"][:, : graph.node_count].numpy()
-    assert np.min(fiedler_alignment(table, laplacian_spectrum(graph))) > least
+    assert np.min(fiedler_alignment(table, laplacian_spectrum(graph))) > 0.99
     assert not np.allclose(table[0], table[1], atol=0.1)
 
 

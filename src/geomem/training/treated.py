@@ -51,24 +51,22 @@ def treat_graph(treatment: Treatment, graph: Graph | None, width: int) -> Treate
 
 
 def spectral_modes(graph: Graph, width: int) -> Float[np.ndarray, "node mode"]:
-    """The Laplacian's non-trivial modes, the longer the lower: √n · mode · (λ_F - λ_1) / (λ - λ_1).
+    """The Laplacian's lowest non-trivial modes, the longer the lower: √n · mode · (λ_F - λ_1) / (λ - λ_1).
 
-    λ_1 is the lowest eigenvalue, λ_F that of the Fiedler modes; modes below a tenth of those are left out. An
-    eigenspace of more dimensions than `width` is as long as one of `width`: it leaves room for others.
+    λ_1 is the lowest eigenvalue, λ_F that of the Fiedler modes. All of those are there, however many; further
+    ones in whole eigenspaces as far as `width` has room.
 
     >>> from geomem.worlds.graphs.families import cycle
     >>> np.square(spectral_modes(cycle(8), 4)).mean(axis=0).round(2).tolist()
-    [1.0, 1.0, 0.09, 0.09, 0.03, 0.03, 0.02]
+    [1.0, 1.0, 0.09, 0.09]
     """
     spectrum = laplacian_spectrum(graph)
-    fiedler = fiedler_modes(spectrum)
-    higher = np.flatnonzero(spectrum.eigenspaces > spectrum.eigenspaces[fiedler].max())
-    chosen = np.concatenate([fiedler, higher])
+    fiedler, spaces = fiedler_modes(spectrum), spectrum.eigenspaces
+    higher = np.flatnonzero(spaces > spaces[fiedler].max())
+    ends = np.array([np.sum(spaces[higher] <= spaces[mode]) for mode in higher], dtype=int)
+    chosen = np.concatenate([fiedler, higher[len(fiedler) + ends <= width]])
     gaps = spectrum.eigenvalues[chosen] - spectrum.eigenvalues[0]
-    sizes = np.bincount(spectrum.eigenspaces)[spectrum.eigenspaces[chosen]]
-    lengths = gaps[0] / gaps * np.sqrt(np.minimum(1, width / sizes))
-    kept = gaps[0] / gaps >= 0.1
-    return np.sqrt(graph.node_count) * spectrum.eigenvectors[:, chosen[kept]] * lengths[kept]
+    return np.sqrt(graph.node_count) * spectrum.eigenvectors[:, chosen] * (gaps[0] / gaps)
 
 
 def is_embedding(name: str) -> bool:
@@ -115,11 +113,10 @@ def start_treated(parameters: Parameters, treated: Treated, seeds: Sequence[int]
 
 
 def _frame(modes: int, width: int, seed: int) -> Float[Tensor, "mode width"]:
-    """Random directions of unit length, orthogonal where there are no more than dimensions."""
-    drawn = torch.randn(max(modes, width), width, generator=generator_for(seed, "spectral frame")).double()
-    if modes > width:
-        return drawn / drawn.norm(dim=1, keepdim=True)
-    return torch.linalg.qr(drawn)[0][:modes]
+    """Random orthonormal rows, or columns where there are more modes than dimensions."""
+    drawn = torch.randn(max(modes, width), min(modes, width), generator=generator_for(seed, "spectral frame"))
+    frame = torch.linalg.qr(drawn.double())[0]
+    return frame if modes > width else frame.T
 
 
 def _token_embedding(parameters: Mapping[str, Any]) -> Any:
