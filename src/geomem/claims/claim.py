@@ -113,6 +113,8 @@ class Claim:
     aliases: tuple[str, ...] = ()
     """Other names patterns may use, such as the number of its table, T6."""
     paper: str = PAPER
+    of_vectors: bool = False
+    """Whether it looks at recall and the vectors of a memory alone, which a module of one's own has too."""
 
     @property
     def group(self) -> str:
@@ -231,6 +233,11 @@ def conditions(text: str) -> Decorator:
 def deviates(text: str) -> Decorator:
     """What comes out instead of what the paper says; checks marked `paper` are then its own statement."""
     return _say(deviation=text)
+
+
+def of_vectors() -> Decorator:
+    """Of memories of facts: only recall and vectors are looked at, so a person's own module can be asked."""
+    return _say(of_vectors=True)
 
 
 def expects(

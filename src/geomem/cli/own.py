@@ -68,5 +68,4 @@ def chosen_model(module: str, options: Any) -> Any:
 @cache
 def execute(module: str, embedding: str = "") -> OwnModule:
     """Say that a file is executed, and execute it."""
-    print_note(f"Executing {module.rpartition(':')[0] or module}.")
-    return load_module(module, embedding=embedding)
+    return load_module(module, embedding=embedding, say=print_note)

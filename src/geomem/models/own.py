@@ -186,16 +186,19 @@ def own_module(factory: Factory, *, embedding: str = "") -> OwnModule:
     return _remember(find_source(factory), embedding)
 
 
-def load_module(named: str, *, embedding: str = "") -> OwnModule:
+def load_module(
+    named: str, *, embedding: str = "", say: Callable[[str], object] = lambda sentence: None
+) -> OwnModule:
     """Execute a file, and take the factory that it defines, as in `mine.py:factory`.
 
-    Raises `InputError` if there is no such file or function, or if the file fails.
+    `say` is told which file is executed, before it is. Raises `InputError` if there is no such file or
+    function, or if the file fails.
 
     >>> load_module("mine.py")
     Traceback (most recent call last):
     geomem.errors.InputError: The module is 'mine.py'; give file and function, as in mine.py:factory.
     """
-    return _remember(load_source(named), embedding)
+    return _remember(load_source(named, say), embedding)
 
 
 def _remember(source: Source, embedding: str) -> OwnModule:

@@ -1,28 +1,24 @@
 """The report on memories of facts: portraits over the dimensions to spare, and each memory taken apart."""
 
-import base64
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
 
-import matplotlib
 import polars as pl
-from matplotlib.figure import Figure
 
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
-from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
 from geomem.memories.opened import model_table
 from geomem.models.configuration import Recall
 from geomem.models.own import OwnModule
 from geomem.report.html import check_places, count_word, format_number, read_resource, render_html, write_page
+from geomem.report.picture import Picture, save_picture
 from geomem.runs.run import Run
 from geomem.worlds.facts.table import entropy_bits
 
@@ -44,16 +40,6 @@ CAPTIONS = {
     "bit of the facts cannot recall them all; weights that were trained count in full, at 32 bits each.",
 }
 """What stands under each picture."""
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture's data and the function that draws them, in either theme."""
-
-    name: str
-    table: pl.DataFrame
-    draw: Callable[..., Figure]
-    alt: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +131,11 @@ def write_memory_report(
     write_page(render_memories(views, shared), out)
     if figures is not None:
         for picture in shared:
-            save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
+            save_picture(picture, Path(figures))
         for number, view in enumerate(views):
             own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
             for picture in view.pictures:
-                save_figure(picture.draw(picture.table), picture.table, own / picture.name)
+                save_picture(picture, own)
     return out
 
 
@@ -162,7 +148,6 @@ def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> s
         shared=shared,
         numbers=[name for name in views[0].rows.columns if name not in ("run", "seed")],
         captions=CAPTIONS,
-        source=picture_source,
         range_of=lambda view, name: describe_range(view.rows[name]),
         title_of=title_memory,
     )
@@ -173,16 +158,6 @@ def title_memory(memory: Run) -> str:
     model = memory.model
     said = model.source if isinstance(model, OwnModule) else f"width {model.width:,}"
     return f"{memory.table.name}, {said}"
-
-
-def picture_source(picture: Picture, theme: str) -> str:
-    """A picture as an address that holds it, for an image that loads nothing."""
-    file = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        picture.draw(picture.table, theme=theme).savefig(
-            file, format="svg", metadata={"Date": None, "Creator": "geomem"}
-        )
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue().encode()).decode()
 
 
 def describe_range(values: pl.Series) -> str:

@@ -118,7 +118,7 @@ def path_job(
     if isinstance(model, OwnModule) and training.precision == "bfloat16":
         raise InputError(
             "precision is 'bfloat16' and the model a module of your own, which computes as it is written; "
-            "leave precision out."
+            "give --precision float32."
         )
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
     if isinstance(asked, InContextPathFinding):
