@@ -18,10 +18,11 @@ from geomem.claims.exchange import exchange_model
 from geomem.claims.experiment import Experiment, experiment_path, run_experiment, training_of
 from geomem.claims.need import Computed, Cost, Scale
 from geomem.errors import InputError
+from geomem.files import make_parent
 from geomem.models.architecture import Model
 from geomem.models.own import Factory
 from geomem.runs.checkpoint import tidy_finished
-from geomem.runs.directory import is_finished
+from geomem.runs.directory import DONE, is_finished
 from geomem.sweep.engines.processes import Processes, find_engine
 from geomem.sweep.engines.work import Engine, Outcomes, Work, describe_failure, finish
 
@@ -203,6 +204,8 @@ def _settle(
     )
     tell(plan)
     require_disk(Path(directory) / "reproduce", plan.disk_bytes)
+    if missing:
+        make_parent(Path(directory) / "reproduce")
 
     verdicts: dict[str, Verdict] = {}
 
@@ -376,10 +379,11 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
             if isinstance(need, Experiment):
                 if not need.seconds > 0:
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
-                work = Work(experiment_path(need, directory), need, perform, need.seconds, device)
+                work = Work(experiment_path(need, directory), need, perform, need.seconds, device, mark=DONE)
             else:
                 plan = plan_request(need)
-                work = Work(plan.path(directory), plan, perform, estimate_seconds(plan), device)
+                path, seconds = plan.path(directory), estimate_seconds(plan)
+                work = Work(path, plan, perform, seconds, device, plan.cost.memory_bytes, mark=DONE)
             job.works[need.key] = work
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}

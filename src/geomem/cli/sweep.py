@@ -12,10 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from geomem.cli.engine import EngineOptions
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import (
     Head,
     check_no_layout,
+    first_line,
     option_names,
     parse_groups,
     print_notes,
@@ -92,6 +94,7 @@ def run(arguments: Sequence[str]) -> int:
     kind = with_choice(SweepOptions, "model", MODELS)
     groups = [
         ("sweep", kind, kind(), "What is varied, and where it goes."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
         *[
             group
             for group in option_groups(only_world, OwnModuleOptions() if module else model)
@@ -103,6 +106,7 @@ def run(arguments: Sequence[str]) -> int:
         refuse_file_options(arguments, only_world, known)
     given = parse_groups(groups, arguments, verb="sweep WORLDS", description=USAGE)
     options: SweepOptions = given.sweep
+    engine = given.engine.chosen()
     if not worlds:
         raise InputError("Give a world first, as in `geomem sweep path-star --over learning-rate=0.01,0.1`.")
     axes = dict(read_axis(text) for text in options.over)
@@ -143,6 +147,7 @@ def run(arguments: Sequence[str]) -> int:
             seeds=options.seed_list or options.seeds,
             directory=options.directory,
             processes=options.processes or None,
+            engine=engine,
             device=options.device,
             on_progress=table.show,
         )
