@@ -184,9 +184,7 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
     return _train([block], options, engine, title=title)
 
 
-def _train(
-    blocks: Sequence["Block"], options: StudyOptions, engine: "Engine | None", *, title: str
-) -> int:
+def _train(blocks: Sequence["Block"], options: StudyOptions, engine: "Engine | None", *, title: str) -> int:
     """Train blocks, or say what that takes; then the diagram."""
     from geomem.report.diagram import check_diagram, write_diagram
     from geomem.sweep import plan_blocks, preview, run_plan
