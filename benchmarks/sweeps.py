@@ -56,8 +56,8 @@ def rows() -> list[Row]:
     share = (rest + again) / sum(seconds)
     return [
         Row(
-            what=f"a sweep of {runs:,} configurations in {len(seconds)} fleets, {PROCESSES} processes: what is "
-            "not training, and reading all of it back, as a share of the training",
+            what=f"a sweep of {runs:,} configurations in {len(seconds)} fleets, {PROCESSES} processes: what "
+            "is not training, and reading all of it back, as a share of the training",
             ours=f"{1000 * rest / len(seconds):.3g} ms a fleet, {again:.2g} s to read",
             theirs=f"{sum(seconds):.0f} s of training",
             ratio=share,

@@ -132,8 +132,8 @@ def deal_works(works: Sequence[Work], jobs: int, seconds: float) -> list[list[Wo
 
     Each goes to the job that has least to do so far, so that all end at about the same time.
 
-    >>> works = [Work(Path(name), 0, abs, seconds) for name, seconds in [("a", 60), ("b", 40), ("c", 30)]]
-    >>> [[work.path.name for work in job] for job in deal_works(works, 2, 3600.0)]
+    >>> works = [Work(Path(name), 0, abs, seconds) for name, seconds in [("a", 6.0), ("b", 4.0), ("c", 3.0)]]
+    >>> [[work.path.name for work in job] for job in deal_works(works, 2, 99.0)]
     [['a'], ['b', 'c']]
     """
     wanted = max(jobs, ceil(sum(work.seconds for work in works) / seconds))
