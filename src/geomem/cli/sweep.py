@@ -120,7 +120,11 @@ def _run_study(path: Path, arguments: Sequence[str]) -> int:
     if path.suffix == ".py":
         print_note(f"Executing {path}.")
     engine = given.engine.chosen()
-    return _train(read_study(path), given.sweep, engine, title=path.stem)
+    blocks = read_study(path)
+    if not given.sweep.quiet:
+        for world in {world.digest: world for block in blocks for world in block.worlds}.values():
+            print_notes(world)
+    return _train(blocks, given.sweep, engine, title=path.stem)
 
 
 def _run_grid(worlds: list[str], arguments: list[str]) -> int:
