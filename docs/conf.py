@@ -25,6 +25,8 @@ VERBS = (
     "import",
     "report",
     "reproduce",
+    "study",
+    "headroom",
     "sweep",
     "capacity",
     "construct",

@@ -1,5 +1,6 @@
 """Every test runs with array shapes and types checked at the package's function boundaries, on one thread."""
 
+import gc
 import os
 
 # Before NumPy or torch are imported: test files run side by side, one thread each.
@@ -20,3 +21,9 @@ hypothesis.settings.load_profile("geomem")
 def pytest_collection_modifyitems(items):
     """Trained science first: left to the end, one process would be busy with it alone."""
     items.sort(key=lambda item: "science" not in item.path.parts)
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()

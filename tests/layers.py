@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "layers.md"
 LAYERS = (
     ("__init__", "__main__"),
     ("cli",),
-    ("claims",),
+    ("studies", "claims"),
     ("report",),
     ("sweep",),
     ("figures",),

@@ -210,7 +210,7 @@ def test_options_of_a_file_or_a_world_in_the_wrong_place(refused, fleet, tmp_pat
         *given, "cycle", "--separator", "tab"
     )
     assert "go with --graph FILE" in refused("measure", fleet.path, "--separator", "tab")
-    assert "--labels and --array are about --embeddings" in refused(
+    assert "--labels, --array and --aliases are about --embeddings" in refused(
         "measure", fleet.path, "--labels", "labels.txt"
     )
     assert "did you mean cycle?" in refused(*given, "cylce")

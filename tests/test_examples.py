@@ -13,13 +13,14 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("[0-9][0-9]_*.py
 # Every example runs as a script of its own, in a fork of a process that has imported what all of them import
 # and computed nothing: importing takes longer than most examples. The figures it left open are counted.
 RUN = """
-import os, runpy, sys, warnings
+import gc, os, runpy, sys, warnings
 warnings.simplefilter("error")
 import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import torch
 import geomem.runs, geomem.figures, geomem.measure
+gc.freeze()  # what is collected in a fork is not copied for it
 
 for example in sys.argv[1:]:
     name = os.path.basename(example)

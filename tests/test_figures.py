@@ -16,8 +16,9 @@ from geomem.figures import (
     view_fleet,
     views,
 )
-from geomem.figures.drawing import place_labels, save_figure
+from geomem.figures.drawing import save_figure
 from geomem.figures.palette import DARK, LIGHT, THEMES, contrast_ratio, node_colours, rgb
+from geomem.figures.places import place_labels
 from geomem.figures.tables import (
     tabulate_curves,
     tabulate_dynamics,
@@ -232,6 +233,10 @@ def test_labels_never_cover_each_other():
     for i, one in enumerate(corners):
         for other in corners[:i]:
             assert (np.abs(one - other) >= [wide - 1e-9, high - 1e-9]).any()
+    within = place_labels(lengths, points, 6.0, (0.0, 300.0))
+    starts = [p[0] + o[0] for p, o in zip(points, within, strict=True) if o is not None]
+    assert min(starts) >= 0
+    assert max(starts) <= 300 - wide
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])

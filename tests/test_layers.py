@@ -24,6 +24,7 @@ NEVER_TORCH = {
     "training/configuration.py",
     "training/metric.py",
     "training/metrics.py",
+    "training/treatment.py",
     "memories/__init__.py",
     "memories/ask.py",
     "memories/opened.py",

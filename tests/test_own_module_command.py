@@ -57,6 +57,7 @@ def test_a_sweep_varies_the_training_of_a_module(tmp_path, capsys):
         (["--module", LSTM, "--embedding", "table"], "has no parameter 'table'; name one of embed.weight"),
         (["--module", LSTM, "--width", "3"], "unrecognized options: --width"),
         (["--module", f"{MODULES}:lst"], "defines no 'lst'; did you mean"),
+        (["--module", "nowhere.py:factory"], "There is no file .*nowhere.py; give one that exists"),
         (["--embedding", "embed"], "unrecognized options: --embedding"),
         (["--module", f"{MODULES}:too_narrow"], r"gives \(3, 2, 5\) for tokens of shape"),
     ],
@@ -67,4 +68,5 @@ def test_what_is_wrong_is_one_sentence_and_nothing_is_written(words, said, tmp_p
     assert not shown.out
     assert re.search(said, shown.err)
     assert "Traceback" not in shown.err
+    assert ("Executing" in shown.err) <= (MODULES.name in " ".join(words))
     assert not list(tmp_path.iterdir())

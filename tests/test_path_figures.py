@@ -360,7 +360,7 @@ def test_the_other_pictures_of_a_fleet_work_too(star, prompts, tmp_path):
 def test_models_are_described_with_what_they_were_asked(star, tree, prompts):
     def described(fleet):
         configuration = fleet.manifest["configuration"]
-        return describe_model(configuration["model"], configuration["task"])
+        return describe_model(configuration)
 
     assert described(star) == "Transformer, 1 layer, width 8, paths, 3 pauses"
     assert described(tree).endswith("first hops, 3 pauses, whole subtrees held out")

@@ -364,7 +364,7 @@ def test_a_share_that_leaves_nothing_to_train_or_to_test(refused, share):
         ),
         (
             [*WORLD, "--batches", "3", "--precision", "tf32"],
-            "precision is 'tf32' and device 'cpu', which has no such numbers; leave precision out",
+            "precision is 'tf32' and device 'cpu', which has no such numbers; give --precision float32",
         ),
         (
             [IN_CONTEXT, "--prompts", "2", "--micro-batches", "3"],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from geomem.errors import InputError
+from geomem.studies.markdown import replace_section
 from geomem.worlds.graphs.atlas import europe
 
 STUDY = Path(__file__).parents[1] / "docs" / "studies"
@@ -150,7 +151,7 @@ def test_tables_come_of_the_audits(study):
 def test_the_page_has_the_numbers_of_the_study():
     page = real_tables.PAGE.read_text(encoding="utf-8")
     for name, lines in real_tables.page_tables(real_tables.read_tables()["words"]).items():
-        assert real_tables.replace_section(page, name, lines) == page
+        assert replace_section(page, name, lines) == page
 
 
 def test_pictures_are_drawn_from_the_tables_alone(tmp_path):

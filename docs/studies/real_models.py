@@ -36,10 +36,11 @@ KEPT = Path("runs/real-models")
 LARGEST = 1 << 26
 """Bytes of a kept audit."""
 
-RELATIONS = ("capital", "continent", "main language", "currency")
-
 FIRST_TEMPLATES = ("The country of {}", "The land borders of {}", "Please think of the word {}")
 """Those of the first look at SmolLM2, which two of them tell that the names are countries."""
+
+CAUSES = "countries-causes"
+"""The two relations whose answers are moved."""
 
 QUESTIONS = {
     "europe": {"europe": "A country that borders {} is {}"},
@@ -49,6 +50,11 @@ QUESTIONS = {
         "continent": "{} is a country on the continent of {}",
         "main language": "The main language of {} is {}",
         "currency": "The currency code of {} is {}",
+    },
+    # States are exchanged at the subject, which must not be the first token: it is the same for all names.
+    CAUSES: {
+        "capital": "The capital of {} is {}",
+        "continent": "The country of {} is on the continent of {}",
     },
 }
 
@@ -92,19 +98,20 @@ ENTRIES = (
     ),
     *(Entry(model, "europe", templates=FIRST_TEMPLATES, twins=1) for model in ("minilm", "smollm")),
     Entry("smollm", "countries", twins=1),
+    Entry("smollm", CAUSES, templates=TEMPLATES[:1], twins=0),
 )
 
 
 def find_world(name: str) -> Graph | FactTable:
-    """A graph of borders, or four of the relations of the countries."""
-    if name == "countries":
+    """A graph of borders, or the relations of the countries that are asked for."""
+    if name in ("countries", CAUSES):
         table = countries()
         facts = [
             (table.subjects[subject], table.relations[relation], table.objects[thing])
             for subject, relation, thing in table.facts.tolist()
-            if table.relations[relation] in RELATIONS
+            if table.relations[relation] in QUESTIONS[name]
         ]
-        return facts_from(facts, name="countries")
+        return facts_from(facts, name=name)
     return europe() if name == "europe" else united_states()
 
 
@@ -125,6 +132,7 @@ def audit_entry(entry: Entry, weights: Weights) -> dict[str, Any]:
             baseline=weights.glove if isinstance(world, Graph) and not of_vectors else None,
             baseline_reading=vectors,
             twin_count=entry.twins,
+            causal=entry.world == CAUSES,
         )
     )
 

@@ -4,13 +4,14 @@
 layer and template of a graph, `-maps.csv` one of a relation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from geomem.files import csv_file, replace_file, text_file
+from geomem.files import csv_file, replace_file
+from geomem.studies.markdown import MISSING, format_cell, markdown_lines, write_sections
 
 HERE = Path(__file__).parent
 PAGE = HERE / "real-models.md"
@@ -31,7 +32,6 @@ GRAPH_TRIALS = ("permuted entities", "re-initialised twins", "rewired graphs", "
 
 TITLES = {"glove": "GloVe 50", "minilm": "MiniLM", "smollm": "SmolLM2"}
 WORLD_TITLES = {"europe": "Europe", "united-states": "states"}
-MISSING = "–"
 ANSWERS = "answers right: first token, candidates (chance)"
 
 Audits = Mapping[str, Mapping[str, Any]]
@@ -143,10 +143,7 @@ def write_tables(audits: Audits) -> None:
     """Write the three CSV files, and the two tables of the page between their marks."""
     for name, table in audit_tables(audits).items():
         replace_file(HERE / f"real-models-{name}.csv", csv_file(table))
-    page = PAGE.read_text(encoding="utf-8")
-    for name, lines in page_tables(read_tables()["words"]).items():
-        page = replace_section(page, name, lines)
-    replace_file(PAGE, text_file(page))
+    write_sections(PAGE, page_tables(read_tables()["words"]))
 
 
 def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
@@ -158,10 +155,10 @@ def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
             WORLD_TITLES[row["world"]],
             f"**{row['word']}**",
             _look(row),
-            _number(row["found"]),
-            _number(row["map"]),
-            *[_number(row[f"p {name}"], 3) for name in GRAPH_TRIALS],
-            _number(row["impossible twins passed"]),
+            format_cell(row["found"]),
+            format_cell(row["map"]),
+            *[format_cell(row[f"p {name}"], 3) for name in GRAPH_TRIALS],
+            format_cell(row["impossible twins passed"]),
             _answered(row),
         ]
         for row in rows
@@ -173,11 +170,11 @@ def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
             row["relation"],
             f"**{row['word']}**",
             _look(row),
-            _number(row["offset"]),
-            _number(row["linear"]),
-            _number(row["shuffled"]),
-            _number(row["majority"]),
-            _number(row["p re-initialised twins"], 3),
+            format_cell(row["offset"]),
+            format_cell(row["linear"]),
+            format_cell(row["shuffled"]),
+            format_cell(row["majority"]),
+            format_cell(row["p re-initialised twins"], 3),
             _answered(row),
         ]
         for row in rows
@@ -187,23 +184,7 @@ def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
     titles += ["p rewired", "p ahead of GloVe", "impossible twins passed", ANSWERS]
     of_relations = ["vectors", "relation", "word", "best at", "offset", "linear", "shuffled", "majority"]
     of_relations += ["p twins", ANSWERS]
-    return {"graphs": _markdown(titles, graphs), "relations": _markdown(of_relations, relations)}
-
-
-def replace_section(page: str, name: str, lines: Sequence[str]) -> str:
-    """A page with the lines between two marks exchanged.
-
-    >>> replace_section("<!-- a -->\\nold\\n<!-- end of a -->\\n", "a", ["new"])
-    '<!-- a -->\\nnew\\n<!-- end of a -->\\n'
-    """
-    before, rest = page.split(f"<!-- {name} -->\n")
-    _, after = rest.split(f"<!-- end of {name} -->\n")
-    return f"{before}<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->\n{after}"
-
-
-def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    return {"graphs": markdown_lines(titles, graphs), "relations": markdown_lines(of_relations, relations)}
 
 
 def _where(row: Mapping[str, Any]) -> str:
@@ -219,9 +200,5 @@ def _look(row: Mapping[str, Any]) -> str:
 def _answered(row: Mapping[str, Any]) -> str:
     if row["answered among"] is None:
         return MISSING
-    first, among, chance = (_number(row[f"answered {name}"]) for name in ("first", "among", "by chance"))
+    first, among, chance = (format_cell(row[f"answered {name}"]) for name in ("first", "among", "by chance"))
     return f"{first}, {among} ({chance})"
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return MISSING if value is None else f"{value:.{digits}f}".replace("0.", ".", 1).replace("-", "−")

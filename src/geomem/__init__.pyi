@@ -23,6 +23,7 @@ from .models.configuration import Node2Vec as Node2Vec
 from .models.configuration import Recall as Recall
 from .models.configuration import Transformer as Transformer
 from .models.own import own_module as own_module
+from .report import write_audit as write_audit
 from .report import write_report as write_report
 from .runs.edges import memorize as memorize
 from .runs.facts import learn_facts as learn_facts

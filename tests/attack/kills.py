@@ -12,6 +12,7 @@ Commands run in forks of this process, which has imported everything and compute
 """
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -360,6 +361,7 @@ def import_everything() -> None:
     for name in [*(module.name for module in found if not module.name.endswith("__main__")), *IMPORTED_LATE]:
         with suppress(ModuleNotFoundError):  # triton, which comes with CUDA
             importlib.import_module(name)
+    gc.freeze()  # or every fork would look at all of it, and so copy it, when it collects garbage
 
 
 def main() -> int:
@@ -367,14 +369,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=20, help="kills of every command")
     parser.add_argument("--system-calls", action="store_true", help="at system calls, through strace")
-    parser.add_argument("names", nargs="*", help="scenarios; all if none is given")
+    parser.add_argument("names", nargs="*", metavar="NAME[=KILLS]", help="scenarios; all if none is given")
     options = parser.parse_args()
+    wanted = dict(name.partition("=")[::2] for name in options.names)
     total = 0
     for scenario in SCENARIOS:
-        if options.names and scenario.name not in options.names:
+        if wanted and scenario.name not in wanted:
             continue
         began = time.monotonic()
-        killed, wrong = attack(scenario, options.kills, options.system_calls)
+        kills = int(wanted.get(scenario.name) or options.kills)
+        killed, wrong = attack(scenario, kills, options.system_calls)
         total += wrong
         seconds = time.monotonic() - began
         print(f"{scenario.name}: {killed} killed, {wrong} wrong, {seconds:.0f} s", flush=True)

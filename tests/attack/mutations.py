@@ -111,6 +111,7 @@ def _vectors() -> dict[str, bytes]:
     word2vec = "6 3\n" + "".join(f"{node} {row}\n" for node, row in enumerate(rows))
     titled = "node,x,y,z\n" + "".join(f'"{node}",{row.replace(" ", ",")}\n' for node, row in enumerate(rows))
     names, numbers = np.array(list(map(str, range(6)))), np.arange(6)
+    binary = ROWS.astype("<f4")
     tensors = {"rows": ROWS.astype(np.float32), "count": numbers}
     return {
         "v.txt": word2vec.encode(),
@@ -119,6 +120,7 @@ def _vectors() -> dict[str, bytes]:
         "v.csv": titled.encode(),
         "v.tsv": titled.replace(",", "\t").encode(),
         "v.txt.gz": gzip.compress(word2vec.encode(), mtime=0),
+        "v.bin": b"6 3\n" + b"".join(b"%d %b" % (node, row.tobytes()) for node, row in enumerate(binary)),
         "v.npy": _written(lambda file: np.save(file, ROWS)),
         "fleet.npy": _written(lambda file: np.save(file, np.asfortranarray(np.stack([ROWS, ROWS])))),
         "half.npy": _written(lambda file: np.save(file, ROWS.astype(np.float16))),

@@ -20,7 +20,7 @@ from geomem.worlds.graphs.families import grid
 transformers = pytest.importorskip("transformers", reason="needs transformers, of the extra hf")
 torch = pytest.importorskip("torch")
 
-from geomem.audit.answering import answer_questions  # noqa: E402
+from geomem.audit.answering import answer_questions, answer_with_states, subject_states, write_questions  # noqa: E402
 from geomem.audit.looking import check_model, collect_states  # noqa: E402
 from geomem.audit.model import audit_model  # noqa: E402
 from geomem.audit.opening import open_model, reinitialized  # noqa: E402
@@ -144,6 +144,28 @@ def test_answers_are_the_models_own(written, opened, kind):
         assert answers.among[at] == answers.same_first[int(logits[first].argmax())]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_state_in_a_subjects_place_is_asking_for_the_other(opened, kind):
+    """What is read of the subject alone; where the answer follows it at once, after every block too."""
+    model, names = opened[kind], [*map(str, range(16)), "North Dak", "South Dak"]
+    asked = np.arange(len(names))
+    for template in ("The capital of {} is {} .", "The capital of {} {}"):
+        questions = write_questions(model, template, names, names)
+        answers = answer_questions(model, template, names, names, kept=names)
+        follows = template.endswith("{} {}") and kind != "bert"
+        layers = range(len(model.blocks) + 1) if follows else (0,)
+        for layer in layers:
+            states = subject_states(model, questions, layer)
+            same = answer_with_states(model, questions, layer, asked, states)
+            np.testing.assert_array_equal(same, answers.among)
+            # Of two names of two words each that end alike, the embedding of the last word is the same.
+            turned = np.array([*range(15, -1, -1), *asked[16:]])
+            other = answer_with_states(model, questions, layer, asked, states[turned])
+            np.testing.assert_array_equal(other, answers.among[turned])
+            if follows and layer:
+                np.testing.assert_allclose(states, answers.states[layer - 1], rtol=1e-5, atol=2e-5)
+
+
 def test_a_planted_map_is_found_and_no_other(tmp_path):
     """Node embeddings of an untrained GPT-2 are moved onto a grid, as a model that holds it has them."""
     world = grid(6, 6)
@@ -175,8 +197,16 @@ def test_the_command_line_prints_profile_word_and_json(tmp_path, capsys):
     assert all(word in said.out for word in ("block 3", "final norm", "re-initialised twins:", "Word:"))
     assert "Check: 20 prompts alone and in a batch" in said.out
     assert "twin 1 of 1" in said.err
-    assert main([*given, "--json"]) == 0
-    content = json.loads(capsys.readouterr().out)
+    page = tmp_path / "audit.html"
+    assert main([*given, "--figures", str(tmp_path)]) == 2
+    assert "--figures is about the pictures of the report" in capsys.readouterr().err
+    assert main([*given, "--json", "--out", str(page)]) == 0
+    said = capsys.readouterr()
+    content = json.loads(said.out)
+    assert said.err.endswith(f"{page}\n")
+    text = page.read_text(encoding="utf-8")
+    assert "--question &#39;The country that borders {} is {}&#39;" in text
+    assert "Asked: &#39;The country" in text
     assert len(content["looks"]) == 1 + 4 * len(TEMPLATES)
     assert content["entities"] == sorted(world.labels)
     said = content["behaviour"]

@@ -35,7 +35,7 @@ def test_it_memorizes_edges_and_is_read_back(tmp_path):
     stored = read_run(fleet.path).manifest["configuration"]
     assert stored["model"] == {"kind": "averager", "layers": 1, "width": 16, "tied": True}
     assert stored["training"]["steps"] == 40
-    assert describe_model(stored["model"] | {"tied": False}, stored["task"]).startswith(
+    assert describe_model(stored | {"model": stored["model"] | {"tied": False}}).startswith(
         "Averager, 1 layer, width 16, untied"
     )
     assert geomem.measure_fleet(fleet).measurements

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from geomem.claims.catalogue import CLAIMS, find_claims
+from geomem.studies.catalogue import STUDIES
 
 DOCS = Path(__file__).parents[2] / "docs" / "claims"
 GROUPS = {
@@ -16,12 +17,15 @@ GROUPS = {
 }
 """The groups of a page, where they are not the page's name."""
 
-PAGES = sorted(page.stem for page in DOCS.glob("*.md") if page.stem != "index")
+STUDY_PAGES = {name: DOCS.parent / "studies" / f"{name}.md" for name in STUDIES}
+PAPER_PAGES = {page.stem: page for page in DOCS.glob("*.md") if page.stem != "index"}
+PATHS = PAPER_PAGES | STUDY_PAGES
+PAGES = sorted(PATHS)
 
 
 def tables(page: str) -> list[list[list[str]]]:
     """The cells of every table of a page that has a column of verdicts."""
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    text = PATHS[page].read_text(encoding="utf-8")
     found = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
     cells = [
         [[cell.strip() for cell in line.strip(" |").split(" | ")] for line in table.splitlines()]
@@ -47,7 +51,7 @@ def test_tables_have_the_claims_that_there_are(page):
     missing = claims - there
     quick = {claim.id.partition("/")[2] for claim in claims_of(page) if claim.cost == "quick"}
     assert not missing.keys() & quick, "claims without a row"
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    text = PATHS[page].read_text(encoding="utf-8")
     for name in missing:  # what costs more than anyone has run may stand in the text
         assert f"`{name}`" in text
 

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from PIL import Image
 
 from geomem.memories.construct import construct_memory
 from geomem.models.configuration import Transformer
-from geomem.report import write_memory_report, write_report
+from geomem.report import write_audit, write_memory_report, write_report
 from geomem.runs.paths import find_paths
 from geomem.training.configuration import PathTraining
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.families import cycle, path_star
+from handmade_audits import facts_audit, graph_audit
 from handmade_fleets import HOSTILE_LABELS, hostile_graph, make_fleet
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -47,9 +49,9 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(browser):
-    """Open the report in a window of a size and a colour scheme; afterwards nothing bad may have happened."""
+@contextmanager
+def watched(browser):
+    """Open reports in windows of a size and a colour scheme; afterwards nothing bad may have happened."""
     contexts, complaints = [], []
 
     def open_page(address, viewport=DESKTOP, scheme="light", motion="reduce", ready=HERO_DRAWN):
@@ -71,9 +73,31 @@ def open_page(browser):
         page.wait_for_function(ready)
         return page
 
+    open_page.complaints = complaints
     yield open_page
     for context in contexts:
         context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def open_page(browser):
+    with watched(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def desktop(browser, report):
+    with watched(browser) as open_page:
+        yield open_page(report), open_page.complaints
+
+
+@pytest.fixture
+def page(desktop):
+    """The report on a desktop, opened once: to open it takes longer than most questions about it."""
+    page, complaints = desktop
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    yield page
     assert complaints == []
 
 
@@ -130,8 +154,7 @@ def test_page_opens_without_complaint_and_never_scrolls_sideways(open_page, repo
     assert (int(ground[4:].split(",")[0]) < 60) == (scheme == "dark")
 
 
-def test_no_figure_is_blank(open_page, report):
-    page = open_page(report)
+def test_no_figure_is_blank(page):
     for index in range(3):
         for name in (
             "cosines",
@@ -158,8 +181,7 @@ def test_no_figure_is_blank(open_page, report):
         assert ((image.max(axis=2) - image.min(axis=2)) > 60).mean() > 0.002
 
 
-def test_slider_moves_points_heatmap_and_marker(open_page, report):
-    page = open_page(report)
+def test_slider_moves_points_heatmap_and_marker(page):
     bring_into_view(page, "#fleet-1 canvas")
     wait_for_charts(page, "#fleet-1")
     state = """() => { const s = document.querySelector("#fleet-1"); return {
@@ -199,8 +221,7 @@ def test_play_runs_training_from_the_start(open_page, report):
     assert hero.locator("button").get_attribute("aria-pressed") == "false"
 
 
-def test_seed_view_and_axis_can_be_chosen(open_page, report):
-    page = open_page(report)
+def test_seed_view_and_axis_can_be_chosen(page):
     bring_into_view(page, "#fleet-1 canvas")
     points = "[...document.querySelector('#fleet-1').scene.positions]"
     first = page.evaluate(points)
@@ -220,8 +241,7 @@ def test_seed_view_and_axis_can_be_chosen(open_page, report):
     )
 
 
-def test_views_turn_by_keyboard_and_by_dragging(open_page, report):
-    page = open_page(report)
+def test_views_turn_by_keyboard_and_by_dragging(page):
     yaw = "document.querySelector('.hero canvas').scene.yaw"
     before = page.evaluate(yaw)
     page.locator(".hero canvas").first.focus()
@@ -238,8 +258,7 @@ def test_views_turn_by_keyboard_and_by_dragging(open_page, report):
     assert page.evaluate("document.querySelectorAll('.hero canvas')[1].scene.yaw") == page.evaluate(yaw)
 
 
-def test_theme_button_restyles_page_and_plots(open_page, report):
-    page = open_page(report)
+def test_theme_button_restyles_page_and_plots(page):
     bring_into_view(page, "#fleet-0 [data-chart=curves]")
     wait_for_charts(page, "#fleet-0")
     colours = """() => [getComputedStyle(document.body).backgroundColor,
@@ -257,8 +276,7 @@ def test_theme_button_restyles_page_and_plots(open_page, report):
     assert page.evaluate(colours) == light
 
 
-def test_hostile_labels_stay_text_everywhere(open_page, report):
-    page = open_page(report)
+def test_hostile_labels_stay_text_everywhere(page):
     bring_into_view(page, "#fleet-2 [data-chart=true-map]")
     wait_for_charts(page, "#fleet-2")
     seen = page.evaluate(
@@ -301,8 +319,7 @@ def test_policy_stops_a_script_that_was_not_written_by_us(browser, report):
     context.close()
 
 
-def test_everything_that_shows_or_moves_has_a_name(open_page, report):
-    page = open_page(report)
+def test_everything_that_shows_or_moves_has_a_name(page):
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas, [data-chart]")]
         .filter((e) => !e.getAttribute("aria-label") && !e.closest("label")?.textContent.trim())
@@ -362,3 +379,16 @@ def test_memories_of_facts_open_in_any_window_and_their_labels_stay_text(open_pa
         assert page.locator("script, b, img[onerror]").count() == 0
         dark = page.evaluate("[...document.images].map((e) => e.currentSrc !== e.src)")
         assert dark == [scheme == "dark"] * 6
+
+
+@pytest.mark.parametrize(
+    ("audit", "viewport", "scheme"), [(graph_audit, PHONE, "dark"), (facts_audit, DESKTOP, "light")]
+)
+def test_page_of_an_audit_opens_without_complaint(open_page, tmp_path, audit, viewport, scheme):
+    address = write_audit(audit(), tmp_path / "audit.html", command="geomem <b>audit</b>").as_uri()
+    page = open_page(address, viewport, scheme, ready=PICTURES_DRAWN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert sticking_out(page) == []
+    assert page.locator("picture").count() > 1
+    page.get_by_text("Name by name").first.click()
+    assert page.get_by_text(HOSTILE_LABELS[0]).first.is_visible()

@@ -124,7 +124,7 @@ def test_a_vocabulary_keeps_labels_with_blanks_marks_and_words_like_nan(
         (b"3 2\na 1 2\nb 3 4\n", "promises 3 vectors and 2 follow; the file is cut off"),
         (b"3 5\na 1 2\nb 3 4\nc 5 6\n", "promises vectors of width 5, and the next line has 3 columns"),
         (b"3 999999999999\na 1 2\nb 3 4\nc 5 6\n", "promises vectors of width 999,999,999,999"),
-        (b"3 2\na \x00\x01\x02\x03", "is word2vec's binary format; load it with gensim"),
+        (b"\xba\x16\x4f\x2f\x0c\x00", "is a model of fastText; give the vectors that it wrote beside it"),
         (b"\x80\x04\x95", "is a pickle, which is never opened"),
         (b"PK\x03\x04", "is a zip archive"),
         (b"\xff\xfe1\x00", "UTF-16; save it in UTF-8"),

@@ -36,6 +36,12 @@ def packed_word2vec(path, labels, rows):
     return packed
 
 
+def fasttext(path, labels, rows):
+    """As fastText writes its .vec: its end of sentences first, blanks at the ends of lines."""
+    lines = [line + " " for line in _lines(["</s>", *labels], np.concatenate([rows[:1], rows]), " ")]
+    return _text(path / "cc.vec", [f"{len(lines)} {rows.shape[1]}", *lines])
+
+
 def glove(path, labels, rows):
     return _text(path / "glove.50d.txt", _lines(labels, rows, " "))
 
@@ -118,6 +124,7 @@ LABELLED = (
     word2vec,
     word2vec_of_c,
     packed_word2vec,
+    fasttext,
     glove,
     comma_table,
     comma_table_without_header,

@@ -3,7 +3,7 @@
 Axis names: `question`, `candidate`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
@@ -39,7 +39,7 @@ class Behaviour:
     """Share that is right without knowledge: that of the most frequent answer."""
     first: float = float("nan")
     """Share of questions whose single best answer, over the whole vocabulary, is right."""
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Answer, ...] = field(default=(), repr=False)
     """The best candidate for every name, if they were kept."""
 
     @property

@@ -37,6 +37,15 @@ class Causes:
     """Of the map being no better than a random direction, at gain 1: sign test over swaps that differ."""
 
 
+@dataclass(frozen=True, eq=False)
+class RelationCauses:
+    """What moves a model's answers about one relation, when a subject's state changes after one layer."""
+
+    relation: str
+    layer: str
+    causes: Causes
+
+
 def measure_causes(
     states: Float[np.ndarray, "subject width"],
     objects: Float[np.ndarray, "object code"],
@@ -78,16 +87,15 @@ def measure_causes(
     def hits(vectors: np.ndarray) -> np.ndarray:
         return np.asarray(answer_with(swaps.subjects, vectors)) == swaps.new
 
-    along = [hits(own + gain * step) for gain in gains]
-    random = [hits(own + gain * lengths * aside) for gain in gains]
-    one, other = hits(own + step), hits(own + lengths * aside)
+    tried = {gain: (hits(own + gain * step), hits(own + gain * lengths * aside)) for gain in {*gains, 1.0}}
+    one, other = tried[1.0]
     differing, ahead = int((one != other).sum()), int((one & ~other).sum())
     return Causes(
         swaps=len(own),
         untouched=float((np.asarray(answer_with(swaps.subjects, own)) == swaps.old).mean()),
         replaced=float(hits(np.asarray(states, dtype=np.float64)[donors]).mean()),
         gains=np.array(gains, dtype=np.float64),
-        moved=np.mean(along, axis=1),
-        random=np.mean(random, axis=1),
+        moved=np.array([tried[gain][0].mean() for gain in gains]),
+        random=np.array([tried[gain][1].mean() for gain in gains]),
         p=float(binom.sf(ahead - 1, differing, 0.5)) if differing else 1.0,
     )

@@ -4,17 +4,21 @@ Axis names: `look` (one layer under one template), `map` (as in `geomem.audit.he
 as they are first, then shuffled), `subject`, `object`, `relation`, `fact`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import norm
 
 from geomem.audit.behaviour import Answer, Behaviour
+from geomem.audit.causal import RelationCauses
 from geomem.audit.held_out import STRENGTHS, find_held_out, predict_held_out
 from geomem.audit.pairs import check_twin, each_look
 from geomem.audit.resampling import bound_of_leads, draw_resamples
+from geomem.audit.selection import Selection
 from geomem.audit.states import States
 from geomem.audit.trials import where
 from geomem.audit.words import LEAST_SELECTIVITY, POWER, Trial, choose_word
@@ -81,6 +85,11 @@ class RelationAudit:
         """hit@1 less the larger of its controls."""
         return self.hit - max(self.majority, self.shuffled)
 
+    def most(self, number: Literal["offset", "linear", "twin"]) -> float:
+        """The largest of a number over the looks; NaN where none has it."""
+        found = [value for value in (getattr(look, number) for look in self.looks) if isfinite(value)]
+        return max(found, default=float("nan"))
+
 
 @dataclass(frozen=True)
 class SuperpositionLook:
@@ -107,10 +116,14 @@ class FactsAudit:
     as well for others reads something coarser than its relation (arXiv 2510.26543). NaN without facts."""
     superposition: tuple[SuperpositionLook, ...]
     notes: tuple[str, ...]
+    selection: tuple[Selection, ...] = ()
+    """What asking for a relation selects, layer by layer; of a model that was asked for two at least."""
+    causes: tuple[RelationCauses, ...] = ()
+    """What moves the model's answers, if that was asked for."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Facts:
+class RelationFacts:
     """The facts of one relation whose subject and object both have vectors."""
 
     rows: Int[np.ndarray, " fact"]
@@ -151,7 +164,9 @@ def audit_facts(
     >>> audit_facts(states, table, objects).relations[0].word
     'geometry'
     """
-    found = [_facts_of(states, table, objects, relation, seed) for relation in range(table.relation_count)]
+    found = [
+        facts_of(states, table, objects, relation, seed=seed) for relation in range(table.relation_count)
+    ]
     if not any(len(facts.rows) >= FEWEST_FACTS for facts in found):
         raise InputError(
             f"No relation of the table {table.name!r} has {FEWEST_FACTS} facts whose subject and object both "
@@ -169,7 +184,7 @@ def audit_facts(
         name = table.relations[relation]
         audit = _audit_relation(name, (states, objects), facts, pairs, known.get(name), shuffles, seed)
         *_, vectors = list(each_look(states))[audit.best_linear]
-        things = _object_vectors(objects)[facts.objects]
+        things = object_vectors(objects)[facts.objects]
         rows = np.asarray(vectors[facts.rows], dtype=np.float64)
         predicted[relation] = made = predict_held_out(rows, things, facts.answers)
         audits.append(replace(audit, held_out=_held_out(states, objects, facts, made)))
@@ -181,7 +196,10 @@ def audit_facts(
     )
 
 
-def _facts_of(states: States, table: FactTable, objects: States, relation: int, seed: int) -> _Facts:
+def facts_of(
+    states: States, table: FactTable, objects: States, relation: int, *, seed: int = 0
+) -> RelationFacts:
+    """The facts of one relation by number, `MOST_SUBJECTS` at most; `InputError` for several answers."""
     of_relation = table.facts[table.facts[:, 1] == relation]
     if len(np.unique(of_relation[:, 0])) < len(of_relation):
         raise InputError(
@@ -203,16 +221,17 @@ def _facts_of(states: States, table: FactTable, objects: States, relation: int, 
         chosen = chosen[np.sort(drawn)]
     things, answered = np.unique(chosen[:, 1], return_inverse=True)
     order = np.argsort([objects.entities[at] for at in things], kind="stable")
-    return _Facts(chosen[:, 0], np.argsort(order)[answered], things[order])
+    return RelationFacts(chosen[:, 0], np.argsort(order)[answered], things[order])
 
 
-def _object_vectors(objects: States) -> Float[np.ndarray, "object width"]:
+def object_vectors(objects: States) -> Float[np.ndarray, "object width"]:
+    """The first vector of every object."""
     _, _, vectors = next(each_look(objects))
     return np.asarray(vectors, dtype=np.float64)
 
 
-def _held_out(states: States, objects: States, facts: _Facts, made: np.ndarray) -> tuple[Answer, ...]:
-    found = _nearest(made, _object_vectors(objects)[facts.objects])
+def _held_out(states: States, objects: States, facts: RelationFacts, made: np.ndarray) -> tuple[Answer, ...]:
+    found = _nearest(made, object_vectors(objects)[facts.objects])
     names = [objects.entities[thing] for thing in facts.objects]
     return tuple(
         Answer(states.entities[row], names[given], (names[wanted],), bool(given == wanted))
@@ -221,9 +240,9 @@ def _held_out(states: States, objects: States, facts: _Facts, made: np.ndarray) 
 
 
 def _find_in_looks(
-    states: States, objects: States, facts: _Facts, orders: Int[np.ndarray, "draw subject"]
+    states: States, objects: States, facts: RelationFacts, orders: Int[np.ndarray, "draw subject"]
 ) -> Bool[np.ndarray, "draw look map subject"]:
-    things = _object_vectors(objects)[facts.objects]
+    things = object_vectors(objects)[facts.objects]
     looks = [
         find_held_out(np.asarray(vectors[facts.rows], dtype=np.float64), things, facts.answers, orders)
         for _, _, vectors in each_look(states)
@@ -236,7 +255,7 @@ def _find_in_looks(
 def _audit_relation(
     name: str,
     model: tuple[States, States],
-    facts: _Facts,
+    facts: RelationFacts,
     twins: list[tuple[States, States]],
     behaviour: Behaviour | None,
     shuffles: int,
@@ -314,9 +333,9 @@ def _try_twins(
 
 
 def _cross(
-    predicted: Mapping[int, np.ndarray], objects: States, found: list[_Facts]
+    predicted: Mapping[int, np.ndarray], objects: States, found: list[RelationFacts]
 ) -> Float[np.ndarray, "relation relation"]:
-    vectors = _object_vectors(objects)
+    vectors = object_vectors(objects)
     crossed = np.full((len(found), len(found)), np.nan)
     for fitted, made in predicted.items():
         for asked in predicted:
@@ -332,14 +351,10 @@ def _nearest(made: np.ndarray, things: np.ndarray) -> Int[np.ndarray, " subject"
     return (made @ unit_rows(things - things.mean(axis=0)).T).argmax(axis=1)
 
 
-def _fit_looks(
-    states: States, objects: States, found: list[_Facts], seed: int
-) -> tuple[SuperpositionLook, ...]:
-    """The superposition fit of every look, on the subjects of any relation, as many as `MOST_SUBJECTS`."""
-    rows = np.unique(np.concatenate([facts.rows for facts in found]))
-    rows = rows[np.argsort([states.entities[row] for row in rows], kind="stable")]
-    if len(rows) > MOST_SUBJECTS:
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_SUBJECTS, replace=False))]
+def answer_table(
+    objects: States, found: Sequence[RelationFacts], rows: Int[np.ndarray, " subject"]
+) -> tuple[Float[np.ndarray, "object width"], Int[np.ndarray, "subject relation"]]:
+    """Vectors of all objects of the facts, and which of them is whose; -1 where there is no fact."""
     things = np.unique(np.concatenate([facts.objects for facts in found]))
     answered = np.full((len(rows), len(found)), -1, dtype=np.int64)
     place = {row: at for at, row in enumerate(rows.tolist())}
@@ -347,7 +362,26 @@ def _fit_looks(
         for row, thing in zip(facts.rows.tolist(), facts.objects[facts.answers].tolist(), strict=True):
             if row in place:
                 answered[place[row], relation] = np.searchsorted(things, thing)
-    codes = _object_vectors(objects)[things]
+    return object_vectors(objects)[things], answered
+
+
+def fitted_rows(
+    states: States, found: Sequence[RelationFacts], *, seed: int = 0
+) -> Int[np.ndarray, " subject"]:
+    """The subjects of any relation by the order of their names, as many as `MOST_SUBJECTS`."""
+    rows = np.unique(np.concatenate([facts.rows for facts in found]))
+    rows = rows[np.argsort([states.entities[row] for row in rows], kind="stable")]
+    if len(rows) > MOST_SUBJECTS:
+        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), MOST_SUBJECTS, replace=False))]
+    return rows
+
+
+def _fit_looks(
+    states: States, objects: States, found: list[RelationFacts], seed: int
+) -> tuple[SuperpositionLook, ...]:
+    """The superposition fit of every look, on the subjects of any relation."""
+    rows = fitted_rows(states, found, seed=seed)
+    codes, answered = answer_table(objects, found, rows)
     fits = [
         (layer, template, fit_superposition(vectors[rows], codes, answered, seed=seed))
         for layer, template, vectors in each_look(states)
@@ -360,7 +394,7 @@ def _fit_looks(
     )
 
 
-def _notes(states: States, table: FactTable, objects: States, found: list[_Facts]) -> tuple[str, ...]:
+def _notes(states: States, table: FactTable, objects: States, found: list[RelationFacts]) -> tuple[str, ...]:
     entities, things = set(states.entities), set(objects.entities)
     without = sum(subject not in entities for subject in table.subjects)
     objectless = sum(thing not in things for thing in table.objects)

@@ -4,7 +4,8 @@ Axis names: `template`, `entity`, `width`; `prompt` (of one template), `token`.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -120,9 +121,7 @@ def collect_states(
         streams.append(_states(model, prompts, position, shares_prefix))
     stream = [np.stack([template[place] for template in streams]) for place in range(len(streams[0]))]
     layers = [Layer("input embedding", _rows(model.input_embedding, written[0], position))]
-    layers += [Layer(f"block {at}", vectors) for at, vectors in enumerate(stream[:-1], 1)]
-    if _difference(stream[-2], stream[-1]) > TOLERANCE:
-        layers.append(Layer("final norm", stream[-1]))
+    layers += named_stream(stream)
     if model.output_embedding is not None:
         layers.append(Layer("output embedding", _rows(model.output_embedding, written[0], position)))
     return States(tuple(names[at] for at in kept), tuple(templates), position, tuple(layers))
@@ -179,28 +178,83 @@ def _states(
     return found
 
 
-def _forward(model: OpenedModel, inputs: dict[str, Any], weights: torch.Tensor) -> list[torch.Tensor]:
-    taken: dict[int, torch.Tensor] = {}
+def named_stream(stream: Sequence[np.ndarray]) -> list[Layer]:
+    """The layers of the residual stream: after every block, and after the base model where that differs."""
+    layers = [Layer(f"block {at}", vectors) for at, vectors in enumerate(stream[:-1], 1)]
+    if _difference(stream[-2], stream[-1]) > TOLERANCE:
+        layers.append(Layer("final norm", stream[-1]))
+    return layers
 
-    def keep(place: int, state: Any) -> None:
-        state = state[0] if isinstance(state, tuple) else state
-        if place in taken or state.shape[:2] != weights.shape:
-            raise InputError(
-                f"The blocks of {type(model.network).__name__} do not pass on one vector per token, once "
-                "each; such architectures cannot be looked into."
-            )
-        taken[place] = torch.einsum("pt,ptw->pw", weights, state)
+
+def _forward(model: OpenedModel, inputs: dict[str, Any], weights: torch.Tensor) -> list[torch.Tensor]:
+    with keeping(model, (*model.blocks, model.base), weights) as kept:
+        model.base(**inputs)
+    return kept
+
+
+@contextmanager
+def keeping(
+    model: OpenedModel, modules: Sequence[torch.nn.Module], weights: torch.Tensor
+) -> Iterator[list[torch.Tensor]]:
+    """What modules give while the model computes, summed over tokens: [prompt, width] of each at the end.
+
+    `weights` are those of the tokens [prompt, token]. Raises `InputError` for a module that does not give one
+    vector per token, once.
+    """
+    taken: dict[int, torch.Tensor] = {}
+    kept: list[torch.Tensor] = []
+
+    def keep(at: int, output: Any) -> None:
+        state = _vectors_of(model, output, tuple(weights.shape))
+        if at in taken:
+            raise _looks_unlike(model)
+        taken[at] = torch.einsum("pt,ptw->pw", weights, state)
 
     hooks = [
-        block.register_forward_hook(lambda _, __, output, at=at: keep(at, output))
-        for at, block in enumerate(model.blocks)
+        module.register_forward_hook(lambda _, __, output, at=at: keep(at, output))
+        for at, module in enumerate(modules)
     ]
     try:
-        keep(len(hooks), model.base(**inputs).last_hidden_state)
+        yield kept
     finally:
         for hook in hooks:
             hook.remove()
-    return [taken[place] for place in range(len(hooks) + 1)]
+    if len(taken) < len(modules):
+        raise _looks_unlike(model)
+    kept += [taken[at] for at in range(len(modules))]
+
+
+@contextmanager
+def replacing(
+    model: OpenedModel, module: torch.nn.Module, places: torch.Tensor, vectors: torch.Tensor
+) -> Iterator[None]:
+    """While the model computes, put vectors [prompt, width] in the place of what a module gives there."""
+    rows = torch.arange(len(places), device=vectors.device)
+
+    def put(_: Any, __: Any, output: Any) -> Any:
+        state = _vectors_of(model, output, (len(places),)).clone()
+        state[rows, places] = vectors
+        return state if isinstance(output, torch.Tensor) else (state, *output[1:])
+
+    hook = module.register_forward_hook(put)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _vectors_of(model: OpenedModel, output: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    state = output if isinstance(output, torch.Tensor) else output[0]
+    if not isinstance(state, torch.Tensor) or state.ndim != 3 or state.shape[: len(shape)] != shape:
+        raise _looks_unlike(model)
+    return state
+
+
+def _looks_unlike(model: OpenedModel) -> InputError:
+    return InputError(
+        f"The blocks of {type(model.network).__name__} do not pass on one vector per token, once each; such "
+        "architectures cannot be looked into."
+    )
 
 
 def _prefix(model: OpenedModel, prompts: Sequence[Prompt]) -> tuple[int, dict[str, Any]]:

@@ -2,21 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
+from geomem.audit.asking import ask_facts, move_answers
 from geomem.audit.facts import SHUFFLES, FactsAudit, audit_facts
 from geomem.audit.graph import GraphAudit, audit_graph
-from geomem.audit.source import (
-    Reading,
-    Source,
-    fact_behaviours,
-    graph_behaviour,
-    object_states,
-    read_source,
-    twins,
-)
+from geomem.audit.source import Reading, Source, graph_behaviour, object_states, read_source, twins
 from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
 from geomem.measure.vectors.reading import listed
@@ -54,14 +47,17 @@ def audit_model(
     baseline_reading: Reading | None = None,
     twin_count: int | None = None,
     permutations: int = PERMUTATIONS,
+    causal: bool = False,
     seed: int = 0,
 ) -> ModelAudit:
     """Whether a model's folder, or a file of vectors, holds a graph or facts as a geometry; and which words.
 
     `questions` ask the model itself: by relation, or under the graph's name, a template with two places such
     as `The capital of {} is {}`. Relations without one are asked with `usual_question`. `baseline` is a file
-    of vectors that know which words stand together, as GloVe's; only for graphs. The rules are those of
-    `audit_graph` and `audit_facts`. Raises `InputError` for whatever `read_source` and these refuse.
+    of vectors that know which words stand together, as GloVe's; only for graphs. With `causal` the states of
+    subjects are replaced and moved as well, and the model asked with these (`measure_causes`); only for facts
+    and models that answer. The rules are those of `audit_graph` and `audit_facts`. Raises `InputError` for
+    whatever `read_source` and these refuse.
 
     >>> import pathlib, tempfile
     >>> from geomem.worlds.graphs.families import grid
@@ -74,6 +70,8 @@ def audit_model(
     reading = reading or Reading()
     known = questions or {}
     if isinstance(world, Graph):
+        if causal:
+            raise InputError("--causal is about relations; leave it out with --graph.")
         if strange := sorted(known.keys() - {world.name}):
             raise InputError(
                 f"The question of {strange[0]!r} is about no relation: {world.name!r} is a graph."
@@ -107,7 +105,7 @@ def audit_model(
         return ModelAudit(source, world, audit, notes, settings)
     if baseline is not None:
         raise InputError("--baseline is about graphs; leave it out with --facts.")
-    return _audit_facts(model, world, reading, known, twin_count, seed)
+    return _audit_facts(model, world, reading, known, twin_count, causal, seed)
 
 
 def usual_question(relation: str) -> str:
@@ -129,6 +127,7 @@ def _audit_facts(
     reading: Reading,
     questions: Mapping[str, str],
     twin_count: int | None,
+    causal: bool,
     seed: int,
 ) -> ModelAudit:
     table = numbered_relations(table)
@@ -138,26 +137,41 @@ def _audit_facts(
         )
     source = read_source(model, table.subjects, reading)
     objects, notes = object_states(source, table.objects, reading)
-    behaviours, asked = {}, {}
-    if questions or (source.model is not None and source.model.answers):
+    answered = None
+    sentences = {name: questions.get(name, usual_question(name)) for name in table.relations}
+    if questions or causal or (source.model is not None and source.model.answers):
         reading.say("Asking the model.")
-        asked = {name: questions.get(name, usual_question(name)) for name in table.relations}
-        behaviours = fact_behaviours(source, table, asked)
-        notes = (*notes, *(f"Asked: {question!r}." for question in asked.values()))
+        answered = ask_facts(source, table, objects, sentences, seed=seed)
+        notes = (*notes, *(f"Asked: {question!r}." for question in sentences.values()))
     count = _usual_twins(source) if twin_count is None else twin_count
     audit = audit_facts(
         source.states,
         table,
         objects,
-        behaviours=behaviours,
+        behaviours=answered.behaviours if answered else None,
         twins=(
             (twin.states, object_states(twin, objects.entities, reading)[0])
             for twin in twins(source, count, seed=seed, say=reading.say)
         ),
         seed=seed,
     )
+    if answered:
+        audit = replace(audit, selection=answered.selection)
+    if answered and causal:
+        causes, left_out = move_answers(
+            source,
+            table,
+            objects,
+            sentences,
+            audit.relations,
+            seconds=answered.seconds,
+            say=reading.say,
+            seed=seed,
+        )
+        audit = replace(audit, causes=causes, notes=(*audit.notes, *left_out))
+    asked = sentences if answered else {}
     settings = _settings(source, table, reading, questions=asked, twins=count, seed=seed)
-    settings |= {"shuffles of the objects": SHUFFLES}
+    settings |= {"shuffles of the objects": SHUFFLES} | ({"answers moved": True} if causal else {})
     return ModelAudit(source, table, audit, (*source.notes, *notes, *audit.notes), settings)
 
 
@@ -177,12 +191,16 @@ def _settings(
         if reading.array is not None:
             found |= {"array": reading.array}
         if reading.labels is not None:
-            is_file = isinstance(reading.labels, str | os.PathLike)
-            found |= {"labels": str(reading.labels) if is_file else f"{len(reading.labels):,} names"}
+            labels = reading.labels
+            is_file = isinstance(labels, str | os.PathLike)
+            found |= {"labels": str(labels) if is_file else f"{len(labels):,} names"}
     else:
         packages += ["torch", "transformers"]
         found |= {"device": reading.device, "re-initialised twins": twins}
         found |= {f"template {number + 1}": template for number, template in enumerate(states.templates)}
+    if reading.aliases:
+        told = [f"{', '.join(given)} for {name}" for name, given in reading.aliases.items()]
+        found |= {"aliases": "; ".join(told)}
     found |= {f"question, {relation}": question for relation, question in questions.items()}
     versions = {"geomem": find_version()} | {name: version(name) for name in packages}
     return found | {"seed": seed, "versions": versions}

@@ -39,8 +39,9 @@ def measure_selection(
     """Relation-conditioned selection of every layer that templates reach: the fit of each relation's states.
 
     The templates of `prompts` name the relations, in the order of the columns of `answers`, whose rows are
-    those of the entities; -1 where there is no fact. An ideal selector's states hold the answer to the
-    relation asked for and no other. Raises `InputError` if there is not one template for each relation.
+    those of the entities; -1 where there is no fact, whose state is not looked at. An ideal selector's states
+    hold the answer to the relation asked for and no other. Raises `InputError` if there is not one template
+    for each relation.
 
     >>> from geomem.audit.states import Layer
     >>> generator = np.random.default_rng(0)
@@ -60,6 +61,9 @@ def measure_selection(
     reached = [layer for layer in prompts.layers if len(layer.vectors) == relations]
     found = []
     for layer in reached:
-        fits = [fit_superposition(states, objects, answers, seed=seed) for states in layer.vectors]
+        fits = [
+            fit_superposition(states[known], objects, answers[known], seed=seed)
+            for states, known in zip(layer.vectors, answers.T >= 0, strict=True)
+        ]
         found.append(Selection(layer.name, np.stack([fit.shares for fit in fits])))
     return tuple(found)

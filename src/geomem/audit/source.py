@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomem.audit.behaviour import Answer, Behaviour, judge_answers
+from geomem.audit.behaviour import Answer, Behaviour
 from geomem.audit.prompts import EDGE_TEMPLATES, TEMPLATES, Position, check_templates
 from geomem.audit.states import Layer, States
 from geomem.errors import InputError
+from geomem.measure.vectors.aliases import Aliases, check_aliases, of_names
 from geomem.measure.vectors.matching import VOCABULARY
 from geomem.measure.vectors.reading import Multiword, listed, read_named_vectors
-from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ class Source:
     """How frequent every name is, up to a monotone map, where the file stands in that order."""
     model: "OpenedModel | None" = None
     checks: "Checks | None" = None
+    spelt: Mapping[str, str] = field(default_factory=dict)
+    """What a model reads in the place of names that have an alias."""
+
+    def written(self, names: Sequence[str]) -> list[str]:
+        """Names as the model reads them."""
+        return [self.spelt.get(name, name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Reading:
     array: str | None = None
     """The name of the vectors in a file of several arrays."""
     multiword: Multiword = "whole"
+    aliases: Aliases = field(default_factory=dict)
+    """Of names: what else to look for, the first that is found, and what a model reads in their place."""
     device: str = "cpu"
     say: Progress = field(default=lambda sentence: None)
     """Told what is being done."""
@@ -106,11 +114,12 @@ def twins(source: Source, count: int, *, seed: int = 0, say: Progress = print) -
         model = reinitialized(source.model, seed=seed + twin)
         states = collect_states(
             model,
-            source.states.entities,
+            source.written(source.states.entities),
             templates=source.states.templates,
             position=source.states.position,  # type: ignore[arg-type]
             shares_prefix=source.checks.shares_prefix,
         )
+        states = replace(states, entities=source.states.entities)
         yield replace(source, model=model, states=states)
 
 
@@ -121,12 +130,21 @@ def object_states(source: Source, names: Sequence[str], reading: Reading) -> tup
         return found.states, found.notes
     from geomem.audit.looking import first_token_states
 
-    return first_token_states(source.model, names, source.states.templates[0]), ()
+    check_aliases(of_names(reading.aliases, names), names)
+    written = source.written(names)
+    states = first_token_states(source.model, written, source.states.templates[0])
+    named = dict(zip(written, names, strict=True))
+    return replace(states, entities=tuple(named[entity] for entity in states.entities)), ()
 
 
 def _read_file(path: Path, names: Sequence[str], reading: Reading) -> Source:
     read = read_named_vectors(
-        path, names, labels=reading.labels, array=reading.array, multiword=reading.multiword
+        path,
+        names,
+        labels=reading.labels,
+        array=reading.array,
+        multiword=reading.multiword,
+        aliases=of_names(reading.aliases, names),
     )
     entities = tuple(names[int(at)] for at in read.found)
     runs = tuple(f"run {run}" for run in range(len(read.vectors))) if len(read.vectors) > 1 else ("",)
@@ -152,10 +170,17 @@ def _read_folder(path: Path, names: Sequence[str], reading: Reading) -> Source:
     model = open_model(path, device=reading.device)
     usual = EDGE_TEMPLATES if "[EDGE]" in model.tokenizer.get_vocab() else TEMPLATES
     templates = check_templates(reading.templates or usual)
-    checks = check_model(model, names, templates[0])
+    check_aliases(of_names(reading.aliases, names), names)
+    spelt = {
+        name: known[0]
+        for name, given in reading.aliases.items()
+        if (known := list(name_tokens(model, given, templates[0])))
+    }
+    written = {spelt.get(name, name): name for name in names}
+    checks = check_model(model, list(written), templates[0])
     states = collect_states(
         model,
-        names,
+        list(written),
         templates=templates,
         position=reading.position,
         shares_prefix=checks.shares_prefix,
@@ -168,7 +193,13 @@ def _read_folder(path: Path, names: Sequence[str], reading: Reading) -> Source:
         + "."
     )
     tokens = name_tokens(model, states.entities, templates[0])
-    return Source(path, states, (understood, *checks.sentences), tokens, None, model, checks)
+    tokens = {written[entity]: own for entity, own in tokens.items()}
+    states = replace(states, entities=tuple(tokens))
+    notes = [understood, *checks.sentences]
+    if spelt:
+        told = ", ".join(f"{alias[:80]!r} for {name[:80]!r}" for name, alias in spelt.items())
+        notes.append(f"Names read by an alias: {told}.")
+    return Source(path, states, tuple(notes), tokens, None, model, checks, spelt)
 
 
 def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
@@ -179,12 +210,13 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     """
     from geomem.audit.answering import answer_questions
 
-    model = _answering(source)
+    model = answering_model(source)
     names = source.states.entities
     node = {label: at for at, label in enumerate(graph.labels)}
     rows = np.array([node[name] for name in names])
     near = adjacency_matrix(graph).toarray()[np.ix_(rows, rows)] > 0
-    answers = answer_questions(model, question, names, names)
+    written = source.written(names)
+    answers = answer_questions(model, question, written, written)
     # A name stands for all that begin with the same token.
     right = np.zeros_like(near)
     np.logical_or.at(right.T, answers.same_first, near.T)
@@ -203,38 +235,14 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
     )
 
 
-def fact_behaviours(source: Source, table: FactTable, questions: Mapping[str, str]) -> dict[str, Behaviour]:
-    """How a model answers for every relation that has a question, among the relation's objects."""
-    from geomem.audit.answering import answer_questions
-
-    model = _answering(source)
-    known = set(source.states.entities)
-    found = {}
-    for number, relation in enumerate(table.relations):
-        facts = [
-            (table.subjects[subject], table.objects[thing])
-            for subject, _, thing in table.facts[table.facts[:, 1] == number].tolist()
-            if table.subjects[subject] in known
-        ]
-        if relation not in questions or not facts:
-            continue
-        candidates = sorted({thing for _, thing in facts})
-        place = {thing: at for at, thing in enumerate(candidates)}
-        answers = answer_questions(model, questions[relation], [subject for subject, _ in facts], candidates)
-        truth = np.array([place[thing] for _, thing in facts])
-        same = answers.same_first
-        said = tuple(
-            Answer(subject, candidates[given], (thing,), bool(given == same[place[thing]]))
-            for (subject, thing), given in zip(facts, answers.among, strict=True)
-        )
-        judged = judge_answers(truth, top=answers.top, among=answers.among, same=same)
-        found[relation] = replace(judged, answers=said)
-    return found
-
-
-def _answering(source: Source) -> "OpenedModel":
+def answering_model(source: Source) -> "OpenedModel":
+    """The model of a source; `InputError` for a file of vectors, and a model without a head that answers."""
     if source.model is None:
         raise InputError(
-            f"{source.path} is a file of vectors, and answers no question; leave out --question."
+            f"{source.path} is a file of vectors, and answers no question; leave out --question and --causal."
+        )
+    if not source.model.answers:
+        raise InputError(
+            f"The model in {source.path} has no head that answers; leave out --question and --causal."
         )
     return source.model

@@ -18,6 +18,7 @@ from geomem.runs.checks import CELLS
 from geomem.runs.configuration import model_kind
 from geomem.runs.directory import array_file, configuration_hash
 from geomem.runs.run import Run, find_seed, read_run
+from geomem.worlds.facts.table import token_labels
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -127,7 +128,7 @@ def _plain(
         words = {f"{table}_embedding": tokens for table in ("token", "output", "context")}
     else:
         words = {"subject_embedding": world.subjects, "relation_embedding": world.relations}
-        words |= {"output_embedding": world.objects}
+        words |= {"output_embedding": world.objects, "token_embedding": token_labels(world)}
     rows = {name: list(words[name])[: len(weights[name])] for name in words if name in weights}
     described = {**described, "cells": list(stored.cell_counts)} if stored.cell_counts else dict(described)
     files = {

@@ -8,11 +8,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from geomem.checkpoints.architectures import GPT2, check_needs, describe_for_transformers, to_theirs
+from geomem.checkpoints.architectures import (
+    GPT2,
+    check_needs,
+    describe_for_transformers,
+    find_mapped,
+    to_theirs,
+)
 from geomem.checkpoints.tokenizer import PADDING
 from geomem.checkpoints.words import JOINED, Words
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, Transformer
+from geomem.runs.configuration import model_kind
 from geomem.runs.run import Run
 from geomem.worlds.text_file import show_label
 
@@ -23,6 +30,8 @@ QUESTION = 2
 def words_of_memory(stored: Run, weights: Mapping[str, np.ndarray]) -> Words:
     """A memory, by the weights of one seed; raises `InputError` for what does not map."""
     model, table = stored.model, stored.table
+    if not isinstance(model, Recall):
+        find_mapped(model, model_kind(model))  # it says that there is nothing
     wanted = {"layer_norm": True, "hops": 1, "attention": "content"}
     lacking = {name: value for name, value in wanted.items() if getattr(model, name) != value}
     if model.attention == "uniform":  # a head whose scores are all 0

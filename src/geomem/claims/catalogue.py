@@ -1,9 +1,9 @@
-"""All claims in the order of the paper, and finding them by pattern."""
+"""All claims in the order of the papers, then those of our studies, and finding them by pattern."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from geomem.claims.claim import Claim, registered_claims
+from geomem.claims.claim import OURS, Claim, registered_claims
 from geomem.claims.factual_recall import capacity, chains, dense, hops, open, recall, structure, transfer
 from geomem.claims.memorize_geometrically import (
     complexity,
@@ -21,6 +21,7 @@ from geomem.claims.memorize_geometrically import (
     zigzag,
 )
 from geomem.errors import unknown_name
+from geomem.studies import headroom
 
 SMALL_GRAPHS = "small-graphs"
 """The pattern of all claims about small graphs, which are checked in a minute or two."""
@@ -34,8 +35,9 @@ MODULES = (
     *ON_SMALL_GRAPHS,
     *(paths, in_context),
     *(recall, dense, chains, capacity, structure, transfer, hops, open),
+    *(headroom,),
 )
-"""The files of claims, in the order of the papers."""
+"""The files of claims, in the order of the papers, and the studies."""
 
 
 def collect_claims(groups: Iterable[Sequence[Claim]]) -> dict[str, Claim]:
@@ -56,15 +58,15 @@ CLAIMS: dict[str, Claim] = collect_claims(registered_claims(module.__name__) for
 
 
 def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) -> tuple[Claim, ...]:
-    """The claims that any pattern matches, all without a pattern; in the order of the paper.
+    """The claims that any pattern matches, those of the papers without a pattern; in their order.
 
     A pattern is an id, a group, the part of an id after its slash, an alias such as T6, `small-graphs` (the
-    files of `ON_SMALL_GRAPHS`), or a glob of these; upper and lower case are one. Raises `InputError` if
-    a pattern matches nothing.
+    files of `ON_SMALL_GRAPHS`), `ours` (the studies), or a glob of these; upper and lower case are one.
+    Raises `InputError` if a pattern matches nothing.
     """
     known = list(CLAIMS.values() if claims is None else claims)
     if not patterns:
-        return tuple(known)
+        return tuple(known if claims is not None else (claim for claim in known if claim.paper != OURS))
     matched: set[str] = set()
     for pattern in patterns:
         found = {claim.id for claim in known if _matches(claim, pattern)}
@@ -73,7 +75,7 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
             raise unknown_name(
                 f"No claim matches {pattern!r}",
                 pattern,
-                [*names, *dict.fromkeys(claim.group for claim in known), SMALL_GRAPHS],
+                [*names, *dict.fromkeys(claim.group for claim in known), SMALL_GRAPHS, OURS],
                 otherwise="`geomem reproduce --list` lists them",
             )
         matched |= found
@@ -83,4 +85,5 @@ def find_claims(patterns: Sequence[str], claims: Iterable[Claim] | None = None) 
 def _matches(claim: Claim, pattern: str) -> bool:
     names = [claim.id, claim.group, claim.id.partition("/")[2], *claim.aliases]
     names += [SMALL_GRAPHS] if claim.group in SMALL_GRAPH_GROUPS else []
+    names += [OURS] if claim.paper == OURS else []
     return any(fnmatchcase(name.lower(), pattern.lower()) for name in names)

@@ -47,6 +47,7 @@ from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment
 from geomem.claims.need import Computed, Cost, FleetRequest, Need, Needs, Scale
 from geomem.shown import shown_by
+from geomem.training.treatment import describe_treatment
 
 Source = Literal["paper", "release", "replication", "derived", "own measurement"]
 """Who says what is expected: the paper, the authors' code or its saved outputs, the independent replication,
@@ -58,11 +59,14 @@ Status = Literal["reproduced", "deviates as documented", "not reproduced", "not 
 
 PAPER = "arXiv 2510.26745"
 RECALL_PAPER = "arXiv 2605.12426"
+OURS = "ours"
+"""In a paper's place, for what a study of ours says."""
 PAPERS = {
     PAPER: "Deep sequence models tend to memorize geometrically; it is unclear why",
     RECALL_PAPER: "Geometric Factual Recall in Transformers",
+    OURS: "Studies of what the papers leave open",
 }
-"""Titles of the papers whose claims are here."""
+"""Titles of the papers whose claims are here, and of our own."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ class Claim:
     aliases: tuple[str, ...] = ()
     """Other names patterns may use, such as the number of its table, T6."""
     paper: str = PAPER
+    of_vectors: bool = False
+    """Whether it looks at recall and the vectors of a memory alone, which a module of one's own has too."""
 
     @property
     def group(self) -> str:
@@ -184,13 +190,19 @@ def claim(id: str, *aliases: str, place: str, full: bool = False) -> Callable[[C
             checks=checks,
             cost="full" if full else "quick",
             aliases=aliases,
-            paper=RECALL_PAPER if ".factual_recall" in checks.__module__ else PAPER,
+            paper=_paper_of(checks.__module__),
             **_parts(checks),
         )
         _REGISTERED.setdefault(checks.__module__, []).append(made)
         return made
 
     return register
+
+
+def _paper_of(module: str) -> str:
+    if ".studies." in module:
+        return OURS
+    return RECALL_PAPER if ".factual_recall" in module else PAPER
 
 
 def checked(checks: Checker, *said: Decorator) -> Decorator:
@@ -221,6 +233,11 @@ def conditions(text: str) -> Decorator:
 def deviates(text: str) -> Decorator:
     """What comes out instead of what the paper says; checks marked `paper` are then its own statement."""
     return _say(deviation=text)
+
+
+def of_vectors() -> Decorator:
+    """Of memories of facts: only recall and vectors are looked at, so a person's own module can be asked."""
+    return _say(of_vectors=True)
 
 
 def expects(
@@ -271,6 +288,10 @@ def describe_fleets(requests: Iterable[FleetRequest]) -> str:
         parts += [f"{task.directions} edges"] * (task.directions != "both")
         parts += ["self-edges"] * task.self_edges
         parts += [f"weight decay {training.weight_decay:g}"] * (training.weight_decay > 0)
+        parts += [
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in describe_treatment(request.treatment).items()
+        ]
         for field in fields(request.model):
             name, value = field.name.replace("_", " "), getattr(request.model, field.name)
             if value != field.default and field.name != "width" and field.repr:

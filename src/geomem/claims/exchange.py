@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 
 from geomem.claims.claim import Claim
+from geomem.claims.factual_recall.settings import exchange_memories
 from geomem.claims.need import FleetRequest, Need, Needs, Scale
 from geomem.errors import InputError
 from geomem.models.architecture import Model
 from geomem.models.configuration import Transformer
+from geomem.models.own import OwnModule
 from geomem.runs.edges import fit_to_edges
 from geomem.worlds.tasks import edge_examples
 
@@ -19,7 +21,8 @@ def exchange_model(claims: Iterable[Claim], model: Model) -> tuple[Claim, ...]:
     """The claims that can be asked of another model, with that model in the Transformer's place.
 
     Those are claims with a fleet of plain Transformers and none of altered ones (frozen, untied), and without
-    experiments. Whatever they compare it with, as Node2Vec, stays; so does the training.
+    experiments. Whatever they compare it with, as Node2Vec, stays; so does the training. A person's module
+    is also asked those on facts that look at recall and vectors alone.
 
     Raises `InputError` if there is none, or if the model has no embedding that is known.
 
@@ -30,18 +33,24 @@ def exchange_model(claims: Iterable[Claim], model: Model) -> tuple[Claim, ...]:
     ('geometry/transformer-from-edges', 'Gru: adamw, lr 0.01, c')
     """
     given = tuple(claims)
-    asked = tuple(
-        replace(claim, needs=tuple(_with_model(need, model) for need in claim.needs), stated_conditions="")
-        for claim in given
-        if _can_be_asked(claim)
-    )
+    asked = tuple(made for claim in given if (made := _exchange(claim, model)))
     if not asked:
+        own = isinstance(model, OwnModule)
+        more = ", or about vectors of facts, 'recall-structure/superposition'" if own else ""
         raise InputError(
             f"{' and '.join(claim.id for claim in given[:3])} cannot be asked of another model; give claims "
-            "about a plain Transformer on edges, such as 'geometry/*' or 'memorization/*'."
+            f"about a plain Transformer on edges, such as 'geometry/*' or 'memorization/*'{more}."
         )
-    asked[0].fleets(Scale(asked[0].cost, (0,)))
+    asked[0].requests(Scale(asked[0].cost, (0,)))
     return asked
+
+
+def _exchange(claim: Claim, model: Model) -> Claim | None:
+    if claim.of_vectors and isinstance(model, OwnModule):
+        return exchange_memories(claim, model)
+    if not _can_be_asked(claim):
+        return None
+    return replace(claim, needs=tuple(_with_model(need, model) for need in claim.needs), stated_conditions="")
 
 
 def is_plain(model: Model) -> bool:

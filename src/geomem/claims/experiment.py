@@ -24,6 +24,7 @@ import numpy as np
 
 from geomem.errors import InputError
 from geomem.files import json_file
+from geomem.models.own import OwnModule
 from geomem.runs.directory import (
     DONE,
     FORMAT,
@@ -95,6 +96,8 @@ class Experiment:
     """Texts, numbers, lists and mappings; seeds included."""
     seconds: float
     """About how long it takes on one core; more than 0."""
+    module: OwnModule | None = None
+    """A person's module that the settings describe, whose factory goes to other processes with it."""
 
 
 def identify(experiment: Experiment) -> dict[str, Any]:

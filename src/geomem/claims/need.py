@@ -9,6 +9,7 @@ import numpy as np
 from geomem.claims.experiment import Experiment
 from geomem.models.configuration import Model
 from geomem.training.configuration import Training
+from geomem.training.treatment import NOTHING, Treatment
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization
 
@@ -38,6 +39,8 @@ class FleetRequest:
     training: Training
     seeds: tuple[int, ...]
     task: EdgeMemorization = field(default_factory=EdgeMemorization)
+    treatment: Treatment = NOTHING
+    """What interventions do beside these settings."""
 
 
 @dataclass(frozen=True, eq=False)

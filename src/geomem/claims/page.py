@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -46,17 +46,35 @@ const root = document.documentElement, dark = matchMedia("(prefers-color-scheme:
 root.dataset.theme = (root.dataset.theme || (dark ? "dark" : "light")) === "dark" ? "light" : "dark"; });"""
 
 
-def write_page(verdicts: Sequence[Verdict], out: str | os.PathLike[str], *, scale: Cost = "quick") -> Path:
+@dataclass(frozen=True)
+class Opening:
+    """How the page of a study begins, before its verdicts."""
+
+    title: str
+    lede: str
+    """The question."""
+    body: Markup
+    """Answer, figures and tables."""
+    command: str
+
+
+def write_page(
+    verdicts: Sequence[Verdict],
+    out: str | os.PathLike[str],
+    *,
+    scale: Cost = "quick",
+    opening: Opening | None = None,
+) -> Path:
     """Write one self-contained HTML page of verdicts with a figure each; the path written.
 
     Raises `InputError` if the place cannot be written to.
     """
     out = Path(out)
-    write_html(render_page(verdicts, scale=scale), out)
+    write_html(render_page(verdicts, scale=scale, opening=opening), out)
     return out
 
 
-def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
+def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick", opening: Opening | None = None) -> str:
     """The page's HTML."""
     papers = group_by_paper(verdicts)
     here = resources.files("geomem.claims")
@@ -64,7 +82,9 @@ def render_page(verdicts: Sequence[Verdict], *, scale: Cost = "quick") -> str:
         (here / "page.html").read_text("utf-8"),
         scripts=[SCRIPT],
         style=(here / "page.css").read_text("utf-8"),
-        title=page_title(verdicts),
+        title=opening.title if opening else page_title(verdicts),
+        opening=opening,
+        command=opening.command if opening else "geomem reproduce",
         papers=papers,
         paper_titles=PAPERS,
         counts=count_statuses(verdicts),

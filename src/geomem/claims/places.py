@@ -19,6 +19,7 @@ _CITED = {
     GEOMETRIC_MEMORY: rf"{_OWN_APPENDIX}\b(?:section D|D(?=, )|[A-G](?:\.\d)+|[TLN]\d+)(?!\w)",
     FACTUAL_RECALL: rf"{_OWN_APPENDIX}\b[A-GSL]\d+(?!\w)",
 }
+_NOTHING = r"(?!)"
 _JOINED = r"(?:(?:,| and| to|;) ?|[, ]*\[[\w/]+\], )"
 _ROWS = {
     GEOMETRIC_MEMORY: {"T": "E.2", "L": "E.1", "N": "E.3"},
@@ -29,13 +30,15 @@ _ROWS = {
 def cited_sections(place: str, paper: str) -> list[tuple[str, str]]:
     """What a place names in the notes on its paper, each with the section that it stands in.
 
+    There are no notes on studies of our own.
+
     >>> cited_sections("Fig 21, B.3.5, T8", GEOMETRIC_MEMORY)
     [('B.3.5', 'B.3.5'), ('T8', 'E.2')]
     >>> cited_sections("Prop 3, App E.2", GEOMETRIC_MEMORY)
     []
     """
     found = []
-    for match in re.finditer(_CITED[paper], place):
+    for match in re.finditer(_CITED.get(paper, _NOTHING), place):
         name = match.group().removeprefix("section ")
         item = name.rpartition(".")[0] if name.startswith("E.4.") else None
         row = _ROWS[paper].get(name[0]) if name[1:].isdigit() else item
@@ -51,7 +54,7 @@ def cite(place: str, paper: str) -> str:
     >>> cite("Theorem 4.1 [P/T]; A2, S1 [D]", FACTUAL_RECALL)
     'Theorem 4.1 [P/T]; notes A2, S1 [D]'
     """
-    cited = _CITED[paper]
+    cited = _CITED.get(paper, _NOTHING)
     return re.sub(
         f"{cited}(?:{_JOINED}{cited})*", lambda run: "notes " + run.group().replace("section ", ""), place
     )
@@ -69,7 +72,7 @@ def link_notes(place: str, paper: str) -> str:
         name, section = next(sections)
         return f"[notes {name}](#{anchor(section, paper)})"
 
-    return re.sub(_CITED[paper], link, place)
+    return re.sub(_CITED.get(paper, _NOTHING), link, place)
 
 
 def anchor(section: str, paper: str) -> str:

@@ -16,7 +16,7 @@ from geomem.claims.claim import Claim, Verdict, reach_verdict
 from geomem.claims.evidence import Evidence, name_arrays, read_evidence
 from geomem.claims.exchange import exchange_model
 from geomem.claims.experiment import Experiment, experiment_path, read_experiment, run_experiment, training_of
-from geomem.claims.need import Computed, Cost, FleetRequest, Scale
+from geomem.claims.need import Computed, Cost, FleetRequest, Need, Scale
 from geomem.errors import InputError
 from geomem.files import make_parent
 from geomem.models.architecture import Model
@@ -95,10 +95,8 @@ class _Job:
     """A claim on its way to a verdict."""
 
     claim: Claim
-    needs: dict[str, FleetRequest | Experiment] = field(default_factory=dict)
-    """By their keys."""
     works: dict[str, Work] = field(default_factory=dict)
-    """By the same keys."""
+    """By the keys of its needs."""
     waiting: set[Path] = field(default_factory=set)
     error: str = ""
 
@@ -372,8 +370,6 @@ def _count(works: Iterable[Work]) -> Count:
 
 
 def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], device: str) -> None:
-    from geomem.runs.edges import edge_job
-
     perform = partial(perform_task, directory=Path(directory).absolute(), device=device)
     try:
         for need in job.claim.requests(scale):
@@ -386,12 +382,10 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
                 work = Work(experiment_path(need, directory), need, perform, need.seconds, device, mark=DONE)
             else:
-                plan = edge_job(
-                    need.world, model=need.model, task=need.task, training=need.training, seeds=need.seeds
-                )
+                plan = plan_request(need)
                 path, seconds = plan.path(directory), estimate_seconds(plan)
                 work = Work(path, plan, perform, seconds, device, plan.cost.memory_bytes, mark=DONE)
-            job.works[need.key], job.needs[need.key] = work, need
+            job.works[need.key] = work
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
 
@@ -406,17 +400,41 @@ def perform_task(task: "Job | Experiment", *, directory: Path, device: str) -> N
         train(task, directory, device=device)
 
 
+def plan_request(request: FleetRequest) -> "Job":
+    """The fleet that a request asks for, before its training."""
+    from geomem.runs.edges import edge_job
+
+    return edge_job(
+        request.world,
+        model=request.model,
+        task=request.task,
+        training=request.training,
+        seeds=request.seeds,
+        treatment=request.treatment,
+    )
+
+
+def gather_evidence(needs: Iterable[Need], directory: str | os.PathLike[str]) -> Evidence:
+    """The measurements of what was trained and measured before, and what is computed on the spot.
+
+    Raises `InputError` for a fleet or an experiment that is missing, unfinished or damaged.
+    """
+    fleets, measured, computed = {}, {}, {}
+    for need in needs:
+        if isinstance(need, Computed):
+            computed |= need.compute()
+        elif isinstance(need, Experiment):
+            measured[need.key] = read_experiment(need, directory)
+        else:
+            fleets[need.key] = read_evidence(need, read_run(plan_request(need).path(directory)))
+    return Evidence(fleets, {**name_arrays(measured), **computed})
+
+
 def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> Verdict:
     if job.error:
         return Verdict(job.claim, "not run", job.error, None)
     try:
-        fleets, measured = {}, {}
-        for key, need in job.needs.items():
-            if isinstance(need, Experiment):
-                measured[key] = read_experiment(need, directory)
-            else:
-                fleets[key] = read_evidence(need, read_run(job.works[key].path))
-        evidence = Evidence(fleets, {**name_arrays(measured), **job.claim.compute(scale)})
+        evidence = gather_evidence(job.claim.requests(scale), directory)
         return reach_verdict(job.claim, job.claim.judge(evidence))
     except Exception as error:  # likewise
         return Verdict(job.claim, "not run", describe_failure(error), None)

@@ -9,6 +9,7 @@ import tyro
 
 from geomem.cli.facts import NO_ANSWER, SEPARATOR
 from geomem.cli.options import parse_options
+from geomem.cli.own import execute
 from geomem.memories.ask import ask
 from geomem.memories.opened import open_memory
 
@@ -35,11 +36,15 @@ class AskOptions:
     """One relation, or a chain of them."""
     seed: int | None = None
     """Which run of a trained memory is asked; the first if not given."""
+    module: str = ""
+    """The file and function of a memory that a module of your own learned, which is then executed."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print every step of a chain, then the answers."""
     options = parse_options(AskOptions, arguments, verb="ask", description=DESCRIPTION)
+    if options.module:
+        execute(options.module)
     asked = ask(open_memory(options.run, seed=options.seed), options.subject, *options.relations)
     if len(options.relations) > 1:
         for step in asked.steps:

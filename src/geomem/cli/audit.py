@@ -1,6 +1,7 @@
 """`geomem audit`: does a model, or do vectors, hold a graph or facts as a geometry, and by which rule."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
@@ -12,7 +13,20 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from geomem.audit.columns import FACT_COLUMNS, GRAPH_COLUMNS, MAPS_NOTE, TEMPLATES_NOTE, looks_by_layer
+from geomem.audit.causal import RelationCauses
+from geomem.audit.columns import (
+    CAUSE_COLUMNS,
+    CAUSES_NOTE,
+    FACT_COLUMNS,
+    GRAPH_COLUMNS,
+    MAPS_NOTE,
+    SUMS,
+    SUMS_NOTE,
+    TEMPLATES_NOTE,
+    gains_of,
+    looks_by_layer,
+    sums_by_layer,
+)
 from geomem.audit.facts import FactsAudit
 from geomem.audit.graph import GraphAudit
 from geomem.audit.model import ModelAudit, audit_model
@@ -25,6 +39,7 @@ from geomem.cli.progress import count_of
 from geomem.cli.world_arguments import read_world_arguments
 from geomem.errors import InputError
 from geomem.geometry.nulls import PERMUTATIONS
+from geomem.measure.vectors.aliases import read_aliases
 from geomem.measure.vectors.reading import Multiword
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
@@ -32,11 +47,11 @@ from geomem.worlds.graphs.graph import Graph
 DESCRIPTION = """Does a model hold a graph, or facts, as a geometry, as a lookup table, or not at all?
 
 MODEL is a folder that `save_pretrained` wrote (safetensors, a decoder or an encoder that transformers has,
-with its tokenizer; it is opened offline and runs no code of its own), or a file of labelled vectors (GloVe or
-word2vec text, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a built-in
-world, --facts a file of triples or a built-in table. Names are put into neutral sentences; what the model
-holds at their tokens, layer by layer, is compared with permuted entities, with the same architecture before
-any training, with graphs of the same degrees and, if you give one, with a baseline of word vectors."""
+with its tokenizer; it is opened offline and runs no code of its own), or a file of labelled vectors (GloVe,
+word2vec text or .bin, .csv, .tsv, .parquet, .npz, .npy or .safetensors). --graph is a file of edges or a
+built-in world, --facts a file of triples or a built-in table. Names are put into neutral sentences; what the
+model holds at their tokens, layer by layer, is compared with permuted entities, with the same architecture
+before any training, with graphs of the same degrees and, if you give one, with a baseline of word vectors."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,17 @@ class AuditOptions:
     """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
     multiword: Multiword = "whole"
     """Of vectors: whether a name of several words without a row is left out, or is the mean of its words."""
+    aliases: Path | None = None
+    """Two columns: a name of the world, and what the model or the vectors call it; of several lines for one
+    name the first that is found counts."""
     baseline: Path | None = None
     """Vectors that know which words stand together, such as GloVe's; names of several words are means."""
     baseline_labels: Path | None = None
     """What the rows of --baseline are called, if it does not say."""
+    causal: bool = False
+    """Of facts: also put the states of other subjects in the place of the subject's, move it along the fitted
+    maps and anywhere, and ask the model with these; as long as the model takes for some hundred questions of
+    each relation."""
     twins: int | None = None
     """How many re-initialised models are looked into; 3, or 1 for more than 1,500 names, if not given."""
     permutations: int = PERMUTATIONS
@@ -74,6 +96,10 @@ class AuditOptions:
     """Of permutations, samples, and the weights of the re-initialised models."""
     device: str = "cpu"
     """cpu, cuda, or cuda:1: where a model is computed."""
+    out: Path | None = None
+    """An HTML file for the report: one page with pictures that opens without a network."""
+    figures: Path | None = None
+    """A directory for every picture of the report as PDF and SVG, with its data as CSV."""
     json: bool = False
     """Print JSON, with every layer and template, in place of the tables."""
 
@@ -90,7 +116,17 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("--twins is a count of at least 0 and --permutations of at least 1.")
     if options.baseline is None and options.baseline_labels is not None:
         raise InputError("--baseline-labels is about --baseline; name the file of vectors as well.")
+    if options.figures is not None and options.out is None:
+        raise InputError(
+            "--figures is about the pictures of the report; name the report as well, with --out."
+        )
+    if options.out is not None:
+        from geomem.report.html import check_places
+
+        check_places(options.out, options.figures)
     print_notes(world)
+    names = world.labels if isinstance(world, Graph) else world.subjects + world.objects
+    aliases = {} if options.aliases is None else read_aliases(options.aliases, names)
     found = audit_model(
         options.model,
         world,
@@ -100,20 +136,28 @@ def run(arguments: Sequence[str]) -> int:
             labels=options.labels,
             array=options.array,
             multiword=options.multiword,
+            aliases=aliases,
             device=options.device,
             say=print_note,
         ),
         questions=_questions(options.question, world),
         baseline=options.baseline,
-        baseline_reading=Reading(labels=options.baseline_labels, multiword="mean"),
+        baseline_reading=Reading(labels=options.baseline_labels, multiword="mean", aliases=aliases),
         twin_count=options.twins,
         permutations=options.permutations,
+        causal=options.causal,
         seed=options.seed,
     )
     if options.json:
         print(json.dumps(audit_json(found), ensure_ascii=False, indent=2))
     else:
         print_audit(found, f"{options.model.name} on {world.name}")
+    if options.out is not None:
+        from geomem.report.audit import write_audit
+
+        command = shlex.join(("geomem", "audit", *arguments))
+        place = write_audit(found, options.out, options.figures, command=command)
+        print_note(str(place)) if options.json else print(place)
     return 0
 
 
@@ -176,6 +220,29 @@ def _print_facts(console: Any, audit: FactsAudit) -> None:
         console.print(
             Text.assemble(f"{relation.relation}: ", (relation.word, "bold"), f". {relation.reason}.")
         )
+    console.print()
+    table = _table("layer", *SUMS)
+    for layer, cells in sums_by_layer(audit).items():
+        table.add_row(Text(layer), *map(Text, cells))
+    console.print(table)
+    console.print(Text(SUMS_NOTE, "dim"))
+    if audit.causes:
+        _print_causes(console, audit.causes)
+
+
+def _print_causes(console: Any, found: Sequence[RelationCauses]) -> None:
+    console.print()
+    table = _table("relation", "layer", *CAUSE_COLUMNS)
+    gains = _table("relation", "layer", "moved by", *gains_of(found[0].causes)[0])
+    for at in found:
+        where = Text(at.relation), Text(at.layer)
+        table.add_row(*where, *[Text(cell(at.causes)) for cell in CAUSE_COLUMNS.values()])
+        _, moved, random = gains_of(at.causes)
+        gains.add_row(*where, Text("map"), *map(Text, moved))
+        gains.add_row("", "", Text("random"), *map(Text, random))
+    console.print(table)
+    console.print(gains)
+    console.print(Text(CAUSES_NOTE, "dim"))
 
 
 def _print_trials(console: Any, trials: Sequence[Trial], controls: Sequence[Trial]) -> None:

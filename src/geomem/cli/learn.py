@@ -1,4 +1,4 @@
-"""`geomem learn`: a recall model trained on a table of facts, with all its options in one flat list."""
+"""`geomem learn`: a recall model or your own module trained on facts, with all options in one flat list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
@@ -19,11 +19,13 @@ from geomem.cli.options import (
     read_head,
     signature_options,
 )
-from geomem.cli.progress import HOURS, RunTable, count_of
+from geomem.cli.own import OwnFactOptions, execute, named_module
+from geomem.cli.progress import HOURS, RunTable, count_of, describe_fact_model
 from geomem.errors import InputError
 from geomem.fields import Seeds
 from geomem.files import is_there
 from geomem.models.configuration import Recall
+from geomem.models.own import OwnModule
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.catalogue import FACT_WORLDS, describe_world
 from geomem.worlds.facts.several_answers import numbered_relations
@@ -44,6 +46,8 @@ The last line printed is the directory, for `geomem ask` and `geomem measure`.""
 class LearnOptions:
     """How many runs, where they go, and what is said on the way."""
 
+    module: str = ""
+    """A module of your own instead of the recall model, as in mine.py:factory; that file is executed."""
     seeds: Seeds = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()
@@ -95,7 +99,8 @@ def run(arguments: Sequence[str]) -> int:
     with RunTable(quiet=options.memory.quiet, hours=options.memory.hours) as progress:
         memory = learn_facts(
             table,
-            model=choose_model(options.model, table),
+            model=choose_model(options.model, table, options.memory.module),
+            hops=options.model.hops,
             training=options.training,
             seeds=options.memory.seed_list or options.memory.seeds,
             directory=options.memory.directory,
@@ -108,14 +113,18 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def choose_model(options: Any, table: FactTable) -> Recall:
+def choose_model(options: Any, table: FactTable, module: str = "") -> Recall | OwnModule:
     """The model that the options mean for a table: what they leave open follows from its facts.
+
+    A module of a file is executed.
 
     >>> choose_model(ModelOptions(width=6), find_facts("countries")).mlp_width
     24
     """
     from geomem.runs.facts import default_recall_model
 
+    if module:
+        return execute(module, options.embedding)
     values = option_values(options)
     width, mlp_width = values.pop("width"), values.pop("mlp_width")
     settings = Recall(**values)
@@ -135,7 +144,7 @@ def describe_learned(memory: "Run") -> str:
     # Rounded down: 100 % is all of them.
     return (
         f"recall {floor(1000 * recall.mean()) / 10:g} % of {asked}, all of them in {(recall == 1).sum()} of "
-        f"{count_of(len(recall), 'run')}, width {memory.model.width:,}, {memory.model.mlp_width:,} neurons"
+        f"{count_of(len(recall), 'run')}, {describe_fact_model(memory.model)}"
     )
 
 
@@ -154,17 +163,18 @@ def read_arguments(arguments: Sequence[str]) -> tuple[str, Any]:
         )
     if facts and facts not in FACT_WORLDS and not is_there(facts):
         raise unknown_facts(facts)
-    groups = option_groups(facts if facts in FACT_WORLDS else None)
+    groups = option_groups(facts if facts in FACT_WORLDS else None, module=named_module(head))
     description = describe_world(facts) if facts in FACT_WORLDS else USAGE
     return facts, parse_rest(head, groups, verb="learn", word=facts, description=description)
 
 
-def option_groups(facts: str | None) -> list[OptionGroup]:
-    """Name, dataclass, defaults and title of every group of options that a table has."""
+def option_groups(facts: str | None, *, module: str = "") -> list[OptionGroup]:
+    """Name, dataclass, defaults and title of every group of options that a table and its model have."""
+    kind = OwnFactOptions if module else ModelOptions
     groups: list[OptionGroup] = [
         ("memory", LearnOptions, LearnOptions(), "What is trained, and where it goes."),
         ("file", FactFileOptions, FactFileOptions(), first_line(FactFileOptions)),
-        ("model", ModelOptions, ModelOptions(), first_line(Recall)),
+        ("model", kind, kind(), first_line(OwnFactOptions if module else Recall)),
         ("training", RecallTraining, RecallTraining(), first_line(RecallTraining)),
     ]
     if facts:

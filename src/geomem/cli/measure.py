@@ -24,6 +24,7 @@ from geomem.cli.world_arguments import read_world_arguments
 from geomem.errors import InputError
 from geomem.measure.edges import READINGS, Portrait, measure_fleet, measure_vectors, portrait_table
 from geomem.measure.paths import FIRST_PROMPT, stored_path_task
+from geomem.measure.vectors.aliases import read_aliases
 from geomem.measure.vectors.reading import Multiword, read_embeddings
 from geomem.runs.run import holds_facts, read_run
 from geomem.worlds.in_context import InContextPathFinding
@@ -44,13 +45,16 @@ class MeasureOptions:
     run: tyro.conf.Positional[Path | None] = None
     """A run directory, as `geomem memorize` prints it, or a memory, as `geomem learn` and `construct` do."""
     embeddings: Path | None = None
-    """Node vectors: text of word2vec or GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
+    """Node vectors: word2vec (text or .bin), GloVe, .csv, .tsv, .npz, .safetensors, .parquet or .npy."""
     labels: Path | None = None
     """What the rows of --embeddings are called, if they do not say: one label per line, or a JSON list."""
     array: str | None = None
     """The name of the vectors in an .npz or .safetensors file that holds several arrays."""
     multiword: Multiword = "whole"
     """Whether a name of several words without a row is left out, or is the mean of its words."""
+    aliases: Path | None = None
+    """Two columns: a name of the graph, and what --embeddings call it; of several lines for one name the
+    first that is found counts."""
     graph: str | None = None
     """The graph that the embeddings should know: a file of edges, or a built-in world's name."""
     json: bool = False
@@ -62,8 +66,10 @@ class MeasureOptions:
 def run(arguments: Sequence[str]) -> int:
     """Measure what the arguments name and print the table, or JSON."""
     options, graph = read_arguments(arguments)
-    if options.embeddings is None and (options.labels or options.array):
-        raise InputError("--labels and --array are about --embeddings; name the file of vectors as well.")
+    if options.embeddings is None and (options.labels or options.array or options.aliases):
+        raise InputError(
+            "--labels, --array and --aliases are about --embeddings; name the file of vectors as well."
+        )
     notes: list[str] = []
     match options:
         case MeasureOptions(run=Path() as path, embeddings=None, graph=None) if holds_facts(path):
@@ -75,7 +81,12 @@ def run(arguments: Sequence[str]) -> int:
                 notes.append(FIRST_PROMPT)
         case MeasureOptions(run=None, embeddings=Path() as path) if graph is not None:
             read = read_embeddings(
-                path, graph, labels=options.labels, array=options.array, multiword=options.multiword
+                path,
+                graph,
+                labels=options.labels,
+                array=options.array,
+                multiword=options.multiword,
+                aliases={} if options.aliases is None else read_aliases(options.aliases, graph.labels),
             )
             print_notes(graph)
             notes += read.notes
@@ -106,8 +117,10 @@ def read_arguments(arguments: Sequence[str]) -> tuple[MeasureOptions, Any]:
 def _measure_memory(path: Path, options: MeasureOptions) -> int:
     memory = read_run(path, holding="facts")
 
-    from geomem.measure.facts import measure_memory
+    from geomem.measure.facts import describe_unmeasured, measure_memory
 
+    if note := describe_unmeasured(memory):
+        print_note(note)
     rows = measure_memory(memory, seed=options.seed)
     if options.json:
         print(json.dumps({"runs": _finite(rows.to_dicts())}, ensure_ascii=False, indent=2))

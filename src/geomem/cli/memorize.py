@@ -47,6 +47,8 @@ class FleetOptions:
     """A module of your own instead, as in mine.py:factory; that file is executed."""
     start: Path | None = None
     """Go on from the weights of this run directory, on the same world."""
+    intervene: tuple[str, ...] = ()
+    """What else the training does, by names such as self-edges, slow-network, dirichlet, muon."""
     seeds: Seeds | None = None
     """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
     seed_list: tuple[int, ...] = ()
@@ -85,6 +87,7 @@ def run(arguments: Sequence[str]) -> int:
             directory=options.fleet.directory,
             device=options.fleet.device,
             start=options.fleet.start,
+            interventions=options.fleet.intervene,
             on_progress=table.show,
         )
     print(fleet.path)

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Le
 
 from geomem.cli.options import Head, print_note
 from geomem.errors import InputError
+from geomem.fields import Count
 from geomem.models.architecture import Model
 from geomem.models.own import OwnModule, load_module
+from geomem.models.recall import MOST_HOPS
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,14 @@ class OwnModuleOptions:
 
     embedding: str = ""
     """Its nn.Embedding or parameter whose rows are the tokens, if there is not just one."""
+
+
+@dataclass(frozen=True)
+class OwnFactOptions(OwnModuleOptions):
+    """A module of your own, from tokens to logits, that learns facts; the factory has its options."""
+
+    hops: Annotated[Count, Le(MOST_HOPS)] = 1
+    """Relations in a question."""
 
 
 def named_module(head: Head) -> str:
@@ -56,5 +68,4 @@ def chosen_model(module: str, options: Any) -> Any:
 @cache
 def execute(module: str, embedding: str = "") -> OwnModule:
     """Say that a file is executed, and execute it."""
-    print_note(f"Executing {module.rpartition(':')[0] or module}.")
-    return load_module(module, embedding=embedding)
+    return load_module(module, embedding=embedding, say=print_note)

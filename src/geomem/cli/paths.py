@@ -63,6 +63,8 @@ class PathOptions:
     """Go on from the weights of this run directory, on the same world: edges first, then paths."""
     edges_first: int = 0
     """Train on edges only for this many epochs first; the main run starts from those weights."""
+    intervene: tuple[str, ...] = ()
+    """What else the training does, by names such as self-edges, slow-network, dirichlet, muon."""
     compare: str = ""
     """One option with several values, as in pauses=0,2,4: all are trained and shown side by side."""
     figure: Path | None = None
@@ -196,6 +198,7 @@ def _train(job: PathJob) -> "list[Run]":
                 directory=job.options.directory,
                 device=job.options.device,
                 start=fleet,
+                interventions=job.options.intervene,
                 on_progress=table.show,
             )
         trained.append(fleet)

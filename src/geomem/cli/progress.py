@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from geomem.cli.console import open_console
+from geomem.models.own import OwnModule
 from geomem.runs.configuration import FactRecall
 from geomem.runs.directory import format_bytes
 from geomem.runs.job import check_hours
@@ -263,8 +264,8 @@ def describe_announcement(row: Row, *, whole: bool) -> list[str]:
         bits = entropy_bits(world) / max(1, job.cost.trained_parameters)
         lines = [
             f"{world.name}: {count_of(world.fact_count, 'fact')} about "
-            f"{count_of(world.subject_count, 'subject')}; width {job.model.width}, {job.model.mlp_width} "
-            f"neurons, {runs}, {count_of(job.steps, 'step')}",
+            f"{count_of(world.subject_count, 'subject')}; {describe_fact_model(job.model)}, {runs}, "
+            f"{count_of(job.steps, 'step')}",
             f"{bits:.2g} bits of facts per weight, where about 1.4 is the most that fits; {took}",
         ]
     elif row.columns is EDGE_COLUMNS:
@@ -281,6 +282,18 @@ def describe_announcement(row: Row, *, whole: bool) -> list[str]:
         place = row.place(step=announcement.first_step).partition("/")[0]
         lines.append(f"going on from the checkpoint at {row.columns.place} {place}")
     return lines
+
+
+def describe_fact_model(model: Any) -> str:
+    """What learns facts: the sizes of a recall model, or the module of a person's own.
+
+    >>> from geomem.models.configuration import Recall
+    >>> describe_fact_model(Recall())
+    'width 32, 128 neurons'
+    """
+    if isinstance(model, OwnModule):
+        return f"module {model.source}"
+    return f"width {model.width:,}, {model.mlp_width:,} neurons"
 
 
 def count_of(count: int, noun: str) -> str:

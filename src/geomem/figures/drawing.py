@@ -18,6 +18,7 @@ from matplotlib.font_manager import fontManager
 from geomem.errors import InputError
 from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT, READING_COLOURS, THEMES, Theme, node_colours, theme_colour
+from geomem.figures.places import order_shares, paint_labels, paint_places
 from geomem.figures.tables import (
     tabulate_curves,
     tabulate_dynamics,
@@ -171,62 +172,11 @@ def _paint_graph(
         zorder=3,
     )
     if labels:
-        _paint_labels(axes, view.labels, points[:, :2], 6.0, 90.0, theme)
+        paint_labels(axes, view.labels, points[:, :2], 6.0, 90.0, theme)
     axes.set_xlim(-1.25, 1.25)
     axes.set_ylim(-1.25, 1.25)
     axes.set_aspect("equal")
     axes.set_axis_off()
-
-
-def place_labels(
-    lengths: list[int], points: Float[np.ndarray, "node 2"], size: float
-) -> list[tuple[float, float] | None]:
-    """Offset of each label from its dot so that none covers another; None where none fits.
-
-    `points` and the offsets are in points of 1/72 inch, `lengths` in characters of a font of the given size.
-    """
-    boxes = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
-    offsets: list[tuple[float, float] | None] = []
-    for own, (length, (x, y)) in enumerate(zip(lengths, points, strict=True)):
-        wide, high = length * size * 0.6, size * 1.1
-        spots = [(5.0, -high / 3), (-5 - wide, -high / 3), (-wide / 2, 5.0), (-wide / 2, -5 - 0.8 * high)]
-        spots += [(3.0, 4.0), (3.0, -4 - high), (-3 - wide, 4.0), (-3 - wide, -4 - high)]
-        offsets.append(None)
-        for dx, dy in spots:
-            box = (x + dx, y + dy, x + dx + wide, y + dy + 0.8 * high)
-            if not any(
-                box[0] < other[2] and box[2] > other[0] and box[1] < other[3] and box[3] > other[1]
-                for i, other in enumerate(boxes)
-                if i != own
-            ):
-                boxes.append(box)
-                offsets[-1] = (dx, dy)
-                break
-    return offsets
-
-
-def _paint_labels(
-    axes: Axes,
-    labels: list[str],
-    places: Float[np.ndarray, "node 2"],
-    size: float,
-    points_per_unit: float,
-    theme: Theme,
-) -> None:
-    offsets = place_labels([len(label) for label in labels], places * points_per_unit, size)
-    for label, (x, y), offset in zip(labels, places, offsets, strict=True):
-        if offset is not None:
-            text = axes.annotate(
-                label,
-                (x, y),
-                xytext=offset,
-                textcoords="offset points",
-                fontsize=size,
-                color=theme.ink,
-                zorder=4,
-            )
-            # Otherwise the layout is solved around every label anew, which takes seconds.
-            text.set_in_layout(False)
 
 
 def _paint_reading(axes: Axes, view: FleetView, theme: Theme) -> None:
@@ -268,29 +218,16 @@ def _draw_map(view: FleetView, theme: Theme, run: int | None) -> Figure:
     if run is None:
         run = int(np.argsort(view.map_correlations)[(len(view.map_correlations) - 1) // 2])
     true = view.graph.coordinates[view.nodes]
-    learned = view.learned_maps[run]
     figure = new_figure(10.4, 5.0, theme)
-    colours = node_colours(_shares(true[:, 0]), None, theme)
-    both = np.concatenate([true, learned])
-    low, high = both.min(axis=0), both.max(axis=0)
-    low, high = low - 0.06 * (high - low), high + (high - low) * [0.12, 0.06]
-    scale = min(5.0 * 72 / (high - low)[0], 4.7 * 72 / (high - low)[1])
-    titles = (
-        "The true map",
-        f"Learned by {view.model.split(',')[0]} from the edges alone, r = {view.map_correlations[run]:.2f}",
-    )
-    for column, (places, title) in enumerate(zip((true, learned), titles, strict=True)):
-        axes = dressed_axes(figure, theme, 1, 2, column + 1)
-        axes.add_collection(
-            LineCollection(list(places[view.edges]), colors=theme.edge, linewidths=0.9, alpha=0.6)
-        )
-        axes.scatter(*places.T, s=34, c=colours, edgecolors=theme.card, linewidths=0.8, zorder=2)
-        _paint_labels(axes, view.labels, places, 5.8, scale, theme)
-        axes.set_title(title)
-        axes.set_xlim(low[0], high[0])
-        axes.set_ylim(low[1], high[1])
-        axes.set_aspect("equal")
-        axes.set_axis_off()
+    panels = {
+        "The true map": true,
+        f"Learned by {view.model.split(',')[0]} from the edges alone, r = {view.map_correlations[run]:.2f}": (
+            view.learned_maps[run]
+        ),
+    }
+    axes = [dressed_axes(figure, theme, 1, 2, column + 1) for column in range(2)]
+    colours = node_colours(order_shares(true[:, 0]), None, theme)
+    paint_places(axes, panels, view.edges, view.labels, colours, theme)
     return figure
 
 
@@ -301,11 +238,6 @@ def shortened(text: str, length: int) -> str:
     'Liechte…'
     """
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _shares(values: np.ndarray) -> np.ndarray:
-    ranks = np.argsort(np.argsort(values))
-    return ranks / max(1, len(values) - 1)
 
 
 @_styled

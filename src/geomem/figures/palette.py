@@ -75,6 +75,16 @@ READING_COLOURS = {
 }
 """Which of a theme's colours a reading word is printed in."""
 
+WORD_COLOURS = {
+    "geometry": "accent",
+    "geometry no more than co-occurrence": "slate",
+    "lookup": "warm",
+    "unknown": "gold",
+    "no geometry": "warm",
+    "cannot tell": "muted",
+}
+"""The same of the words of an audit."""
+
 
 def theme_colour(theme: Theme, word: str) -> str:
     """A colour by its word, a name or a name and a number.

@@ -5,6 +5,7 @@ Axis names: `run`, `snapshot`, `node` (the shown ones, in display order), `row` 
 `eigenspace`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,7 +170,7 @@ def view_fleet(fleet: Run, portrait: Portrait | None = None) -> FleetView:
     return FleetView(
         fleet=fleet,
         portrait=portrait,
-        model=describe_model(configuration["model"], configuration["task"]),
+        model=describe_model(configuration),
         nodes=nodes,
         order=order,
         branches=_branches(graph, nodes),
@@ -192,15 +193,17 @@ def view_fleet(fleet: Run, portrait: Portrait | None = None) -> FleetView:
     )
 
 
-def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
-    """A model and its task in a few words: the kind, and what differs from the plain form.
+def describe_model(configuration: Mapping[str, Any]) -> str:
+    """A run's model, task and treatment in a few words: the kind, and what differs from the plain form.
 
-    >>> describe_model({"kind": "node2vec", "width": 100, "tied": False}, {"self_edges": True})
-    'Node2Vec, width 100, untied, self-edges'
+    >>> model = {"kind": "node2vec", "width": 100, "tied": False}
+    >>> describe_model({"model": model, "task": {"self_edges": True}, "treatment": {"dirichlet": 0.1}})
+    'Node2Vec, width 100, untied, self-edges, dirichlet 0.1'
     >>> task = {"kind": "path-finding", "target": "first-hop", "path_weight": 1.0, "edge_weight": 0.0}
-    >>> describe_model({"kind": "mamba", "width": 64}, task)
+    >>> describe_model({"model": {"kind": "mamba", "width": 64}, "task": task})
     'Mamba, width 64, first hops, paths alone'
     """
+    model, task = configuration["model"], configuration["task"]
     kind = MODELS.get(model["kind"])
     words = [kind.title if kind else str(model.get("source", model["kind"]))]
     if "layers" in model:
@@ -212,7 +215,9 @@ def describe_model(model: dict[str, Any], task: dict[str, Any]) -> str:
         words.append(f"{task['directions']} edges only")
     if task.get("self_edges"):
         words.append("self-edges")
-    return ", ".join(words + _path_words(task))
+    treatment = configuration.get("treatment", {})
+    words += _path_words(task)
+    return ", ".join([*words, *(f"{name.replace('_', ' ')} {value}" for name, value in treatment.items())])
 
 
 def _path_words(task: dict[str, Any]) -> list[str]:

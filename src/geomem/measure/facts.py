@@ -1,9 +1,11 @@
 """Measuring memories of facts on disk, trained or written down: one row of numbers per run."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float
 
 from geomem.measure.probes import judge_vectors, load_network
 from geomem.measure.recall_portrait import (
@@ -14,8 +16,10 @@ from geomem.measure.recall_portrait import (
 )
 from geomem.memories.opened import model_table
 from geomem.models.networks.recall import all_paths
+from geomem.models.own import OwnModule
 from geomem.runs.facts import question_answers
 from geomem.runs.run import Run
+from geomem.worlds.facts.table import object_tokens
 
 
 def measure_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> pl.DataFrame:
@@ -68,11 +72,38 @@ def question_names(memory: Run) -> list[str]:
 
 def draw_portrait(memory: Run, run: int = 0, *, training_steps: int = 250, seed: int = 0) -> RecallPortrait:
     """The whole portrait of one run of a memory: curves over gains, maps of relations, rates of gates."""
-    arrays = {name: values[run] for name, values in memory.weights().items()}
-    return measure_recall_memory(
-        load_network(memory.model, arrays),
-        arrays["subject_embedding"],
-        question_answers(model_table(memory), memory.model.hops),
-        training_steps=training_steps,
-        seed=seed,
-    )
+    arrays, model = {name: values[run] for name, values in memory.weights().items()}, memory.model
+    known = question_answers(model_table(memory), model.hops)
+    settings: dict[str, Any] = {"training_steps": training_steps, "seed": seed}
+    if isinstance(model, OwnModule):
+        settings |= {
+            "outputs": _object_rows(memory, arrays),
+            "recall_told": float(memory.final()["recall"][run]),
+        }
+        return measure_recall_memory(None, memory.embeddings()[run], known, **settings)
+    return measure_recall_memory(load_network(model, arrays), arrays["subject_embedding"], known, **settings)
+
+
+def _object_rows(memory: Run, arrays: Mapping[str, np.ndarray]) -> Float[np.ndarray, "object code"]:
+    """The rows of a module's read-out that are the objects'; no column if it is not known."""
+    found = arrays.get(memory.model.read_out)
+    rows = object_tokens(memory.table)
+    return np.zeros((len(rows), 0)) if found is None else found[rows]
+
+
+def describe_unmeasured(memory: Run) -> str:
+    """What is not measured of a memory and why, in a sentence; empty if all is."""
+    model = memory.model
+    if not isinstance(model, OwnModule):
+        return ""
+    if not model.embedding:
+        why = "its embedding is not known (name it with --embedding when it is learned)"
+    elif not model.read_out:
+        why = "no one tensor of it tells the objects apart in the logits"
+    else:
+        return (
+            f"Of the module {model.source} the subjects' rows of {model.embedding} are measured, as sums of "
+            f"the objects' rows of {model.own_name(model.read_out)}; what asks the network itself (maps, "
+            "gates, swaps, transfer) is not measured, for no run brings code."
+        )
+    return f"Of the module {model.source} recall alone is measured: {why}."

@@ -34,15 +34,19 @@ SUBJECTS_SWAPPED = 512
 """Attribute swaps scored at each gain."""
 
 
+class Unmeasured(InputError):
+    """A memory does not have the number that was asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class RecallPortrait:
     """The measurements of one memory, each taken when it is first asked for.
 
-    With several hops a relation is a chain of relations.
+    With several hops a relation is a chain of relations. What a memory does not have raises `Unmeasured`.
     """
 
     network: Any
-    """A `geomem.measure.probes.RecallNetwork`."""
+    """A `geomem.measure.probes.RecallNetwork`; None of a module of a person's own, which is not asked."""
     embeddings: Float[np.ndarray, "subject width"]
     answers: Int[np.ndarray, "subject relation"]
     """The facts that it should hold; -1: none."""
@@ -51,6 +55,10 @@ class RecallPortrait:
     training_steps: int = 250
     training_subjects: int = 256
     seed: int = 0
+    outputs: Float[np.ndarray, "object code"] | None = None
+    """Without a network, the rows that tell objects apart; no column if they are not known."""
+    recall_told: float = float("nan")
+    """Without a network, recall after the training."""
 
     @property
     def relations(self) -> int:
@@ -61,21 +69,31 @@ class RecallPortrait:
         """What the memory answers when these are the subjects' vectors; -1 where several are best."""
         from geomem.measure.probes import network_answers
 
-        return network_answers(self.network, vectors)
+        return network_answers(self.asked, vectors)
+
+    @property
+    def asked(self) -> Any:
+        """The network; raises `Unmeasured` if there is none."""
+        if self.network is None:
+            raise Unmeasured("A module of your own is not asked with other subject vectors; see its notes.")
+        return self.network
 
     @cached_property
     def unembedding(self) -> Float[np.ndarray, "object width"]:
         """What states are read out with."""
-        return self.network.unembedding
+        return self.outputs if self.outputs is not None else self.asked.unembedding
 
     @cached_property
     def recall(self) -> float:
         """Share of the facts that the memory answers; the rest of the portrait says little below 1."""
+        if self.network is None:
+            return self.recall_told
         return float((self.answer(self.embeddings) == self.answers)[self.answers >= 0].mean())
 
     @cached_property
     def fit(self) -> SuperpositionFit:
         """Subjects as sums of their attributes."""
+        self._check_vectors()
         return fit_superposition(self.embeddings, self.unembedding, self.answers, seed=self.seed)
 
     @cached_property
@@ -84,11 +102,12 @@ class RecallPortrait:
         from geomem.measure.probes import summarize_network_jacobians
 
         fitted = self.fit.fitted
-        return summarize_network_jacobians(self.network, self.embeddings[fitted], self.answers[fitted] >= 0)
+        return summarize_network_jacobians(self.asked, self.embeddings[fitted], self.answers[fitted] >= 0)
 
     @cached_property
     def read_out(self) -> ReadOut:
         """Linear probes for attributes."""
+        self._check_vectors()
         return probe_read_out(self.embeddings, self.unembedding, self.answers, seed=self.seed)
 
     @cached_property
@@ -96,7 +115,7 @@ class RecallPortrait:
         """Recall with one affine map per relation in place of the network."""
         from geomem.measure.probes import network_states
 
-        states = network_states(self.network, self.embeddings)
+        states = network_states(self.asked, self.embeddings)
         return affine_surrogate(self.embeddings, states, self.unembedding, self.answers, seed=self.seed)
 
     @cached_property
@@ -114,7 +133,7 @@ class RecallPortrait:
         """Share of subjects for which a neuron is open; without an MLP there is no neuron."""
         from geomem.measure.probes import measure_gate_rates
 
-        return measure_gate_rates(self.network, self.embeddings, self.answers >= 0)
+        return measure_gate_rates(self.asked, self.embeddings, self.answers >= 0)
 
     @cached_property
     def swaps(self) -> SwapCurve:
@@ -133,7 +152,7 @@ class RecallPortrait:
         from geomem.measure.probes import judge_vectors
 
         def judge(vectors: np.ndarray, asked: np.ndarray) -> tuple[float, float]:
-            return judge_vectors(self.network, vectors, asked)
+            return judge_vectors(self.asked, vectors, asked)
 
         made, means = {}, self.jacobians.means
         draws = {"draws": self.transfer_draws, "subjects": self.transfer_subjects, "seed": self.seed}
@@ -148,7 +167,7 @@ class RecallPortrait:
 
         None for a tied model, whose subject table is its read-out too.
         """
-        return self._train(self.network)
+        return self._train(self.asked)
 
     @cached_property
     def untrained(self) -> Any:
@@ -156,14 +175,18 @@ class RecallPortrait:
         from geomem.measure.transfer import draw_network
         from geomem.models.recall import RecallSize
 
-        relations = self.network.parameters["relation_embedding"].shape[1]
+        relations = self.asked.parameters["relation_embedding"].shape[1]
         size = RecallSize(len(self.embeddings), relations, len(self.unembedding))
-        return self._train(draw_network(self.network.model, size, seed=self.seed))
+        return self._train(draw_network(self.asked.model, size, seed=self.seed))
+
+    def _check_vectors(self) -> None:
+        if not (self.embeddings.shape[1] and self.unembedding.shape[1]):
+            raise Unmeasured("The vectors of subjects and objects are not known in this module.")
 
     def _train(self, network: Any) -> Any:
         from geomem.measure.transfer import train_subjects
 
-        if self.network.model.tied:
+        if self.asked.model.tied:
             return None
         fresh = fresh_answers(self.answers, seed=self.seed)
         return train_subjects(
@@ -228,7 +251,7 @@ def measure_recall_memory(
     network: Any,
     embeddings: Float[np.ndarray, "subject width"],
     answers: Int[np.ndarray, "subject relation"],
-    **settings: int,
+    **settings: Any,
 ) -> RecallPortrait:
     """The portrait of a memory: its network, its subject table, and the facts that it should hold (-1: none).
 
@@ -239,7 +262,15 @@ def measure_recall_memory(
 
 def portrait_numbers(portrait: RecallPortrait) -> dict[str, float]:
     """Every number of `MEMORY_MEASUREMENTS` by name: the table of notes C2 and those beside it."""
-    return {name: float(entry.function(portrait)) for name, entry in MEMORY_MEASUREMENTS.items()}
+    return {name: _number_of(portrait, entry) for name, entry in MEMORY_MEASUREMENTS.items()}
+
+
+def _number_of(portrait: RecallPortrait, entry: MemoryMeasurement) -> float:
+    """The number, NaN where a memory does not have it; a whole one is 0 then."""
+    try:
+        return float(entry.function(portrait))
+    except Unmeasured:
+        return 0.0 if entry.whole else float("nan")
 
 
 def _mean(values: np.ndarray) -> float:

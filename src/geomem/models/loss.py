@@ -112,24 +112,28 @@ class Questions:
 
 def differentiate_recall(
     states: Float[Tensor, "run question width"],
-    table: Float[Tensor, "run object width"],
+    table: Float[Tensor, "run object width"] | None,
     questions: Questions,
-) -> tuple[Float[Tensor, "run question width"], Float[Tensor, "run object width"]]:
+) -> tuple[Float[Tensor, "run question width"], Float[Tensor, "run object width"] | None]:
     """Gradients of sum_q w_q (logsumexp(U y_q) - u_t · y_q) in the states y and the table U.
 
-    With P = softmax - onehot: the states' is w (P U), the table's Pᵀ (w y).
+    With P = softmax - onehot: the states' is w (P U), the table's Pᵀ (w y). Without a table the states are
+    the logits, and theirs is w P.
 
     >>> questions = Questions(torch.tensor([[0]]), torch.ones(1, 1))
     >>> differentiate_recall(torch.zeros(1, 1, 2), torch.eye(2)[None], questions)[0].tolist()
     [[[-0.5, 0.5]]]
     """
-    states, table = states.detach(), table.detach()
-    for_states, for_table = torch.empty_like(states), torch.zeros_like(table)
-    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
+    states, table = states.detach(), None if table is None else table.detach()
+    for_states, for_table = torch.empty_like(states), None if table is None else torch.zeros_like(table)
+    for runs, rows in _chunks(states, _count_objects(states, table), _grid_numbers(states)):
         piece, weights = states[runs, rows], questions.weights[runs, rows, None]
-        chances = _logits(piece, table[runs], questions, runs).softmax(dim=-1)
+        chances = _logits(piece, table, questions, runs).softmax(dim=-1)
         targets = questions.targets[runs, rows, None]
         chances.scatter_add_(2, targets, chances.new_full((1, 1, 1), -1.0).expand(targets.shape))
+        if table is None or for_table is None:
+            for_states[runs, rows] = chances * weights
+            continue
         for_states[runs, rows] = (chances @ table[runs]) * weights
         for_table[runs] += chances.transpose(1, 2) @ (piece * weights)
     return for_states, for_table
@@ -137,13 +141,13 @@ def differentiate_recall(
 
 def measure_recall(
     states: Float[Tensor, "run question width"],
-    table: Float[Tensor, "run object width"],
+    table: Float[Tensor, "run object width"] | None,
     questions: Questions,
 ) -> dict[str, Float[Tensor, " run"]]:
     """Loss, number of facts recalled and smallest margin of every run, over its facts alone.
 
     A fact is recalled if its object scores highest; a tie is wrong. Its margin is its object's score less the
-    best other one, so those recalled have margins above 0.
+    best other one, so those recalled have margins above 0. Without a table the states are the logits.
 
     >>> questions = Questions(torch.tensor([[0, 1]]), torch.full((1, 2), 0.5))
     >>> found = measure_recall(torch.eye(2)[None], torch.eye(2)[None], questions)
@@ -151,9 +155,9 @@ def measure_recall(
     (2, 1.0)
     """
     losses, margins = torch.empty_like(questions.weights), torch.empty_like(questions.weights)
-    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
+    for runs, rows in _chunks(states, _count_objects(states, table), _grid_numbers(states)):
         targets = questions.targets[runs, rows, None]
-        logits = _logits(states[runs, rows], table[runs], questions, runs)
+        logits = _logits(states[runs, rows], table, questions, runs)
         right = logits.gather(2, targets)
         losses[runs, rows] = logits.logsumexp(dim=-1) - right[..., 0]
         others = logits.scatter_(2, targets, float("-inf")).amax(dim=-1)
@@ -167,9 +171,11 @@ def measure_recall(
 
 
 def best_objects(
-    states: Float[Tensor, "run question width"], table: Float[Tensor, "run object width"]
+    states: Float[Tensor, "run question width"], table: Float[Tensor, "run object width"] | None
 ) -> tuple[Int[Tensor, "run question"], Float[Tensor, "run question"]]:
     """The object that scores highest after every question, and its lead over the second; 0 in a tie.
+
+    Without a table the states are the logits.
 
     >>> objects, leads = best_objects(torch.tensor([[[1.0, 3.0]]]), torch.eye(2)[None])
     >>> objects.item(), leads.item()
@@ -177,10 +183,13 @@ def best_objects(
     """
     objects = torch.empty(states.shape[:2], dtype=torch.int64, device=states.device)
     leads = torch.full(states.shape[:2], float("inf"), dtype=states.dtype, device=states.device)
-    for runs, rows in _chunks(states, len(table[0]), numbers_at_once(states.device, GRID_NUMBERS)):
-        top = (states[runs, rows] @ table[runs].transpose(1, 2)).topk(min(2, table.shape[1]), dim=-1)
+    count = _count_objects(states, table)
+    for runs, rows in _chunks(states, count, _grid_numbers(states)):
+        piece = states[runs, rows]
+        logits = piece if table is None else piece @ table[runs].transpose(1, 2)
+        top = logits.topk(min(2, count), dim=-1)
         objects[runs, rows] = top.indices[..., 0]
-        if table.shape[1] > 1:
+        if count > 1:
             leads[runs, rows] = top.values[..., 0] - top.values[..., 1]
     return objects, leads
 
@@ -197,10 +206,20 @@ def numbers_at_once(device: torch.device, on_cpu: int) -> int:
     return max(on_cpu, memory // BYTES_PER_CHUNK_NUMBER)
 
 
-def _logits(piece: Tensor, table: Tensor, questions: Questions, runs: slice) -> Tensor:
+def _logits(piece: Tensor, table: Tensor | None, questions: Questions, runs: slice) -> Tensor:
+    if table is None:
+        return piece.clone() if questions.penalties is None else piece + questions.penalties[runs, None]
     if questions.penalties is None:
-        return piece @ table.transpose(1, 2)
-    return torch.baddbmm(questions.penalties[runs, None], piece, table.transpose(1, 2))
+        return piece @ table[runs].transpose(1, 2)
+    return torch.baddbmm(questions.penalties[runs, None], piece, table[runs].transpose(1, 2))
+
+
+def _count_objects(states: Tensor, table: Tensor | None) -> int:
+    return states.shape[2] if table is None else table.shape[1]
+
+
+def _grid_numbers(states: Tensor) -> int:
+    return numbers_at_once(states.device, GRID_NUMBERS)
 
 
 def _chunks(

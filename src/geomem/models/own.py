@@ -40,7 +40,7 @@ class OwnModule(Model):
     width: int = 0  # pyright: ignore[reportIncompatibleVariableOverride]
     """Columns of the embedding."""
     sizes: tuple[int, ...] = field(default=(), repr=False)
-    """Vocabulary, context and nodes that the module was made for."""
+    """Vocabulary, context and nodes (of facts, subjects) that the module was made for."""
     described: tuple[str, ...] = field(default=(), repr=False)
     """Every tensor, as in `head.weight 26x32`, with the word frozen if training does not change it."""
 
@@ -71,6 +71,10 @@ class OwnModule(Model):
         'token_embedding'
         """
         return "token_embedding" if name == self.embedding else name
+
+    def own_name(self, kept: str) -> str:
+        """What the module itself calls a tensor that is kept under this name."""
+        return self.embedding if kept == "token_embedding" else kept
 
     def check(self) -> None:
         """Raise `InputError` unless the tensors are described as this class describes them."""
@@ -104,6 +108,29 @@ class OwnModule(Model):
         """Numbers of a position that a forward pass of the module keeps for the backward pass, counted."""
         # Beside them the logits, their exponentials and the gradients of both.
         return network_of(self).try_module(self.given).kept_numbers + 4 * self.sizes[0]
+
+    @property
+    def hops(self) -> int:
+        """Relations in a question, of a module that learns facts: its context is a subject and these."""
+        return self.sizes[1] - 1
+
+    @property
+    def read_out(self) -> str:
+        """The tensor whose rows tell the tokens apart in the logits; empty if shapes do not say which.
+
+        It is the only matrix beside the embedding with a row for each token; if nothing else has as many
+        rows or columns, the embedding.
+
+        >>> OwnModule(sizes=(9, 2, 4), described=("head.weight 9x3", "head.bias 9")).read_out
+        'head.weight'
+        """
+        shapes = {name: each.shape for name, each in self.tensors(Sizes(1, 1, 1)).items()}
+        tied = shapes.pop("token_embedding", ())
+        others = {name: shape for name, shape in shapes.items() if len(shape) > 1 and self.sizes[0] in shape}
+        rows = [name for name, shape in others.items() if shape[0] == self.sizes[0] and len(shape) == 2]
+        if len(rows) == 1:
+            return rows[0]
+        return "token_embedding" if tied[:1] == self.sizes[:1] and not others else ""
 
     @property
     def given(self) -> "OwnModule":
@@ -159,16 +186,19 @@ def own_module(factory: Factory, *, embedding: str = "") -> OwnModule:
     return _remember(find_source(factory), embedding)
 
 
-def load_module(named: str, *, embedding: str = "") -> OwnModule:
+def load_module(
+    named: str, *, embedding: str = "", say: Callable[[str], object] = lambda sentence: None
+) -> OwnModule:
     """Execute a file, and take the factory that it defines, as in `mine.py:factory`.
 
-    Raises `InputError` if there is no such file or function, or if the file fails.
+    `say` is told which file is executed, before it is. Raises `InputError` if there is no such file or
+    function, or if the file fails.
 
     >>> load_module("mine.py")
     Traceback (most recent call last):
     geomem.errors.InputError: The module is 'mine.py'; give file and function, as in mine.py:factory.
     """
-    return _remember(load_source(named), embedding)
+    return _remember(load_source(named, say), embedding)
 
 
 def _remember(source: Source, embedding: str) -> OwnModule:

@@ -37,8 +37,8 @@ class Source:
         return None if self.path else self.factory
 
 
-def load_source(named: str) -> Source:
-    """Execute a file and take a function from it; raises `InputError`, one sentence, if that fails."""
+def load_source(named: str, say: Callable[[str], object]) -> Source:
+    """Execute a file, having said so, and take a function from it; raises `InputError` if that fails."""
     file, colon, function = named.rpartition(":")
     if not colon or not file or not function:
         raise InputError(f"The module is {named!r}; give file and function, as in mine.py:factory.")
@@ -46,6 +46,7 @@ def load_source(named: str) -> Source:
     text = read_bytes(path, LARGEST_SOURCE, links=True)
     # A name that differs with the content: another version of the file is another module.
     digest = _digest([text])
+    say(f"Executing {file}.")
     module = sys.modules.get(f"own_module_{digest}") or _execute(path, f"own_module_{digest}", digest)
     if not hasattr(module, function):
         known = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]

@@ -12,6 +12,8 @@ from geomem.fields import Count, Deviation, Layers, WholeNumber, check_fields
 from geomem.models.architecture import ParameterDescription, describe_norm
 from geomem.models.parameters import LIBRARY_BYTES, Cost
 
+MOST_HOPS = 100
+"""Relations in a question at most."""
 EVALUATED = 1 << 24
 """Numbers of hidden states that an evaluation holds at a time."""
 
@@ -39,7 +41,7 @@ class Recall:
     """Tables that stay as they were drawn."""
     subject_scale: Deviation = 1.0
     """Factor on the standard deviation of the subjects' embedding at the start."""
-    hops: Annotated[Count, Le(100)] = 1
+    hops: Annotated[Count, Le(MOST_HOPS)] = 1
     """Relations in a question; from two on, every position of a relation has a head of its own too."""
 
 

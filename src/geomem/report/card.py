@@ -20,18 +20,19 @@ from geomem.audit.facts import FactsAudit
 from geomem.audit.graph import GraphAudit
 from geomem.audit.model import ModelAudit
 from geomem.errors import InputError
-from geomem.figures.audit_drawing import draw_maps, draw_profile
+from geomem.figures.audit_drawing import draw_maps, draw_profile, tabulate_maps, tabulate_profile
 from geomem.figures.drawing import draw_embedding, draw_map, draw_shells
 from geomem.figures.memory_drawing import draw_subject, tabulate_subject
 from geomem.figures.page_svg import NAMED, page_svg
-from geomem.figures.palette import READING_COLOURS, THEMES, node_colours
+from geomem.figures.palette import READING_COLOURS, THEMES, WORD_COLOURS, node_colours
 from geomem.figures.views import describe_model, view_fleet
 from geomem.geometry.measurement import Measurement
 from geomem.geometry.portrait import Portrait
 from geomem.measure.edges import measure_fleet
 from geomem.memories.opened import model_table
 from geomem.report.html import format_number, format_p_value, read_resource, render_html
-from geomem.report.memories import Picture, describe_range, picture_source
+from geomem.report.memories import describe_range, title_memory
+from geomem.report.picture import Picture, picture_source
 from geomem.runs.run import Run
 from geomem.worlds.graphs.graph import Graph
 
@@ -125,7 +126,7 @@ def show_run(run: Run) -> str:
 
 
 def _show_graph(run: Run) -> str:
-    title = describe_model(run.configuration["model"], run.configuration["task"])
+    title = describe_model(run.configuration)
     if run.graph.node_count * len(run.seeds) > QUICK_NODES:
         advice = "geomem.measure_fleet(run) measures the geometry of so many nodes."
         return render_card(_last_numbers(run, title, (advice,)))
@@ -141,19 +142,19 @@ def _show_graph(run: Run) -> str:
 
 def _show_memory(run: Run) -> str:
     """Recall of a memory, and one of its subjects taken apart."""
-    card = _last_numbers(run, f"{run.table.name}, width {run.model.width:,}")
-    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
-        return render_card(card)
-    from geomem.measure.facts import draw_portrait, question_names
+    from geomem.measure.facts import describe_unmeasured, draw_portrait, question_names
     from geomem.runs.facts import question_answers
 
+    note = describe_unmeasured(run)
+    card = _last_numbers(run, title_memory(run), (note,) if note else ())
+    if run.table.subject_count > QUICK_SUBJECTS or run.table.fact_count == 0:
+        return render_card(card)
     known = question_answers(model_table(run), run.model.hops)
     try:
         fit = draw_portrait(run).fit
-    except InputError:  # too few subjects to hold any out
+    except InputError:  # too few subjects to hold any out, or vectors that are not known
         return render_card(card)
-    vectors = run.weights()["subject_embedding"][0]
-    table = tabulate_subject(fit, vectors, known, relations=question_names(run))
+    table = tabulate_subject(fit, run.embeddings()[0], known, relations=question_names(run))
     alt = "Parts of a subject vector and their shares"
     return render_card(card, Picture("subject", table, draw_subject, alt), alt=alt)
 
@@ -177,13 +178,15 @@ def _show_graph_audit(audit: GraphAudit, notes: Sequence[str]) -> str:
         "Audit of a graph",
         f"{len(audit.entities):,} entities · {len(layers)} layer{'' if len(layers) == 1 else 's'}",
         word=audit.word,
-        colour="accent" if audit.word.startswith("geometry") else "warm",
+        colour=WORD_COLOURS[audit.word],
         sentences=(f"{audit.reason[:1].upper()}{audit.reason[1:]}.",),
         more=(*trials, TEMPLATES_NOTE, *notes),
         head=("", *GRAPH_COLUMNS),
         rows=[(layer, *[cell(looks) for cell in GRAPH_COLUMNS.values()]) for layer, looks in layers.items()],
     )
-    return render_card(card, draw_profile(audit), alt="Correlation with distance by layer", width=36)
+    return render_card(
+        card, draw_profile(tabulate_profile(audit)), alt="Correlation with distance by layer", width=36
+    )
 
 
 def _show_facts_audit(audit: FactsAudit, notes: Sequence[str]) -> str:
@@ -200,7 +203,9 @@ def _show_facts_audit(audit: FactsAudit, notes: Sequence[str]) -> str:
         head=("", "word", *FACT_COLUMNS),
         rows=rows,
     )
-    return render_card(card, draw_maps(audit), alt="Held-out objects that maps find by layer", width=36)
+    return render_card(
+        card, draw_maps(tabulate_maps(audit)), alt="Held-out objects that maps find by layer", width=36
+    )
 
 
 def _last_numbers(run: Run, title: str, sentences: Sequence[str] = ()) -> Card:

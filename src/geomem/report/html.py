@@ -10,11 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from geomem.figures.palette import THEMES
 from geomem.files import check_place, make_parent, replace_file, text_file
+from geomem.report.picture import picture_source
 
 COUNT_WORDS = [
     "no",
@@ -39,9 +40,13 @@ def render_html(template: str, *, scripts: Sequence[str] = (), style: str = "", 
     The page's policy lets nothing be loaded, and no script run but `scripts`, each by its hash.
     """
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(read_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"number": format_number, "p_value": format_p_value}
+    environment.filters |= {"number": format_number, "p_value": format_p_value, "source": picture_source}
     # A browser reads line ends as \n before it hashes, and ends the element at the first closing tag.
     texts = [
         text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script") for text in scripts

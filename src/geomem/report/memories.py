@@ -1,25 +1,24 @@
 """The report on memories of facts: portraits over the dimensions to spare, and each memory taken apart."""
 
-import base64
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from pathlib import Path
 
-import matplotlib
 import polars as pl
-from matplotlib.figure import Figure
 
 from geomem.errors import InputError
 from geomem.figures.bits_drawing import draw_bits, tabulate_bits
-from geomem.figures.drawing import STYLE, save_figure
 from geomem.figures.memory_drawing import draw_selector, draw_subject, tabulate_selector, tabulate_subject
 from geomem.figures.portrait_drawing import PORTRAITS, draw_portraits, tabulate_portraits
 from geomem.memories.opened import model_table
+from geomem.models.configuration import Recall
+from geomem.models.own import OwnModule
 from geomem.report.html import check_places, count_word, format_number, read_resource, render_html, write_page
+from geomem.report.picture import Picture, save_picture
 from geomem.runs.run import Run
 from geomem.worlds.facts.table import entropy_bits
 
@@ -44,16 +43,6 @@ CAPTIONS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture's data and the function that draws them, in either theme."""
-
-    name: str
-    table: pl.DataFrame
-    draw: Callable[..., Figure]
-    alt: str
-
-
-@dataclass(frozen=True, eq=False)
 class MemoryView:
     """What the page shows of one memory."""
 
@@ -62,28 +51,38 @@ class MemoryView:
     """One row of numbers per run."""
     pictures: tuple[Picture, ...]
     """Of its first run."""
+    note: str = ""
+    """What is not measured of it, and why."""
 
 
 def view_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> MemoryView:
     """Measure every run of a memory, about a minute each at 1,000 subjects, and take the first one apart."""
-    from geomem.measure.facts import draw_portrait, question_names, recall_with, tabulate_portrait_numbers
+    from geomem.measure.facts import (
+        describe_unmeasured,
+        draw_portrait,
+        question_names,
+        recall_with,
+        tabulate_portrait_numbers,
+    )
+    from geomem.measure.recall_portrait import Unmeasured
     from geomem.runs.facts import question_answers
 
     runs = range(len(memory.seeds))
     portraits = [draw_portrait(memory, run, training_steps=training_steps, seed=seed) for run in runs]
     first, names = portraits[0], question_names(memory)
-    weights = {name: values[0] for name, values in memory.weights().items()}
     known = question_answers(model_table(memory), memory.model.hops)
-    subject = tabulate_subject(first.fit, weights["subject_embedding"], known, relations=names)
-    maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
-    who = f"of run 0 of {memory.table.name}"
-    pictures = [
-        Picture("subject", subject, draw_subject, f"Parts of a subject vector {who} and their shares"),
-        Picture("maps", maps, draw_selector, f"Cosines of the relations' maps and gates {who}"),
-    ]
+    who, pictures = f"of run 0 of {memory.table.name}", []
+    with suppress(Unmeasured):
+        subject = tabulate_subject(first.fit, first.embeddings, known, relations=names)
+        alt = f"Parts of a subject vector {who} and their shares"
+        pictures.append(Picture("subject", subject, draw_subject, alt))
+        maps = tabulate_selector(first.map_cosines, first.read_out_cosines, first.gate_rates, relations=names)
+        alt = f"Cosines of the relations' maps and gates {who}"
+        pictures.append(Picture("maps", maps, draw_selector, alt))
     bits = entropy_bits(model_table(memory))
     # A tied table is read out as well as in: rounding it would change more than the subjects.
-    if bits and not memory.model.tied:
+    if bits and isinstance(memory.model, Recall) and not memory.model.tied:
+        weights = {name: values[0] for name, values in memory.weights().items()}
         others = sum(array.size for name, array in weights.items() if name != "subject_embedding")
         written = "fact_bits" in memory.manifest["configuration"]["training"]
         rounded = tabulate_bits(
@@ -93,21 +92,19 @@ def view_memory(memory: Run, *, training_steps: int = 250, seed: int = 0) -> Mem
             other_bits=0.0 if written else 32.0 * others,
         )
         pictures.append(Picture("bits", rounded, draw_bits, f"Recall over bits {who}"))
-    return MemoryView(memory, tabulate_portrait_numbers(memory, portraits), tuple(pictures))
+    rows, note = tabulate_portrait_numbers(memory, portraits), describe_unmeasured(memory)
+    return MemoryView(memory, rows, tuple(pictures), note)
 
 
 def compare_memories(views: Sequence[MemoryView]) -> tuple[Picture, ...]:
     """The pictures of all memories together, over d / (R ln N)."""
     rows = pl.concat([view.rows for view in views])
-    return tuple(
-        Picture(
-            name,
-            tabulate_portraits(rows, picture),
-            partial(draw_portraits, picture=picture),
-            f"Lines over d / (R ln N): {picture.title}",
-        )
-        for name, picture in PORTRAITS.items()
-    )
+    pictures = []
+    for name, picture in PORTRAITS.items():
+        with suppress(InputError):  # no memory has any of its numbers
+            table, alt = tabulate_portraits(rows, picture), f"Lines over d / (R ln N): {picture.title}"
+            pictures.append(Picture(name, table, partial(draw_portraits, picture=picture), alt))
+    return tuple(pictures)
 
 
 def write_memory_report(
@@ -134,11 +131,11 @@ def write_memory_report(
     write_page(render_memories(views, shared), out)
     if figures is not None:
         for picture in shared:
-            save_figure(picture.draw(picture.table), picture.table, Path(figures) / picture.name)
+            save_picture(picture, Path(figures))
         for number, view in enumerate(views):
             own = Path(figures) / f"{number + 1}-{view.memory.path.name}"
             for picture in view.pictures:
-                save_figure(picture.draw(picture.table), picture.table, own / picture.name)
+                save_picture(picture, own)
     return out
 
 
@@ -151,20 +148,16 @@ def render_memories(views: Sequence[MemoryView], shared: Sequence[Picture]) -> s
         shared=shared,
         numbers=[name for name in views[0].rows.columns if name not in ("run", "seed")],
         captions=CAPTIONS,
-        source=picture_source,
         range_of=lambda view, name: describe_range(view.rows[name]),
-        title_of=lambda memory: f"{memory.table.name}, width {memory.model.width:,}",
+        title_of=title_memory,
     )
 
 
-def picture_source(picture: Picture, theme: str) -> str:
-    """A picture as an address that holds it, for an image that loads nothing."""
-    file = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        picture.draw(picture.table, theme=theme).savefig(
-            file, format="svg", metadata={"Date": None, "Creator": "geomem"}
-        )
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue().encode()).decode()
+def title_memory(memory: Run) -> str:
+    """What a page calls a memory: its table, and its width or the module of a person's own."""
+    model = memory.model
+    said = model.source if isinstance(model, OwnModule) else f"width {model.width:,}"
+    return f"{memory.table.name}, {said}"
 
 
 def describe_range(values: pl.Series) -> str:

@@ -57,13 +57,15 @@ class StateShape:
     """What the optimizer needs, by name."""
 
 
-def moments(optimizer: str) -> tuple[str, ...]:
-    """What an optimizer remembers of every parameter.
+def moments(optimizer: str, *, muon: bool = False) -> tuple[str, ...]:
+    """What an optimizer remembers of every parameter, where some are Muon's or none.
 
     >>> moments("adamw"), moments("gradient-descent")
     (('first_moment', 'second_moment'), ())
     """
-    return () if optimizer == "gradient-descent" else ("first_moment", "second_moment")
+    if optimizer == "gradient-descent":
+        return ()
+    return ("first_moment", "second_moment", *(["momentum"] if muon else []))
 
 
 def check_checkpoint(path: Path, checkpoint: Checkpoint, expected: StateShape) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from geomem.constructions.cells import cells_size
 from geomem.errors import InputError
-from geomem.models.architecture import ParameterDescription
+from geomem.models.architecture import ParameterDescription, Sizes
 from geomem.models.configuration import Recall, check_model, check_recall
+from geomem.models.own import OwnModule
 from geomem.models.parameters import describe_parameters
-from geomem.models.recall import RecallSize, describe_recall_parameters
+from geomem.models.recall import MOST_HOPS, RecallSize, describe_recall_parameters
 from geomem.runs.configuration import FactRecall, read_model, read_task
 from geomem.runs.directory import (
     FORMAT,
@@ -24,7 +25,7 @@ from geomem.runs.directory import (
     safe_name,
 )
 from geomem.runs.path_cost import context_length
-from geomem.worlds.facts.table import MAXIMUM_FACTS, FactTable
+from geomem.worlds.facts.table import MAXIMUM_FACTS, MAXIMUM_QUESTIONS, FactTable, token_labels
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, check_in_context
 from geomem.worlds.path_finding import PathFinding, split_paths
@@ -174,22 +175,38 @@ def check_memory(
 ) -> None:
     """Raise `InputError` unless the weights of a memory are those of its model, its facts and its cells."""
     path = place / MANIFEST
-    if configuration["model"].get("kind") != "recall":
+    if configuration["model"].get("kind") not in ("recall", OwnModule.name):
         raise damaged(path, "its model is no recall model")
     model = read_model(path, configuration["model"])
     try:
-        check_recall(model)
-        if model.layers * model.hops > MAXIMUM_TENSORS:
-            raise InputError("its model has more layers than fit in its file.")
+        if isinstance(model, OwnModule):
+            described = _describe_module(model, table)
+        else:
+            check_recall(model)
+            if model.layers * model.hops > MAXIMUM_TENSORS:
+                raise InputError("its model has more layers than fit in its file.")
+            described = describe_recall_parameters(model, memory_size(table))
     except InputError as error:
         raise damaged(path, str(error).rstrip(".")) from error
-    described = describe_recall_parameters(model, memory_size(table))
     if cells:
         size = cells_size(cells, table.relation_count, table.object_count, cell_length)
         like = Recall(width=size.residual_size, mlp_width=size.mlp_width, attention="uniform")
         rows = RecallSize(cells, 2, table.relation_count + table.object_count)
         described |= {CELLS + name: part for name, part in describe_recall_parameters(like, rows).items()}
     _check_weights(place / WEIGHTS, described, len(configuration["seeds"]), "facts")
+
+
+def _describe_module(model: OwnModule, table: FactTable) -> dict[str, ParameterDescription]:
+    """The tensors of a module that learned a table; raises `InputError` if it was made for another one."""
+    check_model(model)
+    vocabulary, context, subjects = model.sizes or (0, 0, 0)
+    if (vocabulary, subjects) != (len(token_labels(table)), table.subject_count):
+        raise InputError("its module was made for another table.")
+    if not 1 < context <= MOST_HOPS + 1 or table.subject_count * table.relation_count**model.hops > (
+        MAXIMUM_QUESTIONS
+    ):
+        raise InputError(f"its module reads {context} tokens.")
+    return model.tensors(Sizes(vocabulary, context, subjects))
 
 
 def _check_weights(path: Path, described: Mapping[str, ParameterDescription], runs: int, world: str) -> None:

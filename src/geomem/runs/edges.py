@@ -19,6 +19,7 @@ from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
 from geomem.training.configuration import Training, check_training, default_training, run_settings
+from geomem.training.treatment import NOTHING, Settings, Treatment, intervene
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.tasks import EdgeMemorization, Examples, directed_facts, edge_examples
@@ -35,6 +36,7 @@ def memorize(
     task: EdgeMemorization | None = None,
     training: Training | None = None,
     seeds: int | Sequence[int] | None = None,
+    interventions: Sequence[str] = (),
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     start: Run | str | os.PathLike[str] | None = None,
@@ -64,7 +66,15 @@ def memorize(
     """
     from geomem.runs.train import train
 
-    job = edge_job(world, model=model, task=task, training=training, seeds=seeds, start=start)
+    job = edge_job(
+        world,
+        model=model,
+        task=task,
+        training=training,
+        seeds=seeds,
+        start=start,
+        interventions=interventions,
+    )
     return train(job, directory, device=device, on_progress=on_progress)
 
 
@@ -76,10 +86,13 @@ def edge_job(
     training: Training | None = None,
     seeds: int | Sequence[int] | None = None,
     start: Run | Start | str | os.PathLike[str] | None = None,
+    interventions: Sequence[str] = (),
+    treatment: Treatment = NOTHING,
 ) -> Job:
     """What `memorize` would do with the same arguments; nothing is written.
 
-    Raises `InputError` if an argument is invalid.
+    `treatment` is what interventions that were applied before do beside the settings. Raises `InputError` if
+    an argument is invalid.
 
     >>> from geomem.models.configuration import Node2Vec
     >>> edge_job("cycle", model=Node2Vec(width=8)).path("runs").name[:18]
@@ -91,6 +104,8 @@ def edge_job(
     model = coerce_fields(find_model(model or (runs.model if runs else "transformer")))
     task = coerce_fields(task or EdgeMemorization())
     training = coerce_fields(training or default_training(model))
+    settings = intervene(interventions, Settings(task, model, training, treatment))
+    task, model, training = settings.task, settings.model, settings.training
     check_model(model)
     check_training(training)
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
@@ -125,8 +140,9 @@ def edge_job(
         cost=replace(cost, memory_bytes=cost.memory_bytes + 4 * written),
         kept_bytes=kept,
         disk_bytes=disk,
-        train=partial(_train, graph, task, model, training, seeds, examples, stored),
+        train=partial(_train, graph, task, model, training, seeds, examples, stored, settings.treatment),
         start=stored,
+        treatment=settings.treatment,
     )
 
 
@@ -143,13 +159,16 @@ def _train(
     seeds: tuple[int, ...],
     examples: Examples,
     start: Start | None,
+    treatment: Treatment,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.edges import train_fleet
+    from geomem.training.treated import treat_graph
 
     runs, pairs = run_settings(training, seeds), directed_pairs(graph, task)
-    weights = start.weights() if start else None
-    return train_fleet(model, examples, pairs, graph.node_count, runs, training, start=weights, **hooks)
+    hooks |= {"start": start.weights() if start else None}
+    hooks |= {"treated": treat_graph(treatment, graph, model.width)}
+    return train_fleet(model, examples, pairs, graph.node_count, runs, training, **hooks)
 
 
 def directed_pairs(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "pair 2"]:

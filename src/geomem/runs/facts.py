@@ -1,8 +1,8 @@
-"""Learning a table of facts: the recall model, training and seeds become a memory in a directory."""
+"""Learning a table of facts: a recall model or a module of one's own becomes a memory in a directory."""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,24 @@ from jaxtyping import Int
 
 from geomem.errors import InputError
 from geomem.fields import coerce_fields
+from geomem.models.architecture import Model, Sizes, check_model
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall import count_trained, describe_recall_parameters, estimate_recall_cost
-from geomem.runs.configuration import FactRecall
-from geomem.runs.job import Job, check_seeds, count_disk, job_name
+from geomem.models.own import Factory, OwnModule
+from geomem.models.parameters import Cost, ParameterDescription, describe_parameters, estimate_cost
+from geomem.models.recall import MOST_HOPS, count_trained, describe_recall_parameters, estimate_recall_cost
+from geomem.runs.configuration import FactRecall, model_kind
+from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.run import Run, memory_size
 from geomem.training.configuration import RecallRun, RecallTraining, check_training, run_settings
 from geomem.worlds.facts.hops import chain_answers, has_chains
-from geomem.worlds.facts.table import FactTable, answers, check_single_answers, entropy_bits
+from geomem.worlds.facts.table import (
+    FactTable,
+    answers,
+    check_single_answers,
+    entropy_bits,
+    object_tokens,
+    token_labels,
+)
 from geomem.worlds.find import find_facts
 
 if TYPE_CHECKING:
@@ -35,7 +45,8 @@ MAXIMUM_PATHS = 1 << 27
 def learn_facts(
     facts: FactTable | str | os.PathLike[str] | object,
     *,
-    model: Recall | None = None,
+    model: Recall | Model | Factory | str | None = None,
+    hops: int | None = None,
     training: RecallTraining | None = None,
     seeds: int | Sequence[int] = 3,
     directory: str | os.PathLike[str] = "runs",
@@ -45,10 +56,12 @@ def learn_facts(
     """Train one run per seed to answer every fact of a table, and keep everything in a directory.
 
     `facts` is a table, the name of a built-in one, a file of triples, or whatever `facts_from` takes.
-    Without a `model` the width is chosen so that the facts fit with room to spare. With `hops` above 1 the
-    questions are all chains of that many relations that have an answer. The same configuration again trains
-    nothing; an interrupted one goes on where its last checkpoint left it and ends in the same bits (same
-    machine, same versions).
+    `model` is a `Recall`, or a function from `Sizes` to a `torch.nn.Module` that maps tokens to logits (see
+    `own_module`): it reads subject and relations, and of its logits those of the objects count. Without one
+    the width is chosen so that the facts fit with room to spare. With `hops` above 1 (those of the `Recall`,
+    or 1, if not given) the questions are all chains of that many relations that have an answer. The same
+    configuration again trains nothing; an interrupted one goes on where its last checkpoint left it and ends
+    in the same bits (same machine, same versions).
 
     Raises `InputError` if an argument is invalid, if memory or disk is too small, or if another process is
     training the same configuration.
@@ -63,14 +76,15 @@ def learn_facts(
     """
     from geomem.runs.train import train
 
-    job = fact_job(facts, model=model, training=training, seeds=seeds)
+    job = fact_job(facts, model=model, hops=hops, training=training, seeds=seeds)
     return train(job, directory, device=device, on_progress=on_progress)
 
 
 def fact_job(
     facts: FactTable | str | os.PathLike[str] | object,
     *,
-    model: Recall | None = None,
+    model: Recall | Model | Factory | str | None = None,
+    hops: int | None = None,
     training: RecallTraining | None = None,
     seeds: int | Sequence[int] = 3,
 ) -> Job:
@@ -84,16 +98,13 @@ def fact_job(
     """
     table = find_facts(facts)
     check_single_answers(table)
-    model = coerce_fields(model or default_recall_model(table))
     training = coerce_fields(training or RecallTraining())
-    check_recall(model)
     check_training(training, subjects=table.subject_count)
     seeds = check_seeds(seeds)
-    check_questions(table, model)
-    size = memory_size(table)
-    cost = estimate_recall_cost([model] * len(seeds), [size] * len(seeds), subjects=training.batch_subjects)
+    found = _find_fact_model(table, model, hops)
+    described, cost = _describe_cost(table, found, len(seeds), training.batch_subjects)
     kept, disk, _ = count_disk(
-        describe_recall_parameters(model, size),
+        described,
         len(seeds),
         snapshot_numbers=0,
         rows=training.steps // training.metric_every + 2,
@@ -104,31 +115,78 @@ def fact_job(
     return Job(
         world=table,
         task=FactRecall(),
-        model=model,
+        model=found,
         training=training,
         seeds=seeds,
-        name=job_name(table, "recall"),
+        name=job_name(table, model_kind(found)),
         counts={"facts": table.fact_count},
         cost=cost,
         kept_bytes=kept,
         disk_bytes=disk,
-        train=partial(_train, table, model, training, seeds),
+        train=partial(_train, table, found, training, seeds),
     )
 
 
+def _find_fact_model(
+    table: FactTable, model: Recall | Model | Factory | str | None, hops: int | None
+) -> Recall | OwnModule:
+    """The model, every setting definite; raises `InputError` if it cannot learn the facts of the table."""
+    if hops is not None and not (type(hops) is int and 1 <= hops <= MOST_HOPS):
+        raise InputError(f"hops is {hops!r}; give a whole number from 1 to {MOST_HOPS}.")
+    if model is None:
+        model = default_recall_model(table, settings=Recall(hops=hops or 1))
+    if isinstance(model, Recall):
+        model = coerce_fields(model)
+        check_recall(model)
+        if hops not in (None, model.hops):
+            raise InputError(f"hops is {hops} and the model's hops are {model.hops}; give one of them.")
+        check_questions(table, model)
+        return model
+    found = coerce_fields(find_model(model))
+    if not isinstance(found, OwnModule):
+        raise InputError(
+            f"The model is a {found.name}, which learns graphs; for facts give a Recall, or a function from "
+            "sizes to a torch.nn.Module."
+        )
+    check_model(found)
+    hops = hops or (found.hops if found.sizes else 1)
+    sizes = (len(token_labels(table)), hops + 1, table.subject_count)
+    check_questions(table, replace(found.given, sizes=sizes))
+    return found.fit(Sizes(*sizes))
+
+
+def _describe_cost(
+    table: FactTable, model: Recall | OwnModule, run_count: int, batch_subjects: int
+) -> tuple[dict[str, ParameterDescription], Cost]:
+    """The tensors of one run, and what training takes."""
+    size = memory_size(table)
+    if isinstance(model, Recall):
+        cost = estimate_recall_cost([model] * run_count, [size] * run_count, subjects=batch_subjects)
+        return describe_recall_parameters(model, size), cost
+    sizes = asdict(Sizes(*model.sizes))
+    questions = (batch_subjects or size.subjects) * size.relations**model.hops
+    cost = estimate_cost(model, **sizes, example_count=questions, run_count=run_count)
+    return describe_parameters(model, **sizes), cost
+
+
 def _train(
-    table: FactTable, model: Recall, training: RecallTraining, seeds: tuple[int, ...], **hooks: Any
+    table: FactTable,
+    model: Recall | OwnModule,
+    training: RecallTraining,
+    seeds: tuple[int, ...],
+    **hooks: Any,
 ) -> "Trained":
     from geomem.training.facts import train_recall
 
     size, asked = memory_size(table), question_answers(table, model.hops)
-    runs = [RecallRun(model, size, asked, settings) for settings in run_settings(training, seeds)]
+    tokens = None if isinstance(model, Recall) else object_tokens(table)
+    runs = [RecallRun(model, size, asked, settings, tokens) for settings in run_settings(training, seeds)]
     return train_recall(runs, training, **hooks)
 
 
-def check_questions(table: FactTable, model: Recall) -> None:
+def check_questions(table: FactTable, model: Recall | OwnModule) -> None:
     """Raise `InputError` if a model cannot be asked the facts of a table: too many chains, or none."""
-    if model.tied and table.objects != table.subjects:
+    if isinstance(model, Recall) and model.tied and table.objects != table.subjects:
         raise InputError(
             f"A tied model reads out with its subjects, but the objects of {table.name!r} are others; "
             "give tied=False."

@@ -19,6 +19,7 @@ from geomem.runs.configuration import Task, describe_configuration, model_kind
 from geomem.runs.directory import run_path, safe_name
 from geomem.runs.start import Start
 from geomem.training.configuration import AnyTraining, step_count
+from geomem.training.treatment import NOTHING, Treatment, describe_treatment
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
 
@@ -55,6 +56,8 @@ class Job:
     all of a job it can be pickled, for other processes."""
     start: Start | None = None
     """The weights that the runs begin with; drawn from the seeds if None."""
+    treatment: Treatment = NOTHING
+    """What interventions do beside the settings."""
 
     @property
     def steps(self) -> int:
@@ -70,7 +73,10 @@ class Job:
     def configuration(self) -> dict[str, Any]:
         """What the path's hash is made from, as the manifest says it."""
         described = describe_configuration(self.world, self.task, self.model, self.training, self.seeds)
-        return described | ({"start": self.start.digest} if self.start else {})
+        described |= {"start": self.start.digest} if self.start else {}
+        # Only what was done: runs without interventions keep the hashes that they had before there were any.
+        treatment = describe_treatment(self.treatment)
+        return described | ({"treatment": treatment} if treatment else {})
 
     def path(self, directory: str | os.PathLike[str] = "runs") -> Path:
         """The run directory; equal jobs have equal paths."""

@@ -20,6 +20,7 @@ from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
 from geomem.training.configuration import PathTraining, check_training, run_settings
+from geomem.training.treatment import NOTHING, Settings, Treatment, intervene
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.roots import find_root
@@ -40,6 +41,7 @@ def find_paths(
     task: PathFinding | None = None,
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
+    interventions: Sequence[str] = (),
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     start: Run | str | os.PathLike[str] | None = None,
@@ -49,10 +51,10 @@ def find_paths(
 
     `world` is a path-star or tree-star as `memorize` takes worlds, or an `InContextPathFinding`, which shows
     a fresh small path-star in every prompt; `start` finished runs on the same world whose weights these
-    begin with, seed by seed (staged training). Weights of the task at 0 leave out edges or paths. Metrics are
-    those of `geomem.training.path_metrics`; the world stored for prompts is that of the first one tested.
-    The same configuration again trains nothing; an interrupted one goes on where its last checkpoint left it
-    and ends in the same bits (same machine, same versions).
+    begin with, seed by seed (staged training); `interventions` are as in `memorize`. Weights of the task at 0
+    leave out edges or paths. Metrics are those of `geomem.training.path_metrics`; the world stored for
+    prompts is that of the first one tested. The same configuration again trains nothing; an interrupted one
+    goes on where its last checkpoint left it and ends in the same bits (same machine, same versions).
 
     Raises `InputError` if an argument is invalid, if path finding is ill-posed on the world, if the runs to
     start from do not fit, if memory or disk is too small, or if another process is training the same
@@ -70,7 +72,15 @@ def find_paths(
     """
     from geomem.runs.train import train
 
-    job = path_job(world, model=model, task=task, training=training, seeds=seeds, start=start)
+    job = path_job(
+        world,
+        model=model,
+        task=task,
+        training=training,
+        seeds=seeds,
+        start=start,
+        interventions=interventions,
+    )
     return train(job, directory, device=device, on_progress=on_progress)
 
 
@@ -82,6 +92,8 @@ def path_job(
     training: PathTraining | None = None,
     seeds: int | Sequence[int] | None = None,
     start: Run | Start | str | os.PathLike[str] | None = None,
+    interventions: Sequence[str] = (),
+    treatment: Treatment = NOTHING,
 ) -> Job:
     """What `find_paths` would do with the same arguments; nothing is written and no row of tokens made.
 
@@ -96,23 +108,25 @@ def path_job(
     stored = start if start is None or isinstance(start, Run | Start) else read_run(start, holding="graph")
     runs = stored if isinstance(stored, Run) else None
     model = _find_path_model(model, runs)
-    check_model(model)
     training = coerce_fields(training or PathTraining())
+    in_context = isinstance(world, InContextPathFinding)
+    asked = coerce_fields(world if in_context else task or PathFinding())
+    settings = intervene(interventions, Settings(asked, model, training, treatment))
+    asked, model, training = settings.task, settings.model, settings.training
+    check_model(model)
     check_training(training)
     if isinstance(model, OwnModule) and training.precision == "bfloat16":
         raise InputError(
             "precision is 'bfloat16' and the model a module of your own, which computes as it is written; "
-            "leave precision out."
+            "give --precision float32."
         )
     seeds = check_seeds(seeds if seeds is not None else (runs.seeds if runs else 3))
-    if isinstance(world, InContextPathFinding):
+    if isinstance(asked, InContextPathFinding):
         if task is not None:
             raise InputError("The task is given twice; in context the world says what is asked for.")
-        asked: PathFinding | InContextPathFinding = coerce_fields(world)
         graph, sizes = in_context_graph(asked), prompt_sizes(asked, training)
         counts = {"prompts": sizes.train_rows}
     else:
-        asked = coerce_fields(task or PathFinding())
         graph = find_root(find_world(world))
         sizes = path_sizes(graph, asked)
         check_batches(training, sizes)
@@ -150,8 +164,9 @@ def path_job(
         cost=cost,
         kept_bytes=kept,
         disk_bytes=disk,
-        train=partial(_train, graph, asked, model, training, seeds, stored),
+        train=partial(_train, graph, asked, model, training, seeds, stored, settings.treatment),
         start=stored,
+        treatment=settings.treatment,
     )
 
 
@@ -162,14 +177,18 @@ def _train(
     training: PathTraining,
     seeds: tuple[int, ...],
     start: Start | None,
+    treatment: Treatment,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.path_batches import path_examples
     from geomem.training.paths import train_paths
+    from geomem.training.treated import treat_graph
 
-    examples = asked if isinstance(asked, InContextPathFinding) else path_examples(graph, asked)
-    weights = start.weights() if start else None
-    return train_paths(model, examples, run_settings(training, seeds), training, start=weights, **hooks)
+    in_context = isinstance(asked, InContextPathFinding)
+    examples = asked if in_context else path_examples(graph, asked)
+    hooks |= {"start": start.weights() if start else None}
+    hooks |= {"treated": treat_graph(treatment, None if in_context else graph, model.width)}
+    return train_paths(model, examples, run_settings(training, seeds), training, **hooks)
 
 
 def path_sizes(graph: Graph, task: PathFinding) -> Sizes:

@@ -33,6 +33,7 @@ from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
 from geomem.files import json_file, system_errors
+from geomem.models.configuration import Recall
 from geomem.runs.checks import CELLS as CELLS
 from geomem.runs.checks import CONSTRUCTION as CONSTRUCTION
 from geomem.runs.checks import check_fleet, check_manifest, check_memory, read_cells
@@ -171,13 +172,18 @@ class Run:
         return {name: array.copy() for name, array in self.arrays.items()}
 
     def embeddings(self) -> Float[np.ndarray, "run node width"]:
-        """Node embeddings after the last step, in float64: the node rows of the token table.
+        """Node embeddings after the last step, in float64: the node rows of the token table, or the subjects.
 
         They have no column if the runs are of a module of which no embedding is known.
         """
+        world = self.world
+        rows = world.node_count if isinstance(world, Graph) else world.subject_count
         if not self.model.width:
-            return np.zeros((len(self.seeds), self.graph.node_count, 0))
-        stored = read_array(self.place / WEIGHTS, "token_embedding", rows=self.graph.node_count)
+            return np.zeros((len(self.seeds), rows, 0))
+        table = "subject_embedding" if isinstance(self.model, Recall) else "token_embedding"
+        if self.arrays is not None:
+            return self.arrays[table][self.chosen].astype(np.float64)
+        stored = read_array(self.place / WEIGHTS, table, rows=rows)
         return stored[self.chosen].astype(np.float64)
 
     def snapshots(self) -> tuple[Int[np.ndarray, " snapshot"], Float[np.ndarray, "snapshot run node width"]]:

@@ -162,7 +162,8 @@ def check_precision(job: Job, device: str) -> None:
     if precision != "float32" and torch.device(device).type == "cpu":
         why = "where it is slower than float32" if precision == "bfloat16" else "which has no such numbers"
         raise InputError(
-            f"precision is {precision!r} and device 'cpu', {why}; leave precision out, or train on a GPU."
+            f"precision is {precision!r} and device 'cpu', {why}; give --precision float32, or train on a "
+            "GPU."
         )
 
 
@@ -207,7 +208,7 @@ def _state_shape(job: Job) -> StateShape:
         parameters=job.cost.trained_parameters,
         snapshot=(world.node_count if isinstance(world, Graph) else world.subject_count, job.model.width),
         remembered=(
-            *moments(getattr(job.training, "optimizer", "adamw")),
+            *moments(getattr(job.training, "optimizer", "adamw"), muon=job.treatment.muon != "none"),
             *(["average"] if averaged else []),
         ),
     )

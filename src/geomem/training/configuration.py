@@ -10,6 +10,7 @@ from jaxtyping import Int
 from geomem.errors import InputError
 from geomem.fields import MOST, Count, NonNegative, ShareBelowOne, WholeNumber, check_fields
 from geomem.models.architecture import Model
+from geomem.models.own import OwnModule
 from geomem.models.recall import Recall, RecallSize
 
 RECALL_BETAS = (0.9, 0.98)
@@ -103,11 +104,14 @@ class RunSettings:
 class RecallRun:
     """One run of a fleet: its model, its facts, its seed. Widths and sizes may differ between runs."""
 
-    model: Recall
+    model: Recall | OwnModule
+    """Of modules of a person's own, the same for all runs of a fleet."""
     size: RecallSize
     answers: Int[np.ndarray, "subject path"]
     """The object after every subject and path (`models.networks.recall.all_paths`), or -1."""
     settings: RunSettings
+    object_tokens: Int[np.ndarray, " object"] | None = None
+    """Of a module, what the objects are among its tokens."""
 
 
 def check_training(training: AnyTraining, *, subjects: int | None = None) -> None:

@@ -31,6 +31,7 @@ from geomem.training.loop import (
 )
 from geomem.training.metrics import compute_metrics, recalled_facts
 from geomem.training.start import start_from
+from geomem.training.treated import UNTREATED, Treated, start_treated, treat_problem
 from geomem.worlds.tasks import Examples
 
 
@@ -43,6 +44,7 @@ def train_fleet(
     training: Training,
     *,
     start: Mapping[str, Float[np.ndarray, "run ..."]] | None = None,
+    treated: Treated = UNTREATED,
     state: FleetState | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_checkpoint: Callable[[FleetState], None] | None = None,
@@ -52,11 +54,12 @@ def train_fleet(
     """Train every run full-batch on the examples, in float32.
 
     `graph_edges` are the directed facts without self-edges, over which the geometric level is the mean
-    cosine. `start` gives the weights to begin with, of every run; else they are drawn from the seeds. Row t
-    of the metrics belongs to the parameters after t updates. `on_progress` is called at metric rows, the only
-    steps that wait for the device; `on_checkpoint` about every ten seconds, with a state that, given back as
-    `state`, ends in the same bits as an uninterrupted training on the same machine. `should_stop` is asked
-    after every step: once it says yes, a last checkpoint is given out and `KeyboardInterrupt` raised.
+    cosine. `start` gives the weights to begin with, of every run; else they are drawn from the seeds.
+    `treated` is what interventions do beside. Row t of the metrics belongs to the parameters after t updates.
+    `on_progress` is called at metric rows, the only steps that wait for the device; `on_checkpoint` about
+    every ten seconds, with a state that, given back as `state`, ends in the same bits as an uninterrupted
+    training on the same machine. `should_stop` is asked after every step: once it says yes, a last checkpoint
+    is given out and `KeyboardInterrupt` raised.
     Peak learning rate and weight decay are those of `runs`; `training` gives the schedule.
 
     A run that diverges never stops the others: its loss is recorded as NaN or infinity from then on.
@@ -74,11 +77,13 @@ def train_fleet(
         scales=[run.scale for run in runs],
         device=device,
     )
+    seeds, names = [run.seed for run in runs], trainable_names(model)
+    drawn = start_treated(drawn, treated, seeds)
     if start is not None:
         drawn = start_from(drawn, start)
-    flat, parameters = join_parameters(drawn, trainable_names(model), state)
+    flat, parameters = join_parameters(drawn, names, state)
     gradient = torch.zeros_like(flat)
-    objective = make_objective(model, parameters, gradient, examples, seeds=[run.seed for run in runs])
+    objective = make_objective(model, parameters, gradient, examples, seeds=seeds)
     logit_count = node_count if model.scores == "nodes" else examples.vocabulary_size
     data = put_examples(examples, logit_count, device=device, dtype=flat.dtype)
     pairs = torch.tensor(graph_edges, device=device)
@@ -103,14 +108,15 @@ def train_fleet(
             given["embeddings"] = node_embeddings(model, parameters, node_count)
         return to_row(compute_metrics("edges", given))
 
+    problem = Problem(
+        flat=flat,
+        gradient=gradient,
+        differentiate=differentiate,
+        measure=measure,
+        snapshot=lambda: node_embeddings(model, parameters, node_count),
+    )
     curves = train_problem(
-        Problem(
-            flat=flat,
-            gradient=gradient,
-            differentiate=differentiate,
-            measure=measure,
-            snapshot=lambda: node_embeddings(model, parameters, node_count),
-        ),
+        treat_problem(problem, treated, {name: parameters[name] for name in names}, seeds),
         runs,
         training,
         state=state,

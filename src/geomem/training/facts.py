@@ -1,27 +1,31 @@
-"""Training recall models as a fleet: every run with its own facts, number of facts and width, one program.
+"""Training on facts as a fleet: every run with its own facts, number of facts and width, one program.
 
-Runs are padded to the largest of each size. Embeddings and neurons beyond a run's width are exactly zero and
-get no gradient; subjects, relations and objects that a run lacks have no weight in its loss and no chance in
-its softmax: a run in a fleet is the run alone, to float tolerance.
+Runs of recall models are padded to the largest of each size. Embeddings and neurons beyond a run's width are
+exactly zero and get no gradient; subjects, relations and objects that a run lacks have no weight in its loss
+and no chance in its softmax: a run in a fleet is the run alone, to float tolerance. Modules of a person's own
+are asked the same questions as tokens, and of their logits those of the objects count.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geomem.models.configuration import Recall
+from geomem.models.architecture import Sizes
 from geomem.models.loss import Questions, differentiate_recall, measure_recall
-from geomem.models.model import Parameters
+from geomem.models.model import Parameters, initialize_parameters, node_embeddings, trainable_names
+from geomem.models.networks import network_of
 from geomem.models.networks.recall import (
     all_paths,
     compute_recall_states,
     initialize_recall,
     recall_output_table,
 )
+from geomem.models.own import OwnModule
 from geomem.models.randomness import generator_for
 from geomem.models.recall import EVALUATED, describe_recall_parameters, pad_models, pad_sizes
 from geomem.training.capture import StaticStep, replays
@@ -66,24 +70,11 @@ def train_recall(
     Raises `InputError` for invalid settings, `ValueError` for runs that do not fit one fleet.
     """
     check_training(training, subjects=min(run.size.subjects for run in runs))
-    models, sizes = [run.model for run in runs], [run.size for run in runs]
-    model, size = pad_models(models), pad_sizes(sizes)
-    fresh = initialize_recall(
-        models,
-        sizes,
-        seeds=[run.settings.seed for run in runs],
-        scales=[run.settings.scale for run in runs],
-        device=device,
-        dtype=dtype,
-    )
-    described = describe_recall_parameters(model, size)
-    names = [name for name, parameter in described.items() if parameter.trained]
-    flat, parameters = join_parameters(fresh, names, state)
+    answering = _answer_with(runs, device=device, dtype=dtype)
+    flat, parameters = join_parameters(answering.fresh, answering.trained, state)
     gradient = torch.zeros_like(flat)
-    leaves = {name: parameters[name].detach().requires_grad_() for name in names}
+    leaves = {name: parameters[name].detach().requires_grad_() for name in answering.trained}
     live = parameters | leaves
-    paths = all_paths(size.relations, model.hops).to(device)
-    widths = torch.tensor([float(own.width) for own in models], dtype=dtype, device=device)
     grid = _put_grid(runs, device=device, dtype=dtype)
     batches = _Batches(runs, training.batch_subjects) if training.batch_subjects else None
 
@@ -94,36 +85,35 @@ def train_recall(
         return static(differentiate_batch, drawn) if replays(flat.device) else differentiate_batch(*drawn)
 
     def differentiate_batch(subjects: Tensor | None = None) -> Tensor | None:
-        states = compute_recall_states(model, live, paths, subjects=subjects, widths=widths)
-        table = recall_output_table(model, live)
+        states, table = answering.read(live, subjects), answering.table(live)
         asked = grid.all() if subjects is None else grid.of(subjects)
         for_states, for_table = differentiate_recall(states.flatten(1, 2), table, asked)
         outputs, upstream = [states], [for_states.view_as(states)]
-        if table.requires_grad:
+        if table is not None and table.requires_grad:
             outputs, upstream = [*outputs, table], [*upstream, for_table]
         # Runs share no parameter, so the gradient of the sum is every run's own gradient.
-        gradients = torch.autograd.grad(outputs, list(leaves.values()), upstream)
+        gradients = torch.autograd.grad(outputs, list(leaves.values()), upstream, materialize_grads=True)
         torch.cat([part.flatten(1) for part in gradients], dim=1, out=gradient)
         return states.detach() if batches is None else None
 
     def measure(step: int, states: Tensor | None) -> Row:
         if states is None:
-            found = _evaluate(model, parameters, paths, widths, grid)
+            found = _evaluate(answering, parameters, grid)
         else:
-            table = recall_output_table(model, parameters)
-            found = measure_recall(states.flatten(1, 2), table, grid.all())
+            found = measure_recall(states.flatten(1, 2), answering.table(parameters), grid.all())
         given = {
             "losses": found["loss"],
             "recalled": found["recalled"],
             "fact_counts": grid.facts,
             "margins": found["margin"],
-            "embeddings": parameters["subject_embedding"],
             "parameters": parameters,
         }
+        vectors = answering.vectors(parameters)
+        given |= {"embeddings": vectors} if vectors.shape[2] else {}
         return to_row(compute_metrics("facts", given))
 
     curves = train_problem(
-        Problem(flat, gradient, differentiate, measure, lambda: parameters["subject_embedding"]),
+        Problem(flat, gradient, differentiate, measure, lambda: answering.vectors(parameters)),
         [run.settings for run in runs],
         loop_training(training),
         state=state,
@@ -134,6 +124,54 @@ def train_recall(
         betas=RECALL_BETAS,
     )
     return Trained(parameters=copy_to_host(parameters), **curves.as_fields())
+
+
+@dataclass(frozen=True, eq=False)
+class _Answering:
+    """How the models of a fleet answer."""
+
+    fresh: Parameters
+    trained: tuple[str, ...]
+    read: Callable[[Parameters, Tensor | None], Float[Tensor, "run subject path width"]]
+    """What is read out after all questions about all subjects, or some of each run; logits if no table."""
+    table: Callable[[Parameters], Float[Tensor, "run object width"] | None]
+    vectors: Callable[[Parameters], Float[Tensor, "run subject width"]]
+    """Of the subjects; without a column where a module has none that are known."""
+    per_subject: int
+    """Numbers held while all questions about a subject are answered."""
+
+
+def _answer_with(runs: Sequence[RecallRun], *, device: str, dtype: torch.dtype) -> _Answering:
+    models, sizes = [run.model for run in runs], [run.size for run in runs]
+    size, first = pad_sizes(sizes), models[0]
+    paths = all_paths(size.relations, first.hops).to(device)
+    seeds, scales = ([getattr(run.settings, name) for run in runs] for name in ("seed", "scale"))
+    drawn = {"seeds": seeds, "scales": scales, "device": device, "dtype": dtype}
+    if isinstance(first, OwnModule):
+        objects = torch.tensor(runs[0].object_tokens, device=device)
+        answer = partial(network_of(first).answer_questions, first)
+        return _Answering(
+            fresh=initialize_parameters(first, **asdict(Sizes(*first.sizes)), **drawn),
+            trained=trainable_names(first),
+            read=lambda own, subjects: answer(own, paths, objects, subjects=subjects),
+            table=lambda own: None,
+            vectors=lambda own: node_embeddings(first, own, size.subjects),
+            per_subject=len(runs) * paths.numel() * first.count_activations(first.sizes[1]),
+        )
+    model = pad_models(models)
+    described = describe_recall_parameters(model, size)
+    widths = torch.tensor([float(own.width) for own in models], dtype=dtype, device=device)
+    return _Answering(
+        fresh=initialize_recall(models, sizes, **drawn),
+        trained=tuple(name for name, parameter in described.items() if parameter.trained),
+        read=lambda own, subjects: compute_recall_states(model, own, paths, subjects=subjects, widths=widths),
+        table=lambda own: recall_output_table(model, own),
+        vectors=lambda own: own["subject_embedding"],
+        per_subject=len(runs)
+        * len(paths)
+        * (model.width + model.mlp_width)
+        * (1 if model.layers == 1 else model.hops),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,23 +236,15 @@ class _Batches:
         return torch.stack(drawn)
 
 
-def _evaluate(
-    model: Recall,
-    parameters: Parameters,
-    paths: Int[Tensor, "path hop"],
-    widths: Float[Tensor, " run"],
-    grid: _Grid,
-) -> dict[str, Tensor]:
+def _evaluate(answering: _Answering, parameters: Parameters, grid: _Grid) -> dict[str, Tensor]:
     """The numbers of `measure_recall`, some subjects at a time."""
     runs, subjects = grid.targets.shape[:2]
-    table = recall_output_table(model, parameters)
-    per_subject = (
-        runs * len(paths) * (model.width + model.mlp_width) * (1 if model.layers == 1 else model.hops)
-    )
-    parts = []
-    for rows in torch.arange(subjects, device=table.device).split(max(1, EVALUATED // per_subject)):
+    table, parts = answering.table(parameters), []
+    for rows in torch.arange(subjects, device=grid.targets.device).split(
+        max(1, EVALUATED // answering.per_subject)
+    ):
         chosen = rows.expand(runs, -1)
-        states = compute_recall_states(model, parameters, paths, subjects=chosen, widths=widths)
+        states = answering.read(parameters, chosen)
         parts.append(measure_recall(states.flatten(1, 2), table, grid.of(chosen)))
     return {
         "loss": torch.stack([part["loss"] for part in parts]).sum(dim=0),

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils import deterministic
 
 from geomem.training.configuration import RunSettings, Training
-from geomem.training.optimizer import AdamState, Rates, adamw_update, gradient_descent_update
+from geomem.training.optimizer import AdamState, Rates, Rules, adamw_update, gradient_descent_update
 from geomem.training.schedule import learning_rate_factor, snapshot_steps
 
 CHECKPOINT_SECONDS = 10.0
@@ -52,6 +52,8 @@ class Problem:
     """A running mean of `flat` that the loop keeps after every update; `measure` may look at it."""
     averaging: float = 0.0
     """Share of the former mean in the next one; the rest is the numbers just updated."""
+    rules: Rules | None = None
+    """Rates, decays and Muon's matrices among the numbers of `flat`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +281,7 @@ def _make_update(
     betas: tuple[float, float],
 ) -> tuple[Callable[[int], None], dict[str, Tensor]]:
     """The optimizer's step over the buffers, and the tensors it remembers between steps."""
-    flat, gradient = problem.flat, problem.gradient
+    flat, gradient, rules = problem.flat, problem.gradient, problem.rules
     rates = Rates(
         learning_rates=torch.tensor(
             [[run.learning_rate] for run in runs], dtype=flat.dtype, device=flat.device
@@ -289,6 +291,7 @@ def _make_update(
         ),
         decaying=any(run.weight_decay for run in runs),
     )
+    rates, matrices = (rules.refine(rates), rules.muon) if rules else (rates, ())
     if training.optimizer == "gradient-descent":
         return lambda step: gradient_descent_update(
             flat, gradient, rates, factor=learning_rate_factor(training, step)
@@ -297,13 +300,13 @@ def _make_update(
         name: torch.tensor(state.optimizer_state[name], device=flat.device)
         if state
         else torch.zeros_like(flat)
-        for name in ("first_moment", "second_moment")
+        for name in ("first_moment", "second_moment", *(["momentum"] if matrices else []))
     }
     adam = AdamState(**remembered, scratch=torch.empty_like(flat))
 
     def update(step: int) -> None:
         factor = learning_rate_factor(training, step)
-        adamw_update(flat, gradient, adam, rates, step=step, factor=factor, betas=betas)
+        adamw_update(flat, gradient, adam, rates, step=step, factor=factor, betas=betas, muon=matrices)
 
     return update, remembered
 

@@ -43,6 +43,7 @@ from geomem.training.path_batches import (
 )
 from geomem.training.path_metrics import make_measure
 from geomem.training.start import start_from
+from geomem.training.treated import UNTREATED, Treated, start_treated, treat_problem
 from geomem.worlds.in_context import InContextPathFinding
 
 
@@ -53,6 +54,7 @@ def train_paths(
     training: PathTraining,
     *,
     start: Mapping[str, Float[np.ndarray, "run ..."]] | None = None,
+    treated: Treated = UNTREATED,
     state: FleetState | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_checkpoint: Callable[[FleetState], None] | None = None,
@@ -62,9 +64,9 @@ def train_paths(
     """Train every run on edges and paths of one graph, or on fresh prompts.
 
     `start` gives the weights to begin with, of every run (staged training); else they are drawn from the
-    seeds. Learning rate and weight decay are those of `runs`. The rest is as in
-    `geomem.training.loop.train_problem`, and the metrics are those of `geomem.training.path_metrics`; with
-    `stop_at` the training ends when they say so (`is_enough`).
+    seeds; `treated` is what interventions do beside. Learning rate and weight decay are those of `runs`. The
+    rest is as in `geomem.training.loop.train_problem`, and the metrics are those of
+    `geomem.training.path_metrics`; with `stop_at` the training ends when they say so (`is_enough`).
 
     Raises `InputError` for invalid settings, and for a model that reads no sequences.
     """
@@ -82,14 +84,16 @@ def train_paths(
         scales=[run.scale for run in runs],
         device=device,
     )
+    seeds, names = [run.seed for run in runs], trainable_names(model)
+    parameters = start_treated(parameters, treated, seeds)
     if start is not None:
         parameters = start_from(parameters, start)
-    flat, parameters = join_parameters(parameters, trainable_names(model), state)
+    flat, parameters = join_parameters(parameters, names, state)
     problem, kept = make_path_problem(
-        model, examples, flat, parameters, training, seeds=[run.seed for run in runs], node_count=node_count
+        model, examples, flat, parameters, training, seeds=seeds, node_count=node_count
     )
     curves = train_problem(
-        problem,
+        treat_problem(problem, treated, {name: parameters[name] for name in names}, seeds),
         runs,
         loop_training(training),
         state=state,

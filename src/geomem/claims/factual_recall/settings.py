@@ -7,20 +7,24 @@ attribute swap.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from geomem.claims.check import Check, Picture, check, draw_bands
-from geomem.claims.claim import Decorator, conditions, needs
+from geomem.claims.claim import Claim, Decorator, conditions, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.experiment import Experiment, Measure, experiment
 from geomem.claims.need import Scale
-from geomem.fields import read_fields
+from geomem.errors import InputError
 from geomem.models.configuration import Recall
+from geomem.models.own import OwnModule
+from geomem.runs.facts import fact_job
 from geomem.training.configuration import RecallTraining
+from geomem.worlds.facts.families import random_bijections
 
 SUBJECTS, RELATIONS = 1024, 2
 STEPS = 2500
@@ -81,9 +85,9 @@ def measure_portraits(
     """
     from geomem.measure.facts import draw_portrait
     from geomem.measure.recall_portrait import portrait_numbers
+    from geomem.runs.configuration import read_model
     from geomem.runs.facts import learn_facts
     from geomem.training.loop import Progress
-    from geomem.worlds.facts.families import random_bijections
 
     def tell(event: object) -> None:
         if isinstance(event, Progress):
@@ -91,7 +95,7 @@ def measure_portraits(
 
     memory = learn_facts(
         random_bijections(settings["subjects"], settings["relations"]),
-        model=read_fields(Recall, settings["model"]),
+        model=read_model(Path(directory), {"kind": "recall", **settings["model"]}),
         training=RecallTraining(**settings["training"]),
         seeds=settings["seeds"],
         directory=directory,
@@ -103,7 +107,10 @@ def measure_portraits(
         for run in range(len(memory.seeds))
     ]
     numbers = [portrait_numbers(portrait) for portrait in portraits]
-    return {name: np.array([one[name] for one in numbers]) for name in numbers[0]} | {
+    arrays = {name: np.array([one[name] for one in numbers]) for name in numbers[0]}
+    if portraits[0].network is None:
+        return arrays
+    return arrays | {
         "gains": portraits[0].swaps.gains,
         "successes": np.stack([portrait.swaps.success for portrait in portraits]),
         "retentions": np.stack([portrait.swaps.retention for portrait in portraits]),
@@ -136,6 +143,38 @@ def request_memories(settings: Callable[[Scale], Mapping[str, Mapping[str, Any]]
     return lambda scale: request(
         measure_portraits, {key: (own, seconds(own)) for key, own in settings(scale).items()}
     )(scale)
+
+
+def exchange_memories(claim: Claim, module: OwnModule) -> Claim:
+    """A claim on the vectors of memories of several widths, asked of a module at the width that it has.
+
+    Raises `InputError` if the module has no embedding or no read-out that is known, or is too wide.
+    """
+    first = claim.experiments(Scale(claim.cost, (0,)))[0].settings
+    table = random_bijections(first["subjects"], first["relations"])
+    fitted = fact_job(table, model=module).model
+    if not (fitted.width and fitted.read_out):
+        missing = "read-out" if fitted.width else "embedding"
+        raise InputError(
+            f"The {missing} of the module is not known, so its vectors cannot be measured; let it have one "
+            "nn.Embedding and one nn.Linear with a row for each token, or name the former with --embedding."
+        )
+    if 4 * first["relations"] * fitted.width > first["subjects"]:
+        raise InputError(
+            f"The module's width is {fitted.width}, and {first['subjects']:,} subjects with "
+            f"{first['relations']} relations judge a superposition up to width "
+            f"{first['subjects'] // (4 * first['relations'])}; ask a narrower one."
+        )
+    settings = {**first, "model": {"kind": fitted.name, **asdict(fitted)}}
+    seconds = 4 * SECONDS[32] * first["training"]["steps"] / STEPS
+
+    def ask(scale: Scale) -> tuple[Experiment, ...]:
+        seeds = fewer_seeds(scale)
+        own = {**settings, "seeds": seeds}
+        return (Experiment(f"d{fitted.width}", measure_portraits, own, seconds * len(seeds), module=fitted),)
+
+    said = f"N = {first['subjects']:,}, R = {first['relations']}; module {fitted.source}, d = {fitted.width}"
+    return replace(claim, needs=(ask,), stated_conditions=f"{said}; {TRAINED}")
 
 
 @dataclass(frozen=True)
@@ -172,6 +211,7 @@ FOUR_RELATIONS = Memories(
     quick_widths=TWO_RELATIONS.widths,
     sizes=f"N = {2 * SUBJECTS:,}, R = 4, d = 16, 64, 128, 256, d / (R ln N) from .5 to 8.4",
 )
+TRAINED = f"half the subjects in a batch, Adam, lr .003, cosine, {STEPS:,} steps"
 RECIPE = (
     "MLP of 4 d neurons, half the subjects in a batch, Adam, lr .003, cosine, subjects drawn at .05, "
     f"{STEPS:,} steps"

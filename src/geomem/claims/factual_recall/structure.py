@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from geomem.claims.check import Picture, check, paper
-from geomem.claims.claim import OWN, claim, conditions, deviates, expects, expects_each, needs
+from geomem.claims.claim import OWN, claim, conditions, deviates, expects, expects_each, needs, of_vectors
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
 from geomem.claims.factual_recall.settings import (
@@ -52,6 +52,7 @@ def draw_selector(runs: Evidence) -> Picture:
 
 
 @claim("recall-structure/superposition", "E9", place="A5 [P/T]; D4, C2, E9 [M]")
+@of_vectors()
 @needs_memories(counterexample={"superposition": [-0.02]}, more="a bound on R^2 where N >= 4 R d")
 @expects("precisely the predicted structure", "paper", "A5 [P]")
 @expects_each(
@@ -76,6 +77,7 @@ def superposition(runs):
 
 
 @claim("recall-structure/precisely", place="A5 [P]; C2, E9 [M]")
+@of_vectors()
 @needs_memories(counterexample={"superposition": [0.1]})
 @deviates(
     "About a fifth of the variance of trained embeddings is no sum of one map per relation of the attributes."

@@ -1,7 +1,6 @@
 """Lines of a text file that may be gzipped and far larger than memory, and what is not text, by its name."""
 
 import gzip
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,18 +81,13 @@ def first_lines(path: Path) -> list[str]:
 
 
 def _refuse_binary(path: Path, block: bytes) -> None:
-    if re.match(rb"\d+ \d+\n", block) and b"\0" in block:
-        raise InputError(
-            f"The file {str(path)!r} is word2vec's binary format; load it with gensim's "
-            "KeyedVectors.load_word2vec_format(path, binary=True) and save it as text with "
-            "save_word2vec_format(path)."
-        )
     kinds = {
         b"\xff\xfe": "is text in UTF-16; save it in UTF-8",
         b"\xfe\xff": "is text in UTF-16; save it in UTF-8",
         b"\x80": "is a pickle, which is never opened; save the vectors as text, .npz or safetensors",
         b"PK": "is a zip archive, such as PyTorch writes; save the vectors as text, .npz or safetensors",
         b"\x93NUMPY": "is a NumPy array; let its name end in .npy",
+        b"\xba\x16\x4f\x2f": "is a model of fastText; give the vectors that it wrote beside it, .vec",
         b"\x1f\x8b": "is gzipped; let its name end in .gz",
     }
     for mark, what in kinds.items():

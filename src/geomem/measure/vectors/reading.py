@@ -6,9 +6,11 @@ graph.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -16,12 +18,14 @@ from jaxtyping import Float, Int
 
 from geomem.errors import InputError
 from geomem.files import check_plain_file, system_errors
+from geomem.measure.vectors.aliases import Aliases, check_aliases
 from geomem.measure.vectors.array_file import read_arrays
+from geomem.measure.vectors.binary_file import is_word2vec_binary, read_word2vec_binary
 from geomem.measure.vectors.frame_file import read_frame
 from geomem.measure.vectors.label_file import read_labels
 from geomem.measure.vectors.matching import Match, match_rows
 from geomem.measure.vectors.order import describe_order, find_better_order
-from geomem.measure.vectors.text_table import LARGEST_KEPT, read_text_table, wrong_label_count
+from geomem.measure.vectors.text_table import LARGEST_KEPT, VectorTable, read_text_table, wrong_label_count
 from geomem.worlds.graphs.graph import Graph, component_labels, induced_subgraph
 from geomem.worlds.text_file import counted
 
@@ -97,13 +101,15 @@ def read_embeddings(
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     array: str | None = None,
     multiword: Multiword = "whole",
+    aliases: Aliases = MappingProxyType({}),
     missing_share: float = MISSING_SHARE,
 ) -> NodeEmbeddings:
     """Embeddings of a graph's nodes from a file, in float64, matched by label wherever the rows have labels.
 
-    Files, `labels`, `array` and `multiword` are those of `read_named_vectors`. If at most `missing_share` of
-    the nodes lack a row, the graph of the others is taken. Rows without labels stand in the order of the
-    graph's nodes; the notes say which that is, and warn if another plausible order fits far better.
+    Files, `labels`, `array`, `multiword` and `aliases` are those of `read_named_vectors`. If at most
+    `missing_share` of the nodes lack a row, the graph of the others is taken. Rows without labels stand in
+    the order of the graph's nodes; the notes say which that is, and warn if another plausible order fits far
+    better.
 
     Raises `InputError` for what `read_named_vectors` refuses, and if too many nodes have no row.
 
@@ -120,7 +126,9 @@ def read_embeddings(
     vectors.tsv: 3 rows of width 2 (separated by tabs, header yes, labels in column 1 ('node')).
     2 of 2 nodes found by label; 1 row belongs to no node and is left out (such as 'b').
     """
-    read = read_named_vectors(path, graph.labels, labels=labels, array=array, multiword=multiword)
+    read = read_named_vectors(
+        path, graph.labels, labels=labels, array=array, multiword=multiword, aliases=aliases
+    )
     if read.match is None:
         order = f"The rows have no labels: {describe_order(graph)}; --labels FILE gives each its own."
         better = find_better_order(read.vectors[0], graph)
@@ -137,11 +145,13 @@ def read_named_vectors(
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     array: str | None = None,
     multiword: Multiword = "whole",
+    aliases: Aliases = MappingProxyType({}),
 ) -> NamedVectors:
     """Vectors of names from a file, in float64, matched by label wherever the rows have labels.
 
     - Text, also gzipped: word2vec's and GloVe's layouts, `.csv` and `.tsv`, with labels in any order or
       without (see `geomem.measure.vectors.layout`).
+    - word2vec's binary format, of which only the rows of the names are read.
     - `.npz` and `.safetensors`: the array of two or three axes, or the one called `array`; labels in an array
       called `labels`, `names`, `words`, ... or the only one of text.
     - `.npy`: [node, width] or [run, node, width]. `.parquet`: a column per number, or one of lists.
@@ -149,7 +159,8 @@ def read_named_vectors(
     `labels` name the rows of a file without labels: a list, or a file (`geomem.measure.vectors.label_file`).
     Labels are matched without blanks at their ends, in Unicode's form NFC, equal numbers as one (`1`,
     `1.0`); where none is spelt so, underscores are blanks and capitals do not count. Rows that belong to no
-    name are left out. With `multiword="mean"` a name without a row is the mean of the rows of its words.
+    name are left out. With `multiword="mean"` a name without a row is the mean of the rows of its words. A
+    name with `aliases` is the first of these that is found so, else itself.
     Rows without labels must be as many as the names, and stand in their order.
 
     Raises `InputError` if the file is missing, damaged, too large or of another kind, if two rows belong to
@@ -168,27 +179,32 @@ def read_named_vectors(
     _refuse_other_files(path, kind)
     if labels is not None:
         labels = read_labels(Path(labels)) if isinstance(labels, str | os.PathLike) else tuple(labels)
-    wanted, words = _with_words(names) if multiword == "mean" else (list(names), {})
+    check_aliases(aliases, names)
+    every = [*names, *(alias for name in names for alias in aliases.get(name, ()))]
+    wanted, words = _with_words(every) if multiword == "mean" else (every, {})
+    in_order = partial(_check_in_order, path, names, aliases)
     with system_errors(path, "read"):
         if kind in ARRAY_FILES:
-            vectors, match, said = _from_arrays(path, wanted, labels, array)
+            vectors, match, said = _from_arrays(path, wanted, labels, array, in_order)
         else:
             if array is not None:
                 raise InputError(
                     f"The file {str(path)!r} is a table without named arrays; leave out --array."
                 )
-            read = read_frame if kind == ".parquet" else read_text_table
-            table = read(path, wanted, labels=labels)
+            table = _table_reader(path, kind)(path, wanted, labels=labels)
             vectors, match = table.vectors[None], table.match
             said = f"{counted(table.row_count, 'row')} of width {table.vectors.shape[1]} ({table.layout})"
-            if match is None and table.row_count != len(names):
-                raise _wrong_row_count(table.row_count, len(names))
+            if match is None:
+                in_order(table.row_count)
         rows: dict[int, tuple[int, ...]] = {at: (at,) for at in range(len(names))}
+        used: dict[int, str] = {}
         if match is not None:
-            rows = {at: (row,) for at, row in match.rows.items() if at < len(names)}
+            spelt: dict[int, tuple[int, ...]] = {}
+            spelt |= {at: (row,) for at, row in match.rows.items() if at < len(every)}
             for at, parts in words.items():
-                if at not in rows and all(part in match.rows for part in parts):
-                    rows[at] = tuple(match.rows[part] for part in parts)
+                if at not in spelt and all(part in match.rows for part in parts):
+                    spelt[at] = tuple(match.rows[part] for part in parts)
+            rows, used = _first_found(names, aliases, every, spelt)
         found = np.array(sorted(rows), dtype=np.int64)
         with np.errstate(all="ignore"):  # of a wider kind of numbers some may be infinite here
             taken = [vectors[:, list(rows[at])].astype(np.float64).mean(axis=1) for at in found.tolist()]
@@ -202,9 +218,15 @@ def read_named_vectors(
     notes = [f"{path.name}: {said}."]
     if match is not None:
         means: list[str] = [str(names[at]) for at in found.tolist() if len(rows[at]) > 1]
-        notes += _found_notes(names, len(found), match, means)
+        notes += _found_notes(names, len(found), match, means, used)
     last = np.array([max(rows[at]) for at in found.tolist()], dtype=np.int64)
     return NamedVectors(chosen, found, last, match, tuple(notes))
+
+
+def _table_reader(path: Path, kind: str) -> Callable[..., VectorTable]:
+    if kind == ".parquet":
+        return read_frame
+    return read_word2vec_binary if is_word2vec_binary(path) else read_text_table
 
 
 def _with_words(names: Sequence[str]) -> tuple[list[str], dict[int, list[int]]]:
@@ -224,20 +246,41 @@ def _with_words(names: Sequence[str]) -> tuple[list[str], dict[int, list[int]]]:
     return wanted, words
 
 
-def _found_notes(names: Sequence[str], found: int, match: Match[int], means: Sequence[str]) -> list[str]:
+def _first_found(
+    names: Sequence[str], aliases: Aliases, every: Sequence[str], spelt: Mapping[int, tuple[int, ...]]
+) -> tuple[dict[int, tuple[int, ...]], dict[int, str]]:
+    """The rows of every name, of its first alias that has any or its own; and which aliases those are."""
+    rows, used, start = {}, {}, len(names)
+    for at, name in enumerate(names):
+        end = start + len(aliases.get(name, ()))
+        place = next((place for place in (*range(start, end), at) if place in spelt), None)
+        if place is not None:
+            rows[at] = spelt[place]
+        if place is not None and place != at:
+            used[at] = every[place]
+        start = end
+    return rows, used
+
+
+def _found_notes(
+    names: Sequence[str], found: int, match: Match[int], means: Sequence[str], used: Mapping[int, str]
+) -> list[str]:
     notes = [f"{found:,} of {len(names):,} nodes found by label"]
     if match.other is not None:
         belong, are = ("belongs", "is") if match.other_count == 1 else ("belong", "are")
         rows = f"{counted(match.other_count, 'row')} {belong} to no node"
         notes[0] += f"; {rows} and {are} left out (such as {match.other[:80]!r})"
     notes[0] += "."
-    respelt = {at: label for at, label in match.respelt.items() if at < len(names)}
+    respelt = {at: label for at, label in match.respelt.items() if at < len(names) and at not in used}
     if respelt:
         at, label = min(respelt.items())
         notes.append(
             f"{counted(len(respelt), 'node')} found in another spelling (such as {label[:80]!r} for "
             f"{names[at][:80]!r})."
         )
+    if used:
+        told = ", ".join(f"{label[:80]!r} for {names[at][:80]!r}" for at, label in used.items())
+        notes.append(f"{counted(len(used), 'node')} by an alias ({told}).")
     if means:
         notes.append(f"{counted(len(means), 'node')} as the mean of the words ({listed(means)}).")
     return notes
@@ -258,7 +301,7 @@ def _refuse_other_files(path: Path, kind: str) -> None:
     if kind in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is {OTHER_FILES[kind]}.")
     inner = path.with_suffix("").suffix.lower() if kind == ".gz" else ""
-    if inner in ARRAY_FILES or inner in OTHER_FILES:
+    if inner in (*ARRAY_FILES, ".bin") or inner in OTHER_FILES:
         raise InputError(f"The file {str(path)!r} is packed, and only text is read packed; unpack it.")
     if size > LARGEST_FILE:
         raise InputError(
@@ -268,7 +311,11 @@ def _refuse_other_files(path: Path, kind: str) -> None:
 
 
 def _from_arrays(
-    path: Path, names: Sequence[str], labels: Sequence[str] | None, array: str | None
+    path: Path,
+    names: Sequence[str],
+    labels: Sequence[str] | None,
+    array: str | None,
+    in_order: Callable[[int], None],
 ) -> tuple[np.ndarray, Match[int] | None, str]:
     """Vectors [run, row, width], still in the file where it can be mapped; whose they are; both in words."""
     stored, own = read_arrays(path, wanted=array)
@@ -288,8 +335,7 @@ def _from_arrays(
         f" in {counted(runs, 'run')}" if runs > 1 else ""
     )
     if labels is None:
-        if row_count != len(names):
-            raise _wrong_row_count(row_count, len(names))
+        in_order(row_count)
         match, kept = None, row_count
     else:
         if len(labels) != row_count:
@@ -335,8 +381,15 @@ def known_part(graph: Graph, nodes: Int[np.ndarray, " found"]) -> Graph:
     return part if component_labels(part).max() == 0 else replace(part, root=None)
 
 
-def _wrong_row_count(rows: int, nodes: int) -> InputError:
-    return InputError(
-        f"The embeddings have {counted(rows, 'row')} without labels but the graph has {nodes:,} "
-        "nodes; give one row per node, in the order of the graph's nodes, or name the rows with --labels."
-    )
+def _check_in_order(path: Path, names: Sequence[str], aliases: Aliases, rows: int) -> None:
+    """Raise `InputError` unless so many rows without labels can stand for the names."""
+    if aliases:
+        raise InputError(
+            f"The rows of {str(path)!r} have no labels for --aliases; name them with --labels, or leave "
+            "--aliases out."
+        )
+    if rows != len(names):
+        raise InputError(
+            f"The embeddings have {counted(rows, 'row')} without labels but the graph has {len(names):,} "
+            "nodes; give one row per node, in the order of the graph's nodes, or name the rows with --labels."
+        )

@@ -54,11 +54,7 @@ def read_text_table(path: Path, names: Sequence[str], *, labels: Sequence[str] |
     """
     first = first_lines(path)
     layout = find_layout(path, first, names, has_labels=labels is not None)
-    if len(names) * layout.width > LARGEST_KEPT:
-        raise InputError(
-            f"The file {str(path)!r} has {layout.width:,} numbers for each of {len(names):,} nodes, "
-            f"and at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
-        )
+    check_kept(path, names, layout.width)
     rows = _rows(path, layout)
     if labels is not None:
         rows = _relabelled(path, rows, labels)
@@ -69,6 +65,15 @@ def read_text_table(path: Path, names: Sequence[str], *, labels: Sequence[str] |
     places = {node: row for row, node in enumerate(match.rows)}
     kept = match.with_rows(places)
     return VectorTable(vectors, kept, match.row_count, describe_layout(layout))
+
+
+def check_kept(path: Path, names: Sequence[str], width: int) -> None:
+    """Raise `InputError` for more numbers than are kept."""
+    if len(names) * width > LARGEST_KEPT:
+        raise InputError(
+            f"The file {str(path)!r} has {width:,} numbers for each of {len(names):,} nodes, "
+            f"and at most {LARGEST_KEPT:,} numbers are kept; give narrower vectors."
+        )
 
 
 def _in_order(

@@ -60,6 +60,33 @@ def read_whole(
     )
 
 
+def answer_questions(
+    model: OwnModule,
+    parameters: Parameters,
+    paths: Int[Tensor, "path hop"],
+    objects: Int[Tensor, " object"],
+    *,
+    subjects: Int[Tensor, "run_or_1 subject"] | None = None,
+) -> Float[Tensor, "run subject path object"]:
+    """The score of every object after every question, a subject and a path of relations, the last one read.
+
+    Tokens are those of `geomem.worlds.facts.table.object_tokens`, which `objects` are.
+    """
+    first_relation = model.sizes[2]
+    if subjects is None:
+        subjects = torch.arange(first_relation, device=paths.device)[None]
+    (runs, count), (path_count, hops) = subjects.shape, paths.shape
+    tokens = torch.cat(
+        [
+            subjects[:, :, None, None].expand(-1, -1, path_count, 1),
+            (paths + first_relation).expand(runs, count, -1, -1),
+        ],
+        dim=3,
+    )
+    logits = read_whole(model, parameters, tokens.flatten(1, 2), first_read=hops)[:, :, -1]
+    return logits.index_select(2, objects).unflatten(1, (count, path_count))
+
+
 def _compute(
     model: OwnModule, tried: Tried, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example seq"]
 ) -> Float[Tensor, "run example some vocab"]:

@@ -211,6 +211,27 @@ def object_subjects(table: FactTable) -> Int[np.ndarray, " object"]:
     return np.array([table.subject_ids.get(label, -1) for label in table.objects], dtype=np.int64)
 
 
+def object_tokens(table: FactTable) -> Int[np.ndarray, " object"]:
+    """The token of every object where labels are tokens: subjects come first, then relations, then objects.
+
+    An object that is a subject too has the subject's token.
+
+    >>> table = FactTable("line", ("a", "b"), ("next",), ("b", "c"), np.array([[0, 0, 0], [1, 0, 1]]))
+    >>> object_tokens(table).tolist()
+    [1, 3]
+    """
+    tokens = object_subjects(table)
+    others = tokens < 0
+    tokens[others] = table.subject_count + table.relation_count + np.arange(others.sum())
+    return tokens
+
+
+def token_labels(table: FactTable) -> list[str]:
+    """What every token of `object_tokens` stands for: subjects, relations, objects that are no subjects."""
+    others = (label for label in table.objects if label not in table.subject_ids)
+    return [*table.subjects, *table.relations, *others]
+
+
 def find_subject(table: FactTable, label: str) -> int:
     """The id of a subject; raises `InputError` with the nearest labels if the table has no such subject."""
     return _find(table, "subject", label, table.subject_ids)

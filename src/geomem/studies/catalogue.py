@@ -1,0 +1,21 @@
+"""All studies by name."""
+
+from geomem.errors import unknown_name
+from geomem.studies import headroom
+from geomem.studies.study import Study
+
+STUDIES: dict[str, Study] = {study.name: study for study in (headroom.STUDY,)}
+"""Every study by its name."""
+
+
+def find_study(name: str) -> Study:
+    """The study of a name; raises `InputError` if there is none.
+
+    >>> find_study("headroom").seeds
+    5
+    """
+    if name not in STUDIES:
+        raise unknown_name(
+            f"{name!r} is not a study", name, STUDIES, otherwise=f"give one of {', '.join(STUDIES)}"
+        )
+    return STUDIES[name]
