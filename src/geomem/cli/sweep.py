@@ -37,7 +37,6 @@ from geomem.worlds.find import find_world, unknown_world
 
 if TYPE_CHECKING:
     from geomem.sweep import Block, SweepProgress
-    from geomem.sweep.engines import Engine
 
 STUDY_FILES = (".toml", ".py")
 """Endings of study files."""
@@ -119,12 +118,11 @@ def _run_study(path: Path, arguments: Sequence[str]) -> int:
 
     if path.suffix == ".py":
         print_note(f"Executing {path}.")
-    engine = given.engine.chosen()
     blocks = read_study(path)
     if not given.sweep.quiet:
         for world in {world.digest: world for block in blocks for world in block.worlds}.values():
             print_notes(world)
-    return _train(blocks, given.sweep, engine, title=path.stem)
+    return _train(blocks, given, title=path.stem)
 
 
 def _run_grid(worlds: list[str], arguments: list[str]) -> int:
@@ -148,7 +146,6 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
         refuse_file_options(arguments, only_world, known)
     given = parse_groups(groups, arguments, verb="sweep WORLDS", description=USAGE)
     options: SweepOptions = given.sweep
-    engine = given.engine.chosen()
     if not worlds:
         raise InputError("Give a world first, as in `geomem sweep path-star --over learning-rate=0.01,0.1`.")
     axes = dict(read_axis(text) for text in options.over)
@@ -185,15 +182,16 @@ def _run_grid(worlds: list[str], arguments: list[str]) -> int:
     )
     name = graphs.name if only_world else f"{len(graphs)} worlds"
     title = f"{module or model} on {name}, {given.training.steps:,} steps"
-    return _train([block], options, engine, title=title)
+    return _train([block], given, title=title)
 
 
-def _train(blocks: Sequence["Block"], options: StudyOptions, engine: "Engine | None", *, title: str) -> int:
+def _train(blocks: Sequence["Block"], given: Any, *, title: str) -> int:
     """Train blocks, or say what that takes; then the diagram."""
     from geomem.report.diagram import check_diagram, write_diagram
     from geomem.sweep import plan_blocks, preview, run_plan
     from geomem.sweep.grid import name_columns
 
+    options: StudyOptions = given.sweep
     names = name_columns(blocks)[1:]
     if len({world.digest for block in blocks for world in block.worlds}) > 1:
         names.append("world")
@@ -204,7 +202,7 @@ def _train(blocks: Sequence["Block"], options: StudyOptions, engine: "Engine | N
         blocks,
         directory=options.directory,
         processes=options.processes or None,
-        engine=engine,
+        engine=given.engine.chosen(),
         device=options.device,
     )
     if options.dry_run:
@@ -264,7 +262,8 @@ def read_axis(text: str) -> tuple[str, list[Any]]:
 
     from geomem.sweep.grid import range_values
 
-    return name, range_values(*parts[:3], "".join(parts[3:]), said=f"The axis {text!r}")
+    low, high, count = parts[:3]
+    return name, range_values(low, high, count, "".join(parts[3:]), said=f"The axis {text!r}")
 
 
 class SweepTable(LiveTable):

@@ -79,10 +79,11 @@ class Block:
 class Fleet:
     """One task of a sweep: runs of equal shape, each with its values on the axes."""
 
-    world: Graph | FactTable
+    world: Any
+    """A `Graph`, or a `FactTable`."""
     model: Any
-    task: Task
-    training: AnyTraining
+    task: Any
+    training: Any
     runs: tuple[RunSettings, ...]
     cells: tuple[dict[str, Any], ...]
     """For every run, its values in the columns of the sweep."""
@@ -243,11 +244,12 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
             if given not in known:
                 known[given] = make_job(world, model, task, training, 1)
             job = known[given]
+            made: Any = job.world
             parts = (still, job.task)
             packed = isinstance(job.model, Recall)
             if packed:  # of other widths and tables, as far as they can be padded alike
                 shape = replace(job.model, width=1, mlp_width=min(1, job.model.mlp_width))
-                relations = job.world.relation_count if job.model.hops > 1 else 0
+                relations = made.relation_count if job.model.hops > 1 else 0
                 key = (*parts, shape, relations)
             else:
                 key = (*parts, job.model, job.world.digest)
@@ -258,7 +260,7 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
                 settings = replace(usual, **chosen)
                 values = describe_cell(block, world, task, model, training, settings)
                 cell = {name: values.get(name) for name in columns}
-                run = FactRun(job.world, job.model, settings) if packed else settings
+                run = FactRun(made, job.model, settings) if packed else settings
                 group.setdefault((job.world.digest, job.model, settings), (run, cell))
 
     @cache
@@ -268,13 +270,14 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
     fleets: list[AnyFleet] = []
     for key, group in shapes.items():
         job, members = jobs[key], list(group.values())
+        training: Any = job.training
         for part in _cut(job, members, sized):
             runs, cells = zip(*part, strict=True)
             if isinstance(job.model, Recall):
-                fleets.append(FactFleet(runs, job.training, cells, recall_cost(runs, job.training)))
+                fleets.append(FactFleet(runs, training, cells, recall_cost(runs, training)))
             else:
                 cost = sized(job, len(runs)).cost
-                fleets.append(Fleet(job.world, job.model, job.task, job.training, runs, cells, cost))
+                fleets.append(Fleet(job.world, job.model, job.task, training, runs, cells, cost))
     return fleets
 
 
@@ -371,14 +374,15 @@ def _cut(
     job: Job, members: list[tuple[Any, Any]], sized: Callable[[Job, int], Job]
 ) -> Iterator[Sequence[tuple[Any, Any]]]:
     """The runs of one shape, with their cells, as fleets; `sized` is a job of so many runs."""
+    training: Any = job.training
     if isinstance(job.model, Recall):
 
         def arithmetic(some: Sequence[tuple[FactRun, Any]]) -> int:
-            return recall_cost([run for run, _ in some], job.training).flops_per_step
+            return recall_cost([run for run, _ in some], training).flops_per_step
 
         yield from pack_runs(members, arithmetic)
         return
-    if isinstance(job.training, PathTraining) and job.training.stop_at:
+    if isinstance(training, PathTraining) and training.stop_at:
         # A fleet ends when all its runs do: only seeds may share one, as in `find_paths`.
         alike: dict[RunSettings, list[tuple[Any, Any]]] = {}
         for member in members:

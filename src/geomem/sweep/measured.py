@@ -101,7 +101,7 @@ def train_and_measure(fleet: AnyFleet, **hooks: Any) -> pl.DataFrame:
 
 
 def _measure_edges(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
-    job, graph = fleet.job, fleet.job.world
+    job, graph = fleet.job, fleet.world
     with limit_threads(1):
         trained = job.train(runs=fleet.runs, **hooks)
     embeddings = trained.snapshots[-1]
@@ -126,7 +126,7 @@ def _measure_paths(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
     with limit_threads(1):
         trained = job.train(runs=fleet.runs, **hooks)
     last = {name.replace(".", "_"): rows[-1] for name, rows in trained.metrics.items()}
-    epochs = int(trained.metric_steps[-1]) // job.training.batches
+    epochs = int(trained.metric_steps[-1]) // fleet.training.batches
     last["trained_epochs"] = np.full(len(fleet.runs), epochs)
     nothing = np.full(len(fleet.runs), np.nan)
     return {name: last.get(name, nothing) for name in measurements_of(fleet.task, fleet.training)}
@@ -141,7 +141,7 @@ def _measure_recall(fleet: FactFleet, hooks: dict[str, Any]) -> dict[str, Any]:
     ]
     with limit_threads(1):
         trained = train_recall(runs, fleet.training, **hooks)
-    weights = [count_trained(run.model, run.size) for run in runs]
+    weights = [count_trained(run.model, memory_size(run.table)) for run in fleet.runs]
     return _of_facts(trained, weights, [run.table for run in fleet.runs])
 
 

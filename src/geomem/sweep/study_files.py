@@ -190,7 +190,7 @@ def _make_blocks(
         for world, width in product(worlds, values.get("width", (None,))):
             neurons = None if open_sizes or len(values["mlp_width"]) > 1 else values["mlp_width"][0]
             own = {name: value for name, value in values.items() if name != "width"}
-            frozen = own.pop("frozen", (model.frozen,))[0]
+            (frozen,) = own.pop("frozen", (model.frozen,))
             if width is None:
                 settings = replace(model, **_only_values(own, Recall), frozen=frozen)
                 settings = default_recall_model(world, settings=settings, mlp_width=neurons)
@@ -321,8 +321,8 @@ def _read_values(name: str, value: Any, types: Mapping[str, Any]) -> tuple[Any, 
                 ("from", "to", "count", "scale"),
                 otherwise="give from, to, count and, if you like, scale",
             )
-        parts = [value.get(key) for key in ("from", "to", "count")]
-        value = range_values(*parts, value.get("scale", ""), said=f"The range of {name}")
+        low, high, count = (value.get(key) for key in ("from", "to", "count"))
+        value = range_values(low, high, count, value.get("scale", ""), said=f"The range of {name}")
     elif isinstance(value, np.ndarray | range):
         value = np.asarray(value).tolist()
     values = list(value) if isinstance(value, list | tuple) else [value]
