@@ -81,9 +81,7 @@ def read_word2vec_binary(
         with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content:
             match = match_rows(_places(path, content, header.end(), count, width), names)
             vectors = np.empty((len(match.rows), width))
-            with np.errstate(
-                all="ignore"
-            ):  # what is not finite is refused later
+            with np.errstate(all="ignore"):  # what is not finite is refused later
                 for row, start in enumerate(match.rows.values()):
                     vectors[row] = np.frombuffer(content[start : start + 4 * width], "<f4")
     kept = match.with_rows({name: row for row, name in enumerate(match.rows)})
