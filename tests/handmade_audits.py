@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from geomem.audit.behaviour import Answer, Behaviour
+from geomem.audit.causal import Causes, RelationCauses
 from geomem.audit.facts import audit_facts
 from geomem.audit.graph import audit_graph
 from geomem.audit.model import ModelAudit
 from geomem.audit.source import Source
 from geomem.audit.states import Layer, States
+from geomem.audit.words import WORDS
 from geomem.worlds.facts.reader import facts_from
 from handmade_fleets import HOSTILE_LABELS, hostile_graph
 
@@ -32,7 +34,7 @@ def whole(states, world, audit):
 
 
 def graph_audit(world=None):
-    """Of a ring that lacks one node, with twins, baseline and answers."""
+    """Of a ring that lacks one node, with twins, baseline and answers; and with the longest of the words."""
     world = world or hostile_graph()
     names = world.labels[:-1]
     angles = 2 * np.pi * np.arange(len(names)) / world.node_count
@@ -49,7 +51,7 @@ def graph_audit(world=None):
         permutations=99,
         rewirings=9,
     )
-    return whole(states, world, audit)
+    return whole(states, world, replace(audit, word=max(WORDS, key=len)))
 
 
 def facts_audit(*, answers=True):
@@ -68,4 +70,7 @@ def facts_audit(*, answers=True):
     known = {table.relations[0]: Behaviour(24, 6, 0.05, 0.2, said)} if answers else {}
     twin = replace(states, layers=tuple(Layer(own.name, own.vectors[:, ::-1]) for own in states.layers))
     audit = audit_facts(states, table, objects, behaviours=known, twins=[(twin, objects)], shuffles=19)
-    return whole(states, table, audit)
+    gains = np.array([0.0, 1.0])
+    causes = Causes(8, 1.0, 0.9, gains, moved=gains / 2, random=0 * gains, p=0.03)
+    moved = (RelationCauses(table.relations[0], "block 1", causes),) if answers else ()
+    return whole(states, table, replace(audit, causes=moved))

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from test_report_page import Reader
 
+from geomem.audit.columns import SUMS
 from geomem.audit.words import WORDS
 from geomem.errors import InputError
 from geomem.figures.audit_drawing import tabulate_places
@@ -73,9 +74,10 @@ def test_the_page_of_facts_has_a_section_for_each_relation(pages, audits):
         assert relation.reason[1:] in text
     assert f"✗ {HOSTILE_LABELS[1]}" in text
     assert f"✓ {HOSTILE_LABELS[0]} 0!" in text
-    crossed, sums = audit_sections(audits["facts"])[-2:]
+    crossed, sums = audit_sections(audits["facts"])[-3:-1]
     assert [row[0] for row in crossed.tables[0].rows] == ["<em>first</em>", "second"]
-    assert sums.tables[0].head == ("Layer", "R²", "permuted", "<em>first</em>", "second")
+    assert sums.tables[0].head == ("Layer", *SUMS, "<em>first</em>", "second")
+    assert "<em>first</em>, block 1" in text
     assert "Fewer than 5 facts are left of third" in text
 
 
@@ -86,7 +88,7 @@ def test_every_picture_is_a_file_beside_its_data(pages, audits):
     ]
     parts = audit_sections(audits["facts"])
     names = [picture.name for section in parts for picture in section.pictures.values()]
-    assert names == ["relations", "relation-1", "relation-2"]
+    assert names == ["relations", "relation-1", "relation-2", "causes"]
     table = pl.read_csv(out / "figures" / "map.csv")
     found = procrustes_correlation(
         table.select("x", "y").to_numpy(), table.select("true_x", "true_y").to_numpy()

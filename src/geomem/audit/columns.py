@@ -68,10 +68,15 @@ FACT_COLUMNS = {
 }
 """Titles of the table of relations, and the cell of one relation."""
 
+SELECTION_NOTE = (
+    "selection: where a question is answered, the share of the variance that the objects of its relation "
+    "explain, less that of other relations' objects."
+)
+"""What selection is."""
+
 SUMS_NOTE = (
     "sum: held-out R² of subject vectors as sums of one map per relation of their objects, mean over the "
-    "templates; shuffled: the largest with subjects permuted. selection: where a question is answered, the "
-    "share of the variance that the objects of its relation explain, less that of other relations' objects."
+    f"templates; shuffled: the largest with subjects permuted. {SELECTION_NOTE}"
 )
 """What the columns of the table of sums are."""
 
@@ -92,8 +97,8 @@ def sums_by_layer(audit: FactsAudit) -> dict[str, tuple[str, str, str]]:
         looks = [look for look in audit.superposition if look.layer == layer]
         rows[layer] = (
             _mean([look.score for look in looks]) if looks else "-",
-            _number(max((look.shuffled for look in looks), default=nan)),
-            _number(strengths.get(layer, nan)),
+            short_number(max((look.shuffled for look in looks), default=nan)),
+            short_number(strengths.get(layer, nan)),
         )
     return rows
 
@@ -103,9 +108,9 @@ SUMS = ("sum", "shuffled", "selection")
 
 CAUSE_COLUMNS = {
     "swaps": lambda found: f"{found.swaps:,}",
-    "untouched": lambda found: _number(found.untouched),
-    "replaced": lambda found: _number(found.replaced),
-    "p": lambda found: f"{found.p:.3f}",
+    "untouched": lambda found: short_number(found.untouched),
+    "replaced": lambda found: short_number(found.replaced),
+    "p": lambda found: "<0.001" if found.p < 0.001 else f"{found.p:.3f}",
 }
 """Titles of the table of causes, and the cell of those of one relation at one layer."""
 
@@ -114,8 +119,8 @@ def gains_of(found: Causes) -> tuple[list[str], list[str], list[str]]:
     """The gains, and the shares moved by the map and by a random direction."""
     return (
         [f"{gain:g}".replace("0.", ".", 1) for gain in found.gains.tolist()],
-        [_number(share) for share in found.moved.tolist()],
-        [_number(share) for share in found.random.tolist()],
+        [short_number(share) for share in found.moved.tolist()],
+        [short_number(share) for share in found.random.tolist()],
     )
 
 

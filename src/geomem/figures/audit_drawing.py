@@ -92,7 +92,7 @@ def draw_places(
     with matplotlib.rc_context(STYLE):
         width, height = np.ptp(next(iter(panels.values())), axis=0)
         shape = np.clip(height / width, 0.6, 1.0) if width else 1.0
-        figure = new_figure(4.7 * len(panels), 0.5 + 4.7 * shape, colours)
+        figure = new_figure(9.4 if len(panels) > 1 else 7.2, 0.5 + 4.7 * shape, colours)
         axes = [dressed_axes(figure, colours, 1, len(panels), place + 1) for place in range(len(panels))]
         dots = node_colours(shares, None if shares.any() else [0] * len(table), colours)
         paint_places(axes, panels, edges, table["label"].to_list(), dots, colours)
@@ -209,6 +209,42 @@ def draw_relation(table: pl.DataFrame, *, theme: str = "light") -> Figure:
         axes.set_ylim(-0.03, 1.03)
         axes.set_ylabel("held-out objects found")
         figure.legend(loc="outside upper left", frameon=False, fontsize=8, labelcolor=colours.ink, ncols=4)
+    return figure
+
+
+def tabulate_causes(audit: FactsAudit) -> pl.DataFrame:
+    """One row per relation, layer and gain: relation, layer, gain, moved, random (shares of the answers)."""
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "relation": found.relation,
+                    "layer": found.layer,
+                    "gain": found.causes.gains,
+                    "moved": found.causes.moved,
+                    "random": found.causes.random,
+                }
+            )
+            for found in audit.causes
+        ]
+    )
+
+
+def draw_causes(table: pl.DataFrame, *, theme: str = "light") -> Figure:
+    """Answers that follow a moved state, by gain: along the fitted map, and dotted in a random direction."""
+    colours = THEMES[theme]
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(7.2, 3.4, colours)
+        axes = dressed_axes(figure, colours, 1, 1, 1)
+        for number, own in enumerate(table.partition_by("relation", "layer", maintain_order=True)):
+            colour = colours.branches[number % len(colours.branches)]
+            name = f"{shortened(own['relation'][0], 20)}, {own['layer'][0]}"
+            axes.plot(own["gain"], own["moved"], "o-", color=colour, markersize=3.5, label=name)
+            axes.plot(own["gain"], own["random"], ":", color=colour)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_xlabel("gain")
+        axes.set_ylabel("answers that follow")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, labelcolor=colours.ink)
     return figure
 
 

@@ -52,7 +52,7 @@ def trial_table(trials: Iterable[Trial], title: str) -> Table:
         (
             trial.name,
             format_number(trial.value),
-            f"{trial.p:.3f}",
+            f"{trial.p:.3f}" if trial.p >= 0.0005 else "< 0.001",
             f"{trial.threshold:g}",
             "passed" if trial.passed else "failed",
             f"{capital(trial.sentence)}.",

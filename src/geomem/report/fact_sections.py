@@ -3,13 +3,29 @@
 import numpy as np
 from jaxtyping import Int
 
-from geomem.audit.columns import FACT_COLUMNS, MAPS_NOTE
+from geomem.audit.columns import (
+    CAUSE_COLUMNS,
+    CAUSES_NOTE,
+    FACT_COLUMNS,
+    MAPS_NOTE,
+    SUMS,
+    SUMS_NOTE,
+    gains_of,
+    sums_by_layer,
+)
 from geomem.audit.facts import FactsAudit
 from geomem.audit.held_out import STRENGTHS
 from geomem.audit.model import ModelAudit
 from geomem.audit.resampling import BOOTSTRAPS
 from geomem.audit.words import WORDS
-from geomem.figures.audit_drawing import draw_relation, draw_relations, tabulate_maps, tabulate_relations
+from geomem.figures.audit_drawing import (
+    draw_causes,
+    draw_relation,
+    draw_relations,
+    tabulate_causes,
+    tabulate_maps,
+    tabulate_relations,
+)
 from geomem.report.audit_section import (
     Section,
     Table,
@@ -34,7 +50,8 @@ def fact_sections(found: ModelAudit, audit: FactsAudit) -> list[Section | None]:
         show_relations(audit),
         *(show_relation(audit, number) for number in range(min(MOST_RELATIONS, len(audit.relations)))),
         show_crossed(found, audit),
-        show_superposition(found, audit),
+        show_sums(found, audit),
+        show_causes(audit),
     ]
 
 
@@ -97,26 +114,51 @@ def show_crossed(found: ModelAudit, audit: FactsAudit) -> Section | None:
     )
 
 
-def show_superposition(found: ModelAudit, audit: FactsAudit) -> Section | None:
-    """The superposition fit of every layer."""
-    if not audit.superposition:
+def show_sums(found: ModelAudit, audit: FactsAudit) -> Section | None:
+    """The superposition fit of every layer, and what asking selects there."""
+    layers = sums_by_layer(audit)
+    if not layers:
         return None
-    layers = list(dict.fromkeys(look.layer for look in audit.superposition))
     names, measured = _measured_relations(found, audit)
     shown = measured if len(names) <= MOST_RELATIONS else measured[:0]
     rows = []
-    for layer in layers:
-        looks = [look for look in audit.superposition if look.layer == layer]
-        shares = np.mean([look.shares for look in looks], axis=0)[shown]
-        score, shuffled = sum(look.score for look in looks) / len(looks), max(look.shuffled for look in looks)
-        rows.append((layer, *[share(value) for value in (score, shuffled, *shares)]))
+    for layer, cells in layers.items():
+        looks = [look.shares for look in audit.superposition if look.layer == layer]
+        shares = np.mean(looks, axis=0)[shown].tolist() if looks else [float("nan")] * len(shown)
+        rows.append((layer, *map(real_minus, cells), *map(share, shares)))
     sentence = (
-        "Are the subjects' vectors sums of attribute vectors, one per relation (arXiv 2605.12426)? Held-out "
-        "R² of that fit, beside the largest with subjects permuted, and the share of the variance that each "
-        "relation explains; means over templates."
+        "Are the subjects' vectors sums of attribute vectors, one per relation (arXiv 2605.12426)? At the "
+        "right the share of the variance that each relation explains, mean over the templates."
     )
-    head = ("Layer", "R²", "permuted", *names[: len(shown)])
-    return Section("Sums of attributes", sentences=(sentence,), tables=[Table(head, rows)])
+    table = Table(("Layer", *SUMS, *names[: len(shown)]), rows, note=SUMS_NOTE)
+    return Section("Sums of attributes", sentences=(sentence,), tables=[table])
+
+
+def show_causes(audit: FactsAudit) -> Section | None:
+    """Whether answers follow the subject's state, if that was asked for."""
+    if not audit.causes:
+        return None
+    gains, *_ = gains_of(audit.causes[0].causes)
+    rows, moves = [], []
+    for found in audit.causes:
+        name = f"{found.relation}, {found.layer}"
+        _, moved, random = gains_of(found.causes)
+        rows.append((name, *[cell(found.causes) for cell in CAUSE_COLUMNS.values()]))
+        moves += [(name, "map", *map(real_minus, moved)), (name, "random", *map(real_minus, random))]
+    picture = Picture(
+        "causes", tabulate_causes(audit), draw_causes, "Answers that follow a moved state, by gain"
+    )
+    caption = (
+        "Share of answers that become another subject's when the state is moved along the fitted map (solid) "
+        "and as far in a random direction (dotted), by how many times as far as the map says."
+    )
+    tables = [
+        Table(("Relation", *CAUSE_COLUMNS), rows, note=CAUSES_NOTE),
+        Table(
+            ("Relation", "moved by", *gains), moves, "By gain", words=frozenset(("moved by",)), folded=True
+        ),
+    ]
+    return Section("Causes", pictures={caption: picture}, tables=tables)
 
 
 def _measured_relations(
