@@ -308,6 +308,8 @@ def test_python_defines_blocks_and_worlds_of_its_own(tmp_path):
         ('world = "cycle"\nwidht = 8', "In block 2 of .*: 'widht' is no key here; did you mean width"),
         ('world = "cycle"\nwidth = "many"', "The axis width has the value 'many'; give whole numbers"),
         ('world = "cycle"\nwidth = []', "The axis width has no value"),
+        ('world = "cycle"\nwidth = [8, 0]', "width is 0; give a whole number of at least 1"),
+        ('world = "cycle"\nsteps = 0', "steps is 0; give a whole number of at least 1"),
         ("world = []", "The key world has no value"),
         ("width = 8", "There is no world"),
         ('world = "cylce"', "did you mean cycle"),
@@ -332,3 +334,22 @@ def test_what_is_wrong_names_the_key_and_the_block(block, message, tmp_path):
         read_study(path)
     assert str(caught.value).startswith(f"In block 2 of {path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_of_the_study_file_itself_is_trained(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import torch\n"
+        "def factory(sizes):\n"
+        "    return torch.nn.Embedding(sizes.vocabulary_size, sizes.vocabulary_size)\n"
+        "def last(sizes):\n"
+        "    table = factory(sizes)\n"
+        "    table.register_forward_hook(lambda module, given, out: out[:, -1])\n"
+        "    return table\n"
+        "configs = [dict(world='cycle', model=last, steps=4, learning_rate=[0.01, 0.1])]\n"
+    )
+    (block,) = read_study(path)
+    assert block.model.source == "mine.py:last"
+    table = train_blocks([block], directory=tmp_path / "own", processes=1).table
+    assert table.columns[:3] == ["world", "learning_rate", "seed"]
+    assert len(table) == 2

@@ -118,7 +118,11 @@ def _run_study(path: Path, arguments: Sequence[str]) -> int:
 
     if path.suffix == ".py":
         print_note(f"Executing {path}.")
-    return _train(read_study(path), given, title=path.stem)
+    blocks = read_study(path)
+    if not given.sweep.quiet:
+        for world in {world.digest: world for block in blocks for world in block.worlds}.values():
+            print_notes(world)
+    return _train(blocks, given, title=path.stem)
 
 
 def _run_grid(worlds: list[str], arguments: list[str]) -> int:
@@ -258,7 +262,8 @@ def read_axis(text: str) -> tuple[str, list[Any]]:
 
     from geomem.sweep.grid import range_values
 
-    return name, range_values(*parts[:3], "".join(parts[3:]), said=f"The axis {text!r}")
+    low, high, count = parts[:3]
+    return name, range_values(low, high, count, "".join(parts[3:]), said=f"The axis {text!r}")
 
 
 class SweepTable(LiveTable):

@@ -231,7 +231,7 @@ def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
         "mlp_width": [run.model.mlp_width for run in fleet.runs],
         "seed": [run.seed for run in fleet.runs],
         **{name: rows[-1] for name, rows in trained.metrics.items()},
-        "weights": [count_trained(run.model, run.size) for run in runs],
+        "weights": [count_trained(own.model, run.size) for own, run in zip(fleet.runs, runs, strict=True)],
         "bits": bits,
     }
     return pl.DataFrame(columns).select(list(SCHEMA))

@@ -3,15 +3,18 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from itertools import product
 from math import isfinite, prod
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
 from geomem.errors import InputError, unknown_name
+from geomem.fields import field_types
 from geomem.geometry.spectrum import laplacian_matrix
 from geomem.models.own import OwnModule
+from geomem.models.parameters import Cost
 from geomem.models.recall import Recall, RecallSize, estimate_recall_cost
 from geomem.runs.configuration import TASKS, FactRecall, Task, model_kind
 from geomem.runs.edges import edge_job
@@ -76,13 +79,15 @@ class Block:
 class Fleet:
     """One task of a sweep: runs of equal shape, each with its values on the axes."""
 
-    world: Graph | FactTable
+    world: Any
+    """A `Graph`, or a `FactTable`."""
     model: Any
-    task: Task
-    training: AnyTraining
+    task: Any
+    training: Any
     runs: tuple[RunSettings, ...]
     cells: tuple[dict[str, Any], ...]
     """For every run, its values in the columns of the sweep."""
+    cost: Cost
 
     @property
     def job(self) -> Job:
@@ -106,6 +111,7 @@ class FactFleet:
     runs: tuple[FactRun, ...]
     training: RecallTraining
     cells: tuple[dict[str, Any], ...]
+    cost: Cost
 
 
 AnyFleet = Fleet | FactFleet
@@ -183,7 +189,7 @@ def axis_types(model: Any, task: Task, training: AnyTraining) -> dict[str, Any]:
     own = isinstance(model, OwnModule)
     types: dict[str, Any] = {} if own else {"scale": float}
     for configuration in (training, task) if own else (training, model, task):
-        hints = get_type_hints(type(configuration))
+        hints = field_types(type(configuration))
         types |= {entry.name: hints[entry.name] for entry in fields(configuration)}
     # What is kept on the way is not measured, and a list of words is one value.
     return {
@@ -230,36 +236,48 @@ def plan_fleets(blocks: Sequence[Block]) -> list[AnyFleet]:
     columns = name_columns(blocks)
     shapes: dict[Any, dict[Any, tuple[Any, dict[str, Any]]]] = {}
     jobs: dict[Any, Job] = {}
+    known: dict[Any, Job] = {}
     for block in blocks:
         for world, task, model, training, inner in _shapes(block):
-            job = make_job(world, model, task, training, 1)
-            parts = (replace(job.training, learning_rate=0.0, weight_decay=0.0), job.task)
+            still = replace(training, learning_rate=0.0, weight_decay=0.0)
+            given = (world.digest, task, model, still)
+            if given not in known:
+                known[given] = make_job(world, model, task, training, 1)
+            job = known[given]
+            made: Any = job.world
+            parts = (still, job.task)
             packed = isinstance(job.model, Recall)
             if packed:  # of other widths and tables, as far as they can be padded alike
                 shape = replace(job.model, width=1, mlp_width=min(1, job.model.mlp_width))
-                relations = job.world.relation_count if job.model.hops > 1 else 0
+                relations = made.relation_count if job.model.hops > 1 else 0
                 key = (*parts, shape, relations)
             else:
                 key = (*parts, job.model, job.world.digest)
             jobs.setdefault(key, job)
             group = shapes.setdefault(key, {})
             for chosen, seed in product(inner, block.seeds):
-                usual = RunSettings(seed, job.training.learning_rate, job.training.weight_decay)
+                usual = RunSettings(seed, training.learning_rate, training.weight_decay)
                 settings = replace(usual, **chosen)
-                values = describe_cell(block, world, task, model, job.training, settings)
+                values = describe_cell(block, world, task, model, training, settings)
                 cell = {name: values.get(name) for name in columns}
-                run = FactRun(job.world, job.model, settings) if packed else settings
+                run = FactRun(made, job.model, settings) if packed else settings
                 group.setdefault((job.world.digest, job.model, settings), (run, cell))
+
+    @cache
+    def sized(job: Job, run_count: int) -> Job:
+        return make_job(job.world, job.model, job.task, job.training, run_count) if run_count > 1 else job
+
     fleets: list[AnyFleet] = []
     for key, group in shapes.items():
         job, members = jobs[key], list(group.values())
-        for part in _cut(job, members):
+        training: Any = job.training
+        for part in _cut(job, members, sized):
             runs, cells = zip(*part, strict=True)
-            fleets.append(
-                FactFleet(runs, job.training, cells)
-                if isinstance(job.model, Recall)
-                else Fleet(job.world, job.model, job.task, job.training, runs, cells)
-            )
+            if isinstance(job.model, Recall):
+                fleets.append(FactFleet(runs, training, cells, recall_cost(runs, training)))
+            else:
+                cost = sized(job, len(runs)).cost
+                fleets.append(Fleet(job.world, job.model, job.task, training, runs, cells, cost))
     return fleets
 
 
@@ -352,16 +370,19 @@ def _shapes(block: Block) -> Iterator[tuple[Any, Any, Any, Any, list[dict[str, A
         yield world, task, model, training, settings
 
 
-def _cut(job: Job, members: list[tuple[Any, Any]]) -> Iterator[Sequence[tuple[Any, Any]]]:
-    """The runs of one shape, with their cells, as fleets."""
+def _cut(
+    job: Job, members: list[tuple[Any, Any]], sized: Callable[[Job, int], Job]
+) -> Iterator[Sequence[tuple[Any, Any]]]:
+    """The runs of one shape, with their cells, as fleets; `sized` is a job of so many runs."""
+    training: Any = job.training
     if isinstance(job.model, Recall):
 
         def arithmetic(some: Sequence[tuple[FactRun, Any]]) -> int:
-            return recall_cost([run for run, _ in some], job.training).flops_per_step
+            return recall_cost([run for run, _ in some], training).flops_per_step
 
         yield from pack_runs(members, arithmetic)
         return
-    if isinstance(job.training, PathTraining) and job.training.stop_at:
+    if isinstance(training, PathTraining) and training.stop_at:
         # A fleet ends when all its runs do: only seeds may share one, as in `find_paths`.
         alike: dict[RunSettings, list[tuple[Any, Any]]] = {}
         for member in members:
@@ -372,14 +393,14 @@ def _cut(job: Job, members: list[tuple[Any, Any]]) -> Iterator[Sequence[tuple[An
     for group in groups:
         most = min(FLEET_RUNS, len(group))
         one = job.cost.memory_bytes
-        whole = make_job(job.world, job.model, job.task, job.training, most).cost.memory_bytes
+        whole = sized(job, most).cost.memory_bytes
         if whole > FLEET_BYTES and most > 1:
             most = max(1, min(most, 1 + (FLEET_BYTES - one) * (most - 1) // max(1, whole - one)))
         for part in np.array_split(np.arange(len(group)), -(-len(group) // most)):
             yield group[part[0] : part[-1] + 1]
 
 
-def recall_cost(runs: Sequence[FactRun], training: RecallTraining) -> Any:
+def recall_cost(runs: Sequence[FactRun], training: RecallTraining) -> Cost:
     """The cost of a fleet of runs on tables of facts."""
     sizes: list[RecallSize] = [memory_size(run.table) for run in runs]
     return estimate_recall_cost([run.model for run in runs], sizes, subjects=training.batch_subjects)

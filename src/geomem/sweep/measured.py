@@ -9,7 +9,6 @@ from jaxtyping import Float
 
 from geomem.geometry.reading import read_embeddings
 from geomem.measure.edges import measure_snapshots
-from geomem.models.parameters import Cost
 from geomem.models.recall import count_trained, pad_models, pad_sizes
 from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.configuration import Task
@@ -17,7 +16,7 @@ from geomem.runs.environment import limit_threads
 from geomem.runs.facts import question_answers
 from geomem.runs.run import memory_size
 from geomem.runs.train import state_shape
-from geomem.sweep.grid import AnyFleet, FactFleet, Fleet, recall_cost
+from geomem.sweep.grid import AnyFleet, FactFleet, Fleet
 from geomem.training.configuration import PathTraining, RecallRun, RecallTraining, Training
 from geomem.training.facts import train_recall
 from geomem.training.floor import lowest_loss
@@ -102,7 +101,7 @@ def train_and_measure(fleet: AnyFleet, **hooks: Any) -> pl.DataFrame:
 
 
 def _measure_edges(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
-    job, graph = fleet.job, fleet.job.world
+    job, graph = fleet.job, fleet.world
     with limit_threads(1):
         trained = job.train(runs=fleet.runs, **hooks)
     embeddings = trained.snapshots[-1]
@@ -127,7 +126,7 @@ def _measure_paths(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
     with limit_threads(1):
         trained = job.train(runs=fleet.runs, **hooks)
     last = {name.replace(".", "_"): rows[-1] for name, rows in trained.metrics.items()}
-    epochs = int(trained.metric_steps[-1]) // job.training.batches
+    epochs = int(trained.metric_steps[-1]) // fleet.training.batches
     last["trained_epochs"] = np.full(len(fleet.runs), epochs)
     nothing = np.full(len(fleet.runs), np.nan)
     return {name: last.get(name, nothing) for name in measurements_of(fleet.task, fleet.training)}
@@ -142,7 +141,7 @@ def _measure_recall(fleet: FactFleet, hooks: dict[str, Any]) -> dict[str, Any]:
     ]
     with limit_threads(1):
         trained = train_recall(runs, fleet.training, **hooks)
-    weights = [count_trained(run.model, run.size) for run in runs]
+    weights = [count_trained(run.model, memory_size(run.table)) for run in fleet.runs]
     return _of_facts(trained, weights, [run.table for run in fleet.runs])
 
 
@@ -158,11 +157,6 @@ def _measure_module(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
 def _of_facts(trained: Any, weights: list[int], tables: list[Any]) -> dict[str, Any]:
     last = {name: rows[-1] for name, rows in trained.metrics.items() if name in FACT_MEASUREMENTS}
     return last | {"weights": weights, "bits": [entropy_bits(table) for table in tables]}
-
-
-def fleet_cost(fleet: AnyFleet) -> Cost:
-    """Memory and arithmetic of a fleet."""
-    return recall_cost(fleet.runs, fleet.training) if isinstance(fleet, FactFleet) else fleet.job.cost
 
 
 def fleet_state(fleet: AnyFleet) -> StateShape:

@@ -23,7 +23,7 @@ from geomem.runs.directory import MANIFEST, MANIFEST_LIMIT, damaged, read_json, 
 from geomem.runs.job import check_seeds, find_model
 from geomem.sweep.engines.work import Engine
 from geomem.sweep.grid import Block, Value, check_axes, find_worlds, name_columns, plan_fleets
-from geomem.sweep.measured import fleet_cost, fleet_state, is_memorized, measurements_of, train_and_measure
+from geomem.sweep.measured import fleet_state, is_memorized, measurements_of, train_and_measure
 from geomem.sweep.parts import (
     STEP_OVERHEAD,
     Parts,
@@ -160,7 +160,7 @@ def plan_blocks(
     path = run_path(directory, name, configuration)
     blocks = _in_kept_order(path, blocks)
     fleets = plan_fleets(blocks)
-    costs = [fleet_cost(fleet) for fleet in fleets]
+    costs = [fleet.cost for fleet in fleets]
     largest = max(cost.memory_bytes for cost in costs)
     engine = choose_engine(engine, processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     parts = Parts(

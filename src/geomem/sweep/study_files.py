@@ -10,6 +10,7 @@ every block.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from inspect import isfunction
 from itertools import product
 from pathlib import Path
 from types import NoneType
@@ -18,8 +19,9 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 
 from geomem.errors import InputError, unknown_name
-from geomem.fields import coerce_fields, read_fields
+from geomem.fields import check_fields, coerce_fields, read_fields
 from geomem.models.configuration import MODELS, Recall, find_architecture, path_models
+from geomem.models.own import load_module
 from geomem.models.own_source import execute_file
 from geomem.runs.configuration import FactRecall, Task
 from geomem.runs.facts import default_recall_model
@@ -98,10 +100,21 @@ def read_study(path: str | os.PathLike[str]) -> tuple[Block, ...]:
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
             raise InputError(f"The key 'block' in {path} is no table; begin every block with [[block]].")
         return read_blocks([content | table for table in tables], name=str(path))
-    content = vars(execute_file(path.absolute()))
-    if not isinstance(content.get(CONFIGS), list):
+    module = execute_file(path.absolute())
+    tables = vars(module).get(CONFIGS)
+    if not isinstance(tables, list):
         raise InputError(f"{path} defines no list {CONFIGS}; give one of dictionaries, each one block.")
-    return read_blocks(content[CONFIGS], name=str(path))
+
+    def named(model: Any) -> Any:
+        """A factory of this very file by its name, which other processes can execute as well."""
+        own = isfunction(model) and vars(module).get(model.__name__) is model
+        return load_module(f"{path.absolute()}:{model.__name__}") if own else model
+
+    tables = [
+        table | {"model": named(table["model"])} if isinstance(table, dict) and "model" in table else table
+        for table in tables
+    ]
+    return read_blocks(tables, name=str(path))
 
 
 def read_blocks(tables: Sequence[Mapping[str, Any]], *, name: str = "the study") -> tuple[Block, ...]:
@@ -116,17 +129,20 @@ def read_blocks(tables: Sequence[Mapping[str, Any]], *, name: str = "the study")
     if not tables:
         raise InputError(f"There is no block in {name}; give one with a world.")
     blocks: list[Block] = []
+    worlds: dict[Any, Any] = {}
     for number, table in enumerate(tables, start=1):
         try:
             if not isinstance(table, Mapping) or not all(isinstance(key, str) for key in table):
                 raise InputError("It is no table of keys; give names with values.")
-            blocks += _read_block({key.replace("-", "_"): value for key, value in table.items()})
+            given = {key.replace("-", "_"): value for key, value in table.items()}
+            blocks += _read_block(given, worlds)
         except InputError as error:
             raise InputError(f"In block {number} of {name}: {error}") from error
     return tuple(blocks)
 
 
-def _read_block(given: dict[str, Any]) -> Iterator[Block]:
+def _read_block(given: dict[str, Any], known: dict[Any, Any]) -> Iterator[Block]:
+    """The grids of one block; `known` are the worlds that were made before, by name and options."""
     worlds = _several("world", given.pop("world", None))
     words = _several("task", given.pop("task", None)) or [_usual_task(worlds)]
     models = _several("model", given.pop("model", None)) or [""]
@@ -153,7 +169,7 @@ def _read_block(given: dict[str, Any]) -> Iterator[Block]:
         types = options | _field_types(settings, track.task(), training)
         values = {name: _read_values(name, value, types) for name, value in given.items()}
         for chosen in _combinations({name: values[name] for name in options if name in values}):
-            made = tuple(_make_world(track, world, chosen) for world in worlds)
+            made = tuple(_find_world(track, world, chosen, known) for world in worlds)
             check_names(made)
             rest = {name: own for name, own in values.items() if name not in options}
             yield from _make_blocks(made, track.task(), settings, training, rest, seeds, chosen)
@@ -174,7 +190,7 @@ def _make_blocks(
         for world, width in product(worlds, values.get("width", (None,))):
             neurons = None if open_sizes or len(values["mlp_width"]) > 1 else values["mlp_width"][0]
             own = {name: value for name, value in values.items() if name != "width"}
-            frozen = own.pop("frozen", (model.frozen,))[0]
+            (frozen,) = own.pop("frozen", (model.frozen,))
             if width is None:
                 settings = replace(model, **_only_values(own, Recall), frozen=frozen)
                 settings = default_recall_model(world, settings=settings, mlp_width=neurons)
@@ -201,6 +217,11 @@ def _one_block(
         training = replace(training, snapshots=2)  # only the last embeddings are measured
     axes = {name: own for name, own in values.items() if len(own) > 1 or name == "scale"}
     axes = check_axes(axes, model, task, training)
+    for part in (task, model, training):
+        check_fields(part)
+        for name, own in axes.items():  # how settings fit together shows when they meet
+            for value in own if hasattr(part, name) else ():
+                check_fields(replace(part, **{name: value}))
     if isinstance(task, InContextPathFinding):
         worlds = (in_context_graph(task),)
     return Block(worlds, task, model, training, axes, seeds, world_options)
@@ -257,13 +278,23 @@ def _world_types(track: Track, worlds: Sequence[Any]) -> dict[str, Any]:
     return {name: kind for name, kind in found[0].items() if name in shared}
 
 
+def _find_world(track: Track, world: Any, options: Mapping[str, Any], known: dict[Any, Any]) -> Any:
+    """A world, made once however many blocks have it."""
+    if not isinstance(world, str):
+        return _make_world(track, world, options)
+    key = (track.task, world, *options.items())
+    if key not in known:
+        known[key] = _make_world(track, world, options)
+    return known[key]
+
+
 def _make_world(track: Track, world: Any, options: Mapping[str, Any]) -> Any:
     if track.task is InContextPathFinding:
         if world != IN_CONTEXT:
             raise InputError(f"{world!r} is no world of prompts; give {IN_CONTEXT!r}.")
         return in_context_graph(InContextPathFinding())
     if options:
-        return track.worlds[world](**options)
+        world = track.worlds[world](**options)
     if track.task is FactRecall:
         return find_facts(world)
     return find_worlds(world)[0] if track.task is EdgeMemorization else find_world(world)
@@ -290,8 +321,8 @@ def _read_values(name: str, value: Any, types: Mapping[str, Any]) -> tuple[Any, 
                 ("from", "to", "count", "scale"),
                 otherwise="give from, to, count and, if you like, scale",
             )
-        parts = [value.get(key) for key in ("from", "to", "count")]
-        value = range_values(*parts, value.get("scale", ""), said=f"The range of {name}")
+        low, high, count = (value.get(key) for key in ("from", "to", "count"))
+        value = range_values(low, high, count, value.get("scale", ""), said=f"The range of {name}")
     elif isinstance(value, np.ndarray | range):
         value = np.asarray(value).tolist()
     values = list(value) if isinstance(value, list | tuple) else [value]

@@ -70,7 +70,9 @@ def tabulate(paths: Sequence[str | os.PathLike[str]]) -> pl.DataFrame:
     ]
     return pl.concat(
         table.select(
-            (pl.col(name) if name in table.columns else pl.lit(None)).cast(kinds[name]).alias(name)
+            (pl.col(name) if name in table.columns else pl.lit(None))
+            .cast(kinds.get(name, pl.Null()))
+            .alias(name)
             for name in order
         )
         for table in tables
@@ -201,6 +203,7 @@ def _with_constants(path: Path, rows: pl.DataFrame, configuration: Mapping[str, 
         [dict(zip(keys, pair, strict=True)) | described for pair, described in constants.items()],
         schema_overrides=dict.fromkeys(keys, pl.String),
         infer_schema_length=None,
+        strict=False,
     )
     added = [name for name in known.columns if name not in rows.columns]
     full = rows.join(
