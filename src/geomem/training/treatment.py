@@ -243,6 +243,12 @@ def dirichlet(settings: Settings) -> Settings:
 
 
 @intervention
+def strong_dirichlet(settings: Settings) -> Settings:
+    """The Dirichlet energy of the embeddings is in the loss, with a weight of 2: for long paths."""
+    return settings.change(dirichlet=2.0)
+
+
+@intervention
 def noise(settings: Settings) -> Settings:
     """Every step sees the token embedding with noise of .3 of its size."""
     return settings.change(noise=0.3)
