@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
+from geomem.training.treatment import INTERVENTIONS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,13 @@ def judged_worlds(names: Iterable[str]) -> list[str]:
     """
     given = list(names)
     return [name for name in given if name in GRAPHS] or given
+
+
+def list_interventions(table: pl.DataFrame) -> pl.DataFrame:
+    """What every single intervention of the table does, by the name that `--intervene` takes."""
+    names = [arm.replace(" ", "-") for arm in table["arm"].unique(maintain_order=True)]
+    rows = [(f"`{name}`", INTERVENTIONS[name].explanation) for name in names if name in INTERVENTIONS]
+    return pl.DataFrame(rows, schema=["name", "what it does"], orient="row")
 
 
 def alignments(table: pl.DataFrame, budget: int) -> pl.DataFrame:
