@@ -8,7 +8,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from geomem.cli.verdicts import describe_large
 from geomem.errors import InputError
 from geomem.models.configuration import Node2Vec
 from geomem.runs.pace import Pace
-from geomem.sweep.engines import Work
+from geomem.sweep.engines import Processes, Work
+from geomem.sweep.engines.work import describe_loss, do_work
 from geomem.training.configuration import Training, step_count
 
 HERE = Path(__file__).parent
@@ -136,6 +138,30 @@ def test_a_process_that_is_killed_takes_no_other_claim_with_it(tmp_path):
     assert "was killed" in verdicts["bad/one"].sentence
     assert verdicts["good/one"].status == "reproduced"
     assert verdicts["good/two"].status == "not reproduced"
+
+
+@dataclass(frozen=True)
+class HalfDeadly:
+    """An engine that loses the first work and does the others."""
+
+    @contextmanager
+    def connected(self, device):
+        yield 3
+
+    def run(self, works):
+        yield describe_loss(works[0])
+        yield from map(do_work, works[1:])
+
+
+def test_any_engine_does_the_work_of_claims(tmp_path):
+    claims = [small_claim("ring/alike"), associative_claim("ring/other")]
+    verdicts, events = run(claims, tmp_path, processes=None, engine=HalfDeadly())
+    assert events[0].processes == 2
+    assert sorted(verdict.status for verdict in verdicts.values()) == ["not reproduced", "not run"]
+    again, _ = run(claims, tmp_path, processes=None, engine=Processes(1))
+    assert "not run" not in {verdict.status for verdict in again.values()}
+    with pytest.raises(InputError, match=r"^processes is 1, and an engine is given as well; give one"):
+        run(claims, tmp_path, engine=HalfDeadly())
 
 
 @pytest.mark.parametrize("name", ["metrics.parquet", "weights.safetensors", "manifest.json", "DONE"])

@@ -19,11 +19,11 @@ PACE = 0.1
 """Seconds that a fleet waits, so that it can be killed while it is in hand."""
 
 
-def measure(log: Path, fleet, **hooks):
+def measure(log: Path, pace: float, fleet, **hooks):
     """Train a fleet and write down when it began and ended, and in which process."""
     width = fleet.model.width
     note(log, f"begin {width} {os.getpid()}")
-    time.sleep(PACE)
+    time.sleep(pace)
     table = train_and_measure(fleet, **hooks)
     note(log, f"end {width} {os.getpid()}")
     return table
@@ -34,9 +34,9 @@ def note(log: Path, text: str) -> None:
         file.write(f"{text}\n")
 
 
-def train_fleets(engine, directory: Path, fleets: int):
+def train_fleets(engine, directory: Path, fleets: int, pace: float = PACE):
     """One fleet per width, from 4 on, four runs each; the log lies beside the directory."""
-    running.train_and_measure = partial(measure, directory.absolute().with_suffix(".log"))
+    running.train_and_measure = partial(measure, directory.absolute().with_suffix(".log"), pace)
     axes = {"width": list(range(4, 4 + fleets)), "learning_rate": [0.01, 0.03]}
     training = Training(steps=40, metric_every=10)
     return sweep(

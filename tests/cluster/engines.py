@@ -36,7 +36,7 @@ def environment():
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
     """The fleets as one process keeps them, by their names."""
-    found = train_fleets(Processes(1), tmp_path_factory.mktemp("whole") / "sweep", RAY_FLEETS)
+    found = train_fleets(Processes(1), tmp_path_factory.mktemp("whole") / "sweep", RAY_FLEETS, pace=0.0)
     return fleets_in(found.path.parent)
 
 

@@ -163,14 +163,16 @@ def complete_parts(
                 manifest |= describe_environment(parts.device if here else "cpu")
                 write_json(path / MANIFEST, manifest | ({} if here else {"device": parts.device}))
             try:
-                for number, outcome in _train(parts, path, digest, engine, expected):
-                    if outcome.status == "done":
-                        (path / FAILED / _failure_name(number)).unlink(missing_ok=True)
-                        kept[number] = teller.count(_read_part(path, number, parts))
-                    else:
-                        failed[number] = outcome
-                        _keep_failure(path, number, parts.fleets[number], outcome)
-                    teller.tell()
+                # Closed here: Ctrl-C while workers are being ended is heard as well.
+                with closing(_train(parts, path, digest, engine, expected)) as trained:
+                    for number, outcome in trained:
+                        if outcome.status == "done":
+                            (path / FAILED / _failure_name(number)).unlink(missing_ok=True)
+                            kept[number] = teller.count(_read_part(path, number, parts))
+                        else:
+                            failed[number] = outcome
+                            _keep_failure(path, number, parts.fleets[number], outcome)
+                        teller.tell()
             except KeyboardInterrupt:
                 finished = sum(_part_path(path, number).exists() for number in range(count))
                 raise KeyboardInterrupt(
