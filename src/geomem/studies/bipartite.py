@@ -377,6 +377,7 @@ def draw_questions(table: pl.DataFrame, theme: "Theme") -> "Figure":
         axes.set_ylim(-0.7, len(arms) - 0.3)
         axes.set_yticks(range(len(arms)), arms if panel % columns == 0 else [""] * len(arms))
         axes.set_title(question, fontsize=9)
+        axes.set_xlabel("R²" if question.endswith("hops") else "area")
     for number, label in enumerate(("two embeddings", "embedding and read-out")):
         face = theme.card if number else theme.branches[number]
         figure.axes[0].plot(
@@ -399,6 +400,14 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         else:
             said = "the tied memory" if tied > untied else "the untied memory"
         sentences.append(f"{question.capitalize()}: {said} ({tied:.2f} tied, {untied:.2f} untied, {where}).")
+    for arm in LATE:
+        distance, links = (
+            float(best_scores(table, arm, name).mean()) for name in ("all hops", "held-out edges")
+        )
+        recall = float(table.filter(pl.col("arm") == arm)["recall"].mean() or 0.0)
+        sentences.append(
+            f"{arm.capitalize()}: all hops {distance:.2f}, held-out edges {links:.2f}, recall {recall:.2f}."
+        )
     return tuple(sentences)
 
 
