@@ -404,7 +404,7 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         distance, links = (
             float(best_scores(table, arm, name).mean()) for name in ("all hops", "held-out edges")
         )
-        recall = float(table.filter(pl.col("arm") == arm)["recall"].mean() or 0.0)
+        recall = float(table.filter(pl.col("arm") == arm)["recall"].to_numpy().mean())
         sentences.append(
             f"{arm.capitalize()}: all hops {distance:.2f}, held-out edges {links:.2f}, recall {recall:.2f}."
         )

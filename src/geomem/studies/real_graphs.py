@@ -3,7 +3,7 @@
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from geomem.geometry.reading import READING_PERMUTATIONS, READINGS, majority_wor
 from geomem.models.configuration import find_architecture
 from geomem.studies.study import Study
 from geomem.training.configuration import default_training
+from geomem.training.treatment import Settings
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.installed import decompositions, imports
@@ -125,14 +126,15 @@ def _train_and_measure(
 ) -> dict[str, np.ndarray]:
     from geomem.runs.edges import edge_job
 
-    model, steps = find_architecture(settings["model"])(width=settings["width"]), settings["steps"]
-    job = edge_job(
-        graph,
-        model=model,
-        task=EdgeMemorization(self_edges=settings["self_edges"]),
-        training=replace(default_training(model), steps=steps, metric_every=steps, snapshots=2),
-        seeds=seeds,
+    kind, steps = find_architecture(settings["model"]), settings["steps"]
+    given = Settings(EdgeMemorization(), kind(), default_training(kind())).change(
+        width=settings["width"],
+        self_edges=settings["self_edges"],
+        steps=steps,
+        metric_every=steps,
+        snapshots=2,
     )
+    job = edge_job(graph, model=given.model, task=given.task, training=given.training, seeds=seeds)
     trained = job.train(device=device)
     portrait = measure_embeddings(trained.snapshots[-1], graph, permutations=READING_PERMUTATIONS)
 
