@@ -9,16 +9,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(transformers/models|sympy|pyright)/' $(VENV)/lib || true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench gpu-check attack docs clean
+.PHONY: help demo test test-cluster lint bench gpu-check attack docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed-run ## memorise two small worlds and write one HTML report (under a minute)
 	@$(BIN)/geomem demo
 
 test: $(VENV)/.installed-dev ## run every test, trained science and browser included
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-cluster: $(VENV)/.installed-cluster ## sweeps on clusters made here, whose workers and nodes are killed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/cluster/engines.py
 
 lint: $(VENV)/.installed-dev ## ruff and pyright
 	@$(BIN)/ruff check .
@@ -55,6 +58,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed-run
 	@echo "Installing the test tools into $(VENV), once."
 	@$(PIP) --editable '.[dev]'
 	@$(COMPILE)
+	@touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed-dev
+	@echo "Installing Ray, Dask and submitit into $(VENV), once; Ray is some 70 MB."
+	@$(PIP) --editable '.[ray,dask,slurm]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-run

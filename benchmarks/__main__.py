@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("startup", "fleet", "recall", "node2vec", "prefixes", "paths", "spectra", "operators", "own_modules")
-"""`estimates` is run when named only: it takes minutes and wants a quiet machine."""
+"""`estimates` and `sweeps` are run when named only: they take minutes and want a quiet machine."""
 
 
 def main() -> int:

@@ -1,10 +1,13 @@
-"""Which calls of the package jaxtyping checks in the tests: those whose annotations name the axes of arrays.
+"""Calls of the package are checked in the tests: types by beartype, the axes of arrays by jaxtyping.
 
-Around any other function its wrapper binds every call in Python and asks beartype twice about each argument,
-which took a third of the tests' time and could find no more than beartype alone.
+jaxtyping's own wrapper binds every call in Python and asks beartype twice about each argument, which took a
+third of the tests' time and could find no more: where annotations name axes, a scope for their sizes around
+beartype's wrapper finds the same.
 """
 
-from functools import partial
+from collections.abc import Iterator
+from functools import partial, wraps
+from inspect import isgeneratorfunction
 from types import FunctionType
 from typing import Any, ForwardRef, Literal, get_args, get_origin
 
@@ -12,26 +15,48 @@ import jaxtyping
 from beartype import beartype
 from jaxtyping import AbstractArray, install_import_hook, jaxtyped
 
+# One for all: a scope holds nothing, it opens and closes one of the sizes of axes.
+SIZES = jaxtyped("context")
+
+
+def innermost(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of: types, names of types, arrays with axes."""
+    parts = annotation if isinstance(annotation, list) else get_args(annotation)
+    if not parts or get_origin(annotation) is Literal:
+        yield annotation
+    else:
+        for part in parts:
+            yield from innermost(part)
+
 
 def names_axes(annotation: Any) -> bool:
-    """Whether something in an annotation is an array with axes, or cannot be told yet."""
-    if isinstance(annotation, str | ForwardRef):
-        return True
-    if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
-        return True
-    if get_origin(annotation) is Literal:
-        return False
-    parts = annotation if isinstance(annotation, list) else get_args(annotation)
-    return any(map(names_axes, parts))
+    """Whether something in an annotation is an array with axes."""
+    return any(isinstance(part, type) and issubclass(part, AbstractArray) for part in innermost(annotation))
+
+
+def is_deferred(annotation: Any) -> bool:
+    """Whether something in an annotation is a name of something that is not there yet."""
+    return any(isinstance(part, str | ForwardRef) for part in innermost(annotation))
 
 
 def check_calls(function=None, *, typechecker):
     """Decorate a function or class of the package as the import hook does."""
     if function is None:
         return partial(check_calls, typechecker=typechecker)
-    if isinstance(function, FunctionType) and not any(map(names_axes, function.__annotations__.values())):
+    if not isinstance(function, FunctionType) or any(map(is_deferred, function.__annotations__.values())):
+        return jaxtyped(function, typechecker=typechecker)
+    if not any(map(names_axes, function.__annotations__.values())):
         return beartype(function)
-    return jaxtyped(function, typechecker=typechecker)
+    if isgeneratorfunction(function):  # beartype asks about its arguments when the scope is closed
+        return jaxtyped(function, typechecker=typechecker)
+    checked = beartype(function)
+
+    @wraps(function)
+    def call(*arguments, **options):
+        with SIZES:
+            return checked(*arguments, **options)
+
+    return call
 
 
 def check_package() -> None:

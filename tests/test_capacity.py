@@ -14,7 +14,8 @@ from geomem.errors import InputError
 from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.sweep import capacity
-from geomem.sweep.capacity import CapacityRun, capacity_curves, pack_runs, train_and_tabulate
+from geomem.sweep import grid as grids
+from geomem.sweep.capacity import CapacityRun, capacity_curves, step_arithmetic, train_and_tabulate
 from geomem.sweep.grid import FLEET_RUNS
 from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RecallTraining
@@ -27,7 +28,7 @@ SHORT = RecallTraining(steps=60, learning_rate=0.02)
 def test_curves_rise_and_an_interrupted_call_goes_on(tmp_path, monkeypatch):
     grid = {"sizes": [1, 3, 10], "training": SHORT, "seeds": 2, "processes": 1}
     # Every run its own fleet, so that there is something to interrupt.
-    monkeypatch.setattr(capacity, "FLEET_RUNS", 2)
+    monkeypatch.setattr(grids, "FLEET_RUNS", 2)
     trained = []
 
     def interrupted(fleet, **hooks):
@@ -115,10 +116,10 @@ def test_tied_tables_learn_facts_whose_objects_are_the_subjects(tmp_path):
 )
 def test_fleets_hold_every_run_once_in_order_and_never_pay_more_than_alone(cells):
     runs = [CapacityRun(Recall(width=w, mlp_width=4 * w), n, r, 0) for n, r, w in sorted(cells)]
-    fleets = pack_runs(runs)
+    fleets = grids.pack_runs(runs, step_arithmetic)
     assert [run for fleet in fleets for run in fleet] == runs
     assert max(map(len, fleets)) <= FLEET_RUNS
-    cost = capacity._arithmetic
+    cost = step_arithmetic
     alone = sum(cost([run]) + capacity.STEP_OVERHEAD for run in runs)
     assert sum(cost(fleet) + capacity.STEP_OVERHEAD for fleet in fleets) <= alone
 

@@ -57,7 +57,9 @@ def test_what_a_dead_process_left_is_done_again_and_given_up_at_last(tmp_path, m
 def test_what_only_a_worker_sees_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "VISIBLE_SECONDS", 0.0)
     elsewhere = Work(tmp_path / "a", 0, abs, seconds=1.0)
-    with pytest.raises(InputError, match=r"wrote .*a, which is not here; give --directory a place on a disk"):
+    with pytest.raises(
+        InputError, match=r"says that .*a is done, but it is not here; give --directory a place on a disk"
+    ):
         list(work.finish(Processes(1), [elsewhere]))
 
 

@@ -145,12 +145,29 @@ def test_tables_come_of_the_audits(study):
     words = dict(zip(tables["words"]["audit"], tables["words"]["word"], strict=True))
     assert words == {name: kept["audit"]["word"] for name, kept in audits.items()}
     assert tables["looks"].filter(real_tables.pl.col("model") == "smollm").height == 1 + 3 * 3
-    assert len(real_tables.page_tables(tables["words"])["graphs"]) == 2 + len(ENTRIES)
+    causes = real_tables.read_tables()["causes"]
+    assert len(real_tables.page_tables(tables["words"], causes)["graphs"]) == 2 + len(ENTRIES)
+
+
+def test_moved_answers_become_a_row_per_gain():
+    causes = {"swaps": 9, "untouched": 1.0, "replaced": 0.5, "p": 0.01}
+    causes |= {"gains": [0.5, 1.0], "moved": [0.2, 0.4], "random": [0.0, 0.1]}
+    entry = {"model": "smollm", "world": real_models.CAUSES, "position": "last token"}
+    audit = {"causes": [{"relation": "capital", "layer": "block 3", "causes": causes}]}
+    tables = real_tables.audit_tables({"a": {"entry": entry, "audit": audit}})
+    assert tables.keys() == {"causes"}
+    assert tables["causes"]["moved"].to_list() == [0.2, 0.4]
+    words = real_tables.read_tables()["words"]
+    assert real_tables.page_tables(words, tables["causes"])["causes"][2:] == [
+        "| capital | block 3 | 9 | 1.00 | .50 | moved | .010 | .20 | .40 |",
+        "| capital | block 3 | 9 | 1.00 | .50 | random | .010 | .00 | .10 |",
+    ]
 
 
 def test_the_page_has_the_numbers_of_the_study():
     page = real_tables.PAGE.read_text(encoding="utf-8")
-    for name, lines in real_tables.page_tables(real_tables.read_tables()["words"]).items():
+    tables = real_tables.read_tables()
+    for name, lines in real_tables.page_tables(tables["words"], tables["causes"]).items():
         assert replace_section(page, name, lines) == page
 
 

@@ -19,6 +19,7 @@ from geomem.sweep import MEASUREMENTS, parts, running, sweep
 from geomem.sweep.engines.work import describe_loss
 from geomem.sweep.grid import FLEET_RUNS, check_axes, plan_fleets
 from geomem.sweep.measured import read_runs, train_and_measure
+from geomem.sweep.running import edge_block
 from geomem.training.configuration import Training
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.tasks import EdgeMemorization
@@ -157,13 +158,6 @@ def same_names(one, other):
     )
 
 
-def test_processes_give_what_one_process_gives(tmp_path):
-    arguments = {"axes": {"width": [4, 6]}, "training": SHORT, "seeds": 2}
-    alone = sweep("cycle", Bilinear(), directory=tmp_path / "one", processes=1, **arguments)
-    together = sweep("cycle", Bilinear(), directory=tmp_path / "two", processes=2, **arguments)
-    assert together.table.equals(alone.table)
-
-
 def test_worlds_and_words_are_axes(tmp_path):
     axes = {"self_edges": [False, True], "self_edge_weight": [0.5, 1.0]}
     found = sweep(["cycle", path_star()], Node2Vec(width=8), axes=axes, training=SHORT, directory=tmp_path)
@@ -177,9 +171,8 @@ def test_worlds_and_words_are_axes(tmp_path):
 
 
 def test_a_grid_is_cut_into_fleets_of_equal_shape():
-    training, task = Training(), EdgeMemorization()
     axes = {"learning_rate": [0.1 * i for i in range(1, 34)], "width": [8, 16], "scale": [1.0, 2.0]}
-    fleets = plan_fleets([cycle()], Bilinear(), task, training, axes, (0, 1))
+    fleets = plan_fleets([edge_block("cycle", "bilinear", axes=axes, seeds=2)])
     assert sum(len(fleet.runs) for fleet in fleets) == 33 * 2 * 2 * 2
     assert max(len(fleet.runs) for fleet in fleets) <= FLEET_RUNS
     assert {fleet.model.width for fleet in fleets} == {8, 16}

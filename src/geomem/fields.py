@@ -8,6 +8,7 @@ its error.
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import lru_cache
 from math import inf, isfinite
 from operator import index
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -38,6 +39,18 @@ ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
 Settings = TypeVar("Settings")
 
 
+@lru_cache(256)
+def field_hints(kind: type) -> dict[str, Any]:
+    """The annotations of a dataclass, with their bounds; sweeps ask for the same ones thousands of times."""
+    return get_type_hints(kind, include_extras=True)
+
+
+@lru_cache(256)
+def field_types(kind: type) -> dict[str, Any]:
+    """The annotations of a dataclass, without bounds."""
+    return get_type_hints(kind)
+
+
 def check_fields(settings: Any) -> None:
     r"""Raise `InputError` for the first field of a dataclass that its type, choices or bounds do not allow.
 
@@ -57,7 +70,7 @@ def check_fields(settings: Any) -> None:
     heat is 2.0; give a share from 0 (cold) to 1.
     side is 'top'; give one of 'left', 'right'.
     """
-    hints = get_type_hints(type(settings), include_extras=True)
+    hints = field_hints(type(settings))
     for field in fields(settings):
         _check_value(field.name, getattr(settings, field.name), hints[field.name])
 
@@ -74,7 +87,7 @@ def coerce_fields(settings: Settings) -> Settings:
     >>> coerce_fields(Bath(heat=1))
     Bath(heat=1.0)
     """
-    types = get_type_hints(type(settings))
+    types = field_types(type(settings))
     convert = {float: float, int: index}
     values = {}
     for name, value in asdict(settings).items():  # pyright: ignore[reportArgumentType]
@@ -98,7 +111,7 @@ def read_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     >>> read_fields(Bath, {})
     Bath(taps=2)
     """
-    hints = get_type_hints(kind, include_extras=True)
+    hints = field_hints(kind)
     names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     if unknown := values.keys() - names:
         raise InputError(f"{min(unknown)} is not a field of {kind.__name__}; leave it out.")

@@ -96,13 +96,13 @@ def learned(tmp_path_factory):
 @pytest.mark.parametrize("table", [TABLE, FAMILY], ids=["objects apart", "objects are subjects"])
 def test_a_module_that_is_the_recall_model_learns_as_it_does(whole, table):
     """From the same weights: rows of the token tables that ours does not have are never moved."""
-    kind = {} if whole else {"attention": "none"}
-    model = Recall(width=WIDTH, mlp_width=16 if whole else 0, **kind)
+    model = Recall(width=WIDTH, mlp_width=16 if whole else 0, attention="content" if whole else "none")
     own = [RecallRun(model, memory_size(table), answers(table), settings) for settings in RUNS]
     ours, states = train_recall(own, SHORT), []
     still = [replace(run, settings=RunSettings(run.settings.seed, 0.0)) for run in own]
     first = train_recall(still, replace(SHORT, steps=1, warmup_steps=0)).parameters
-    runs = runs_of(recall_block if whole else linear_memory, table=table)
+    factory = recall_block if whole else linear_memory
+    runs, job = runs_of(factory, table=table), fact_job(table, model=factory)
     labels = token_labels(table)
     entities = torch.arange(table.subject_count + table.relation_count)
     drawn = {
@@ -117,7 +117,7 @@ def test_a_module_that_is_the_recall_model_learns_as_it_does(whole, table):
         drawn[f"{name}.weight"] = first[f"block_0.attention.{name}.weight"]
     for name in ("expand", "contract") if whole else ():
         drawn |= {f"{name}.{part}": first[f"block_0.mlp.{name}.{part}"] for part in ("weight", "bias")}
-    flat = torch.cat([drawn[name].flatten(1) for name in trainable_names(runs[0].model)], dim=1).numpy()
+    flat = torch.cat([drawn[name].flatten(1) for name in trainable_names(job.model)], dim=1).numpy()
     moments = {name: np.zeros_like(flat) for name in ("first_moment", "second_moment")}
     none = np.zeros((0, 2, table.subject_count, WIDTH), np.float32)
     state = FleetState(0, flat, moments, {}, np.zeros(0, np.int64), none, np.zeros(0, np.int64))

@@ -192,7 +192,7 @@ def test_the_commands_list_and_refuse(capsys):
 
 def test_arms_are_made_of_interventions():
     used = {name for names in headroom.ARMS.values() for name in names}
-    assert used == INTERVENTIONS.keys() - {"small-start"}
+    assert used == INTERVENTIONS.keys()
     assert {*headroom.KEPT, *headroom.LONG} <= headroom.ARMS.keys()
 
 
@@ -202,5 +202,6 @@ def test_other_worlds_are_judged_whole():
     requests = own.fleets(Scale("quick", (0, 1)))
     assert {request.world.name for request in requests} == {"path-5"}
     evidence = own.counterexample(requests)
+    assert all(make(study.tabulate(evidence)).height for make in study.tables.values())
     assert study.tabulate(evidence)["world"].unique().to_list() == ["line"]
     assert own.judge(evidence).outcome == "fails"

@@ -68,10 +68,15 @@ FACT_COLUMNS = {
 }
 """Titles of the table of relations, and the cell of one relation."""
 
+SELECTION_NOTE = (
+    "selection: where a question is answered, the share of the variance that the objects of its relation "
+    "explain, less that of other relations' objects."
+)
+"""What selection is."""
+
 SUMS_NOTE = (
     "sum: held-out R² of subject vectors as sums of one map per relation of their objects, mean over the "
-    "templates; shuffled: the largest with subjects permuted. selection: where a question is answered, the "
-    "share of the variance that the objects of its relation explain, less that of other relations' objects."
+    f"templates; shuffled: the largest with subjects permuted. {SELECTION_NOTE}"
 )
 """What the columns of the table of sums are."""
 
@@ -105,7 +110,7 @@ CAUSE_COLUMNS = {
     "swaps": lambda found: f"{found.swaps:,}",
     "untouched": lambda found: short_number(found.untouched),
     "replaced": lambda found: short_number(found.replaced),
-    "p": lambda found: f"{found.p:.3f}",
+    "p": lambda found: "<0.001" if found.p < 0.001 else f"{found.p:.3f}",
 }
 """Titles of the table of causes, and the cell of those of one relation at one layer."""
 

@@ -3,18 +3,22 @@
 Axis names: `row` of the metrics, `snapshot`, `run`, `node`, `width`, `shell`.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from geomem.claims.need import FleetRequest
+from geomem.claims.experiment import Experiment, read_experiment
+from geomem.claims.need import Computed, FleetRequest, Need
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.similarity import distance_shells
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.runs.run import Run
+from geomem.runs.edges import edge_job
+from geomem.runs.job import Job
+from geomem.runs.run import Run, read_run
 from geomem.training.floor import lowest_loss as lowest_possible_loss
 from geomem.worlds.graphs.graph import distance_matrix
 from geomem.worlds.tasks import edge_examples
@@ -77,6 +81,34 @@ def read_evidence(request: FleetRequest, fleet: Run) -> FleetEvidence:
     return FleetEvidence(
         request, fleet.steps, fleet.curves(), fleet.embeddings(), kept, snapshots, fleet.weights()
     )
+
+
+def plan_request(request: FleetRequest) -> Job:
+    """The fleet that a request asks for, before its training."""
+    return edge_job(
+        request.world,
+        model=request.model,
+        task=request.task,
+        training=request.training,
+        seeds=request.seeds,
+        treatment=request.treatment,
+    )
+
+
+def gather_evidence(needs: Iterable[Need], directory: str | os.PathLike[str]) -> Evidence:
+    """The measurements of what was trained and measured before, and what is computed on the spot.
+
+    Raises `InputError` for a fleet or an experiment that is missing, unfinished or damaged.
+    """
+    fleets, measured, computed = {}, {}, {}
+    for need in needs:
+        if isinstance(need, Computed):
+            computed |= need.compute()
+        elif isinstance(need, Experiment):
+            measured[need.key] = read_experiment(need, directory)
+        else:
+            fleets[need.key] = read_evidence(need, read_run(plan_request(need).path(directory)))
+    return Evidence(fleets, {**name_arrays(measured), **computed})
 
 
 def name_arrays(experiments: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -13,16 +13,16 @@ import numpy as np
 
 from geomem.claims.catalogue import find_claims
 from geomem.claims.claim import Claim, Verdict, reach_verdict
-from geomem.claims.evidence import Evidence, name_arrays, read_evidence
+from geomem.claims.evidence import gather_evidence, plan_request
 from geomem.claims.exchange import exchange_model
-from geomem.claims.experiment import Experiment, experiment_path, read_experiment, run_experiment, training_of
-from geomem.claims.need import Computed, Cost, FleetRequest, Need, Scale
+from geomem.claims.experiment import Experiment, experiment_path, run_experiment, training_of
+from geomem.claims.need import Computed, Cost, Scale
 from geomem.errors import InputError
+from geomem.files import make_parent
 from geomem.models.architecture import Model
 from geomem.models.own import Factory
 from geomem.runs.checkpoint import tidy_finished
-from geomem.runs.directory import is_finished
-from geomem.runs.run import read_run
+from geomem.runs.directory import DONE, is_finished
 from geomem.sweep.engines.processes import Processes, find_engine
 from geomem.sweep.engines.work import Engine, Outcomes, Work, describe_failure, finish
 
@@ -204,6 +204,8 @@ def _settle(
     )
     tell(plan)
     require_disk(Path(directory) / "reproduce", plan.disk_bytes)
+    if missing:
+        make_parent(Path(directory) / "reproduce")
 
     verdicts: dict[str, Verdict] = {}
 
@@ -377,10 +379,11 @@ def _plan_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str], devi
             if isinstance(need, Experiment):
                 if not need.seconds > 0:
                     raise ValueError(f"experiment {need.key} says that it takes {need.seconds} s")
-                work = Work(experiment_path(need, directory), need, perform, need.seconds, device)
+                work = Work(experiment_path(need, directory), need, perform, need.seconds, device, mark=DONE)
             else:
                 plan = plan_request(need)
-                work = Work(plan.path(directory), plan, perform, estimate_seconds(plan), device)
+                path, seconds = plan.path(directory), estimate_seconds(plan)
+                work = Work(path, plan, perform, seconds, device, plan.cost.memory_bytes, mark=DONE)
             job.works[need.key] = work
     except Exception as error:  # whatever is wrong with one claim must not stop the others
         job.error, job.works = describe_failure(error), {}
@@ -394,36 +397,6 @@ def perform_task(task: "Job | Experiment", *, directory: Path, device: str) -> N
         run_experiment(task, directory=directory, device=device)
     else:
         train(task, directory, device=device)
-
-
-def plan_request(request: FleetRequest) -> "Job":
-    """The fleet that a request asks for, before its training."""
-    from geomem.runs.edges import edge_job
-
-    return edge_job(
-        request.world,
-        model=request.model,
-        task=request.task,
-        training=request.training,
-        seeds=request.seeds,
-        treatment=request.treatment,
-    )
-
-
-def gather_evidence(needs: Iterable[Need], directory: str | os.PathLike[str]) -> Evidence:
-    """The measurements of what was trained and measured before, and what is computed on the spot.
-
-    Raises `InputError` for a fleet or an experiment that is missing, unfinished or damaged.
-    """
-    fleets, measured, computed = {}, {}, {}
-    for need in needs:
-        if isinstance(need, Computed):
-            computed |= need.compute()
-        elif isinstance(need, Experiment):
-            measured[need.key] = read_experiment(need, directory)
-        else:
-            fleets[need.key] = read_evidence(need, read_run(plan_request(need).path(directory)))
-    return Evidence(fleets, {**name_arrays(measured), **computed})
 
 
 def _judge_claim(job: _Job, scale: Scale, directory: str | os.PathLike[str]) -> Verdict:

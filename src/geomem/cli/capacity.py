@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from rich.table import Table
 
 from geomem.cli.console import open_console
-from geomem.cli.options import OptionGroup, parse_groups
+from geomem.cli.engine import EngineOptions
+from geomem.cli.options import OptionGroup, first_line, parse_groups
 from geomem.cli.progress import HOURS
 from geomem.cli.sweep import SweepTable
 from geomem.fields import Seeds
@@ -64,11 +65,13 @@ def run(arguments: Sequence[str]) -> int:
     """Train the grid; print the thresholds, the law and the paths written."""
     groups: list[OptionGroup] = [
         ("capacity", CapacityOptions, CapacityOptions(), "Tables and sizes, and where the runs go."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
         ("model", Recall, Recall(), "The recall model; its varied size is not taken from here."),
         ("training", RecallTraining, RecallTraining(), "How each run is trained."),
     ]
     given = parse_groups(groups, arguments, verb="capacity", description=USAGE)
     options: CapacityOptions = given.capacity
+    engine = given.engine.chosen()
     if options.out:
         from geomem.figures.drawing import check_figure
 
@@ -94,6 +97,7 @@ def run(arguments: Sequence[str]) -> int:
             seeds=options.seeds,
             directory=options.directory,
             processes=options.processes or None,
+            engine=engine,
             device=options.device,
             on_progress=table.show,
         )

@@ -3,12 +3,10 @@
 import io
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from inspect import Parameter, signature
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
@@ -17,17 +15,14 @@ import tyro
 from geomem.cli.streams import escape_controls, styled_stream
 from geomem.errors import InputError, unknown_name
 from geomem.fields import check_fields
-from geomem.files import read_bytes
 from geomem.worlds.columns import FileLayout
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.graphs.readers import read_graph
-from geomem.worlds.text_file import control_character, show_label
+from geomem.worlds.text_file import show_label
+from geomem.worlds.toml_file import read_toml, what_is_wrong
 
 Options = TypeVar("Options")
-
-LARGEST_CONFIGURATION = 1 << 20
-"""Bytes of a TOML file that are read."""
 
 LONGEST_NOTE = 2000
 """Characters of one note that are shown."""
@@ -308,32 +303,12 @@ def read_configuration(path: Path) -> dict[str, Any]:
     Raises `InputError` if it is missing, larger than `LARGEST_CONFIGURATION`, not TOML, or holds a table, a
     date, a list of lists, a number beyond 64 bits or not finite, or a control character.
     """
-    data = read_bytes(path, LARGEST_CONFIGURATION, links=True)
-    try:
-        content = tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # ValueError covers UTF-8, TOML, and numbers of many digits
-        why = show_label(str(error).partition(";")[0], 100)
-        raise InputError(
-            f"The configuration {path} is not TOML ({why}); write lines like `steps = 500`."
-        ) from error
+    content = read_toml(path)
     for key, value in content.items():
         for entry in value if isinstance(value, list) else [value]:
-            if wrong := _what_is_wrong(entry):
+            if wrong := what_is_wrong(entry):
                 raise InputError(f"The key '{show_label(key)}' in {path} is {wrong}.")
     return {key.replace("_", "-"): value for key, value in content.items()}
-
-
-def _what_is_wrong(value: Any) -> str:
-    """Why a value of a TOML file is not one of an option, and what to do; nothing if it is."""
-    if not isinstance(value, bool | int | float | str):
-        return "not a number, text or list of such; write one option per line"
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "a whole number beyond 64 bits; give a smaller one"
-    if isinstance(value, float) and not isfinite(value):
-        return f"{value}; give a finite number"
-    if isinstance(value, str) and (found := control_character(value)):
-        return f"a text with the control character {found}; give plain text"
-    return ""
 
 
 def configuration_arguments(

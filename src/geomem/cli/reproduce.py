@@ -1,13 +1,14 @@
 """`geomem reproduce`: the papers' claims checked, a line for each, as a page and as JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
 from rich.text import Text
 
 from geomem.cli.console import open_console
+from geomem.cli.engine import EngineOptions
 from geomem.cli.options import parse_options
 from geomem.cli.own import execute
 from geomem.cli.progress import HOURS
@@ -51,6 +52,7 @@ class ReproduceOptions:
     """cpu, cuda, or cuda:1."""
     processes: int | None = None
     """Fleets and experiments at once; one per core if not given."""
+    engine: EngineOptions = field(default_factory=EngineOptions)
     hours: float = HOURS
     """What all of it may take; claims that do not fit are left out, the longest first."""
     out: Path = Path("reproduce.html")
@@ -66,6 +68,8 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("Give --quick or --full, not both.")
     if options.processes is not None and options.processes < 1:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
+
+    engine = options.engine.chosen()
 
     from geomem.claims.catalogue import find_claims
     from geomem.claims.exchange import exchange_model
@@ -95,6 +99,7 @@ def run(arguments: Sequence[str]) -> int:
             directory=options.directory,
             device=options.device,
             processes=options.processes,
+            engine=engine,
             hours=options.hours,
             model=model,
             on_event=table.show,

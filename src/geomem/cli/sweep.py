@@ -1,23 +1,26 @@
-"""`geomem sweep`: a grid of configurations, trained as fleets and drawn as a phase diagram."""
+"""`geomem sweep`: grids of configurations, of a command line or a study file, trained as fleets and drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import tyro
 from rich.console import Console
 from rich.table import Table
 
+from geomem.cli.engine import EngineOptions
 from geomem.cli.memorize import option_groups
 from geomem.cli.options import (
     Head,
     check_no_layout,
+    first_line,
     option_names,
     parse_groups,
+    print_note,
     print_notes,
     refuse_file_options,
     with_choice,
@@ -33,35 +36,34 @@ from geomem.worlds.catalogue import WORLDS
 from geomem.worlds.find import find_world, unknown_world
 
 if TYPE_CHECKING:
-    from geomem.sweep import SweepProgress
+    from geomem.sweep import Block, SweepProgress
+
+STUDY_FILES = (".toml", ".py")
+"""Endings of study files."""
 
 USAGE = """Train one run per cell of a grid, measure them all and draw a phase diagram.
 
 WORLDS come first: one or more built-in worlds (`geomem worlds`) or files of edges. An axis is given as
 --over NAME=LOW:HIGH:COUNT (linear), NAME=LOW:HIGH:COUNT:log, or NAME=A,B,C, for learning-rate,
 weight-decay, scale (of the initial weights), or any other option of the model, the task or the training
-below. Finished fleets are kept: the same command goes on after Ctrl-C, and trains nothing once it is done."""
+below. Finished fleets are kept: the same command goes on after Ctrl-C, and trains nothing once it is done.
+`geomem sweep study.toml` trains a study file instead; one that ends in .py is executed."""
 
-AXIS_VALUES = 10_000
-"""Values of one axis at most."""
+STUDY_USAGE = """Train what a study file asks for, one run per configuration, and measure them all.
+
+The file has one table or several `[[block]]`. A key is a setting of the world, the task, the model or the
+training, its value a value, a list, or a range as in {from = 1e-4, to = 1e-1, count = 16, scale = "log"}. A
+study file of Python, which is executed, has a list `configs` of such tables."""
 
 
 @dataclass(frozen=True)
-class SweepOptions:
-    """What is varied, where it goes, and what is drawn."""
+class StudyOptions:
+    """Where it goes, and what is drawn."""
 
-    over: tuple[str, ...] = ()
-    """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
-    model: str = "transformer"
-    """The architecture; `geomem models` describes them."""
-    module: str = ""
-    """A module of your own instead, as in mine.py:factory; that file is executed."""
-    seeds: Seeds = 1
-    """Runs per cell, with the seeds 0, 1, 2, ..."""
-    seed_list: tuple[int, ...] = ()
-    """The seeds, instead of their number."""
     directory: Path = Path("sweeps")
     """Where the sweep's directory is written."""
+    dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Say how many runs and fleets there are, how long they take and how much memory, and write nothing."""
     processes: int = 0
     """Processes of one thread each; 0 means one per core, and one on a card."""
     device: str = "cpu"
@@ -78,12 +80,52 @@ class SweepOptions:
     """Show no progress; print only paths."""
 
 
+@dataclass(frozen=True)
+class SweepOptions(StudyOptions):
+    """What is varied, where it goes, and what is drawn."""
+
+    over: tuple[str, ...] = ()
+    """The axes, as in --over learning-rate=1e-4:1e-1:32:log weight-decay=0,0.1,1."""
+    model: str = "transformer"
+    """The architecture; `geomem models` describes them."""
+    module: str = ""
+    """A module of your own instead, as in mine.py:factory; that file is executed."""
+    seeds: Seeds = 1
+    """Runs per cell, with the seeds 0, 1, 2, ..."""
+    seed_list: tuple[int, ...] = ()
+    """The seeds, instead of their number."""
+
+
 def run(arguments: Sequence[str]) -> int:
-    """Train the grid; print the sweep's directory and, with --out, the diagram's path."""
+    """Train the grids; print the sweep's directory and, with --out, the diagram's path."""
     arguments = _join_axes(list(arguments))
-    worlds = []
+    words = []
     while arguments and not arguments[0].startswith("-"):
-        worlds.append(arguments.pop(0))
+        words.append(arguments.pop(0))
+    if len(words) == 1 and Path(words[0]).suffix in STUDY_FILES:
+        return _run_study(Path(words[0]), arguments)
+    return _run_grid(words, arguments)
+
+
+def _run_study(path: Path, arguments: Sequence[str]) -> int:
+    groups = [
+        ("sweep", StudyOptions, StudyOptions(), "Where it goes."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
+    ]
+    given = parse_groups(groups, arguments, verb=f"sweep {path}", description=STUDY_USAGE)
+
+    from geomem.sweep import read_study
+
+    if path.suffix == ".py":
+        print_note(f"Executing {path}.")
+    blocks = read_study(path)
+    if not given.sweep.quiet:
+        for world in {world.digest: world for block in blocks for world in block.worlds}.values():
+            print_notes(world)
+    return _train(blocks, given, title=path.stem)
+
+
+def _run_grid(worlds: list[str], arguments: list[str]) -> int:
     model = next((value for option, value in pairwise(arguments) if option == "--model"), "transformer")
     model = next((a.partition("=")[2] for a in arguments if a.startswith("--model=")), model)
     find_architecture(model)
@@ -92,6 +134,7 @@ def run(arguments: Sequence[str]) -> int:
     kind = with_choice(SweepOptions, "model", MODELS)
     groups = [
         ("sweep", kind, kind(), "What is varied, and where it goes."),
+        ("engine", EngineOptions, EngineOptions(), first_line(EngineOptions)),
         *[
             group
             for group in option_groups(only_world, OwnModuleOptions() if module else model)
@@ -110,7 +153,6 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("The same axis is given twice; give each --over axis once.")
     if not axes and len(worlds) == 1:
         raise InputError("Give an axis, as in --over learning-rate=1e-4:1e-1:16:log.")
-    x, y = _drawn_axes(options, [*axes, "world"] if len(worlds) > 1 else list(axes))
     if only_world:
         graphs: Any = WORLDS[only_world](
             **{entry.name: getattr(given.world, entry.name) for entry in fields(given.world)}
@@ -128,33 +170,69 @@ def run(arguments: Sequence[str]) -> int:
             if not options.quiet:
                 print_notes(graphs[-1])
 
-    from geomem.report.diagram import check_diagram, write_diagram
-    from geomem.sweep import sweep
+    from geomem.sweep.running import edge_block
 
+    block = edge_block(
+        graphs,
+        chosen_model(module, given.model),
+        axes=axes,
+        task=given.task,
+        training=given.training,
+        seeds=options.seed_list or options.seeds,
+    )
+    name = graphs.name if only_world else f"{len(graphs)} worlds"
+    title = f"{module or model} on {name}, {given.training.steps:,} steps"
+    return _train([block], given, title=title)
+
+
+def _train(blocks: Sequence["Block"], given: Any, *, title: str) -> int:
+    """Train blocks, or say what that takes; then the diagram."""
+    from geomem.report.diagram import check_diagram, write_diagram
+    from geomem.sweep import plan_blocks, preview, run_plan
+    from geomem.sweep.grid import name_columns
+
+    options: StudyOptions = given.sweep
+    names = name_columns(blocks)[1:]
+    if len({world.digest for block in blocks for world in block.worlds}) > 1:
+        names.append("world")
+    x, y = _drawn_axes(options, names)
     if options.out:
         check_diagram(options.out)
+    plan = plan_blocks(
+        blocks,
+        directory=options.directory,
+        processes=options.processes or None,
+        engine=given.engine.chosen(),
+        device=options.device,
+    )
+    if options.dry_run:
+        for line in describe_plan(preview(plan)):
+            print(line)
+        return 0
     with SweepTable(quiet=options.quiet, hours=options.hours) as table:
-        found = sweep(
-            graphs,
-            chosen_model(module, given.model),
-            axes=axes,
-            task=given.task,
-            training=given.training,
-            seeds=options.seed_list or options.seeds,
-            directory=options.directory,
-            processes=options.processes or None,
-            device=options.device,
-            on_progress=table.show,
-        )
+        found = run_plan(plan, table.show)
     print(found.path)
     if options.out:
-        name = graphs.name if only_world else f"{len(graphs)} worlds"
-        title = f"{module or model} on {name}, {given.training.steps:,} steps"
-        varied = [*axes, "seed"] if len(worlds) == 1 else [*axes, "world", "seed"]
-        averaged = [axis for axis in varied if axis not in (x, y) and found.table[axis].n_unique() > 1]
+        varied = [axis for axis in (*names, "seed") if found.table[axis].n_unique() > 1]
+        averaged = [axis for axis in varied if axis not in (x, y)]
         title += f"; mean over {' and '.join(averaged)}" if averaged else ""
         print(write_diagram(found.table, x, y, options.out, title=title))
     return 0
+
+
+def describe_plan(progress: "SweepProgress") -> list[str]:
+    """What a sweep takes, line by line."""
+    kept = f", {progress.finished_fleets} of them kept from before" if progress.finished_fleets else ""
+    at_a_time = f"{progress.processes} at a time" if progress.processes > 1 else "one at a time"
+    seconds = progress.seconds_left
+    time = f"{format_seconds(seconds)} ({seconds / 3600:.2g} hours)" if isfinite(seconds) else "unknown here"
+    return [
+        f"runs: {progress.run_count:,}",
+        f"fleets: {progress.fleet_count:,}{kept}, {at_a_time}",
+        f"time: {time}",
+        f"memory: {format_bytes(progress.memory_bytes)}",
+        f"directory: {progress.path}",
+    ]
 
 
 def read_axis(text: str) -> tuple[str, list[Any]]:
@@ -175,23 +253,17 @@ def read_axis(text: str) -> tuple[str, list[Any]]:
         )
     if ":" not in values:
         return name, [_read_value(value.strip()) for value in values.split(",")]
-    low, high, count, *scale = [_read_value(part.strip()) for part in values.split(":")] + [""] * 2
-    sound = isinstance(low, int | float) and isinstance(high, int | float) and isinstance(count, int)
-    scale = [word for word in scale if word != ""]
-    if not sound or isinstance(count, bool) or not 2 <= count <= AXIS_VALUES or scale not in ([], ["log"]):
+    parts = [_read_value(part.strip()) for part in values.split(":")]
+    if len(parts) not in (3, 4) or parts[3:] not in ([], ["log"]):
         raise InputError(
-            f"The axis {text!r} is not NAME=LOW:HIGH:COUNT or NAME=LOW:HIGH:COUNT:log with a COUNT from 2 to "
-            f"{AXIS_VALUES:,}; write learning-rate=1e-4:1e-1:32:log."
+            f"The axis {text!r} is not NAME=LOW:HIGH:COUNT or NAME=LOW:HIGH:COUNT:log; write "
+            "learning-rate=1e-4:1e-1:32:log."
         )
-    if not 0 <= low < high < float("inf") or (scale and low == 0):
-        raise InputError(
-            f"The axis {text!r} goes from {low} to {high}; give two finite numbers in ascending order, "
-            "both above 0 if the axis is logarithmic."
-        )
-    spaced = np.geomspace(low, high, count) if scale else np.linspace(low, high, count)
-    # Twelve digits: what a person would have written, and the same on every machine.
-    found = [float(f"{value:.12g}") for value in spaced]
-    return name, found
+
+    from geomem.sweep.grid import range_values
+
+    low, high, count = parts[:3]
+    return name, range_values(low, high, count, "".join(parts[3:]), said=f"The axis {text!r}")
 
 
 class SweepTable(LiveTable):
@@ -219,8 +291,8 @@ class SweepTable(LiveTable):
                 at_a_time = f"{progress.processes} at a time" if progress.processes > 1 else "one at a time"
                 said += f"; about {about}, {at_a_time}, {memory} memory"
         elif not self.live:
-            _, (fleets, runs, recalling, time, left) = self._columns()
-            ending = "done" if left == "done" else f"{left} left"
+            _, (fleets, running, runs, recalling, time, left) = self._columns()
+            ending = "done" if left == "done" else f"{running} running, {left} left"
             said = f"{fleets} fleets, {runs} runs, {recalling} recalling all, {time}, {ending}"
         else:
             return
@@ -236,7 +308,7 @@ class SweepTable(LiveTable):
         return table
 
     def _columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        titles = ("fleets", "runs", "recalling all", "time", "left")
+        titles = ("fleets", "running", "runs", "recalling all", "time", "left")
         if self.last is None:
             return titles, ("",) * len(titles)
         passed = monotonic() - self.seen
@@ -245,6 +317,7 @@ class SweepTable(LiveTable):
         left = "done" if done else format_seconds(max(0.0, self.last.seconds_left - passed))
         return titles, (
             f"{self.last.finished_fleets}/{self.last.fleet_count}{failed}",
+            f"{self.last.running_fleets}",
             f"{self.last.finished_runs:,}/{self.last.run_count:,}",
             f"{self.last.memorized_runs:,}",
             format_seconds(self.last.seconds + (0.0 if done else passed)),
@@ -269,7 +342,7 @@ def _join_axes(arguments: list[str]) -> list[str]:
     return [*rest, "--over", *axes] if axes else rest
 
 
-def _drawn_axes(options: SweepOptions, names: list[str]) -> tuple[str, str]:
+def _drawn_axes(options: StudyOptions, names: list[str]) -> tuple[str, str]:
     chosen = [name.replace("-", "_") for name in (options.x, options.y)]
     for name in filter(None, chosen):
         if name not in names:

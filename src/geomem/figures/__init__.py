@@ -13,6 +13,7 @@ from geomem.figures.drawing import (
     save_figures,
     side_by_side,
 )
+from geomem.figures.field_drawing import draw_fields, draw_points, tabulate_fields, tabulate_points
 from geomem.figures.phases import phase_diagram, tabulate_phases
 from geomem.figures.views import FleetView, view_fleet
 
@@ -21,8 +22,10 @@ __all__ = [
     "draw_curves",
     "draw_dynamics",
     "draw_embedding",
+    "draw_fields",
     "draw_heatmap",
     "draw_map",
+    "draw_points",
     "draw_shells",
     "draw_spectrum",
     "map_side_by_side",
@@ -30,6 +33,8 @@ __all__ = [
     "save_figure",
     "save_figures",
     "side_by_side",
+    "tabulate_fields",
     "tabulate_phases",
+    "tabulate_points",
     "view_fleet",
 ]

@@ -18,12 +18,17 @@ from geomem.errors import InputError, unknown_name
 from geomem.figures.drawing import STYLE
 from geomem.figures.notebook_figure import NotebookFigure
 from geomem.figures.palette import LIGHT
+from geomem.training.metrics import WHOLE
 
-COLOURS = ("geometric_level", "fiedler_alignment")
-"""What a phase diagram shows unless told otherwise, side by side."""
+COLOURS = (
+    ("geometric_level", "fiedler_alignment"),
+    ("held_out_first_hop", "held_out_exact_match"),
+    ("recall", "margin"),
+)
+"""What a phase diagram of edges, of paths and prompts, and of facts shows, side by side."""
 
 SIGNED = {"geometric_level", "geometric_level_peak", "neighbour_cosine", "second_neighbour_cosine"}
-SHARES = {"fiedler_alignment", "associative_accuracy"}
+SHARES = {"fiedler_alignment", "held_out_first_hop", "held_out_exact_match", *WHOLE}
 
 MEMORIZED_SHARE = 0.5
 """A cell is hatched where fewer of its runs than this share recall every fact."""
@@ -38,8 +43,24 @@ class _Panel:
     stops: tuple[str, ...]
 
 
-def tabulate_phases(table: pl.DataFrame, x: str, y: str, colours: Sequence[str] = COLOURS) -> pl.DataFrame:
-    """The cells of a phase diagram: y, x, number of runs, share that recalls every fact, means over runs.
+def usual_colours(table: pl.DataFrame) -> tuple[str, ...]:
+    """What a phase diagram of a table shows unless told otherwise, by the task of its runs.
+
+    >>> usual_colours(pl.DataFrame({"recall": [1.0], "margin": [0.5]}))
+    ('recall', 'margin')
+    """
+    known = (colours for colours in COLOURS if all(_is_there(table, name) for name in colours))
+    return next(known, COLOURS[0])
+
+
+def _is_there(table: pl.DataFrame, name: str) -> bool:
+    return name in table.columns and table[name].null_count() < len(table)
+
+
+def tabulate_phases(
+    table: pl.DataFrame, x: str, y: str, colours: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The cells of a phase diagram: y, x, number of runs, share that recalls everything, means over runs.
 
     A diverged run counts as one that does not recall, and not in the means. All runs of a cell are averaged,
     whatever else differs between them: filter `table` first if more than the seed does.
@@ -51,6 +72,7 @@ def tabulate_phases(table: pl.DataFrame, x: str, y: str, colours: Sequence[str] 
     >>> tabulate_phases(table, "a", "b").rows()
     [(2, 1, 2, 0.5, 0.6, 0.9)]
     """
+    colours = colours or usual_colours(table)
     for name in (x, y, *colours):
         if name not in table.columns:
             raise unknown_name(
@@ -60,22 +82,26 @@ def tabulate_phases(table: pl.DataFrame, x: str, y: str, colours: Sequence[str] 
                 otherwise=f"give one of {', '.join(table.columns)}",
             )
         if name in colours and not table.schema[name].is_numeric():
-            raise InputError(f"The column {name} holds words; colour by a number such as {COLOURS[0]}.")
+            raise InputError(f"The column {name} holds words; colour by a number such as {COLOURS[0][0]}.")
     if x == y:
         raise InputError(f"x and y are both {x}; give two different axes.")
     means = [pl.col(name).fill_nan(None).mean() for name in colours]
-    memorized = (pl.col("associative_accuracy") == 1.0).mean().alias("memorized")
+    whole = [name for name in WHOLE if name in table.columns]
+    if not whole:
+        raise InputError(f"The table has none of {', '.join(WHOLE)}, which say what is recalled.")
+    memorized = (pl.coalesce(whole) == 1.0).fill_null(False).mean().alias("memorized")
     return table.group_by([y, x], maintain_order=True).agg(pl.len().alias("runs"), memorized, *means)
 
 
 def phase_diagram(
-    table: pl.DataFrame, x: str, y: str, colours: Sequence[str] = COLOURS, *, title: str = ""
+    table: pl.DataFrame, x: str, y: str, colours: Sequence[str] | None = None, *, title: str = ""
 ) -> Figure:
     """Maps of a sweep over two of its axes, one per colour, hatched where memorisation failed.
 
     Cells stand in the order in which the sweep's table has them, evenly, whatever the scale. Raises
     `InputError` as `tabulate_phases` does.
     """
+    colours = colours or usual_colours(table)
     cells = tabulate_phases(table, x, y, colours)
     columns, rows = (cells[name].unique(maintain_order=True).to_list() for name in (x, y))
     places = (
@@ -107,11 +133,11 @@ def phase_diagram(
             failed = np.argwhere(memorized < MEMORIZED_SHARE)
             axes.add_collection(_hatching(failed))
             axes.set_title(panel.title, color=LIGHT.ink)
-            axes.set_xlabel(_words(x), color=LIGHT.muted)
+            axes.set_xlabel(column_words(x), color=LIGHT.muted)
             _label_ticks(axes.xaxis, columns, rotation=45 if len(columns) > 4 else 0)
             _label_ticks(axes.yaxis, rows if number == 0 else [""] * len(rows))
             if number == 0:
-                axes.set_ylabel(_words(y), color=LIGHT.muted)
+                axes.set_ylabel(column_words(y), color=LIGHT.muted)
             axes.tick_params(colors=LIGHT.muted, labelsize=7, length=2)
             for spine in axes.spines.values():
                 spine.set_visible(False)
@@ -130,15 +156,15 @@ def phase_diagram(
 
 def _panel(name: str, values: Float[np.ndarray, "row column"]) -> _Panel:
     if name in SIGNED:
-        return _Panel(_words(name), values, -1.0, 1.0, LIGHT.diverging)
+        return _Panel(column_words(name), values, -1.0, 1.0, LIGHT.diverging)
     if name in SHARES:
-        return _Panel(_words(name), values, 0.0, 1.0, LIGHT.ramp)
+        return _Panel(column_words(name), values, 0.0, 1.0, LIGHT.ramp)
     sound = values[np.isfinite(values)]
     low, high = (float(sound.min()), float(sound.max())) if len(sound) else (0.0, 1.0)
-    return _Panel(_words(name), values, low, max(high, low + 1e-12), LIGHT.ramp)
+    return _Panel(column_words(name), values, low, max(high, low + 1e-12), LIGHT.ramp)
 
 
-def _words(name: str) -> str:
+def column_words(name: str) -> str:
     """A column's name as people read it."""
     return name.replace("_", " ").replace("fiedler", "Fiedler")
 

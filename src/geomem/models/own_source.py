@@ -43,11 +43,7 @@ def load_source(named: str, say: Callable[[str], object]) -> Source:
     if not colon or not file or not function:
         raise InputError(f"The module is {named!r}; give file and function, as in mine.py:factory.")
     path = Path(file).absolute()
-    text = read_bytes(path, LARGEST_SOURCE, links=True)
-    # A name that differs with the content: another version of the file is another module.
-    digest = _digest([text])
-    say(f"Executing {file}.")
-    module = sys.modules.get(f"own_module_{digest}") or _execute(path, f"own_module_{digest}", digest)
+    module = execute_file(path, lambda: say(f"Executing {file}."))
     if not hasattr(module, function):
         known = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
         raise unknown_name(
@@ -63,7 +59,19 @@ def load_source(named: str, say: Callable[[str], object]) -> Source:
     return Source(found.name, found.digest, factory, f"{path}:{function}")
 
 
-def _execute(path: Path, name: str, digest: str) -> ModuleType:
+def execute_file(path: Path, before: Callable[[], object] = int) -> ModuleType:
+    """Execute a file of Python, once per content; raises `InputError`, one sentence, if that fails.
+
+    `before` is called as soon as the file is read.
+    """
+    # A name that differs with the content: another version of the file is another module.
+    digest = _digest([read_bytes(path, LARGEST_SOURCE, links=True)])
+    before()
+    name = f"own_module_{digest}"
+    return sys.modules.get(name) or _execute(path, name)
+
+
+def _execute(path: Path, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no file of Python; give one whose name ends in .py.")

@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from geomem.errors import InputError
 from geomem.figures.drawing import check_figure, save_figure
-from geomem.figures.phases import COLOURS, phase_diagram, tabulate_phases
+from geomem.figures.phases import phase_diagram, tabulate_phases
 from geomem.files import check_place
 from geomem.report.html import format_number, read_resource, render_html, write_page
 
 
 def write_diagram(
-    table: pl.DataFrame, x: str, y: str, out: Path, *, colours: Sequence[str] = COLOURS, title: str = ""
+    table: pl.DataFrame, x: str, y: str, out: Path, *, colours: Sequence[str] | None = None, title: str = ""
 ) -> Path:
     """Write the phase diagram of a sweep's table: `out` is an .html page, or an .svg or .pdf.
 
@@ -30,7 +30,7 @@ def write_diagram(
     with tempfile.TemporaryDirectory() as directory:
         untitled = phase_diagram(table, x, y, colours)
         svg = save_figure(untitled, cells, Path(directory) / "phases")[1].read_text(encoding="utf-8")
-    recalling = int((table["associative_accuracy"] == 1.0).sum())
+    recalling = round((cells["runs"] * cells["memorized"]).sum())
     text = (
         f"{len(table):,} runs, of which {recalling:,} recall every fact. "
         "A cell shows the mean over its runs after the last step; without a colour, all of them diverged."

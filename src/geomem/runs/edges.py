@@ -18,7 +18,13 @@ from geomem.runs.configuration import model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
-from geomem.training.configuration import Training, check_training, default_training, run_settings
+from geomem.training.configuration import (
+    RunSettings,
+    Training,
+    check_training,
+    default_training,
+    run_settings,
+)
 from geomem.training.treatment import NOTHING, Settings, Treatment, intervene
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
@@ -160,12 +166,13 @@ def _train(
     examples: Examples,
     start: Start | None,
     treatment: Treatment,
+    runs: Sequence[RunSettings] | None = None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.edges import train_fleet
     from geomem.training.treated import treat_graph
 
-    runs, pairs = run_settings(training, seeds), directed_pairs(graph, task)
+    runs, pairs = runs or run_settings(training, seeds), directed_pairs(graph, task)
     hooks |= {"start": start.weights() if start else None}
     hooks |= {"treated": treat_graph(treatment, graph, model.width)}
     return train_fleet(model, examples, pairs, graph.node_count, runs, training, **hooks)

@@ -19,7 +19,7 @@ from geomem.models.recall import MOST_HOPS, count_trained, describe_recall_param
 from geomem.runs.configuration import FactRecall, model_kind
 from geomem.runs.job import Job, check_seeds, count_disk, find_model, job_name
 from geomem.runs.run import Run, memory_size
-from geomem.training.configuration import RecallRun, RecallTraining, check_training, run_settings
+from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training, run_settings
 from geomem.worlds.facts.hops import chain_answers, has_chains
 from geomem.worlds.facts.table import (
     FactTable,
@@ -174,14 +174,16 @@ def _train(
     model: Recall | OwnModule,
     training: RecallTraining,
     seeds: tuple[int, ...],
+    runs: Sequence[RunSettings] | None = None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.facts import train_recall
 
     size, asked = memory_size(table), question_answers(table, model.hops)
     tokens = None if isinstance(model, Recall) else object_tokens(table)
-    runs = [RecallRun(model, size, asked, settings, tokens) for settings in run_settings(training, seeds)]
-    return train_recall(runs, training, **hooks)
+    runs = runs or run_settings(training, seeds)
+    asked_runs = [RecallRun(model, size, asked, settings, tokens) for settings in runs]
+    return train_recall(asked_runs, training, **hooks)
 
 
 def check_questions(table: FactTable, model: Recall | OwnModule) -> None:

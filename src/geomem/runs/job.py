@@ -52,8 +52,9 @@ class Job:
     disk_bytes: int
     """Disk that they take at most, with the checkpoints of their training."""
     train: "Callable[..., Trained]"
-    """Trains the runs, with the arguments of `train_fleet` from `state` on; only this imports torch. Like
-    all of a job it can be pickled, for other processes."""
+    """Trains the runs, with the arguments of `train_fleet` from `state` on; other `runs` than the
+    seeds with the training's own rates too. Only this imports torch. Like all of a job it can be pickled, for
+    other processes."""
     start: Start | None = None
     """The weights that the runs begin with; drawn from the seeds if None."""
     treatment: Treatment = NOTHING

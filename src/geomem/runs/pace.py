@@ -1,7 +1,7 @@
 """How long a training takes, told from its own first steps on the machine that will do the rest."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from time import perf_counter
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from geomem.training.configuration import AnyTraining, loop_training
+from geomem.training.configuration import AnyTraining, PathTraining, loop_training
 from geomem.training.loop import Progress
 
 LEAST_STEPS = 3
@@ -98,6 +98,19 @@ def _pace(began: float, ends: Sequence[float], rows: dict[int, float], after: fl
     step = float(np.median(plain)) if plain.size else float(np.median(steps)) if steps.size else first
     row = float(np.median(steps[with_row])) - step if with_row.any() else first - step
     return Pace(once=max(0.0, ends[0] - began - first) + after, step=step, row=max(0.0, row))
+
+
+def shortened(training: Any) -> Any:
+    """The training of so few steps that timing it takes in what follows the last one.
+
+    >>> from geomem.training.configuration import PathTraining
+    >>> shortened(PathTraining(epochs=100, batches=2)).epochs
+    2
+    """
+    if isinstance(training, PathTraining):
+        epochs = min(training.epochs, ceil(LEAST_STEPS / training.batches))
+        return replace(training, epochs=epochs, warmup_steps=0, metric_every=1)
+    return replace(training, steps=min(LEAST_STEPS, training.steps), warmup_steps=0, metric_every=2)
 
 
 def estimate_each(

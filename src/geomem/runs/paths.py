@@ -19,7 +19,7 @@ from geomem.runs.path_cost import SLOTS, Sizes, answer_length, context_length, e
 from geomem.runs.prompts import prompt_sizes
 from geomem.runs.run import Run, read_run
 from geomem.runs.start import Start, start_of
-from geomem.training.configuration import PathTraining, check_training, run_settings
+from geomem.training.configuration import PathTraining, RunSettings, check_training, run_settings
 from geomem.training.treatment import NOTHING, Settings, Treatment, intervene
 from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
@@ -178,6 +178,7 @@ def _train(
     seeds: tuple[int, ...],
     start: Start | None,
     treatment: Treatment,
+    runs: Sequence[RunSettings] | None = None,
     **hooks: Any,
 ) -> "Trained":
     from geomem.training.path_batches import path_examples
@@ -188,7 +189,8 @@ def _train(
     examples = asked if in_context else path_examples(graph, asked)
     hooks |= {"start": start.weights() if start else None}
     hooks |= {"treated": treat_graph(treatment, None if in_context else graph, model.width)}
-    return train_paths(model, examples, run_settings(training, seeds), training, **hooks)
+    runs = runs or run_settings(training, seeds)
+    return train_paths(model, examples, runs, training, **hooks)
 
 
 def path_sizes(graph: Graph, task: PathFinding) -> Sizes:

@@ -109,7 +109,7 @@ def train(
         if is_finished(path):  # by whoever held the lock before
             return read_run(path)
         digest = configuration_hash(job.configuration)
-        checkpoints = Checkpoints(path, digest, partial(_state_shape, job))
+        checkpoints = Checkpoints(path, digest, partial(state_shape, job))
         first_step = checkpoints.step
         threads = 1 if job.cost.flops_per_step < SINGLE_THREAD_FLOPS else torch.get_num_threads()
         manifest = {
@@ -198,7 +198,7 @@ def explained_card_memory(job: Job, device: str, checkpoints: "Checkpoints") -> 
         ) from error
 
 
-def _state_shape(job: Job) -> StateShape:
+def state_shape(job: Job) -> StateShape:
     """What a checkpoint of the job holds."""
     averaged = isinstance(job.training, PathTraining) and job.training.averaging
     world = job.world

@@ -8,8 +8,9 @@ from math import inf
 import polars as pl
 
 from geomem.claims.claim import Verdict
+from geomem.claims.evidence import gather_evidence
 from geomem.claims.need import Cost, Need, Scale
-from geomem.claims.reproduce import ReproductionEvent, gather_evidence, reproduce, select_claims
+from geomem.claims.reproduce import ReproductionEvent, reproduce, select_claims
 from geomem.errors import InputError
 from geomem.runs.job import check_seeds
 from geomem.studies.study import Study

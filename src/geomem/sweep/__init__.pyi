@@ -1,5 +1,16 @@
+from .grid import Block as Block
 from .measured import MEASUREMENTS as MEASUREMENTS
 from .measured import is_memorized as is_memorized
 from .parts import SweepProgress as SweepProgress
+from .running import Plan as Plan
 from .running import Sweep as Sweep
+from .running import plan_blocks as plan_blocks
+from .running import preview as preview
+from .running import run_plan as run_plan
 from .running import sweep as sweep
+from .running import train_blocks as train_blocks
+from .study_files import read_blocks as read_blocks
+from .study_files import read_study as read_study
+from .table import open_table as open_table
+from .table import tabulate as tabulate
+from .table import write_table as write_table

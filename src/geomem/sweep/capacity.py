@@ -17,13 +17,14 @@ import polars as pl
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
-from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost, pad_models, pad_sizes
-from geomem.runs.checkpoint import StateShape, moments
+from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
+from geomem.runs.checkpoint import StateShape
 from geomem.runs.directory import run_path
 from geomem.runs.environment import limit_threads
 from geomem.runs.job import check_seeds
 from geomem.sweep.engines.work import Engine
-from geomem.sweep.grid import FLEET_RUNS, MAXIMUM_RUNS
+from geomem.sweep.grid import MAXIMUM_RUNS, pack_runs
+from geomem.sweep.measured import recall_state
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, choose_engine, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
@@ -36,9 +37,6 @@ TYPICAL_BITS = 1.38
 
 SPREAD = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.3, 1.5)
 """Widths of a cell, as multiples of the width that would hold `TYPICAL_BITS`."""
-
-FLEET_ARITHMETIC = 1_000_000_000
-"""Arithmetic of a fleet's step at most, about 50 ms: so that little is lost when a sweep is interrupted."""
 
 SCHEMA = {
     "subjects": pl.Int64,
@@ -172,7 +170,7 @@ def capacity_curves(
             raise InputError(
                 f"There would be more than {MAXIMUM_RUNS:,} runs; give fewer tables, sizes or seeds."
             )
-    fleets = [CapacityFleet(tuple(group), training, facts) for group in pack_runs(runs)]
+    fleets = [CapacityFleet(tuple(group), training, facts) for group in pack_runs(runs, step_arithmetic)]
     costs = [
         estimate_recall_cost(*_models_and_sizes(fleet.runs), subjects=training.batch_subjects)
         for fleet in fleets
@@ -218,28 +216,6 @@ def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int
     return sorted(range(min(widths), max(widths) + 1) if middle < 10 else widths)
 
 
-def pack_runs(runs: Sequence[CapacityRun]) -> list[list[CapacityRun]]:
-    """Runs as fleets, in order: one joins the fleet before it where that costs less than a step of its own.
-
-    >>> small, large = (CapacityRun(Recall(width=4), n, 2, 0) for n in (16, 2048))
-    >>> [len(fleet) for fleet in pack_runs([small, small, large])]
-    [2, 1]
-    """
-    fleets: list[list[CapacityRun]] = []
-    before = 0
-    for run in runs:
-        alone = _arithmetic([run])
-        if fleets and len(fleets[-1]) < FLEET_RUNS:
-            together = _arithmetic([*fleets[-1], run])
-            if together <= min(before + alone + STEP_OVERHEAD, FLEET_ARITHMETIC):
-                fleets[-1].append(run)
-                before = together
-                continue
-        fleets.append([run])
-        before = alone
-    return fleets
-
-
 def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
     """Train a fleet on one thread; one row per run, with the columns of `SCHEMA`.
 
@@ -255,7 +231,7 @@ def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
         "mlp_width": [run.model.mlp_width for run in fleet.runs],
         "seed": [run.seed for run in fleet.runs],
         **{name: rows[-1] for name, rows in trained.metrics.items()},
-        "weights": [count_trained(run.model, run.size) for run in runs],
+        "weights": [count_trained(own.model, run.size) for own, run in zip(fleet.runs, runs, strict=True)],
         "bits": bits,
     }
     return pl.DataFrame(columns).select(list(SCHEMA))
@@ -275,14 +251,7 @@ def _draw(fleet: CapacityFleet) -> tuple[list[RecallRun], list[float]]:
 
 def _state_shape(fleet: CapacityFleet) -> StateShape:
     runs, _ = _draw(fleet)
-    model, size = pad_models([run.model for run in runs]), pad_sizes([run.size for run in runs])
-    return StateShape(
-        runs=len(runs),
-        steps=fleet.training.steps,
-        parameters=count_trained(model, size),
-        snapshot=(size.subjects, model.width),
-        remembered=moments("adamw"),
-    )
+    return recall_state([run.model for run in runs], [run.size for run in runs], steps=fleet.training.steps)
 
 
 def _models_and_sizes(runs: Sequence[CapacityRun]) -> tuple[list[Recall], list[RecallSize]]:
@@ -290,7 +259,8 @@ def _models_and_sizes(runs: Sequence[CapacityRun]) -> tuple[list[Recall], list[R
     return [run.model for run in runs], sizes
 
 
-def _arithmetic(runs: Sequence[CapacityRun]) -> int:
+def step_arithmetic(runs: Sequence[CapacityRun]) -> int:
+    """Arithmetic of a step of some runs in one fleet."""
     return estimate_recall_cost(*_models_and_sizes(runs)).flops_per_step
 
 

@@ -33,7 +33,7 @@ from geomem.runs.directory import (
     table_file,
 )
 from geomem.runs.environment import available_memory, check_device, describe_environment, has_device
-from geomem.runs.pace import LEAST_STEPS, estimate_each, measure_pace
+from geomem.runs.pace import estimate_each, measure_pace, shortened
 from geomem.runs.train import Checkpoints, stop_between_steps
 from geomem.sweep.engines.processes import Processes, find_engine
 from geomem.sweep.engines.work import Engine, Outcome, Work, finish
@@ -81,6 +81,11 @@ class SweepProgress:
     """Fleets that are trained at a time, by the engine's workers."""
     memory_bytes: int
     """About what so many of the largest fleets take."""
+
+    @property
+    def running_fleets(self) -> int:
+        """Fleets that are being trained now, if all workers are busy."""
+        return min(self.processes, self.fleet_count - self.finished_fleets - self.failed_fleets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +150,8 @@ def complete_parts(
     count, digest = len(parts.fleets), configuration_hash(configuration)
     with locked_run(path):
         remove_leftovers(path)
-        kept = {
-            number: _read_part(path, number, parts)
-            for number in range(count)
-            if os.path.lexists(_part_path(path, number))
-        }
+        kept, order = _look(parts, path)
         failed: dict[int, Outcome] = {}
-        # Long fleets first: then no worker is left alone with one at the end.
-        order = sorted(set(range(count)) - set(kept), key=lambda number: -parts.arithmetic[number])
         with engine.connected(parts.device) if order else nullcontext(1) as workers:
             here = has_device(parts.device)
             expected = _expect(parts, order, timed=bool(here and on_progress))
@@ -160,17 +159,20 @@ def complete_parts(
             teller.tell(seconds_left=None if here else nan)
             if order:
                 manifest = {"format": FORMAT, "hash": digest, "configuration": dict(configuration)}
+                manifest |= {"fleets": count}
                 manifest |= describe_environment(parts.device if here else "cpu")
                 write_json(path / MANIFEST, manifest | ({} if here else {"device": parts.device}))
             try:
-                for number, outcome in _train(parts, path, digest, engine, expected):
-                    if outcome.status == "done":
-                        (path / FAILED / _failure_name(number)).unlink(missing_ok=True)
-                        kept[number] = teller.count(_read_part(path, number, parts))
-                    else:
-                        failed[number] = outcome
-                        _keep_failure(path, number, parts.fleets[number], outcome)
-                    teller.tell()
+                # Closed here: Ctrl-C while workers are being ended is heard as well.
+                with closing(_train(parts, path, digest, engine, expected)) as trained:
+                    for number, outcome in trained:
+                        if outcome.status == "done":
+                            (path / FAILED / _failure_name(number)).unlink(missing_ok=True)
+                            kept[number] = teller.count(_read_part(path, number, parts))
+                        else:
+                            failed[number] = outcome
+                            _keep_failure(path, number, parts.fleets[number], outcome)
+                        teller.tell()
             except KeyboardInterrupt:
                 finished = sum(_part_path(path, number).exists() for number in range(count))
                 raise KeyboardInterrupt(
@@ -186,6 +188,33 @@ def complete_parts(
         for name in (UNFINISHED, FAILED):
             shutil.rmtree(path / name, ignore_errors=True)
     return pl.concat([kept[number] for number in range(count)])
+
+
+def preview_parts(parts: Parts, path: Path, *, engine: Engine) -> SweepProgress:
+    """Where work stands and what is left of it would take; nothing is trained to its end or written.
+
+    Raises `InputError` as `complete_parts` does before it trains.
+    """
+    kept, order = _look(parts, path)
+    with engine.connected(parts.device) if order else nullcontext(1) as workers:
+        here, told = has_device(parts.device), []
+        expected = _expect(parts, order, timed=here)
+        _Teller(parts, path, kept, {}, expected, workers, told.append).tell(
+            seconds_left=None if here else nan
+        )
+    return told[0]
+
+
+def _look(parts: Parts, path: Path) -> tuple[dict[int, pl.DataFrame], list[int]]:
+    """The tables of the fleets that are finished, and the numbers of the others in the order of training."""
+    count = len(parts.fleets)
+    kept = {
+        number: _read_part(path, number, parts)
+        for number in range(count)
+        if os.path.lexists(_part_path(path, number))
+    }
+    # Long fleets first: then no worker is left alone with one at the end.
+    return kept, sorted(set(range(count)) - set(kept), key=lambda number: -parts.arithmetic[number])
 
 
 def _train(
@@ -278,8 +307,7 @@ def _expect(parts: Parts, order: Sequence[int], *, timed: bool) -> dict[int, flo
 
     def measure(place: int) -> float:
         fleet = parts.fleets[order[place]]
-        few = min(LEAST_STEPS, fleet.training.steps)
-        short = replace(fleet, training=replace(fleet.training, steps=few, warmup_steps=0, metric_every=2))
+        short = replace(fleet, training=shortened(fleet.training))
         pace = measure_pace(partial(parts.measure, short), short.training, device=parts.device)
         return pace.seconds(fleet.training)
 
@@ -304,6 +332,14 @@ def _damaged_part(part: Path, why: str) -> InputError:
     return InputError(
         f"{part} is damaged ({why}); delete this file alone and run the same command again, which trains its "
         "runs again."
+    )
+
+
+def _in_schema(table: pl.DataFrame, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """A table with all columns of a sweep, of which its fleet may not have each."""
+    return table.select(
+        (pl.col(name) if name in table.columns else pl.lit(None)).cast(kind).alias(name)
+        for name, kind in schema.items()
     )
 
 
@@ -335,5 +371,5 @@ def _write_part(
             checkpoints = Checkpoints(own, digest, partial(state_shape, fleet))
             with stop_between_steps(checkpoints):
                 table = measure(fleet, **checkpoints.hooks)
-            replace_file(part, table_file(table.cast(pl.Schema(schema))))
+            replace_file(part, table_file(_in_schema(table, schema)))
         remove_checkpoint(own)

@@ -27,7 +27,7 @@ from geomem.models.networks.recall import (
 )
 from geomem.models.own import OwnModule
 from geomem.models.randomness import generator_for
-from geomem.models.recall import EVALUATED, describe_recall_parameters, pad_models, pad_sizes
+from geomem.models.recall import EVALUATED, Recall, describe_recall_parameters, pad_models, pad_sizes
 from geomem.training.capture import StaticStep, replays
 from geomem.training.configuration import (
     RECALL_BETAS,
@@ -142,8 +142,8 @@ class _Answering:
 
 
 def _answer_with(runs: Sequence[RecallRun], *, device: str, dtype: torch.dtype) -> _Answering:
-    models, sizes = [run.model for run in runs], [run.size for run in runs]
-    size, first = pad_sizes(sizes), models[0]
+    sizes, first = [run.size for run in runs], runs[0].model
+    size = pad_sizes(sizes)
     paths = all_paths(size.relations, first.hops).to(device)
     seeds, scales = ([getattr(run.settings, name) for run in runs] for name in ("seed", "scale"))
     drawn = {"seeds": seeds, "scales": scales, "device": device, "dtype": dtype}
@@ -158,6 +158,7 @@ def _answer_with(runs: Sequence[RecallRun], *, device: str, dtype: torch.dtype) 
             vectors=lambda own: node_embeddings(first, own, size.subjects),
             per_subject=len(runs) * paths.numel() * first.count_activations(first.sizes[1]),
         )
+    models = [run.model for run in runs if isinstance(run.model, Recall)]
     model = pad_models(models)
     described = describe_recall_parameters(model, size)
     widths = torch.tensor([float(own.width) for own in models], dtype=dtype, device=device)

@@ -27,6 +27,9 @@ SHARES = ("Memory", "Paths", "Tokens")
 UNKNOWN = "More"
 """The chart of metrics that are not registered here, as of a run from elsewhere."""
 
+WHOLE = ("associative_accuracy", "recall", "edge_recall", "held_out_exact_match")
+"""Metrics that are 1 where a run recalls everything: edges, facts, the edges beside paths, fresh prompts."""
+
 PARTS = ("held_out", "train")
 """The parts of a fleet's answers in the order of charts."""
 

@@ -53,16 +53,15 @@ def treat_graph(treatment: Treatment, graph: Graph | None, width: int) -> Treate
 def spectral_modes(graph: Graph, width: int) -> Float[np.ndarray, "node mode"]:
     """The Laplacian's lowest non-trivial modes, the longer the lower: √n · mode · (λ_F - λ_1) / (λ - λ_1).
 
-    λ_1 is the lowest eigenvalue, λ_F that of the Fiedler modes. All of those are there, further modes in
-    whole eigenspaces as far as `width` has room.
+    λ_1 is the lowest eigenvalue, λ_F that of the Fiedler modes. All of those are there, however many; further
+    ones in whole eigenspaces as far as `width` has room.
 
     >>> from geomem.worlds.graphs.families import cycle
     >>> np.square(spectral_modes(cycle(8), 4)).mean(axis=0).round(2).tolist()
     [1.0, 1.0, 0.09, 0.09]
     """
     spectrum = laplacian_spectrum(graph)
-    fiedler = fiedler_modes(spectrum)
-    spaces = spectrum.eigenspaces
+    fiedler, spaces = fiedler_modes(spectrum), spectrum.eigenspaces
     higher = np.flatnonzero(spaces > spaces[fiedler].max())
     ends = np.array([np.sum(spaces[higher] <= spaces[mode]) for mode in higher], dtype=int)
     chosen = np.concatenate([fiedler, higher[len(fiedler) + ends <= width]])

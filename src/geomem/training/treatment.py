@@ -20,7 +20,7 @@ An intervention changes fields of the task, the model and the training where the
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from geomem.errors import InputError, unknown_name
 from geomem.fields import NonNegative, ShareBelowOne, check_fields
@@ -79,16 +79,21 @@ def describe_treatment(treatment: Treatment) -> dict[str, Any]:
     return {name: value for name, value in asdict(treatment).items() if value != getattr(NOTHING, name)}
 
 
+SomeTask = TypeVar("SomeTask")
+SomeModel = TypeVar("SomeModel")
+SomeTraining = TypeVar("SomeTraining")
+
+
 @dataclass(frozen=True)
-class Settings:
+class Settings(Generic[SomeTask, SomeModel, SomeTraining]):
     """All that an intervention may change."""
 
-    task: Any
-    model: Any
-    training: Any
+    task: SomeTask
+    model: SomeModel
+    training: SomeTraining
     treatment: Treatment = NOTHING
 
-    def change(self, **values: Any) -> "Settings":
+    def change(self, **values: Any) -> "Settings[SomeTask, SomeModel, SomeTraining]":
         """The same with other values of fields, wherever a field of that name is.
 
         Raises `InputError` if there is none.
@@ -131,7 +136,9 @@ def intervention(function: Callable[[Settings], Settings]) -> Callable[[Settings
     return function
 
 
-def intervene(names: Iterable[str], settings: Settings) -> Settings:
+def intervene(
+    names: Iterable[str], settings: Settings[SomeTask, SomeModel, SomeTraining]
+) -> Settings[SomeTask, SomeModel, SomeTraining]:
     """The settings after the named interventions, one after the other.
 
     Raises `InputError` for an unknown name, or for one that cannot be on these settings.
@@ -240,6 +247,12 @@ def network_decay(settings: Settings) -> Settings:
 def dirichlet(settings: Settings) -> Settings:
     """The Dirichlet energy of the embeddings is in the loss, with a weight of .1."""
     return settings.change(dirichlet=0.1)
+
+
+@intervention
+def strong_dirichlet(settings: Settings) -> Settings:
+    """The Dirichlet energy of the embeddings is in the loss, with a weight of 2: for long paths."""
+    return settings.change(dirichlet=2.0)
 
 
 @intervention

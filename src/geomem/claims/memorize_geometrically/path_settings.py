@@ -18,6 +18,7 @@ from geomem.claims.need import Scale
 from geomem.models.configuration import MODELS, Mamba, Model, Transformer
 from geomem.runs.presets import PATH_PRESETS
 from geomem.training.configuration import PathTraining
+from geomem.training.treatment import Settings, Treatment, describe_treatment, intervene
 from geomem.worlds.graphs.families import path_star, tree_star
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding, Target
@@ -47,6 +48,8 @@ class PathSetting:
     """What the fleet is trained on before: its weights are the start (staged training)."""
     seconds: float = 10.0
     """About how long one seed takes on one core, without its start."""
+    interventions: tuple[str, ...] = ()
+    """What else is done, by the names of `geomem.training.treatment`."""
 
 
 # In the weights, on a laptop.
@@ -196,15 +199,18 @@ PAPER_PROMPTS: dict[str, PathSetting] = {
 
 def describe_setting(setting: PathSetting, seeds: Sequence[int]) -> dict[str, Any]:
     """The settings of `measure_paths`, as JSON can hold them."""
+    done = intervene(setting.interventions, Settings(setting.task, setting.model, setting.training))
     in_context = isinstance(setting.task, InContextPathFinding)
     world = {"family": setting.family, "arms": setting.arms, "length": setting.length}
     described = {
         "world": {"family": "in-context"} if in_context else world,
-        "model": {"kind": setting.model.name, **asdict(setting.model)},
-        "task": asdict(setting.task),
-        "training": asdict(setting.training),
+        "model": {"kind": done.model.name, **asdict(done.model)},
+        "task": asdict(done.task),
+        "training": asdict(done.training),
         "seeds": list(seeds),
     }
+    if treatment := describe_treatment(done.treatment):
+        described["treatment"] = treatment
     if setting.start is not None:
         described["start"] = describe_setting(setting.start, seeds)
     return described
@@ -227,6 +233,7 @@ def path_training(settings: Mapping[str, Any], start: "Run | None" = None) -> "J
         training=PathTraining(**settings["training"]),
         seeds=settings["seeds"],
         start=start,
+        treatment=Treatment(**settings.get("treatment", {})),
     )
 
 

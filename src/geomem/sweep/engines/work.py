@@ -1,7 +1,7 @@
 """Works and outcomes: what an engine is given, and what it says of each. Results stay where they are kept."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,13 @@ class Work:
     device: str = "cpu"
     memory_bytes: int = 0
     """About what it takes; 0 if nobody knows."""
+    mark: str = ""
+    """The file in `path` that is there once it is done; nothing if `path` is that file."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its result is there, as far as can be seen from here."""
+        return os.path.lexists(self.path / self.mark)
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,8 @@ class Outcome:
 
     path: Path
     """That of the work."""
-    status: Literal["done", "failed", "lost"]
-    """`lost` if every worker that had it was ended."""
+    status: Literal["done", "failed", "lost", "refused"]
+    """`lost` if every worker that had it was ended, `refused` if a worker cannot do any work."""
     error: str = ""
     """What went wrong, in a sentence."""
     traceback: str = ""
@@ -68,7 +75,7 @@ class Engine(Protocol):
         """Do works while connected, begun in their order; give each outcome as it comes.
 
         A work whose worker was ended is done again, at most `RESUBMISSIONS` times. Closing the generator ends
-        what is being worked on. Raises `InputError` where a worker refuses: going on would be in vain.
+        what is being worked on.
         """
         ...
 
@@ -113,27 +120,29 @@ def describe_loss(work: Work) -> Outcome:
 def finish(engine: Engine, works: Sequence[Work]) -> Outcomes:
     """Let an engine do works; whatever it says is done can be seen from here.
 
-    Other processes begin at once, this one when it is asked for the first. Raises `InputError` where a result
-    is not here though its worker wrote it.
+    Other processes begin at once, this one when it is asked for the first. Raises `InputError` where a worker
+    refuses, or a result is not here though its worker wrote it: going on would be in vain.
     """
-    return _seen(engine.run(works))
+    return _check(engine.run(works), {work.path: work for work in works})
 
 
-def _seen(outcomes: Outcomes) -> Outcomes:
+def _check(outcomes: Outcomes, works: Mapping[Path, Work]) -> Outcomes:
     with closing(outcomes):
         for outcome in outcomes:
+            if outcome.status == "refused":
+                raise InputError(outcome.error)
             if outcome.status == "done":
-                _wait_for(outcome.path)
+                _wait_for(works[outcome.path])
             yield outcome
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(work: Work) -> None:
     deadline = monotonic() + VISIBLE_SECONDS
-    while not os.path.lexists(path):
+    while not work.is_done:
         if monotonic() > deadline:
             raise InputError(
-                f"A worker says that it wrote {path}, which is not here; give --directory a place on a disk "
-                "that this machine and every worker share."
+                f"A worker says that {work.path} is done, but it is not here; give --directory a place on a "
+                "disk that this machine and every worker share."
             )
-        with os.scandir(path.parent):  # which makes NFS look again
+        with os.scandir(work.path.parent):  # which makes NFS look again
             sleep(0.2)
