@@ -15,8 +15,9 @@ from geomem.geometry.crossing import crossing
 from geomem.models.configuration import Recall
 from geomem.sweep import capacity
 from geomem.sweep import grid as grids
-from geomem.sweep.capacity import CapacityRun, capacity_curves, step_arithmetic, train_and_tabulate
+from geomem.sweep.capacity import CapacityRun, capacity_curves, step_arithmetic
 from geomem.sweep.grid import FLEET_RUNS
+from geomem.sweep.measured import train_and_measure
 from geomem.sweep.thresholds import fit_thresholds, mean_interval, tabulate_recall, tabulate_thresholds
 from geomem.training.configuration import RecallTraining
 from geomem.worlds.facts.families import many_to_one, random_permutations
@@ -35,12 +36,12 @@ def test_curves_rise_and_an_interrupted_call_goes_on(tmp_path, monkeypatch):
         if len(trained) == 2:
             raise KeyboardInterrupt
         trained.append(fleet)
-        return train_and_tabulate(fleet, **hooks)
+        return train_and_measure(fleet, **hooks)
 
-    monkeypatch.setattr(capacity, "train_and_tabulate", interrupted)
+    monkeypatch.setattr(capacity, "train_and_measure", interrupted)
     with pytest.raises(KeyboardInterrupt, match="2 of 6 fleets are kept"):
         capacity_curves([6, 10], [2], directory=tmp_path, **grid)
-    monkeypatch.setattr(capacity, "train_and_tabulate", train_and_tabulate)
+    monkeypatch.setattr(capacity, "train_and_measure", train_and_measure)
     told = []
     found = capacity_curves([6, 10], [2], directory=tmp_path, on_progress=told.append, **grid)
     assert (told[0].finished_fleets, told[-1].finished_fleets) == (2, 6)
@@ -63,7 +64,7 @@ def test_a_fleet_cut_in_the_middle_goes_on_and_ends_in_the_same_bits(tmp_path, m
         "processes": 1,
     }
     whole = capacity_curves([6, 10], [2], directory=tmp_path / "whole", **grid)
-    begun = cut_once(monkeypatch, capacity, "train_and_tabulate", 30)
+    begun = cut_once(monkeypatch, capacity, "train_and_measure", 30)
     with pytest.raises(KeyboardInterrupt, match="0 of 1 fleets are kept"):
         capacity_curves([6, 10], [2], directory=tmp_path / "cut", **grid)
     (kept,) = (tmp_path / "cut").glob("*/unfinished/*/*")

@@ -7,30 +7,26 @@ different cells where padding costs less than a step of its own, train in one fl
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from geomem.errors import InputError
 from geomem.models.configuration import Recall, check_recall
 from geomem.models.recall import RecallSize, count_trained, estimate_recall_cost
-from geomem.runs.checkpoint import StateShape
 from geomem.runs.directory import run_path
-from geomem.runs.environment import limit_threads
 from geomem.runs.job import check_seeds
 from geomem.sweep.engines.work import Engine
-from geomem.sweep.grid import MAXIMUM_RUNS, pack_runs
-from geomem.sweep.measured import recall_state
+from geomem.sweep.grid import MAXIMUM_RUNS, FactFleet, FactRun, pack_runs, recall_cost
+from geomem.sweep.measured import FACT_MEASUREMENTS, fleet_state, is_memorized, train_and_measure
 from geomem.sweep.parts import STEP_OVERHEAD, Parts, SweepProgress, choose_engine, complete_parts
 from geomem.sweep.thresholds import ThresholdFit, Varied, fit_thresholds, tabulate_recall, tabulate_thresholds
-from geomem.training.configuration import RecallRun, RecallTraining, RunSettings, check_training
-from geomem.training.facts import train_recall
+from geomem.training.configuration import RecallTraining, RunSettings, check_training
 from geomem.worlds.facts.families import random_bijections
-from geomem.worlds.facts.table import FactTable, answers, entropy_bits
+from geomem.worlds.facts.table import FactTable, entropy_bits
 
 TYPICAL_BITS = 1.38
 """Bits that a weight holds at the threshold, on average over 18 cells (notes C1 on arXiv 2605.12426)."""
@@ -39,16 +35,8 @@ SPREAD = (0.6, 0.75, 0.85, 0.92, 1.0, 1.08, 1.17, 1.3, 1.5)
 """Widths of a cell, as multiples of the width that would hold `TYPICAL_BITS`."""
 
 SCHEMA = {
-    "subjects": pl.Int64,
-    "relations": pl.Int64,
-    "width": pl.Int64,
-    "mlp_width": pl.Int64,
-    "seed": pl.Int64,
-    "loss": pl.Float64,
-    "recall": pl.Float64,
-    "margin": pl.Float64,
-    "weights": pl.Int64,
-    "bits": pl.Float64,
+    **dict.fromkeys(("subjects", "relations", "width", "mlp_width", "seed"), pl.Int64),
+    **FACT_MEASUREMENTS,
 }
 """One row per run; `weights` are those trained, `bits` the entropy of its facts."""
 
@@ -86,15 +74,6 @@ class CapacityRun:
     subjects: int
     relations: int
     seed: int
-
-
-@dataclass(frozen=True)
-class CapacityFleet:
-    """Runs that train together."""
-
-    runs: tuple[CapacityRun, ...]
-    training: RecallTraining
-    facts: Callable[..., FactTable] = field(default=random_bijections)
 
 
 def capacity_curves(
@@ -170,11 +149,9 @@ def capacity_curves(
             raise InputError(
                 f"There would be more than {MAXIMUM_RUNS:,} runs; give fewer tables, sizes or seeds."
             )
-    fleets = [CapacityFleet(tuple(group), training, facts) for group in pack_runs(runs, step_arithmetic)]
-    costs = [
-        estimate_recall_cost(*_models_and_sizes(fleet.runs), subjects=training.batch_subjects)
-        for fleet in fleets
-    ]
+    draw = cache(lambda count, kinds, seed: facts(count, kinds, world_seed=seed))
+    fleets = [_make_fleet(group, training, draw) for group in pack_runs(runs, step_arithmetic)]
+    costs = [fleet.cost for fleet in fleets]
     largest = max(cost.memory_bytes for cost in costs)
     engine = choose_engine(engine, processes, fleet_bytes=largest, fleet_count=len(fleets), device=device)
     configuration = {
@@ -189,13 +166,13 @@ def capacity_curves(
     path = run_path(directory, f"recall-capacity-{varied.replace('_', '-')}", configuration)
     parts = Parts(
         fleets,
-        train_and_tabulate,
-        _state_shape,
+        train_and_measure,
+        fleet_state,
         schema=SCHEMA,
         run_counts=[len(fleet.runs) for fleet in fleets],
         arithmetic=[training.steps * (cost.flops_per_step + STEP_OVERHEAD) for cost in costs],
         memory_bytes=largest,
-        is_memorized=lambda table: table["recall"] == 1.0,
+        is_memorized=is_memorized,
         device=device,
     )
     table = complete_parts(parts, path, configuration, engine=engine, on_progress=on_progress)
@@ -216,52 +193,34 @@ def likely_widths(resize: Callable[[int], Recall], table: FactTable) -> list[int
     return sorted(range(min(widths), max(widths) + 1) if middle < 10 else widths)
 
 
-def train_and_tabulate(fleet: CapacityFleet, **hooks: Any) -> pl.DataFrame:
-    """Train a fleet on one thread; one row per run, with the columns of `SCHEMA`.
-
-    `hooks` are arguments of `train_recall`.
-    """
-    runs, bits = _draw(fleet)
-    with limit_threads(1):
-        trained = train_recall(runs, fleet.training, **hooks)
-    columns = {
-        "subjects": [run.subjects for run in fleet.runs],
-        "relations": [run.relations for run in fleet.runs],
-        "width": [run.model.width for run in fleet.runs],
-        "mlp_width": [run.model.mlp_width for run in fleet.runs],
-        "seed": [run.seed for run in fleet.runs],
-        **{name: rows[-1] for name, rows in trained.metrics.items()},
-        "weights": [count_trained(own.model, run.size) for own, run in zip(fleet.runs, runs, strict=True)],
-        "bits": bits,
-    }
-    return pl.DataFrame(columns).select(list(SCHEMA))
-
-
-def _draw(fleet: CapacityFleet) -> tuple[list[RecallRun], list[float]]:
-    """The runs of a fleet with their facts, and the entropy of these in bits."""
-    training, runs, bits = fleet.training, [], []
-    for run in fleet.runs:
-        table = fleet.facts(run.subjects, run.relations, world_seed=run.seed)
-        size = RecallSize(table.subject_count, table.relation_count, table.object_count)
-        settings = RunSettings(run.seed, training.learning_rate, training.weight_decay)
-        runs.append(RecallRun(run.model, size, answers(table), settings))
-        bits.append(entropy_bits(table))
-    return runs, bits
-
-
-def _state_shape(fleet: CapacityFleet) -> StateShape:
-    runs, _ = _draw(fleet)
-    return recall_state([run.model for run in runs], [run.size for run in runs], steps=fleet.training.steps)
-
-
-def _models_and_sizes(runs: Sequence[CapacityRun]) -> tuple[list[Recall], list[RecallSize]]:
-    sizes = [RecallSize(run.subjects, run.relations, run.subjects) for run in runs]
-    return [run.model for run in runs], sizes
+def _make_fleet(
+    group: Sequence[CapacityRun], training: RecallTraining, draw: Callable[[int, int, int], FactTable]
+) -> FactFleet:
+    """Runs that train together, with their facts."""
+    runs = tuple(
+        FactRun(
+            draw(run.subjects, run.relations, run.seed),
+            run.model,
+            RunSettings(run.seed, training.learning_rate, training.weight_decay),
+        )
+        for run in group
+    )
+    cells = tuple(
+        {
+            "subjects": run.subjects,
+            "relations": run.relations,
+            "width": run.model.width,
+            "mlp_width": run.model.mlp_width,
+        }
+        for run in group
+    )
+    return FactFleet(runs, training, cells, recall_cost(runs, training))
 
 
 def step_arithmetic(runs: Sequence[CapacityRun]) -> int:
     """Arithmetic of a step of some runs in one fleet."""
-    return estimate_recall_cost(*_models_and_sizes(runs)).flops_per_step
+    sizes = [RecallSize(run.subjects, run.relations, run.subjects) for run in runs]
+    return estimate_recall_cost([run.model for run in runs], sizes).flops_per_step
 
 
 def _check_numbers(name: str, values: Sequence[int], *, least: int) -> None:

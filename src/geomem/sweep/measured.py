@@ -1,6 +1,5 @@
 """What a sweep keeps of a fleet: one row of measurements per run."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -161,21 +160,13 @@ def _of_facts(trained: Any, weights: list[int], tables: list[Any]) -> dict[str, 
 
 def fleet_state(fleet: AnyFleet) -> StateShape:
     """What a checkpoint of a fleet holds."""
-    if isinstance(fleet, FactFleet):
-        return recall_state(
-            [run.model for run in fleet.runs],
-            [memory_size(run.table) for run in fleet.runs],
-            steps=fleet.training.steps,
-        )
-    return state_shape(fleet.job)
-
-
-def recall_state(models: Sequence[Any], sizes: Sequence[Any], *, steps: int) -> StateShape:
-    """What a checkpoint of recall models that train together holds."""
-    model, size = pad_models(models), pad_sizes(sizes)
+    if not isinstance(fleet, FactFleet):
+        return state_shape(fleet.job)
+    model = pad_models([run.model for run in fleet.runs])
+    size = pad_sizes([memory_size(run.table) for run in fleet.runs])
     return StateShape(
-        runs=len(models),
-        steps=steps,
+        runs=len(fleet.runs),
+        steps=fleet.training.steps,
         parameters=count_trained(model, size),
         snapshot=(size.subjects, model.width),
         remembered=moments("adamw"),

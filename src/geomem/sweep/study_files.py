@@ -186,9 +186,9 @@ def _make_blocks(
 ) -> Iterator[Block]:
     """The blocks of worlds that are made; of facts one for every table and width."""
     if isinstance(model, Recall):
-        open_sizes = "mlp_width" not in values
+        given = values.get("mlp_width", ())
+        neurons = given[0] if len(given) == 1 else None
         for world, width in product(worlds, values.get("width", (None,))):
-            neurons = None if open_sizes or len(values["mlp_width"]) > 1 else values["mlp_width"][0]
             own = {name: value for name, value in values.items() if name != "width"}
             (frozen,) = own.pop("frozen", (model.frozen,))
             if width is None:

@@ -251,8 +251,8 @@ def dirichlet(settings: Settings) -> Settings:
 
 @intervention
 def strong_dirichlet(settings: Settings) -> Settings:
-    """The Dirichlet energy of the embeddings is in the loss, with a weight of 2: for long paths."""
-    return settings.change(dirichlet=2.0)
+    """The Dirichlet energy of the embeddings is in the loss, with a weight of 3: for long paths."""
+    return settings.change(dirichlet=3.0)
 
 
 @intervention
