@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from geomem.cli import main
 from geomem.errors import InputError
 from geomem.geometry.alignment import fiedler_alignment
 from geomem.geometry.spectrum import laplacian_spectrum
@@ -13,6 +14,7 @@ from geomem.models.configuration import Bilinear, Transformer
 from geomem.models.model import initialize_parameters, trainable_names
 from geomem.runs.edges import edge_job, memorize
 from geomem.runs.paths import path_job
+from geomem.runs.run import read_run
 from geomem.training import loop
 from geomem.training.configuration import PathTraining, RunSettings, Training
 from geomem.training.edges import train_fleet
@@ -224,3 +226,16 @@ def test_what_cannot_be_is_said():
         train(Treatment(branch_start=0.0), (0,), model=Bilinear(width=8))
     with pytest.raises(InputError, match="in context there is none"):
         path_job(InContextPathFinding(arms=2, length=5), interventions=["dirichlet"], seeds=1).train()
+
+
+def test_commands_take_interventions(tmp_path, capsys):
+    """One of each, then one that is not there: nothing is written for it."""
+    place = ["--directory", str(tmp_path), "--quiet", "--seeds", "1", "--width", "8"]
+    assert main(["memorize", "cycle", *place, "--steps", "2", "--intervene", "muon", "self-edges"]) == 0
+    paths = ["path-star", "--arms", "12", "--length", "3", "--epochs", "1", "--batches", "2"]
+    assert main(["paths", *paths, "--warmup-steps", "0", *place, "--intervene", "dirichlet"]) == 0
+    treatments = [read_run(line).configuration["treatment"] for line in capsys.readouterr().out.split()]
+    assert treatments == [{"muon": "all"}, {"dirichlet": 0.1}]
+    assert main(["memorize", "cycle", *place, "--intervene", "self-edgs"]) == 2
+    assert "did you mean self-edges" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 2
