@@ -150,14 +150,15 @@ def tabulate_comparisons(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def dose_response(table: pl.DataFrame, task: str, world: str) -> Difference:
-    """Rank correlation of level and score over the arms, seed by seed, and the interval of its mean;
-    0 where all scores are equal.
+    """Rank correlation of level and score over the arms, seed by seed, and the interval of its mean.
+
+    It is 0 where all scores are equal.
     """
     from scipy.stats import spearmanr
 
     own = table.filter(pl.col("task") == task, pl.col("world") == world)
     found = [
-        float(spearmanr(here["level"], here["score"])[0]) if here["score"].n_unique() > 1 else 0.0
+        spearmanr(here["level"], here["score"])[0] if here["score"].n_unique() > 1 else 0.0
         for _, here in own.group_by("seed")
     ]
     return find_difference(np.array(found), np.zeros(len(found)))
