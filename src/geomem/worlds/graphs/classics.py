@@ -1,4 +1,4 @@
-"""Small real graphs that everybody knows, as networkx carries them."""
+"""Small real graphs that everybody knows, as networkx carries them, and one molecule."""
 
 import numpy as np
 
@@ -40,6 +40,38 @@ def florentine_families() -> Graph:
     import networkx
 
     return _classic("florentine-families", networkx.florentine_families_graph())
+
+
+@world
+def davis_women() -> Graph:
+    """18 women of Natchez and the 14 social events they attended (Davis, Gardner and Gardner 1941).
+
+    >>> davis_women().edge_count
+    89
+    """
+    import networkx
+
+    return _classic("davis-women", networkx.davis_southern_women_graph())
+
+
+@world
+def fullerene() -> Graph:
+    """Buckminsterfullerene, C60: the 60 carbon atoms and the bonds between them, a cut-off icosahedron.
+
+    An atom is a corner of the icosahedron and a neighbour of it: on the edge between the two, near the first.
+
+    >>> fullerene().node_count, fullerene().edge_count
+    (60, 90)
+    """
+    import networkx
+
+    solid, bonds = networkx.icosahedral_graph(), networkx.Graph()
+    for one, other in (pair for edge in solid.edges for pair in (edge, edge[::-1])):
+        bonds.add_edge((one, other), (other, one))
+        for third in sorted(set(solid[one]) & set(solid[other])):
+            bonds.add_edge((one, other), (one, third))
+    names = {atom: f"{atom[0]}-{atom[1]}" for atom in bonds}
+    return _classic("fullerene", networkx.relabel_nodes(bonds, names))
 
 
 def _classic(name: str, graph) -> Graph:
