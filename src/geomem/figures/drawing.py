@@ -121,6 +121,7 @@ def dressed_axes(figure: Figure, theme: Theme, *position: int | tuple[int, int])
     axes.tick_params(colors=theme.muted, labelsize=8)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(theme.line)
+    axes.spines[["top", "right"]].set_visible(False)
     for text in (axes.xaxis.label, axes.yaxis.label):
         text.set_color(theme.muted)
     axes.set_title("", color=theme.ink)  # a title set later, in the same place, keeps the colour

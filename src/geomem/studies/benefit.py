@@ -33,6 +33,7 @@ LOOKUPS = ("frozen", "wide start")
 """The lookup tables that the plain Transformer is judged against."""
 COMPARISONS = {
     "plain, frozen": ("plain", "frozen"),
+    "plain, frozen small": ("plain", "frozen, small"),
     "plain, wide start": ("plain", "wide start"),
     "plain, untied": ("plain", "untied"),
     "plain, late": ("plain", "late"),
@@ -149,11 +150,17 @@ def tabulate_comparisons(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def dose_response(table: pl.DataFrame, task: str, world: str) -> Difference:
-    """Rank correlation of level and score over the arms, seed by seed, and the interval of its mean."""
+    """Rank correlation of level and score over the arms, seed by seed, and the interval of its mean.
+
+    It is 0 where all scores are equal.
+    """
     from scipy.stats import spearmanr
 
     own = table.filter(pl.col("task") == task, pl.col("world") == world)
-    found = [float(spearmanr(here["level"], here["score"]).statistic) for _, here in own.group_by("seed")]
+    found = [
+        spearmanr(here["level"], here["score"])[0] if here["score"].n_unique() > 1 else 0.0
+        for _, here in own.group_by("seed")
+    ]
     return find_difference(np.array(found), np.zeros(len(found)))
 
 
@@ -191,7 +198,7 @@ def draw_dose(table: pl.DataFrame, theme: "Theme") -> "Figure":
                 alpha=0.8,
                 label=world,
             )
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=8)
         if panel % 3 == 0:
             axes.set_ylabel("score less frozen")
         if panel >= 6:

@@ -52,13 +52,16 @@ class Arm:
     steps: int = STEPS
     frozen: bool = False
     """The embeddings stay as drawn while the facts are learned."""
+    embedding_start: float = 1.0
+    """Factor on the embeddings' start, N(0, .02²)."""
     node2vec_steps: int = 0
     """The embeddings start as Node2Vec's after so many steps."""
 
 
 ARMS: dict[str, Arm] = {
-    "frozen": Arm(("wide-embeddings",), frozen=True),
-    "wide start": Arm(("wide-embeddings",)),
+    "frozen": Arm(embedding_start=50.0, frozen=True),
+    "frozen, small": Arm(embedding_start=15.0, frozen=True),
+    "wide start": Arm(embedding_start=50.0),
     "untied": Arm(("untied",)),
     "plain": Arm(),
     "late": Arm(steps=LATE),
@@ -82,9 +85,8 @@ def measure_uses(
     graph, arm = (WORLDS | FURTHER)[settings["world"]], ARMS[settings["arm"]]
     seeds = tuple(settings["seeds"])
     training = Training(steps=settings["steps"], metric_every=settings["steps"], snapshots=2)
-    done = intervene(
-        arm.interventions, Settings(EdgeMemorization(), Transformer(position_scale=0.02), training)
-    )
+    plain = Settings(EdgeMemorization(), Transformer(position_scale=0.02), training)
+    done = intervene(arm.interventions, plain.change(embedding_start=arm.embedding_start))
 
     def held_on(world: Graph) -> Held:
         return hold(world, done, seeds, frozen=arm.frozen, node2vec_steps=arm.node2vec_steps, device=device)
@@ -113,7 +115,7 @@ def all_uses(scale: Scale) -> tuple[Need, ...]:
             f"{world}/{name}",
             measure_uses,
             {"world": world, "arm": name, "seeds": list(scale.seeds), "steps": arm.steps},
-            seconds=(3 + 0.002 * arm.steps) * len(scale.seeds),
+            seconds=(4.6 + 0.002 * arm.steps) * len(scale.seeds),
         )
         for world in worlds
         for name, arm in ARMS.items()
@@ -130,9 +132,9 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
         world, _, arm = case.partition("/")
         held = {part: runs.arrays[f"{case}.{part}"] for part in ("recall", "level", "alignment")}
         for task in TASKS:
-            scores = runs.arrays.get(f"{case}.{task}")
-            for run, seed in enumerate(seeds.tolist() if scores is not None else ()):
-                row = {"world": world, "arm": arm, "task": task, "seed": seed, "score": float(scores[run])}
+            scores = runs.arrays.get(f"{case}.{task}", ())
+            for run, (seed, score) in enumerate(zip(seeds[: len(scores)], scores, strict=True)):
+                row = {"world": world, "arm": arm, "task": task, "seed": int(seed), "score": float(score)}
                 rows.append(row | {part: float(values[run]) for part, values in held.items()})
     return pl.DataFrame(rows)
 

@@ -63,11 +63,12 @@ def frame_lines(table: pl.DataFrame) -> list[str]:
 def format_cell(value: Any, digits: int = 2) -> str:
     """One cell of a table: words and whole numbers as they are.
 
-    >>> format_cell(None), format_cell(0.0321, 3), format_cell(float("nan"))
-    ('–', '.032', '–')
+    >>> format_cell(None), format_cell(0.0321, 3), format_cell(float("nan")), format_cell(-0.001)
+    ('–', '.032', '–', '.00')
     """
     if value is None or (isinstance(value, float) and isnan(value)):
         return MISSING
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.{digits}f}".replace("0.", ".", 1).replace("-", "−")
+    rounded = round(value, digits) + 0.0  # no minus before a zero
+    return f"{rounded:.{digits}f}".replace("0.", ".", 1).replace("-", "−")

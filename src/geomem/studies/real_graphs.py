@@ -400,7 +400,7 @@ def draw_falls(table: pl.DataFrame, theme: "Theme") -> "Figure":
             face = colour if row["word"] == "geometric" else theme.card
             axes.plot([row["fall"]], [place], "o", color=colour, markerfacecolor=face, markersize=5)
         axes.set_ylim(-0.7, len(graphs) - 0.3)
-        axes.set_xlim(-0.35, 1.0)
+        axes.set_xlim(-0.1, 1.05)
         axes.set_yticks(range(len(graphs)), graphs if not panel else [""] * len(graphs))
         axes.set_title(arm.replace(", ", ",\n"), fontsize=9)
     figure.supxlabel(

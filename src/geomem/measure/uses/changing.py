@@ -56,7 +56,8 @@ def measure_adding(held: Held) -> dict[str, Float[np.ndarray, " run"]]:
         allowed = wanted | np.stack([wanted[0], edges[anchor]])
 
         def in_place(after: Held, prompts=prompts, wanted=wanted, allowed=allowed):
-            return recalled(after.answers(prompts), allowed)[:, wanted[allowed]].all(axis=1)
+            found = recalled(after.answers(prompts), allowed)[:, wanted[allowed]]
+            return np.logical_and.reduce(found, axis=1)
 
         begun = replace(held, weights=redraw(held))
         after, done = change(begun, make_examples(prompts, wanted, held.vocabulary_size), in_place)
@@ -101,7 +102,7 @@ def measure_forgetting(held: Held) -> dict[str, Float[np.ndarray, " run"]]:
         def in_place(after: Held, prompts=prompts, ends=ends):
             logits = after.answers(prompts)[..., : graph.node_count]
             shares = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
-            return (shares[:, [0, 1], ends[::-1]] < 1 / graph.node_count).all(axis=1)
+            return np.logical_and.reduce(shares[:, [0, 1], ends[::-1]] < 1 / graph.node_count, axis=1)
 
         after, done = change(held, make_examples(prompts, wanted, held.vocabulary_size), in_place)
         others = np.delete(np.arange(graph.node_count), ends)

@@ -182,8 +182,13 @@ def hold(
     """
     held = Held(graph, replace(settings.model, frozen_embeddings=frozen), seeds, {}, device)
     if node2vec_steps:
-        sizes = {"context_length": 3, "node_count": graph.node_count}
-        drawn = initialize_parameters(held.model, vocabulary_size=held.vocabulary_size, **sizes, seeds=seeds)
+        drawn = initialize_parameters(
+            held.model,
+            vocabulary_size=held.vocabulary_size,
+            context_length=3,
+            node_count=graph.node_count,
+            seeds=seeds,
+        )
         weights = {name: tensor.numpy() for name, tensor in drawn.items()}
         weights["token_embedding"][:, : graph.node_count] = node2vec_table(
             graph, held.model.width, seeds, node2vec_steps
