@@ -106,7 +106,7 @@ def test_a_study_again_trains_nothing(finding, directory):
 
 
 def test_a_study_goes_to_any_engine(tmp_path):
-    with pytest.raises(InputError, match="^No Ray cluster answers at 127"):
+    with pytest.raises(InputError, match=r"^No Ray cluster answers at 127"):
         run_study(SMALL, directory=tmp_path, engine=Ray("127.0.0.1:1"))
 
 
