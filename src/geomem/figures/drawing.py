@@ -128,14 +128,16 @@ def dressed_axes(figure: Figure, theme: Theme, *position: int | tuple[int, int])
     return axes
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    def styled(*arguments: Any, **options: Any) -> Figure:
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """The same function of a figure, drawn in the house's style."""
+
+    def drawn(*arguments: Any, **options: Any) -> Figure:
         with matplotlib.rc_context(STYLE):
             return draw(*arguments, **options)
 
-    styled.__name__, styled.__doc__ = draw.__name__, draw.__doc__
-    styled.__wrapped__ = draw  # pyright: ignore[reportFunctionMemberAccess]
-    return styled
+    drawn.__name__, drawn.__doc__ = draw.__name__, draw.__doc__
+    drawn.__wrapped__ = draw  # pyright: ignore[reportFunctionMemberAccess]
+    return drawn
 
 
 def _project(places: Float[np.ndarray, "node 3"], yaw: float = 0.6, pitch: float = 0.32) -> np.ndarray:
@@ -189,7 +191,7 @@ def _paint_reading(axes: Axes, view: FleetView, theme: Theme) -> None:
     axes.text(0, -1.42, view.model, fontsize=8.5, color=theme.muted, ha="center", va="top")
 
 
-@_styled
+@styled
 def side_by_side(fleet_a: FleetView, fleet_b: FleetView, *, theme: str = "light", run: int = 0) -> Figure:
     """The same graph stored two ways: principal components after the last step, each with its reading."""
     colours = THEMES[theme]
@@ -201,13 +203,13 @@ def side_by_side(fleet_a: FleetView, fleet_b: FleetView, *, theme: str = "light"
     return figure
 
 
-@_styled
+@styled
 def map_side_by_side(view: FleetView, *, theme: str = "light", run: int | None = None) -> Figure:
     """The true map beside the learned one, borders as lines; without `run` the seed of median correlation."""
     return _draw_map(view, THEMES[theme], run)
 
 
-@_styled
+@styled
 def draw_map(view: FleetView) -> Figure:
     """The true map beside the one learned by the seed of median correlation."""
     return _draw_map(view, LIGHT, None)
@@ -241,7 +243,7 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-@_styled
+@styled
 def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
     """Principal components of one seed at the first, a middle and the last snapshot, in the same axes."""
     chosen = sorted({0, len(view.steps) // 2, len(view.steps) - 1})
@@ -253,7 +255,7 @@ def draw_embedding(view: FleetView, *, run: int = 0) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def draw_heatmap(view: FleetView) -> Figure:
     """Cosine of every two nodes after the last step (mean over seeds) beside their graph distance."""
     figure = new_figure(8.2, 3.9, LIGHT)
@@ -292,7 +294,7 @@ def _band(axes: Axes, x: np.ndarray, rows: pl.DataFrame, colour: str, label: str
     axes.plot(x, rows["mean"].to_numpy(), color=colour, linewidth=1.8, label=label)
 
 
-@_styled
+@styled
 def draw_curves(view: FleetView) -> Figure:
     """Accuracy, geometric level and loss over training, mean and range over seeds; of paths held-out ones."""
     figure = new_figure(8.2, 3.0, LIGHT)
@@ -309,7 +311,7 @@ def draw_curves(view: FleetView) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def draw_spectrum(view: FleetView) -> Figure:
     """Share of the embedding's energy per distinct Laplacian eigenvalue, beside that of no preference."""
     figure = new_figure(7.0, 3.2, LIGHT)
@@ -337,7 +339,7 @@ def draw_spectrum(view: FleetView) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def draw_shells(view: FleetView | Portrait) -> Figure:
     """Mean cosine by graph distance, with its range over seeds and the band of permuted nodes."""
     figure = new_figure(4.6, 3.2, LIGHT)
@@ -354,7 +356,7 @@ def draw_shells(view: FleetView | Portrait) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def draw_dynamics(view: FleetView) -> Figure:
     """Node2Vec along each eigenspace: ‖Vᵀ e‖ and, for tied tables, ‖C e‖ over training."""
     table = tabulate_dynamics(view)

@@ -145,8 +145,8 @@ def cost_of_arms(scale: Scale) -> tuple[Need, ...]:
     settings = {
         "arms": [list(names) for names in ARMS.values()],
         "seeds": list(scale.seeds),
-        "rounds": 3,
-        "steps": 60,
+        "rounds": 10,
+        "steps": 120,
     }
     return (Experiment("cost", measure_cost, settings, seconds=0.4 * len(ARMS) * len(scale.seeds)),)
 

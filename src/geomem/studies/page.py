@@ -10,7 +10,7 @@ from markupsafe import Markup
 from geomem.claims.claim import Verdict
 from geomem.claims.page import Opening
 from geomem.claims.page import write_page as write_claims
-from geomem.figures.drawing import save_figure
+from geomem.figures.drawing import save_figure, styled
 from geomem.figures.page_svg import page_svg
 from geomem.figures.palette import LIGHT, THEMES
 from geomem.studies.markdown import format_cell, frame_lines, markdown_lines, write_sections
@@ -26,7 +26,7 @@ def write_page(finding: Finding, out: str | os.PathLike[str]) -> Path:
     parts = [Markup("<p class=lede><b>Rule, stated first.</b> {}</p>").format(study.rule)]
     parts += [Markup("<p class=lede>{}</p>").format(sentence) for sentence in finding.sentences]
     for name, draw in study.figures.items():
-        picture = page_svg(draw(finding.table, LIGHT), name=f"study-{name}")
+        picture = page_svg(styled(draw)(finding.table, LIGHT), name=f"study-{name}")
         parts.append(
             Markup('<figure role=img aria-label="Figure: {}">{}</figure>').format(name, Markup(picture))
         )
@@ -78,6 +78,8 @@ def save_pictures(finding: Finding, directory: Path) -> list[Path]:
         for name, draw in finding.study.figures.items()
         for shade, theme in THEMES.items()
         for path in save_figure(
-            draw(finding.table, theme), finding.table, directory / f"{finding.study.name}-{name}-{shade}"
+            styled(draw)(finding.table, theme),
+            finding.table,
+            directory / f"{finding.study.name}-{name}-{shade}",
         )
     ]
