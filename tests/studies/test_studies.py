@@ -24,6 +24,7 @@ from geomem.studies.markdown import write_sections
 from geomem.studies.page import save_pictures, write_markdown, write_page
 from geomem.studies.running import run_study
 from geomem.studies.study import Study
+from geomem.sweep.engines import Ray
 from geomem.training.configuration import Training
 from geomem.training.treatment import INTERVENTIONS, Treatment
 from geomem.worlds.graphs.families import cycle, path
@@ -102,6 +103,11 @@ def test_a_study_again_trains_nothing(finding, directory):
     again = run_study(SMALL, directory=directory, on_event=events.append)
     assert events[0].missing.total == 0
     assert again.table.equals(finding.table)
+
+
+def test_a_study_goes_to_any_engine(tmp_path):
+    with pytest.raises(InputError, match=r"^No Ray cluster answers at 127"):
+        run_study(SMALL, directory=tmp_path, engine=Ray("127.0.0.1:1"))
 
 
 def test_a_failed_study_says_what_failed(directory):

@@ -9,6 +9,7 @@ import tyro
 from rich.table import Table
 
 from geomem.cli.console import open_console
+from geomem.cli.engine import EngineOptions
 from geomem.cli.options import parse_options
 from geomem.cli.progress import HOURS
 from geomem.errors import InputError
@@ -38,6 +39,7 @@ class RunOptions:
     """cpu, cuda, or cuda:1."""
     processes: int | None = None
     """Fleets and experiments at once; one per core if not given."""
+    engine: EngineOptions = field(default_factory=EngineOptions)
     hours: float = HOURS
     """Begin nothing that would take longer."""
     out: Path | None = None
@@ -76,6 +78,7 @@ def show_study(study: "Study", options: RunOptions) -> int:
     """Do a study; print its rule, its tables, its verdicts and its answer, and write what was asked for."""
     if options.processes is not None and options.processes < 1:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
+    engine = options.engine.chosen()
     if options.out:
         check_place(options.out)
 
@@ -94,6 +97,7 @@ def show_study(study: "Study", options: RunOptions) -> int:
             directory=options.directory,
             device=options.device,
             processes=options.processes,
+            engine=engine,
             hours=options.hours,
             on_event=table.show,
         )

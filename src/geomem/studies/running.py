@@ -14,6 +14,7 @@ from geomem.claims.reproduce import ReproductionEvent, reproduce, select_claims
 from geomem.errors import InputError
 from geomem.runs.job import check_seeds
 from geomem.studies.study import Study
+from geomem.sweep.engines.work import Engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ def run_study(
     directory: str | os.PathLike[str] = "runs",
     device: str = "cpu",
     processes: int | None = None,
+    engine: Engine | None = None,
     hours: float = inf,
     on_event: Callable[[ReproductionEvent], None] | None = None,
 ) -> Finding:
@@ -54,6 +56,7 @@ def run_study(
         directory=directory,
         device=device,
         processes=processes,
+        engine=engine,
         hours=hours,
         claims=claims,
         on_event=on_event,
