@@ -94,7 +94,7 @@ def test_no_process_outlives_the_sweep_that_started_it(tmp_path, how):
     """Whatever is left then, the same command goes on and leaves what an undisturbed one leaves."""
 
     def command(name):
-        options = ["--over", "width=4:7:4", "--steps", "2000", "--processes", "2", "--quiet"]
+        options = ["--over", "width=4:7:4", "--steps", "1000", "--processes", "2", "--quiet"]
         return ["sweep", "cycle", "--model", "bilinear", *options, "--directory", str(tmp_path / name)]
 
     process = subprocess.Popen([sys.executable, "-m", "geomem", *command("cut")], stderr=subprocess.DEVNULL)

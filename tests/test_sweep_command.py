@@ -155,7 +155,7 @@ def test_bad_input_is_one_sentence(arguments, message, tmp_path, capsys, monkeyp
 @pytest.mark.skipif(os.name != "posix", reason="signals to a process group")
 def test_ctrl_c_leaves_a_sweep_that_goes_on(tmp_path, capsys):
     command = [sys.executable, "-m", "geomem", "sweep", "cycle", "--model", "bilinear", "--processes", "2"]
-    command += ["--over", "width=4:11:8", "--steps", "1500", "--directory", str(tmp_path), "--seeds", "4"]
+    command += ["--over", "width=4:11:8", "--steps", "800", "--directory", str(tmp_path), "--seeds", "4"]
     # A program started behind a shell ignores Ctrl-C, and so would what it starts.
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
