@@ -143,9 +143,9 @@ def intervene(
 
     Raises `InputError` for an unknown name, or for one that cannot be on these settings.
 
-    >>> intervene(["spectral-strat"], Settings(None, None, None))
+    >>> intervene(["dropotu"], Settings(None, None, None))
     Traceback (most recent call last):
-    geomem.errors.InputError: 'spectral-strat' is not an intervention; did you mean spectral-start?
+    geomem.errors.InputError: 'dropotu' is not an intervention; did you mean dropout?
     """
     for name in names:
         if name not in INTERVENTIONS:
