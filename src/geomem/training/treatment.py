@@ -143,9 +143,9 @@ def intervene(
 
     Raises `InputError` for an unknown name, or for one that cannot be on these settings.
 
-    >>> intervene(["dirichet"], Settings(None, None, None))
+    >>> intervene(["nois"], Settings(None, None, None))
     Traceback (most recent call last):
-    geomem.errors.InputError: 'dirichet' is not an intervention; did you mean dirichlet?
+    geomem.errors.InputError: 'nois' is not an intervention; did you mean noise?
     """
     for name in names:
         if name not in INTERVENTIONS:
