@@ -143,9 +143,9 @@ def intervene(
 
     Raises `InputError` for an unknown name, or for one that cannot be on these settings.
 
-    >>> intervene(["dropotu"], Settings(None, None, None))
+    >>> intervene(["nois"], Settings(None, None, None))
     Traceback (most recent call last):
-    geomem.errors.InputError: 'dropotu' is not an intervention; did you mean dropout?
+    geomem.errors.InputError: 'nois' is not an intervention; did you mean noise?
     """
     for name in names:
         if name not in INTERVENTIONS:
