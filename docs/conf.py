@@ -11,32 +11,10 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 import geomem
 from geomem.claims.places import FACTUAL_RECALL, GEOMETRIC_MEMORY, anchor, cited_sections, link_notes
+from geomem.cli import VERBS
 
 HERE = Path(__file__).parent
 NOTES = re.compile(r"\bnotes ([A-G](?:\.\d)+|[A-G](?![\w.])|[A-GSL]\d+)")
-VERBS = (
-    "demo",
-    "memorize",
-    "paths",
-    "learn",
-    "measure",
-    "audit",
-    "export",
-    "import",
-    "report",
-    "reproduce",
-    "study",
-    "headroom",
-    "sweep",
-    "capacity",
-    "construct",
-    "ask",
-    "edit",
-    "forget",
-    "worlds",
-    "models",
-    "doctor",
-)
 
 project = "geomem"
 author = "The geomem maintainers"
