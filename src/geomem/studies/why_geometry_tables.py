@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
     from geomem.figures.palette import Theme
 
+KINDS = ("written", "bilinear", "transformer")
+AS_TRAINED = "bilinear, as trained"
 LOOKUPS = {
     "written": "orthonormal rows",
     "bilinear": "lookup, balanced",
-    "bilinear, as it is": "lookup",
+    AS_TRAINED: "lookup",
     "transformer": "lookup",
 }
 """What the memories of a kind are multiples of."""
 RELATIVE = {"cost": "cost", "margin at cost 100": "margin at equal cost", "map, nuclear": "nuclear norm of W"}
 RELATIVE |= {"sharpness": "sharpness", "trace": "trace"}
-SHOWN = ("price", "imbalance", "level", "contrast", "alignment")
+SHOWN = {"price": "cost / least", "level": "level", "contrast": "contrast", "alignment": "alignment"}
+SHOWN |= {"barrier, segment": "barrier as drawn", "barrier, turned": "barrier turned"}
 SHOWN_WAYS = {
     "gaussian, slow": "Gaussian, AdamW",
     "identity, slow": "identity, AdamW",
@@ -33,6 +36,9 @@ SHOWN_WAYS = {
     "lookup, descent": "lookup, descent",
     "lookup, descent, decay": "lookup, descent, decay .01",
 }
+WAY_CURVES = {"price": "cost / least", "level": "level", "contrast": "contrast", "alignment": "alignment"}
+WAY_CURVES |= dict.fromkeys(("by_rows", "by_map", "toward_lookup", "toward_factored", "recall"), "")
+"""What the table of trainings looks at; those with a title as they end."""
 CURVES = {"alignment": "Fiedler alignment", "level": "level", "price": "cost / least cost"}
 
 
@@ -55,7 +61,7 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
         memory, _, quantity = rest.partition(".")
         kind = kind.removeprefix("ends-")
         if kind == "bilinear" and not memory.endswith("balanced"):
-            kind = "bilinear, as it is"
+            kind = AS_TRAINED
         if array.ndim == 2:
             rows += _curve((kind, world, memory, quantity), np.arange(array.shape[1]), array.T)
             array, quantity = barrier(array), f"barrier, {quantity}"
@@ -97,15 +103,18 @@ def multiples(table: pl.DataFrame, kind: str, memory: str, quantity: str) -> lis
 def by_memory(table: pl.DataFrame) -> pl.DataFrame:
     """A row per memory at one loss, means over worlds: multiples of the lookup table, and what it shows."""
     rows = []
-    for kind in LOOKUPS:
+    for kind in KINDS:
         worlds = _names(table, "world", kind)
         for memory in _names(table, "memory", kind):
-            row: dict[str, object] = {"model": kind, "memory": memory.removesuffix(", balanced")}
+            plain = memory.removesuffix(", balanced")
+            row: dict[str, object] = {"memory": f"{plain} ({kind})"}
             for quantity, title in RELATIVE.items():
-                row[f"{title}, multiple"] = float(np.mean(multiples(table, kind, memory, quantity)))
-            for quantity in (*SHOWN, "barrier, segment", "barrier, turned"):
-                values = [_mean(table, kind, world, memory, quantity) for world in worlds]
-                row["cost / least" if quantity == "price" else quantity] = float(np.mean(values))
+                row[title] = float(np.mean(multiples(table, kind, memory, quantity)))
+            for quantity in ("sharpness", "trace"):
+                found = multiples(table, AS_TRAINED, plain, quantity) if kind == "bilinear" else [np.nan]
+                row[f"{quantity} as trained"] = float(np.mean(found))
+            for quantity, title in SHOWN.items():
+                row[title] = float(np.mean([_mean(table, kind, world, memory, quantity) for world in worlds]))
             rows.append(row)
     return pl.DataFrame(rows)
 
@@ -127,7 +136,7 @@ def by_world(table: pl.DataFrame) -> pl.DataFrame:
             )
             for quantity in ("cost", "sharpness", "trace")
         }
-        for kind in ("written", "bilinear", "transformer")
+        for kind in KINDS
         for world in _names(table, "world", kind)
         for memory in _names(table, "memory", kind)
     ]
@@ -146,18 +155,28 @@ def curve(table: pl.DataFrame, world: str, way: str, quantity: str) -> tuple[np.
 
 
 def by_way(table: pl.DataFrame) -> pl.DataFrame:
-    """How every training that is followed ends, means over worlds and seeds."""
+    """How every training that is followed goes and ends, means over worlds and seeds.
+
+    The embeddings' share is that of the first-order decrease until the loss of comparison; cosines of the
+    first ten updates are those with the direction to either memory.
+    """
     rows = []
     for name, way in WAYS.items():
-        ends: dict[str, list[float]] = {}
+        found: dict[str, list[float]] = {}
         for world in _names(table, "world", "way"):
-            for quantity in ("loss", "recall", "price", "imbalance", "level", "contrast", "alignment"):
-                value = float(curve(table, world, name, quantity)[1][-1])
-                ends.setdefault(quantity, []).append(
-                    value - target_loss(world) + EXCESS if quantity == "loss" else value
-                )
-        titles = {"loss": "loss above the lowest", "price": "cost / least"}
-        means = {titles.get(key, key): float(np.mean(values)) for key, values in ends.items()}
+            curves = {key: curve(table, world, name, key)[1] for key in WAY_CURVES}
+            steps, losses = curve(table, world, name, "loss")
+            above = losses - target_loss(world) + EXCESS
+            row = int((above <= EXCESS).argmax())
+            gained = curves["by_rows"][row] + curves["by_map"][row]
+            numbers = {"embeddings' share": curves["by_rows"][row] / gained if row and gained else np.nan}
+            for key in ("lookup", "factored"):
+                numbers[f"cosine to {key}"] = curves[f"toward_{key}"][steps < 10].mean()
+            numbers |= {"nats above lowest": above[-1], "lowest recall": curves["recall"][row:].min()}
+            ends = {title: curves[key][-1] for key, title in WAY_CURVES.items() if title}
+            for title, value in (numbers | ends).items():
+                found.setdefault(title, []).append(float(value))
+        means = {title: float(np.mean(values)) for title, values in found.items()}
         rows.append({"training": name, "steps": way.steps, **means})
     return pl.DataFrame(rows)
 
@@ -183,7 +202,7 @@ def draw_memories(table: pl.DataFrame, theme: "Theme") -> "Figure":
 
     shown = [
         (kind, memory)
-        for kind in ("written", "bilinear", "transformer")
+        for kind in KINDS
         for memory in _names(table, "memory", kind)
         if memory != LOOKUPS[kind]
     ][::-1]
