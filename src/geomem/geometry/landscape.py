@@ -57,7 +57,7 @@ def barrier(losses: Float[np.ndarray, "*segment point"]) -> Float[np.ndarray, "*
     """
     shares = np.linspace(0, 1, losses.shape[-1])
     line = (1 - shares) * losses[..., :1] + shares * losses[..., -1:]
-    return (losses - line).max(axis=-1)
+    return np.asarray((losses - line).max(axis=-1))
 
 
 def turn_onto(

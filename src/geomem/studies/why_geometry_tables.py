@@ -27,7 +27,7 @@ LOOKUPS = {
 RELATIVE = {"cost": "cost", "margin at cost 100": "margin at equal cost", "map, nuclear": "nuclear norm of W"}
 RELATIVE |= {"sharpness": "sharpness", "trace": "trace"}
 SHOWN = {"price": "cost / least", "level": "level", "contrast": "contrast", "alignment": "alignment"}
-SHOWN |= {"barrier, segment": "barrier as drawn", "barrier, turned": "barrier turned"}
+SHOWN |= {"barrier, segment": "barrier, not turned", "barrier, turned": "barrier, turned"}
 SHOWN_WAYS = {
     "gaussian, slow": "Gaussian, AdamW",
     "identity, slow": "identity, AdamW",
@@ -120,26 +120,17 @@ def by_memory(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_world(table: pl.DataFrame) -> pl.DataFrame:
-    """Cost and curvature of every memory, world by world."""
-    rows = [
-        {"world": world, "model": kind, "memory": memory.removesuffix(", balanced")}
-        | {
-            quantity: round(
-                _mean(
-                    table,
-                    kind,
-                    world,
-                    memory,
-                    "squares" if quantity == "cost" and kind == "transformer" else quantity,
-                ),
-                1,
-            )
-            for quantity in ("cost", "sharpness", "trace")
-        }
-        for kind in KINDS
-        for world in _names(table, "world", kind)
-        for memory in _names(table, "memory", kind)
-    ]
+    """Cost (of the Transformer all squares) and curvature of every memory, world by world."""
+    rows = []
+    for kind in KINDS:
+        for world in _names(table, "world", kind):
+            for memory in _names(table, "memory", kind):
+                row: dict[str, object] = {"world": world}
+                row["memory"] = f"{memory.removesuffix(', balanced')} ({kind})"
+                for title in ("cost", "sharpness", "trace"):
+                    quantity = "squares" if (kind, title) == ("transformer", "cost") else title
+                    row[title] = _mean(table, kind, world, memory, quantity)
+                rows.append(row)
     return pl.DataFrame(rows).sort("world", maintain_order=True)
 
 
@@ -157,6 +148,7 @@ def curve(table: pl.DataFrame, world: str, way: str, quantity: str) -> tuple[np.
 def by_way(table: pl.DataFrame) -> pl.DataFrame:
     """How every training that is followed goes and ends, means over worlds and seeds.
 
+    The lowest recall is that from the loss of comparison on, or that at the end where it is never reached.
     The embeddings' share is that of the first-order decrease until the loss of comparison; cosines of the
     first ten updates are those with the direction to either memory.
     """
@@ -167,12 +159,14 @@ def by_way(table: pl.DataFrame) -> pl.DataFrame:
             curves = {key: curve(table, world, name, key)[1] for key in WAY_CURVES}
             steps, losses = curve(table, world, name, "loss")
             above = losses - target_loss(world) + EXCESS
-            row = int((above <= EXCESS).argmax())
+            row = int((above <= EXCESS + 1e-6).argmax())
             gained = curves["by_rows"][row] + curves["by_map"][row]
             numbers = {"embeddings' share": curves["by_rows"][row] / gained if row and gained else np.nan}
             for key in ("lookup", "factored"):
                 numbers[f"cosine to {key}"] = curves[f"toward_{key}"][steps < 10].mean()
-            numbers |= {"nats above lowest": above[-1], "lowest recall": curves["recall"][row:].min()}
+            reached = above[row] <= EXCESS + 1e-6
+            held = curves["recall"][row if reached else -1 :]
+            numbers |= {"nats above lowest": above[-1], "lowest recall": held.min()}
             ends = {title: curves[key][-1] for key, title in WAY_CURVES.items() if title}
             for title, value in (numbers | ends).items():
                 found.setdefault(title, []).append(float(value))
@@ -225,7 +219,7 @@ def draw_memories(table: pl.DataFrame, theme: "Theme") -> "Figure":
         axes.minorticks_off()
         axes.set_title(quantity, fontsize=9)
         axes.set_xlabel("multiple of the lookup table's")
-    _legend(figure)
+    _legend(figure, theme)
     return figure
 
 
@@ -241,11 +235,11 @@ def draw_ways(table: pl.DataFrame, theme: "Theme") -> "Figure":
             for number, (way, label) in enumerate(SHOWN_WAYS.items()):
                 steps, values = curve(table, world, way, quantity)
                 style = "--" if "descent" in way else "-"
-                colour = theme.branches[number // 2 if number > 3 else number % 2]
-                if number == 5:
-                    colour = theme.branches[3]
+                colour = theme.branches[(0, 1, 0, 1, 2, 3)[number]]
                 axes.plot(steps[1:], values[1:], style, color=colour, linewidth=1.3, label=label)
             axes.set_xscale("log")
+            axes.set_xticks([1, 100, 10_000], ["1", "100", "10,000"])
+            axes.minorticks_off()
             if quantity != "price":
                 axes.set_ylim(-0.6 if quantity == "level" else 0, 1.02)
             else:
@@ -256,7 +250,7 @@ def draw_ways(table: pl.DataFrame, theme: "Theme") -> "Figure":
                 axes.set_title(world, fontsize=9)
             if line == len(CURVES) - 1:
                 axes.set_xlabel("step")
-    _legend(figure, columns=3)
+    _legend(figure, theme, columns=3)
     return figure
 
 
@@ -277,7 +271,7 @@ def draw_segments(table: pl.DataFrame, theme: "Theme") -> "Figure":
                     pl.col("quantity") == way,
                 )
                 losses = own["value"].to_numpy() - target_loss(world) + EXCESS
-                label = f"to {end}, {'turned' if way == 'turned' else 'as drawn'}"
+                label = f"to {end}, {'turned' if way == 'turned' else 'not turned'}"
                 shares = np.linspace(0, 1, len(losses))
                 axes.plot(shares, losses, style, color=theme.branches[number], linewidth=1.4, label=label)
         axes.set_title(world, fontsize=9)
@@ -285,14 +279,14 @@ def draw_segments(table: pl.DataFrame, theme: "Theme") -> "Figure":
         axes.set_ylim(0, None)
         if column == 0:
             axes.set_ylabel("nats above the lowest loss")
-    _legend(figure)
+    _legend(figure, theme)
     return figure
 
 
-def _legend(figure: "Figure", columns: int = 5) -> None:
+def _legend(figure: "Figure", theme: "Theme", columns: int = 5) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    ink = figure.axes[0].title.get_color()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, labelcolor=ink)
+    where, ink = "outside lower center", theme.ink
+    figure.legend(handles, labels, loc=where, ncols=columns, frameon=False, labelcolor=ink)
 
 
 def conclude(table: pl.DataFrame) -> tuple[str, ...]:
