@@ -97,7 +97,8 @@ def test_no_process_outlives_the_sweep_that_started_it(tmp_path, how):
         options = ["--over", "width=4:7:4", "--steps", "1000", "--processes", processes, "--quiet"]
         return ["sweep", "cycle", "--model", "bilinear", *options, "--directory", str(tmp_path / name)]
 
-    process = subprocess.Popen([sys.executable, "-m", "geomem", *command("cut", "2")], stderr=subprocess.DEVNULL)
+    geomem = [sys.executable, "-m", "geomem"]
+    process = subprocess.Popen([*geomem, *command("cut", "2")], stderr=subprocess.DEVNULL)
     wait_until(lambda: len(list(tmp_path.glob("cut/*/unfinished/fleet-*"))) == 2, process)
     started = descendants(process.pid)
     assert len(started) >= 2
