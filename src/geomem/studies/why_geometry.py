@@ -6,17 +6,29 @@ import numpy as np
 from jaxtyping import Float
 
 from geomem.claims.check import Check, check
-from geomem.claims.claim import OWN, claim, conditions, expects
+from geomem.claims.claim import OWN, claim, conditions, expects, needs
+from geomem.claims.counterexamples import associative
 from geomem.claims.evidence import Evidence
 from geomem.claims.memorize_geometrically.race import FORMED
 from geomem.claims.memorize_geometrically.tiny_graphs import GRAPHS
 from geomem.geometry.landscape import barrier
 from geomem.studies.study import Study
 from geomem.studies.why_geometry_ends import ENDS, target_loss
-from geomem.studies.why_geometry_needs import followed, of_memory, of_way, race, ratios, trained, written
+from geomem.studies.why_geometry_needs import (
+    followed,
+    level_when_reached,
+    of_memory,
+    of_way,
+    race,
+    ratios,
+    streams,
+    trained,
+    written,
+)
 from geomem.studies.why_geometry_tables import (
     by_crossing,
     by_memory,
+    by_stream,
     by_way,
     by_world,
     conclude,
@@ -290,6 +302,28 @@ def transformer(runs: Evidence) -> Iterator[Check]:
         yield check(f"barrier, {world}", barrier(losses), at_least=0.3, over="mean")
 
 
+@claim("why-geometry/residual", place=PAGE)
+@needs(streams, counterexample=associative)
+@conditions(
+    "Transformer of width 32, AdamW at .01, with and without attention; level at the loss of comparison"
+)
+@expects("at least .05", "derived", PAGE, "pilot on other seeds")
+def residual(runs: Evidence) -> Iterator[Check]:
+    """The residual stream is the Transformer's identity start.
+
+    Without it the map from embedding to read-out starts near zero, and the level is lower when the loss of
+    comparison is reached, with attention and without.
+    """
+    for title, having, lacking in (
+        ("with attention", "whole", "no residual"),
+        ("without attention", "no attention", "neither"),
+    ):
+        others = dict(runs.of(lacking))
+        for world, fleet in runs.of(having):
+            ahead = level_when_reached(fleet, world) - level_when_reached(others[world], world)
+            yield check(f"level that the stream adds, {title}, {world}", ahead, at_least=0.05, over="mean")
+
+
 @claim("why-geometry/survey", place=PAGE)
 @race(written, trained("bilinear"), trained("transformer"), followed(*WAYS))
 @conditions(f"{SETTING}; everything that the tables have")
@@ -331,6 +365,7 @@ STUDY = Study(
         one_sided,
         decay_and_stopping,
         transformer,
+        residual,
         survey,
     ),
     tabulate=tabulate,
@@ -338,6 +373,7 @@ STUDY = Study(
         "memories at one loss": by_memory,
         "ways": by_way,
         "crossing": by_crossing,
+        "residual stream": by_stream,
         "cost and curvature by world": by_world,
     },
     figures={"memories": draw_memories, "ways": draw_ways, "segments": draw_segments},

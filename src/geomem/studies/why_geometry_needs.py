@@ -1,17 +1,37 @@
 """What the study of why geometry wins needs, how its claims find it, and made-up measurements of a draw."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
 from geomem.claims.claim import Decorator, needs
 from geomem.claims.counterexamples import imagine_arrays
-from geomem.claims.evidence import Evidence
+from geomem.claims.evidence import Evidence, FleetEvidence
 from geomem.claims.experiment import Experiment
-from geomem.claims.need import Need, Needs, Scale
-from geomem.studies.why_geometry_ends import ENDS, FURTHER, WORLDS, measure_ends, measure_written
+from geomem.claims.need import FleetRequest, Need, Needs, Scale
+from geomem.studies.why_geometry_ends import (
+    ENDS,
+    FURTHER,
+    TRANSFORMER,
+    WORLDS,
+    measure_ends,
+    measure_written,
+    target_loss,
+    world_of,
+)
 from geomem.studies.why_geometry_ways import WAYS, follow, kept_steps
+from geomem.training.configuration import Training
+
+STREAMS = {
+    "whole": TRANSFORMER,
+    "no residual": replace(TRANSFORMER, residual=False),
+    "no attention": replace(TRANSFORMER, attention=False),
+    "neither": replace(TRANSFORMER, residual=False, attention=False),
+}
+"""Transformers by what they lack; with a residual stream the map to the read-out starts near the identity."""
+STREAM_TRAINING = Training(steps=1000, schedule="constant", snapshots=2)
 
 
 def worlds_at(scale: Scale) -> tuple[str, ...]:
@@ -65,6 +85,22 @@ def followed(*names: str) -> Needs:
         )
 
     return request
+
+
+def streams(scale: Scale) -> tuple[Need, ...]:
+    """Transformers with and without the residual stream; keys "parts/world"."""
+    return tuple(
+        FleetRequest(f"{name}/{world}", world_of(world), model, STREAM_TRAINING, scale.seeds)
+        for name, model in STREAMS.items()
+        for world in worlds_at(scale)
+    )
+
+
+def level_when_reached(fleet: FleetEvidence, world: str) -> Float[np.ndarray, " run"]:
+    """The geometric level when the loss is first that of comparison; at the end, if it never is."""
+    low = fleet.metrics["loss"] <= target_loss(world)
+    rows = np.where(low.any(axis=0), low.argmax(axis=0), len(low) - 1)
+    return fleet.metrics["geometric_level"][rows, np.arange(low.shape[1])]
 
 
 def of_memory(runs: Evidence, kind: str, memory: str, quantity: str) -> dict[str, Float[np.ndarray, "..."]]:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from geomem.claims.evidence import Evidence
+from geomem.claims.evidence import Evidence, alignment
 from geomem.geometry.landscape import barrier
 from geomem.studies.why_geometry_ends import EXCESS, target_loss
+from geomem.studies.why_geometry_needs import level_when_reached
 from geomem.studies.why_geometry_ways import BUDGETS, WAYS
 
 if TYPE_CHECKING:
@@ -66,6 +67,15 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
             rows += _curve((kind, world, memory, quantity), np.arange(array.shape[1]), array.T)
             array, quantity = barrier(array), f"barrier, {quantity}"
         rows += [(kind, world, memory, quantity, run, None, float(value)) for run, value in enumerate(array)]
+    for key, fleet in runs.fleets.items():
+        memory, _, world = key.partition("/")
+        for quantity, values in (
+            ("level", level_when_reached(fleet, world)),
+            ("level at the end", fleet.metrics["geometric_level"][-1]),
+            ("alignment at the end", alignment(fleet)),
+        ):
+            places = enumerate(values.tolist())
+            rows += [("stream", world, memory, quantity, run, None, value) for run, value in places]
     names = ("kind", "world", "memory", "quantity", "seed", "place", "value")
     return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
 
@@ -187,6 +197,20 @@ def by_crossing(table: pl.DataFrame) -> pl.DataFrame:
                 found = values[steps == budget]
                 row[f"at {budget:,}"] = float(found[0]) if len(found) else None
             rows.append(row | {"at the end": float(values[-1])})
+    return pl.DataFrame(rows)
+
+
+def by_stream(table: pl.DataFrame) -> pl.DataFrame:
+    """The level of Transformers with and without residual stream and attention, when the loss is reached."""
+    rows = []
+    for memory in _names(table, "memory", "stream"):
+        row: dict[str, object] = {"transformer": memory}
+        worlds = _names(table, "world", "stream")
+        row |= {world: _mean(table, "stream", world, memory, "level") for world in worlds}
+        for quantity in ("level at the end", "alignment at the end"):
+            found = [_mean(table, "stream", world, memory, quantity) for world in worlds]
+            row[quantity] = float(np.mean(found))
+        rows.append(row)
     return pl.DataFrame(rows)
 
 
