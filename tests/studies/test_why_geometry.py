@@ -10,8 +10,11 @@ from geomem.constructions.bilinear_memories import (
     least_cost,
     lookup_memory,
 )
+from geomem.constructions.graph_memories import adjacency_table
 from geomem.errors import InputError
 from geomem.geometry.landscape import barrier, estimate_trace, largest_curvature, turn_onto
+from geomem.geometry.similarity import geometric_level
+from geomem.geometry.structure import contrast
 from geomem.measure.landscape import edge_landscape, measure_sharpness
 from geomem.models.configuration import Bilinear, Node2Vec, Transformer
 from geomem.runs.edges import memorize
@@ -44,6 +47,16 @@ def test_a_lookup_table_over_orthonormal_rows_pays_by_the_formula():
     assert lookup.cost == pytest.approx(expected)
     assert factored_memory(logits, 64).cost == pytest.approx(least_cost(logits))
     np.testing.assert_allclose(lookup.logits, logits, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["star", "grid", "cycle", "irregular", "karate"])
+def test_self_edges_bring_neighbours_together_in_the_cheapest_memory(name):
+    edges = adjacency_table(ends.world_of(name))
+    nodes = len(edges)
+    for logits, low, high in ((edges, -0.01, 0.1), (edges + np.eye(nodes), 0.14, 0.5)):
+        rows = factored_memory(logits, nodes).embedding
+        assert low < geometric_level(rows, np.argwhere(edges)) < high
+    assert contrast(factored_memory(edges, nodes).embedding[None], ends.world_of(name))[0] > 0.08
 
 
 def test_memories_that_cannot_be_are_refused():

@@ -328,6 +328,11 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         end: multiples(table, "bilinear", f"{end}, balanced", "cost") for end in ("gaussian", "identity")
     }
     sharp = {end: multiples(table, "bilinear", f"{end}, balanced", "sharpness") for end in costs}
+    streams = {
+        memory: np.array([_mean(table, "stream", world, memory, "level") for world in worlds])
+        for memory in _names(table, "memory", "stream")
+    }
+    with_stream, without = (span(streams[memory].tolist()) for memory in ("whole", "no residual"))
     barriers = [
         _mean(table, "bilinear", world, f"{end}, balanced", "barrier, turned")
         for end in costs
@@ -349,4 +354,6 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         "Leaving a lookup table: without decay its cost stays at "
         f"{span(ends('lookup, descent', 'price'))} of the least, with decay .01 it falls to "
         f"{span(ends('lookup, descent, decay', 'price'))}.",
+        f"The Transformer: with a residual stream it reaches the loss at a level of {with_stream}, without "
+        f"at {without}.",
     )
