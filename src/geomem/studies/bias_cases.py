@@ -214,7 +214,7 @@ def measure_bias(
     )
     kind = find_architecture(settings["model"])
     plain = default_training(kind())
-    steps = settings["budget"] * plain.steps
+    steps = round(settings["budget"] * plain.steps)
     given = Settings(EdgeMemorization(), kind(), plain).change(
         steps=steps, metric_every=steps, snapshots=SNAPSHOTS, **settings["changes"]
     )
