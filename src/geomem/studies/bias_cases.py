@@ -46,8 +46,8 @@ class Case:
 
     @property
     def key(self) -> str:
-        """What its experiment is called."""
-        return f"{self.model}/{self.dial}/{self.world}/{self.value:g}"
+        """What its experiment is called; a point would end the name of an experiment."""
+        return f"{self.model}/{self.dial}/{self.world}/{self.value:g}".replace(".", ",")
 
     @property
     def rates(self) -> tuple[float, ...]:
