@@ -189,7 +189,7 @@ def ask_for(case: Case, scale: Scale) -> Experiment:
     runs = len(scale.seeds) * len(case.rates)
     nodes = case.graph.node_count
     layers = int(dict(case.changes).get("layers", 1))
-    each = 0.02 + 4e-5 * nodes**2 if case.model == "node2vec" else layers * (0.1 + 0.003 * nodes)
+    each = 0.03 + 6e-5 * nodes**2 if case.model == "node2vec" else layers * (0.15 + 0.004 * nodes)
     return Experiment(
         case.key, measure_bias, settings, seconds=settings["budget"] * (0.2 * layers + each * runs)
     )

@@ -11,8 +11,10 @@ from scipy.stats import rankdata
 
 from geomem.claims.evidence import Evidence
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
+from geomem.models.configuration import find_architecture
 from geomem.studies.bias_cases import DIALS, FAMILIES, MODELS, PUBLISHED, REAL, Case, on_everything
 from geomem.studies.bias_prediction import Curve, predict_families
+from geomem.studies.markdown import format_cell
 from geomem.sweep.thresholds import mean_interval
 
 if TYPE_CHECKING:
@@ -188,9 +190,13 @@ def trend_table(table: pl.DataFrame) -> pl.DataFrame:
             row: dict[str, object] = {"moved": _name(dial), "model": model}
             for what in ("level", "alignment", "recall"):
                 mean, low, high = mean_interval(correlations(measured, model, (dial,), what))
-                row |= {what: mean, f"interval of {what}": f"{low:.2f} to {high:.2f}"}
+                row |= {what: mean, f"interval of {what}": f"{format_cell(low)} to {format_cell(high)}"}
             rows.append(row)
     return pl.DataFrame(rows).drop("interval of recall")
+
+
+def _title(model: str) -> str:
+    return find_architecture(model).title
 
 
 def _name(dial: str) -> str:
@@ -200,14 +206,19 @@ def _name(dial: str) -> str:
 
 
 def ends_table(table: pl.DataFrame) -> pl.DataFrame:
-    """Level, alignment and recall at the end of every training, means over seeds."""
-    measured = table.filter(pl.col("part") == "measured")
-    means = measured.group_by("dial", "world", "value", "nodes", "degree", "gap", "model", "rate").agg(
-        pl.col("level", "alignment", "recall").mean()
-    )
+    """Level, alignment and recall of both models at the end, at the published rate, means over seeds."""
+    measured = table.filter(pl.col("part") == "measured", pl.col("rate") == PUBLISHED)
+    index = ["dial", "world", "value", "nodes", "degree", "gap"]
+    parts = ("level", "alignment", "recall")
+    means = measured.group_by(*index, "model", maintain_order=True).agg(pl.col(*parts).mean())
+    wide = means.pivot("model", index=index, values=parts, maintain_order=True)
+    columns = {f"{part}_{model}": f"{_title(model)} {part}" for model in MODELS for part in parts}
     order = {name: number for number, name in enumerate((*FAMILIES, REAL, *DIALS))}
-    return means.sort(pl.col("dial").replace_strict(order), "world", "value", "model", "rate").with_columns(
-        pl.col("rate").cast(pl.String), pl.col("value").cast(pl.String).str.strip_suffix(".0")
+    return (
+        wide.sort(pl.col("dial").replace_strict(order), "world", "value")
+        .select(pl.col("dial").str.replace("_", " "), *index[1:], *columns)
+        .with_columns(pl.col("value").map_elements("{:g}".format, return_dtype=pl.String))
+        .rename(columns)
     )
 
 
@@ -226,11 +237,11 @@ def error_table(table: pl.DataFrame) -> pl.DataFrame:
                 {
                     "model": model,
                     "left out": family,
-                    "spectrum": mean,
-                    "interval": f"{low:.3f} to {high:.3f}",
-                    "mean of the others": float(found["mean"].mean()),
-                    "density alone": float(found["density"].mean()),
-                    "R2": float((1 - (found["spectrum"] / found["mean"]) ** 2).mean()),
+                    "spectrum": format_cell(mean, 3),
+                    "interval": f"{format_cell(low, 3)} to {format_cell(high, 3)}",
+                    "mean of the others": format_cell(float(found["mean"].mean()), 3),
+                    "density alone": format_cell(float(found["density"].mean()), 3),
+                    "R²": float((1 - (found["spectrum"] / found["mean"]) ** 2).mean()),
                 }
             )
     return pl.DataFrame(rows)
@@ -252,7 +263,7 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
                 _, low, high = mean_interval(correlations(measured, model, (dial,), what))
                 (up if low > 0 else down if high < 0 else still).append(_name(dial))
             sentences.append(
-                f"The {what} of {model} rises with {'; '.join(up) or 'nothing'}. It falls with "
+                f"The {what} of {_title(model)} rises with {'; '.join(up) or 'nothing'}. It falls with "
                 f"{'; '.join(down) or 'nothing'}. No direction is sure for {'; '.join(still) or 'nothing'}."
             )
     predicted = table.filter(pl.col("part") == "predicted")
@@ -262,7 +273,7 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
             found = {name: float(values.mean()) for name, values in errors(own, real=real).items()}
             which = "on the real graphs" if real else "on made-up families that were left out"
             sentences.append(
-                f"The spectrum predicts the level of {model} {which} with an error of "
+                f"The spectrum predicts the level of {_title(model)} {which} with an error of "
                 f"{found['spectrum']:.3f}; the mean of the fitted graphs errs by {found['mean']:.3f}, a line "
                 f"over their density by {found['density']:.3f}."
             )
@@ -292,10 +303,10 @@ def draw_prediction(table: pl.DataFrame, theme: "Theme") -> "Figure":
             mark = "s" if family == REAL else "o"
             shape = {"markerfacecolor": face, "markersize": 4.5}
             axes.plot(own["spectrum"], own["level"], mark, color=colour, label=family, **shape)
-        low = min(0.0, *means.filter(pl.col("model") == model)[["level", "spectrum"]].min().row(0)) - 0.05
+        low = min(means.filter(pl.col("model") == model)[["level", "spectrum"]].min().row(0)) - 0.05
         axes.set_xlim(low, 1.05)
         axes.set_ylim(low, 1.05)
-        axes.set_title(model, fontsize=9)
+        axes.set_title(_title(model), fontsize=9)
         axes.set_xlabel("level predicted")
     figure.axes[0].set_ylabel("level measured")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -330,7 +341,7 @@ def draw_dials(table: pl.DataFrame, theme: "Theme") -> "Figure":
                     linewidth=1.4,
                     marker="o",
                     markersize=2.5,
-                    label=f"{model}, {what}",
+                    label=f"{_title(model)}, {what}",
                 )
             if values:
                 axes.set_xticks(range(len(values)), values)
