@@ -60,7 +60,8 @@ def test_arms_of_names_have_their_last_word_alone_or_share_it():
 def test_questions_know_every_right_answer_and_those_two_steps_away():
     told = tell(path(4), tell_in("graph", told=4, held_out=2))
     first, two = told.questions["train"], told.questions["two_steps"]
-    assert len(first.prompts) == 16 and first.right[1].tolist() == [True, False, True, False]
+    assert len(first.prompts) == 16
+    assert first.right[1].tolist() == [True, False, True, False]
     assert two.right[two.given.tolist().index(0)].tolist() == [False, False, True, False]
     # What stands last is asked for: of "{object} is next to {subject}." the subject.
     one_way = tell(path(3), tell_in("graph", told=4, directions="forward")).questions["train"]
@@ -122,7 +123,9 @@ def test_what_is_wrong_with_a_file_of_templates_is_said_in_one_sentence(tmp_path
     file.write_text(text)
     with pytest.raises(InputError) as error:
         find_templates(file)
-    assert said in str(error.value) and "\n" not in str(error.value) and str(error.value)[-1] in ".?"
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(error.value)[-1] in ".?"
 
 
 @pytest.mark.parametrize(

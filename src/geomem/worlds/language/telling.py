@@ -52,7 +52,7 @@ class Telling:
     """Which of them stand where; the same for all runs of a fleet."""
     names: Literal["auto", "labels", "own-last", "shared-last"] = "auto"
     """Labels, or made-up names of two words of which the last is the name's own or shared; auto: labels,
-    unless they are plain numbers."""
+    unless they have no letter."""
     name_seed: WholeNumber = 0
     """Which names are made up."""
     tokens: Kind = "words"
@@ -204,7 +204,8 @@ def find_names(graph: Graph, task: Telling) -> tuple[str, ...]:
     """
     kind = task.names
     if kind == "auto":
-        kind = "own-last" if all(label.isdecimal() for label in graph.labels) else "labels"
+        spoken = any(letter.isalpha() for label in graph.labels for letter in label)
+        kind = "labels" if spoken else "own-last"
     names = made_up_names(graph.labels, kind, seed=task.name_seed)
     names = tuple(" ".join(name.split()) for name in names)
     if len(set(names)) < len(names):
