@@ -1,11 +1,12 @@
 """All studies by name."""
 
 from geomem.errors import unknown_name
-from geomem.studies import bipartite, headroom, helps, real_graphs
+from geomem.studies import bipartite, headroom, helps, language, real_graphs
 from geomem.studies.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (headroom.STUDY, helps.STUDY, real_graphs.STUDY, bipartite.STUDY)
+    study.name: study
+    for study in (headroom.STUDY, helps.STUDY, real_graphs.STUDY, bipartite.STUDY, language.STUDY)
 }
 """Every study by its name."""
 

@@ -21,7 +21,7 @@ from geomem.training.loop import Row, to_row
 from geomem.training.metrics import NameAnswers, compute_metrics
 from geomem.worlds.language.telling import Questions, Told
 
-SAMPLE = 120
+SAMPLE = 60
 """Questions of each part that are asked at every row of the metrics, and texts of which the loss is taken."""
 SAMPLE_STREAM = 9
 """Second number of the seed that draws them, the same for all runs and trainings."""
