@@ -9,6 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from geomem.audit.model import audit_model
+from geomem.audit.source import Reading, read_source, twins
+from geomem.audit.words import WORDS
 from geomem.cli import main
 from geomem.errors import InputError
 from geomem.files import fingerprint
@@ -139,6 +142,26 @@ def test_told_graph_is_learned_kept_and_measured(fleet):
     names = {measured.name for measured in measure_fleet(again, permutations=20).measurements}
     assert {"train_names_recalled", "held_out_names_recalled", "fiedler_alignment"} <= names
     assert "excess_loss" not in names
+
+
+def test_audit_reads_a_run_and_draws_its_twins(fleet):
+    graph = path(4)
+    source = read_source(fleet.path, (*graph.labels, "9"), Reading(position="mean of tokens"))
+    assert source.states.entities == graph.labels
+    assert source.states.templates == ("{}", "A neighbour of {}")
+    assert "left out: '9'" in source.notes[-1]
+    np.testing.assert_allclose(source.states.layers[0].vectors[0], fleet.embeddings()[0], rtol=1e-5)
+    first, second = (twin.states for twin in twins(source, 2, say=lambda said: None))
+    assert first.layers[1].vectors.shape == source.states.layers[1].vectors.shape
+    assert not np.allclose(first.layers[1].vectors, second.layers[1].vectors)
+    found = audit_model(fleet.path, graph, permutations=20, twin_count=1)
+    assert found.audit.word in WORDS
+    assert found.settings["re-initialised twins"] == 1
+    for refused in ({"aliases": {"0": ("x",)}}, {"multiword": "mean"}, {"templates": ("Whoever {}",)}):
+        with pytest.raises(InputError, match=r"leave (it|them) out|never told"):
+            read_source(fleet.path, graph.labels, Reading(**refused))
+    with pytest.raises(InputError, match="leave out --question"):
+        audit_model(fleet.path, graph, questions={graph.name: "A neighbour of {} is {}"})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from geomem.models.model import initialize_parameters
 from geomem.models.sequences import read_layers
 from geomem.runs.run import VOCABULARY, Run
 from geomem.runs.told import read_told_vocabulary
+from geomem.training.sentences import answer_questions, grow_tree
 from geomem.worlds.language.telling import Telling, Told, name_prompts, tell
+from geomem.worlds.tasks import Examples
 
 Position = Literal["last token", "mean of tokens"]
 POSITIONS: tuple[Position, ...] = ("last token", "mean of tokens")
@@ -82,6 +84,31 @@ def read_name_states(
         }
         layers.append(NameStates(name, vectors))
     return layers
+
+
+def read_symbol_states(model: Any, parameters: Mapping[str, Any], examples: Examples) -> list[NameStates]:
+    """States of the last token of every prefix, a node's own symbol, as those of names of one token.
+
+    Every node must be asked once, in order. Raises `InputError` as `read_name_states` does.
+    """
+    with torch.no_grad():
+        layers = read_layers(model, dict(parameters), torch.tensor(examples.prefixes)[None])
+    rows = [own[:, None, :, -1].double().numpy() for own in layers]
+    rows[0] = parameters["token_embedding"][:, None, examples.prefixes[:, -1]].double().numpy()
+    names = ["input embedding", *(f"block {at + 1}" for at in range(model.layers)), "final norm"]
+    return [NameStates(name, dict.fromkeys(POSITIONS, own)) for name, own in zip(names, rows, strict=True)]
+
+
+def recall_names(
+    model: Any, parameters: Mapping[str, Any], told: Told
+) -> dict[str, Float[np.ndarray, " run"]]:
+    """Share of the names recalled in all questions, by part of `worlds.language.telling.PARTS`."""
+    tree = grow_tree(told.name_tokens)
+    with torch.no_grad():
+        return {
+            part: answer_questions(model, dict(parameters), questions, tree).recalled.mean(dim=1).numpy()
+            for part, questions in told.questions.items()
+        }
 
 
 def draw_weights(model: Any, told: Told, seeds: Sequence[int]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from geomem.claims.need import Needs, Scale
 from geomem.geometry.alignment import fiedler_alignment, fit_to_map, map_coordinates
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.models.configuration import Transformer
-from geomem.studies.language_tables import LAYERS, POSITIONS
+from geomem.studies.language_tables import POSITIONS
 from geomem.training.configuration import PathTraining, Training
 from geomem.worlds.graphs.atlas import europe, united_states
 from geomem.worlds.graphs.families import grid
@@ -111,11 +111,8 @@ def measure_telling(
 def _hold_sentences(
     name: str, arm: Arm, seeds: list[int], steps: int, device: str
 ) -> "tuple[dict[str, np.ndarray], list[NameStates], list[NameStates], tuple[str, ...]]":
-    import torch
-
-    from geomem.measure.told import BARE, cut_after_name, draw_weights, read_name_states
+    from geomem.measure.told import BARE, cut_after_name, draw_weights, read_name_states, recall_names
     from geomem.runs.sentences import sentence_job
-    from geomem.training.sentences import answer_questions, grow_tree
     from geomem.worlds.language.telling import tell
 
     task = arm.task(name)
@@ -133,17 +130,9 @@ def _hold_sentences(
         device=device
     )
     told = tell(WORLDS[name], task)
-    tree = grow_tree(told.name_tokens)
-    with torch.no_grad():
-        answers = {
-            part: answer_questions(MODEL, trained.parameters, questions, tree).recalled.mean(dim=1).numpy()
-            for part, questions in told.questions.items()
-        }
-    found = {
-        "recall": answers["train"],
-        "paraphrases": answers["held_out"],
-        "two_steps": answers["two_steps"],
-    }
+    answers = recall_names(MODEL, trained.parameters, told)
+    parts = {"recall": "train", "paraphrases": "held_out", "two_steps": "two_steps"}
+    found = {name: answers[part] for name, part in parts.items()}
     found["steps"] = _steps_to(trained.metrics["train.names_recalled"], trained.metric_steps)
     sizes = [sum(tensor[0].numel() for tensor in trained.parameters.values())]
     sizes += [int(told.weights.sum(axis=1).mean()), float(np.mean([len(own) for own in told.name_tokens]))]
@@ -159,11 +148,8 @@ def _hold_sentences(
 def _hold_symbols(
     name: str, arm: Arm, seeds: list[int], steps: int, device: str
 ) -> "tuple[dict[str, np.ndarray], list[NameStates], list[NameStates], tuple[str, ...]]":
-    import torch
-
-    from geomem.measure.told import NameStates
+    from geomem.measure.told import read_symbol_states
     from geomem.models.model import initialize_parameters
-    from geomem.models.sequences import read_layers
     from geomem.runs.edges import edge_job
     from geomem.worlds.tasks import EdgeMemorization, edge_examples
 
@@ -172,15 +158,6 @@ def _hold_symbols(
     )
     trained = edge_job(WORLDS[name], model=MODEL, training=training, seeds=seeds).train(device=device)
     examples = edge_examples(WORLDS[name], EdgeMemorization())
-
-    def read(parameters: Any) -> list[NameStates]:
-        with torch.no_grad():
-            layers = read_layers(MODEL, parameters, torch.tensor(examples.prefixes)[None])
-        rows = [own[:, None, :, 1].double().numpy() for own in layers]
-        rows[0] = parameters["token_embedding"][:, None, : WORLDS[name].node_count].double().numpy()
-        return [
-            NameStates(layer, dict.fromkeys(POSITIONS, own)) for layer, own in zip(LAYERS, rows, strict=True)
-        ]
 
     drawn = initialize_parameters(
         MODEL,
@@ -194,7 +171,8 @@ def _hold_symbols(
     sizes = [sum(tensor[0].numel() for tensor in trained.parameters.values()), 2.0, 1.0]
     found = {"recall": recall[-1], "paraphrases": nothing, "two_steps": nothing}
     found |= {"steps": _steps_to(recall, trained.metric_steps), "numbers": np.array(sizes)}
-    return found, read(trained.parameters), read(drawn), ("[EDGE] {}",)
+    layers, twins = (read_symbol_states(MODEL, own, examples) for own in (trained.parameters, drawn))
+    return found, layers, twins, ("[EDGE] {}",)
 
 
 def _steps_to(curve: np.ndarray, steps: np.ndarray) -> np.ndarray:
