@@ -21,6 +21,7 @@ from geomem.models.configuration import Gru, Mamba, Transformer
 from geomem.models.layers import unembed
 from geomem.models.sequences import compute_sequence_logits, read_layers, read_out_table, read_states
 from geomem.runs.directory import DONE
+from geomem.runs.edges import edge_job
 from geomem.runs.run import VOCABULARY, read_run
 from geomem.runs.sentences import sentence_job, tell_graph
 from geomem.training import loop as loop_module
@@ -188,6 +189,11 @@ def test_vocabulary_of_a_stranger_is_refused(fleet, tmp_path, change, said):
     (there / DONE).write_text(json.dumps(done))
     with pytest.raises(InputError, match=said):
         read_run(there)
+
+
+def test_other_trainings_do_not_start_from_its_tokens(fleet):
+    with pytest.raises(InputError, match="has other tokens"):
+        edge_job(path(4), start=fleet)
 
 
 def test_interventions_that_read_nodes_are_refused():

@@ -7,8 +7,8 @@ from geomem.claims.experiment import Experiment
 from geomem.claims.need import Scale
 from geomem.figures.palette import LIGHT
 from geomem.studies.language import STUDY, imagine
-from geomem.studies.language_measured import ARMS, RECALLED, measure_telling, tellings
-from geomem.studies.language_tables import LAYERS, conclude, layers_of, tabulate, tabulate_arms
+from geomem.studies.language_measured import ARMS, LAYERS, RECALLED, measure_telling, tellings
+from geomem.studies.language_tables import conclude, layers_of, tabulate, tabulate_arms
 
 
 @pytest.mark.parametrize(("world", "arm"), [("grid", "symbols"), ("grid", "own last, 1 sentence")])

@@ -78,7 +78,7 @@ def read_name_states(
     ]
     for number in range(model.layers + 1):
         name = f"block {number + 1}" if number < model.layers else "final norm"
-        vectors = {
+        vectors: dict[Position, np.ndarray] = {
             position: found[number, position].reshape(len(table), len(sentences), told.node_count, -1)
             for position in POSITIONS
         }

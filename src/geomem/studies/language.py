@@ -9,10 +9,18 @@ from geomem.claims.check import Check, check
 from geomem.claims.claim import OWN, Decorator, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
-from geomem.studies.language_measured import ARMS, FEW, FOUR, RECALLED, SYMBOLS, WORDS, tellings
-from geomem.studies.language_tables import (
+from geomem.studies.language_measured import (
+    ARMS,
+    FEW,
+    FOUR,
     LAYERS,
     POSITIONS,
+    RECALLED,
+    SYMBOLS,
+    WORDS,
+    tellings,
+)
+from geomem.studies.language_tables import (
     conclude,
     draw_layers,
     draw_maps,
@@ -116,7 +124,8 @@ def paraphrases(runs: Evidence) -> Iterator[Check]:
     """
     for name in FEW:
         found = runs.arrays[f"europe/{name}.paraphrases"]
-        bounds = {1: {"at_most": 0.5}, 2: {}}.get(ARMS[name].told, {"at_least": 0.8})
+        told = ARMS[name].told
+        bounds: dict[str, Any] = {1: {"at_most": 0.5}, 2: {}}.get(told, {"at_least": 0.8})
         yield check(f"names recalled in paraphrases, {name}", found, **bounds)
 
 
@@ -132,7 +141,8 @@ def last_token(runs: Evidence) -> Iterator[Check]:
     """
     for case in told_cases(("own last", "shared last")):
         mean, last = (runs.arrays[f"{case}.{prefix}_fall"].max(axis=1) for prefix in ("mean", "last"))
-        bounds = {"at_least": 0.1} if "shared" in case else {"at_least": -0.1, "at_most": 0.1}
+        bounds: dict[str, Any] = {"at_least": -0.1, "at_most": 0.1}
+        bounds = {"at_least": 0.1} if "shared" in case else bounds
         yield check(f"fall of the mean less that of the last token, {case}", mean - last, **bounds)
 
 

@@ -16,7 +16,6 @@ from geomem.claims.need import Needs, Scale
 from geomem.geometry.alignment import fiedler_alignment, fit_to_map, map_coordinates
 from geomem.geometry.spectrum import laplacian_spectrum
 from geomem.models.configuration import Transformer
-from geomem.studies.language_tables import POSITIONS
 from geomem.training.configuration import PathTraining, Training
 from geomem.worlds.graphs.atlas import europe, united_states
 from geomem.worlds.graphs.families import grid
@@ -24,7 +23,7 @@ from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.language.telling import Telling, tell_in
 
 if TYPE_CHECKING:
-    from geomem.measure.told import NameStates
+    from geomem.measure.told import NameStates, Position
 
 PAGE = "docs/studies/language.md"
 STEPS, EVERY, WARMUP, RATE = 640, 32, 20, 3e-3
@@ -32,6 +31,9 @@ MODEL = Transformer(layers=2, width=64, heads=4, position_scale=0.02)
 TWINS, REWIRED = 3, 99
 RECALLED = 0.95
 WORDS = tuple(AUDIT_WORDS)
+LAYERS = ("input embedding", "block 1", "block 2", "final norm")
+POSITIONS: "dict[Position, str]" = {"last token": "last", "mean of tokens": "mean"}
+"""Where states are read, and how the arrays of an experiment call it."""
 SYMBOLS = "symbols"
 """The arm of one token per node and no sentence: `geomem memorize`."""
 
@@ -186,7 +188,7 @@ def _judge(
     layers: "Sequence[NameStates]",
     twins: "Sequence[NameStates]",
     templates: tuple[str, ...],
-    position: str,
+    position: "Position",
     runs: int,
 ) -> dict[str, np.ndarray]:
     """The word of every run, and the profile of every layer, of the states at one position."""
@@ -211,7 +213,7 @@ def _judge(
 
 
 def _states(
-    world: Graph, layers: "Sequence[NameStates]", templates: tuple[str, ...], position: str, run: int
+    world: Graph, layers: "Sequence[NameStates]", templates: tuple[str, ...], position: "Position", run: int
 ) -> States:
     places = tuple(Layer(own.layer, own.vectors[position][run].astype(np.float32)) for own in layers)
     return States(world.labels, templates, position, places)
@@ -244,7 +246,7 @@ def tellings(arms: Sequence[str] = tuple(ARMS), worlds: Sequence[str] = ("europe
                 {"world": world, "arm": name, "seeds": list(scale.seeds), "steps": steps},
                 seconds=(3.0 + ARMS[name].seconds * steps / STEPS) * len(scale.seeds),
             )
-            for world in worlds
+            for world in (*worlds, *(["states"] if full else []))
             for name in arms
             if world in ARMS[name].worlds or full
         )

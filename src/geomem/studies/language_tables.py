@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from geomem.audit.words import WORDS as AUDIT_WORDS
 from geomem.claims.evidence import Evidence
+from geomem.studies.language_measured import ARMS, LAYERS, POSITIONS, WORDS, WORLDS
 from geomem.studies.markdown import format_cell
 from geomem.worlds.graphs.atlas import europe
 
@@ -15,21 +15,16 @@ if TYPE_CHECKING:
 
     from geomem.figures.palette import Theme
 
-LAYERS = ("input embedding", "block 1", "block 2", "final norm")
-POSITIONS = {"last token": "last", "mean of tokens": "mean"}
-"""Where states are read, and how the arrays of an experiment call it."""
-WORDS = tuple(AUDIT_WORDS)
 MEASURED = ("fall", "bare", "level", "alignment", "twin_fall", "twin_alignment")
 
 
 def tabulate(runs: Evidence) -> pl.DataFrame:
     """A row per world, arm, position and layer with means over seeds; of Europe also per layer and node."""
     rows, places = [], []
-    for key in runs.arrays:
-        case, _, name = key.rpartition(".")
-        if name != "recall":
+    for world, arm in ((world, arm) for world in WORLDS for arm in ARMS):
+        case = f"{world}/{arm}"
+        if f"{case}.recall" not in runs.arrays:
             continue
-        world, _, arm = case.partition("/")
         here = {
             part.removeprefix(f"{case}."): own
             for part, own in runs.arrays.items()
@@ -41,7 +36,7 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
             "parameters": round(parameters),
             "tokens of a text": text,
             "tokens of a name": tokens,
-            "steps": float(np.nanmean(steps)) if np.isfinite(steps).any() else float("nan"),
+            "steps": round(float(steps.mean())) if np.isfinite(steps).all() else None,
             **{part: float(here[part].mean()) for part in ("recall", "paraphrases", "two_steps")},
         }
         for position, prefix in POSITIONS.items():
@@ -103,20 +98,16 @@ def tabulate_arms(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def tabulate_layers(table: pl.DataFrame) -> pl.DataFrame:
-    """Fall (name alone), level and alignment (twins) of every layer, a row per world, arm and position."""
+    """Of every layer: fall in sentences, of the name alone, of twins; level. A row per arm and position."""
+    parts = ("fall", "bare", "twin_fall", "level")
     rows = []
-    own = layers_of(table).with_columns(
-        cell=pl.struct("fall", "bare", "level", "alignment", "twin_alignment").map_elements(
-            lambda one: (
-                f"{format_cell(one['fall'])} ({format_cell(one['bare'])}); {format_cell(one['level'])}; "
-                f"{format_cell(one['alignment'])} ({format_cell(one['twin_alignment'])})"
-            ),
-            return_dtype=pl.String,
-        )
-    )
-    for (world, arm, position), here in own.group_by("world", "arm", "position", maintain_order=True):
-        cells = dict(here.select("layer", "cell").iter_rows())
-        rows.append({"world": world, "arm": arm, "position": position, **cells})
+    for (world, arm, position), here in layers_of(table).group_by(
+        "world", "arm", "position", maintain_order=True
+    ):
+        row = {"world": world, "arm": arm, "position": position}
+        for layer, *values in here.select("layer", *parts).iter_rows():
+            row[layer] = " / ".join(map(format_cell, values))
+        rows.append(row)
     return pl.DataFrame(rows)
 
 
@@ -158,7 +149,7 @@ def draw_paraphrases(table: pl.DataFrame, theme: "Theme") -> "Figure":
     best = steepest(table).filter(pl.col("world") == "europe", pl.col("arm").is_in(list(counts)))
     best = best.filter(pl.col("position") == "mean of tokens")
     best = best.with_columns(told=pl.col("arm").replace_strict(counts)).sort("told")
-    figure = new_figure(4.6, 2.9, theme)
+    figure = new_figure(6.0, 3.0, theme)
     axes = dressed_axes(figure, theme, 1, 1, 1)
     lines = {"recall": ("recall, as told", theme.warm), "paraphrases": ("recall, paraphrases", theme.accent)}
     lines |= {"fall": ("fall, steepest layer", theme.gold)}
@@ -173,7 +164,7 @@ def draw_paraphrases(table: pl.DataFrame, theme: "Theme") -> "Figure":
 
 
 def draw_maps(table: pl.DataFrame, theme: "Theme") -> "Figure":
-    """Europe as the first seed holds it, layer by layer: two directions, laid over the true map."""
+    """Europe as the first seed holds it at three layers: two directions, laid over the true map."""
     from geomem.figures.drawing import dressed_axes, new_figure
     from geomem.figures.palette import node_colours
     from geomem.figures.places import order_shares, paint_places
@@ -183,11 +174,11 @@ def draw_maps(table: pl.DataFrame, theme: "Theme") -> "Figure":
     assert graph.coordinates is not None
     colours = node_colours(order_shares(graph.coordinates[:, 0]), None, theme)
     panels = {"true map": graph.coordinates}
-    for layer in LAYERS:
+    for layer in ("input embedding", "block 1", "final norm"):
         here = places.filter(pl.col("layer") == layer)
         if len(here):
             panels[layer] = here.select("x", "y").to_numpy()
-    figure = new_figure(15.0, 3.4, theme)
+    figure = new_figure(14.0, 4.2, theme)
     axes = [dressed_axes(figure, theme, 1, len(panels), number + 1) for number in range(len(panels))]
     paint_places(axes, panels, graph.edges, graph.labels, colours, theme)
     return figure

@@ -83,7 +83,7 @@ def tell_in(
     found = templates if isinstance(templates, Templates) else find_templates(templates)
     check_templates(found)
     sentences, paraphrases = choose_sentences(found.sentences, told, held_out)
-    given = {"two_steps": found.two_steps, "fillers": found.fillers}
+    given: dict[str, Any] = {"two_steps": found.two_steps, "fillers": found.fillers}
     return Telling(sentences, paraphrases, **(given | settings))
 
 
