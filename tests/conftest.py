@@ -14,8 +14,12 @@ from checked_calls import check_package
 check_package()
 
 # A shared machine may stop for a second at any time: slowness is no failure of a property.
-hypothesis.settings.register_profile("geomem", deadline=None)
+hypothesis.settings.register_profile("geomem", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("geomem")
+
+
+# Nobody pulls the plug of a test, and a disk takes milliseconds for each of its ten thousand files.
+os.fsync = lambda descriptor: None
 
 
 def pytest_collection_modifyitems(items):

@@ -209,10 +209,10 @@ def test_bad_input_is_one_sentence(world, planted):
 
 
 def test_random_models_are_called_a_geometry_no_more_often_than_the_level():
-    """200 of them, one after the other misled by nothing, degrees, shared tokens, and both."""
+    """100 of them, one after the other misled by nothing, degrees, shared tokens, and both."""
     audits = [
         audit_random(number, misled=MISLEADING[number % 4], permutations=99, rewirings=19, nodes=20)
-        for number in range(200)
+        for number in range(100)
     ]
     called = sum(audit.word == "geometry" for audit in audits)
     assert binom.sf(called - 1, len(audits), 0.05) > 0.01, called

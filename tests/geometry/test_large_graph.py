@@ -105,20 +105,20 @@ def test_a_fiedler_eigenspace_too_large_to_list_is_measured_by_its_share():
 @pytest.mark.parametrize(
     ("graph", "embed", "word"),
     [
-        (path_star(1000, 6), arms, "geometric"),
-        (path_star(1000, 6), lambda graph: arms(graph, zigzag=True), "zig-zag"),
-        (grid(70, 72), smooth, "geometric"),
-        (grid(70, 72), lambda graph: chequered(graph, 72), "zig-zag"),
+        (path_star(500, 6), arms, "geometric"),
+        (path_star(500, 6), lambda graph: arms(graph, zigzag=True), "zig-zag"),
+        (grid(50, 52), smooth, "geometric"),
+        (grid(50, 52), lambda graph: chequered(graph, 52), "zig-zag"),
         (
-            grid(70, 72),
+            grid(50, 52),
             lambda graph: np.random.default_rng(3).standard_normal((graph.node_count, 24)),
             "associative",
         ),
-        (grid(70, 72), lambda graph: 1 + 0.01 * smooth(graph), "geometric"),
-        (grid(70, 72), lambda graph: np.full((graph.node_count, 8), 0.1), "collapsed"),
+        (grid(50, 52), lambda graph: 1 + 0.01 * smooth(graph), "geometric"),
+        (grid(50, 52), lambda graph: np.full((graph.node_count, 8), 0.1), "collapsed"),
     ],
 )
-def test_planted_embeddings_of_5000_nodes(graph, embed, word):
+def test_planted_embeddings_of_2600_nodes(graph, embed, word):
     assert graph.node_count > EXACT_NODES
     portrait = measure_embeddings(embed(graph), graph, permutations=199)
     assert portrait.reading == word, portrait.reasons

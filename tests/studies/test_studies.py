@@ -145,6 +145,28 @@ def test_a_page_without_marks_stays(tmp_path):
     assert page.read_text() == "# Small\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--page=page.md", "has not one line <!-- "),
+        ("--page=latin.md", "is not UTF-8; give a page in Markdown."),
+        ("--page=missing.md", "missing.md"),
+        ("--figures=page.md", "page.md"),
+        ("--out=folder", "is a directory; give the name of a file."),
+    ],
+)
+def test_places_are_checked_before_the_work(option, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("page.md").write_text("# Small\n")
+    Path("latin.md").write_bytes(b"\xe9\n")
+    assert main(["study", "headroom", option]) == 2
+    printed = capsys.readouterr()
+    assert sentence in printed.err
+    assert printed.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "latin.md", "page.md"]
+
+
 def test_pictures_are_saved_light_and_dark_with_their_data(finding, tmp_path):
     written = {path.name for path in save_pictures(finding, tmp_path)}
     assert written == {

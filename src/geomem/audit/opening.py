@@ -1,5 +1,6 @@
 """Models of Hugging Face folders, opened offline with transformers; no code of the folder runs."""
 
+import importlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +113,8 @@ def reinitialized(model: OpenedModel, seed: int) -> OpenedModel:
 def _transformers() -> Any:
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     try:
-        import transformers
+        # By name: a type checker that follows the import reads two thousand files.
+        transformers = importlib.import_module("transformers")
     except ImportError as error:
         raise InputError(
             "Opening a model needs transformers; install it with `pip install geomem[hf]`."
@@ -143,8 +145,7 @@ def _open(kind: Any, folder: ModelFolder, *, what: str, **settings: Any) -> Any:
 
 def _kind(transformers: Any, folder: ModelFolder, configuration: Any) -> tuple[Any, str]:
     """The class that opens the weights, and what it answers."""
-    from transformers.models.auto import modeling_auto as auto
-
+    auto = transformers.models.auto.modeling_auto
     name = configuration.model_type
     reads_text = hasattr(configuration.get_text_config(), "vocab_size")
     for table, answers in (

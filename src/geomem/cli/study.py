@@ -14,7 +14,6 @@ from geomem.cli.options import parse_options
 from geomem.cli.progress import HOURS
 from geomem.errors import InputError
 from geomem.fields import Seeds
-from geomem.files import check_place
 
 if TYPE_CHECKING:
     from geomem.studies.study import Study
@@ -79,14 +78,12 @@ def show_study(study: "Study", options: RunOptions) -> int:
     if options.processes is not None and options.processes < 1:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
     engine = options.engine.chosen()
-    if options.out:
-        check_place(options.out)
-
     from geomem.cli.verdicts import ClaimTable, print_verdicts
     from geomem.studies.markdown import format_cell
-    from geomem.studies.page import save_pictures, write_markdown, write_page
+    from geomem.studies.page import check_places, save_pictures, write_markdown, write_page
     from geomem.studies.running import run_study
 
+    check_places(study, out=options.out, figures=options.figures, page=options.page)
     console = open_console()
     console.print(f"{study.question}\n\nRule: {study.rule}\n", soft_wrap=True, highlight=False)
     with ClaimTable() as table:

@@ -19,7 +19,15 @@ def write_sections(path: Path, sections: Mapping[str, Sequence[str]]) -> None:
 
     Raises `InputError` if the page cannot be read or lacks the marks.
     """
-    page = read_bytes(path, LARGEST_PAGE).decode("utf-8")
+    replace_file(path, text_file(exchange_sections(path, sections)))
+
+
+def exchange_sections(path: Path, sections: Mapping[str, Sequence[str]]) -> str:
+    """What `write_sections` would write; raises `InputError` as it does."""
+    try:
+        page = read_bytes(path, LARGEST_PAGE).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8; give a page in Markdown.") from None
     for name, lines in sections.items():
         try:
             page = replace_section(page, name, lines)
@@ -27,7 +35,7 @@ def write_sections(path: Path, sections: Mapping[str, Sequence[str]]) -> None:
             raise InputError(
                 f"{path} has not one line <!-- {name} --> with <!-- end of {name} --> below it; add both."
             ) from None
-    replace_file(path, text_file(page))
+    return page
 
 
 def replace_section(page: str, name: str, lines: Sequence[str]) -> str:
