@@ -46,10 +46,10 @@ class Source:
     """How frequent every name is, up to a monotone map, where the file stands in that order."""
     model: "OpenedModel | None" = None
     checks: "Checks | None" = None
-    draw: Callable[[int], States] | None = None
-    """The states of a run's re-initialised twin, by its seed; None of what is not a run."""
     spelt: Mapping[str, str] = field(default_factory=dict)
     """What a model reads in the place of names that have an alias."""
+    draw: Callable[[int], States] | None = None
+    """The states of a run's re-initialised twin, by its seed; None of what is not a run."""
 
     def written(self, names: Sequence[str]) -> list[str]:
         """Names as the model reads them."""

@@ -26,6 +26,7 @@ from geomem.studies.language_tables import (
     draw_maps,
     draw_paraphrases,
     tabulate,
+    tabulate_alignment,
     tabulate_arms,
     tabulate_layers,
 )
@@ -212,7 +213,7 @@ STUDY = Study(
     "mean over its tokens. The geometry survives if all ways with four sentences hold it in the mean.",
     claims=(recalled, survives, one_sentence, paraphrases, last_token, composed, longer_texts, price),
     tabulate=tabulate,
-    tables={"ways of telling": tabulate_arms, "by layer": tabulate_layers},
+    tables={"ways of telling": tabulate_arms, "by layer": tabulate_layers, "alignment": tabulate_alignment},
     figures={"layers": draw_layers, "paraphrases": draw_paraphrases, "maps": draw_maps},
     conclude=conclude,
     seeds=3,

@@ -77,7 +77,7 @@ FEW = ("words, 1 sentence", "words, 2 sentences", "words", "words, 8 sentences")
 """Words by the number of sentences."""
 
 
-@experiment(version=1)
+@experiment(version=2)
 def measure_telling(
     settings: Mapping[str, Any], *, directory: Any, device: str, on_progress: Callable[[float], None]
 ) -> dict[str, np.ndarray]:
@@ -86,9 +86,9 @@ def measure_telling(
     By seed: `recall`, `paraphrases`, `two_steps` (shares of names), `steps` to a recall of .95 (NaN if
     never), and, with "last" or "mean" before them, `word` (its place in `WORDS`) and by layer `fall` (minus
     the correlation of similarity and distance, mean over prompts), `bare` (the same, name alone), `level`
-    (cosine of neighbours as it is), `alignment`; of re-initialised twins `twin_fall`, `twin_alignment`.
-    `numbers` are trained parameters, tokens of a text, tokens of a name; `map` are the states of the first
-    seed along two directions, laid over the true map, by layer.
+    (cosine of neighbours as it is), `alignment` (of centred rows); of re-initialised twins `twin_fall`,
+    `twin_alignment`. `numbers` are trained parameters, tokens of a text, tokens of a name; `map` are the
+    states of the first seed along two directions, laid over the true map, by layer.
     """
     world, arm = WORLDS[settings["world"]], ARMS[settings["arm"]]
     seeds, steps = list(settings["seeds"]), settings["steps"]
@@ -224,7 +224,8 @@ def _profile(world: Graph, vectors: np.ndarray) -> tuple[float, float, float, fl
     sample, spectrum = entity_pairs(world), laplacian_spectrum(world)
     looks = [describe_look(rows, world, sample)[0] for rows in vectors]
     told = looks[1:] or looks
-    aligned = [float(fiedler_alignment(rows, spectrum)) for rows in vectors]
+    # Centred: what all names share would otherwise be the main direction, and is not the trivial mode.
+    aligned = [float(fiedler_alignment(rows - rows.mean(axis=0), spectrum)) for rows in vectors]
     return (
         -float(np.mean([look.mantel for look in told])),
         -looks[0].mantel,

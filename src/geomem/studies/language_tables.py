@@ -99,7 +99,15 @@ def tabulate_arms(table: pl.DataFrame) -> pl.DataFrame:
 
 def tabulate_layers(table: pl.DataFrame) -> pl.DataFrame:
     """Of every layer: fall in sentences, of the name alone, of twins; level. A row per arm and position."""
-    parts = ("fall", "bare", "twin_fall", "level")
+    return _layer_cells(table, ("fall", "bare", "twin_fall", "level"))
+
+
+def tabulate_alignment(table: pl.DataFrame) -> pl.DataFrame:
+    """Of every layer: Fiedler alignment of centred states in sentences, and of twins."""
+    return _layer_cells(table, ("alignment", "twin_alignment"))
+
+
+def _layer_cells(table: pl.DataFrame, parts: tuple[str, ...]) -> pl.DataFrame:
     rows = []
     for (world, arm, position), here in layers_of(table).group_by(
         "world", "arm", "position", maintain_order=True
