@@ -145,7 +145,7 @@ def test_packages_with_torch_open_without_it():
 
 
 def test_every_public_name_resolves():
-    assert 20 <= len(geomem.__all__) <= 46
+    assert 20 <= len(geomem.__all__) <= 48
     for name in geomem.__all__:
         assert getattr(geomem, name) is not None
     with pytest.raises(AttributeError, match="memorise"):

@@ -13,7 +13,7 @@ import pytest
 from packaging.metadata import Metadata
 
 ROOT = Path(__file__).parents[1]
-DATA = {".py", ".pyi", ".html", ".css", ".js", ".tsv", ".csv", ".typed"}
+DATA = {".py", ".pyi", ".html", ".css", ".js", ".tsv", ".csv", ".toml", ".typed"}
 
 
 def run(*command: str | Path, folder: Path) -> str:

@@ -30,6 +30,7 @@ from .runs.facts import learn_facts as learn_facts
 from .runs.paths import find_paths as find_paths
 from .runs.run import Run as Run
 from .runs.run import read_run as read_run
+from .runs.sentences import tell_graph as tell_graph
 from .training.configuration import Training as Training
 from .worlds.facts.reader import facts_from as facts_from
 from .worlds.facts.reader import read_facts as read_facts
@@ -42,5 +43,6 @@ from .worlds.graphs.graph import Graph as Graph
 from .worlds.graphs.readers import graph_from as graph_from
 from .worlds.graphs.readers import read_graph as read_graph
 from .worlds.in_context import InContextPathFinding as InContextPathFinding
+from .worlds.language.telling import tell_in as tell_in
 from .worlds.path_finding import PathFinding as PathFinding
 from .worlds.tasks import EdgeMemorization as EdgeMemorization

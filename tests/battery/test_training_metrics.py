@@ -11,7 +11,7 @@ from geomem.geometry import recovery, similarity
 from geomem.measure.paths import distances_of_paths
 from geomem.models.objective import put_examples
 from geomem.training.metric import GIVEN, TRAINING_METRICS
-from geomem.training.metrics import Answers, compute_metrics, metrics_of
+from geomem.training.metrics import Answers, NameAnswers, compute_metrics, metrics_of
 from geomem.worlds.graphs.families import irregular
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
@@ -51,6 +51,9 @@ def draw(track):
         units = F.normalize(embeddings[:, np.insert(PATHS, 0, 0, axis=1)], dim=-1)
         own = {"answers": {"train": answers(), "held_out": answers()}, "retrieved": truths(4)}
         return given | own | {"units": units, "edge_losses": tensor().abs(), "edge_recalls": tensor().abs()}
+    if track == "sentences":
+        parts = ("train", "held_out", "two_steps")
+        return given | {"answers": {part: NameAnswers(tensor(5).abs(), truths(5)) for part in parts}}
     counts = torch.tensor([3, 9, 27, 81])
     return given | {"recalled": counts // 3, "fact_counts": counts, "margins": tensor()}
 
@@ -62,6 +65,8 @@ def change(given, function):
     if isinstance(given, Answers):
         names = ("free", "forced", "among_arms", "losses")
         return replace(given, **{name: function(getattr(given, name)) for name in names})
+    if isinstance(given, NameAnswers):
+        return NameAnswers(function(given.recalled), function(given.first))
     has_runs = isinstance(given, torch.Tensor) and len(given) == RUNS
     return function(given) if has_runs else given
 

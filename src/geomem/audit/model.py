@@ -186,7 +186,11 @@ def _settings(
 ) -> dict[str, Any]:
     states, packages = source.states, ["numpy", "scipy"]
     found: dict[str, Any] = {"model": str(source.path), "world": world.name, "where": states.position}
-    if source.model is None:
+    if source.draw is not None:
+        packages += ["torch"]
+        found |= {"re-initialised twins": twins}
+        found |= {f"template {number + 1}": template for number, template in enumerate(states.templates)}
+    elif source.model is None:
         found |= {"names of several words": reading.multiword}
         if reading.array is not None:
             found |= {"array": reading.array}

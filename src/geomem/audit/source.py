@@ -1,6 +1,6 @@
-"""Where states come from: a model's folder, or a file of labelled vectors.
+"""Where states come from: a model's folder, a run that was told a graph, or a file of labelled vectors.
 
-Of a folder torch and transformers are imported, and only then.
+Of a folder torch and transformers are imported, of a run torch, and only then.
 """
 
 import os
@@ -18,6 +18,8 @@ from geomem.errors import InputError
 from geomem.measure.vectors.aliases import Aliases, check_aliases, of_names
 from geomem.measure.vectors.matching import VOCABULARY
 from geomem.measure.vectors.reading import Multiword, listed, read_named_vectors
+from geomem.runs.directory import DONE, MANIFEST
+from geomem.runs.run import read_run
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Source:
     checks: "Checks | None" = None
     spelt: Mapping[str, str] = field(default_factory=dict)
     """What a model reads in the place of names that have an alias."""
+    draw: Callable[[int], States] | None = None
+    """The states of a run's re-initialised twin, by its seed; None of what is not a run."""
 
     def written(self, names: Sequence[str]) -> list[str]:
         """Names as the model reads them."""
@@ -72,7 +76,7 @@ class Reading:
 
 
 def read_source(path: str | os.PathLike[str], names: Sequence[str], reading: Reading | None = None) -> Source:
-    """What a folder of transformers or a file of labelled vectors holds of names.
+    """What a folder of transformers, a run told in sentences or a file of labelled vectors holds of names.
 
     Names that it does not know are left out and listed. Raises `InputError` where it knows less than half of
     them, and for whatever `open_model` and `read_named_vectors` refuse.
@@ -87,7 +91,10 @@ def read_source(path: str | os.PathLike[str], names: Sequence[str], reading: Rea
     """
     reading = reading or Reading()
     path = Path(path)
-    source = _read_folder(path, names, reading) if path.is_dir() else _read_file(path, names, reading)
+    if is_run(path):
+        source = _read_run(path, names, reading)
+    else:
+        source = _read_folder(path, names, reading) if path.is_dir() else _read_file(path, names, reading)
     known = set(source.states.entities)
     missing = [name for name in names if name not in known]
     if len(missing) > MOST_MISSING * len(names):
@@ -104,6 +111,11 @@ def read_source(path: str | os.PathLike[str], names: Sequence[str], reading: Rea
 
 def twins(source: Source, count: int, *, seed: int = 0, say: Progress = print) -> Iterator[Source]:
     """The same architecture with weights drawn anew, one at a time; nothing for a file."""
+    if source.draw is not None:
+        for twin in range(count):
+            say(f"Re-initialised twin {twin + 1} of {count}.")
+            yield replace(source, states=source.draw(seed + twin))
+        return
     if source.model is None or source.checks is None:
         return
     from geomem.audit.looking import collect_states
@@ -125,6 +137,8 @@ def twins(source: Source, count: int, *, seed: int = 0, say: Progress = print) -
 
 def object_states(source: Source, names: Sequence[str], reading: Reading) -> tuple[States, tuple[str, ...]]:
     """Vectors of answers, and notes: a model's embeddings of their first tokens, or a file's rows."""
+    if source.draw is not None:
+        raise InputError(f"{source.path} was told a graph and holds no facts; give --graph.")
     if source.model is None:
         found = _read_file(source.path, names, reading)
         return found.states, found.notes
@@ -135,6 +149,57 @@ def object_states(source: Source, names: Sequence[str], reading: Reading) -> tup
     states = first_token_states(source.model, written, source.states.templates[0])
     named = dict(zip(written, names, strict=True))
     return replace(states, entities=tuple(named[entity] for entity in states.entities)), ()
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is a run directory of ours."""
+    return path.is_dir() and (path / DONE).exists() and (path / MANIFEST).exists()
+
+
+def _read_run(path: Path, names: Sequence[str], reading: Reading) -> Source:
+    if reading.labels is not None or reading.array is not None or reading.multiword != "whole":
+        raise InputError(
+            f"--labels, --array and --multiword are about files of vectors, and {path} is a run; leave them "
+            "out."
+        )
+    if reading.aliases:
+        raise InputError(f"--aliases is about other people's names, and {path} is a run; leave it out.")
+    from geomem.measure.told import BARE, cut_after_name, draw_weights, read_name_states, told_again
+
+    run = read_run(path, holding="graph")
+    told = told_again(run)
+    # Sentences that begin with the name are the name alone.
+    by_prompt = {cut_after_name(sentence): sentence for sentence in (*run.task.sentences, BARE)}
+    sentences = tuple(by_prompt.values())
+    if reading.templates is not None:
+        # What follows the name is not read.
+        cut = [template.partition("{}")[0] for template in check_templates(reading.templates)]
+        sentences = tuple(f"{before.rstrip()} {{subject}} {{object}}" for before in cut)
+    row = {label: at for at, label in enumerate(run.graph.labels)}
+    known = [name for name in names if name in row]
+    which = [row[name] for name in known]
+
+    def states(weights: Mapping[str, object]) -> States:
+        layers = tuple(
+            Layer(own.layer, own.vectors[reading.position][0][:, which].astype(np.float32))
+            for own in read_name_states(run.model, weights, told, sentences)
+        )
+        return States(tuple(known), tuple(map(cut_after_name, sentences)), reading.position, layers)
+
+    found = states(run.weights())
+    layers = f"{len(found.layers)} layers of width {run.model.width:,}"
+    prompts = "; ".join(repr(template) for template in found.templates)
+    said = (
+        f"A {run.model.name} that was told {run.graph.name!r} in sentences, seed {run.seeds[0]}, {layers}; "
+        f"{reading.position} of each name in {prompts}."
+    )
+    return Source(
+        path,
+        found,
+        (said,),
+        tokens={name: told.name_tokens[row[name]] for name in known},
+        draw=lambda seed: states(draw_weights(run.model, told, [seed])),
+    )
 
 
 def _read_file(path: Path, names: Sequence[str], reading: Reading) -> Source:
@@ -237,6 +302,10 @@ def graph_behaviour(source: Source, graph: Graph, question: str) -> Behaviour:
 
 def answering_model(source: Source) -> "OpenedModel":
     """The model of a source; `InputError` for a file of vectors, and a model without a head that answers."""
+    if source.draw is not None:
+        raise InputError(
+            f"What {source.path} answers stands in its metrics (`geomem measure`); leave out --question."
+        )
     if source.model is None:
         raise InputError(
             f"{source.path} is a file of vectors, and answers no question; leave out --question and --causal."

@@ -20,6 +20,7 @@ from geomem.runs.directory import array_file, configuration_hash
 from geomem.runs.run import Run, find_seed, read_run
 from geomem.worlds.facts.table import token_labels
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.vocabulary import Vocabulary
 
 Format = Literal["hf", "safetensors"]
@@ -76,6 +77,11 @@ def export_run(
     with system_errors(path, "read"):
         if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} is there already; give a new folder, or remove it.")
+    if isinstance(stored.task, Telling):
+        raise InputError(
+            f"{stored.path} was told its graph in sentences, and such runs are not exported; look at it with "
+            "`geomem audit` or `geomem measure`."
+        )
     weights = {name: array[number] for name, array in stored.weights().items()}
     weights |= {CELLS + name: array[number] for name, array in stored.cell_weights().items()}
     for name, array in weights.items():

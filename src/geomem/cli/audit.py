@@ -59,7 +59,7 @@ class AuditOptions:
     """What is audited."""
 
     model: tyro.conf.Positional[Path | None] = None
-    """A folder of a model, or a file of labelled vectors."""
+    """A folder of a model, the directory of a run of `geomem tell`, or a file of labelled vectors."""
     graph: str | None = None
     """The graph that it may know: a file of edges, or a built-in world's name."""
     facts: str | None = None

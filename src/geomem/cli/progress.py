@@ -21,6 +21,7 @@ from geomem.runs.job import check_hours
 from geomem.training.configuration import PathTraining
 from geomem.training.metrics import Track, columns_of
 from geomem.worlds.facts.table import FactTable, entropy_bits
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.tasks import EdgeMemorization
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Columns:
 EDGE_COLUMNS = Columns("edges", named=True)
 PATH_COLUMNS = Columns("paths", place="epoch")
 FACT_COLUMNS = Columns("facts")
+SENTENCE_COLUMNS = Columns("sentences", place="epoch")
 
 
 @dataclass
@@ -131,6 +133,8 @@ class Row:
         task = self.announcement.job.task
         if isinstance(task, EdgeMemorization):
             return EDGE_COLUMNS
+        if isinstance(task, Telling):
+            return SENTENCE_COLUMNS
         return FACT_COLUMNS if isinstance(task, FactRecall) else PATH_COLUMNS
 
     def place(self, *, step: int | None = None) -> str:

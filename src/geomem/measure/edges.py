@@ -35,6 +35,7 @@ from geomem.runs.run import SNAPSHOTS, Run, select_runs
 from geomem.training.floor import lowest_loss
 from geomem.worlds.graphs.graph import Graph, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples, told_facts
 
 MARGINS = (
@@ -135,8 +136,9 @@ def _fleet_signatures(
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
     facts = told_facts(everything.graph, task)
-    # The same number; of paths that of a sample of the nodes if there are many, and none in context.
+    # The same number; of paths and sentences that of a sample if there are many, and none in context.
     name = "associative_accuracy" if stored_path_task(everything) is None else "edge_recall"
+    name = "train.names_recalled" if isinstance(everything.task, Telling) else name
     accuracies = everything.final().get(name, np.full(len(everything.seeds), np.nan))
     recalled = everything.recalled()
     if recalled is not None and recalled.shape[1] != len(facts):
@@ -174,6 +176,9 @@ def _recall_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
     values = fleet.final()
+    if isinstance(fleet.task, Telling):
+        loss = Definition("loss", "Loss", "Cross-entropy in nats of a token of the texts.")
+        return [make_measurement(loss, values["loss"], seed=seed), *measure_metrics(fleet, seed=seed)]
     definitions = (
         Definition(
             "associative_accuracy",

@@ -73,6 +73,36 @@ def read_states(
     return _read(model, parameters, [Reading(tokens, first_read, shared)])[0][0]
 
 
+def read_layers(
+    model: Model, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example seq"]
+) -> list[Float[Tensor, "run example seq width"]]:
+    """States at every position: the embeddings, then after every block, then as the read-out takes them.
+
+    Raises `InputError` for a model whose blocks are not known.
+
+    >>> from geomem.models.configuration import Transformer
+    >>> from geomem.models.model import initialize_parameters
+    >>> model, sizes = Transformer(width=8), dict(vocabulary_size=11, context_length=4, node_count=2)
+    >>> parameters = initialize_parameters(model, **sizes, seeds=[0])
+    >>> layers = read_layers(model, parameters, torch.tensor([[[9, 1]]]))
+    >>> len(layers), layers[0].shape
+    (3, torch.Size([1, 1, 2, 8]))
+    """
+    if reads_whole(model) or not model.reads_past:
+        raise InputError(
+            f"The layers of a {model.name} are not known; give a model that reads sequences in blocks."
+        )
+    network = network_of(model)
+    passing = _Passing(tokens, SequenceCache(0, ()), first=0)
+    rows, shape = _embed(parameters, [passing]), passing.shape
+    layers = [rows]
+    for block in range(model.layers):
+        rows, _ = _block_function(network)(model, parameters, f"block_{block}", rows, [Piece(shape)])
+        layers.append(rows)
+    layers.append(network.normalize_states(model, parameters, rows))
+    return [states.unflatten(1, shape) for states in layers]
+
+
 def begin_sequence(
     model: Model, parameters: Parameters, tokens: Int[Tensor, "run_or_1 example seq"], *, shared: int = 1
 ) -> tuple[Float[Tensor, "run example width"], SequenceCache]:
@@ -209,7 +239,7 @@ def _pass_pieces(
     model: Model, parameters: Parameters, given: Sequence[_Passing]
 ) -> list[tuple[Float[Tensor, "run _ _ width"], SequenceCache]]:
     network = network_of(model)
-    apply_pieces = getattr(network, "apply_pieces", None) or partial(_apply_alone, network)
+    apply_pieces = _block_function(network)
     rows, kept = _embed(parameters, given), []
     for block in range(model.layers):
         # What nobody reads is not computed; in the blocks before, later positions still read it.
@@ -226,6 +256,11 @@ def _pass_pieces(
         (part, SequenceCache(one.cache.length + one.shape[1], blocks))
         for part, one, blocks in zip(states, given, zip(*kept, strict=True), strict=True)
     ]
+
+
+def _block_function(network: ModuleType) -> Any:
+    """What applies one block to pieces: the network's own function, or its one for a piece alone."""
+    return getattr(network, "apply_pieces", None) or partial(_apply_alone, network)
 
 
 def _apply_alone(

@@ -17,6 +17,7 @@ from geomem.runs.directory import (
     FORMAT,
     MANIFEST,
     SNAPSHOTS,
+    VOCABULARY,
     WEIGHTS,
     array_shapes,
     configuration_hash,
@@ -25,9 +26,11 @@ from geomem.runs.directory import (
     safe_name,
 )
 from geomem.runs.path_cost import context_length
+from geomem.runs.told import read_told_vocabulary
 from geomem.worlds.facts.table import MAXIMUM_FACTS, MAXIMUM_QUESTIONS, FactTable, token_labels
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, check_in_context
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.path_finding import PathFinding, split_paths
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -124,10 +127,14 @@ def check_fleet(place: Path, configuration: Mapping[str, Any], graph: Graph) -> 
         check_model(model)
         if model.layers > MAXIMUM_TENSORS:
             raise InputError("its model has more layers than fit in its file.")
+        size, length = Vocabulary(graph.labels).size, 0
+        if isinstance(task, Telling):
+            told = read_told_vocabulary(place / VOCABULARY, graph.node_count)
+            size, length = len(told.tokens), told.context_length
         described = describe_parameters(
             model,
-            vocabulary_size=Vocabulary(graph.labels).size,
-            context_length=task_length(graph, task),
+            vocabulary_size=size,
+            context_length=length or task_length(graph, task),
             node_count=graph.node_count,
         )
     except InputError as error:

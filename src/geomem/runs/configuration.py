@@ -13,6 +13,7 @@ from geomem.training.configuration import AnyTraining
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.path_finding import PathFinding
 from geomem.worlds.tasks import EdgeMemorization
 
@@ -22,13 +23,14 @@ class FactRecall:
     """Answer every fact of a table, or every chain of as many relations as the model has hops."""
 
 
-Task = EdgeMemorization | PathFinding | InContextPathFinding | FactRecall
+Task = EdgeMemorization | PathFinding | InContextPathFinding | FactRecall | Telling
 
 TASKS: Mapping[str, type[Task]] = {
     "edge-memorization": EdgeMemorization,
     "path-finding": PathFinding,
     "in-context-path-finding": InContextPathFinding,
     "fact-recall": FactRecall,
+    "telling": Telling,
 }
 """The tasks by the name that manifests have for them."""
 

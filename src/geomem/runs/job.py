@@ -18,6 +18,7 @@ from geomem.models.parameters import Cost
 from geomem.runs.configuration import Task, describe_configuration, model_kind
 from geomem.runs.directory import run_path, safe_name
 from geomem.runs.start import Start
+from geomem.runs.told import ToldVocabulary
 from geomem.training.configuration import AnyTraining, step_count
 from geomem.training.treatment import NOTHING, Treatment, describe_treatment
 from geomem.worlds.facts.table import FactTable
@@ -59,6 +60,8 @@ class Job:
     """The weights that the runs begin with; drawn from the seeds if None."""
     treatment: Treatment = NOTHING
     """What interventions do beside the settings."""
+    told: ToldVocabulary | None = None
+    """The vocabulary of a graph that is told in sentences."""
 
     @property
     def steps(self) -> int:

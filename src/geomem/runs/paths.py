@@ -107,7 +107,7 @@ def path_job(
     """
     stored = start if start is None or isinstance(start, Run | Start) else read_run(start, holding="graph")
     runs = stored if isinstance(stored, Run) else None
-    model = _find_path_model(model, runs)
+    model = find_path_model(model, runs)
     training = coerce_fields(training or PathTraining())
     in_context = isinstance(world, InContextPathFinding)
     asked = coerce_fields(world if in_context else task or PathFinding())
@@ -215,22 +215,25 @@ def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
     )
 
 
-def check_batches(training: PathTraining, sizes: Sizes) -> None:
+def check_batches(
+    training: PathTraining, sizes: Sizes, *, train_rows: tuple[str, str] = ("training path", "training paths")
+) -> None:
     """Raise `InputError` if there are more batches than rows to fill them."""
     pieces = training.batches * training.micro_batches
     for count, one, more in (
-        (sizes.train_rows, "training path", "training paths"),
+        (sizes.train_rows, *train_rows),
         (sizes.edge_rows, "row of edges", "rows of edges"),
     ):
         if 0 < count < pieces:
+            less = "sentences" if train_rows[0] == "text" else "arms"
             there = f"there is only 1 {one}" if count == 1 else f"there are only {count} {more}"
             raise InputError(
                 f"batches is {training.batches} and micro_batches {training.micro_batches}, but "
-                f"{there}; give fewer of either, or more arms."
+                f"{there}; give fewer of either, or more {less}."
             )
 
 
-def _find_path_model(model: Model | Factory | str | None, stored: Run | None) -> Model:
+def find_path_model(model: Model | Factory | str | None, stored: Run | None = None) -> Model:
     """Resolve a name to the laptop's configuration, and None to that of the runs to start from."""
     if model is None and stored:
         return stored_path_model(stored)

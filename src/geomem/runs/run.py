@@ -6,7 +6,7 @@ A directory `<directory>/<name>-<hash12>/` holds
 |---|---|
 | `manifest.json` | configuration (world, task, model, training, seeds), versions, device, git state |
 | `world.json` or `facts.json` | the graph, or the table of facts with every label |
-| `vocabulary.json` | text of every token; of graphs only |
+| `vocabulary.json` | text of every token, of graphs only; of told ones also the tokens of every name |
 | `metrics.parquet` | long table: run, step, metric, value |
 | `weights.safetensors` | every parameter after the last step, [run, ...] |
 | `snapshots.safetensors` | `steps`, `embeddings` [snapshot, run, node, width], `recalled` [run, fact] |
@@ -66,11 +66,13 @@ from geomem.runs.directory import VOCABULARY as VOCABULARY
 from geomem.runs.directory import WEIGHTS as WEIGHTS
 from geomem.runs.directory import WORLD as WORLD
 from geomem.runs.metrics import Curves, metrics_table, read_metrics
+from geomem.runs.told import ToldVocabulary, describe_told_vocabulary, read_told_vocabulary
 from geomem.shown import shown_by
 from geomem.worlds.facts.table import FactTable
 from geomem.worlds.facts.table_file import facts_from_json, facts_to_json
 from geomem.worlds.graphs.file import graph_from_json, graph_to_json
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.language.telling import Telling
 from geomem.worlds.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 GRAPH_FILES = (MANIFEST, WORLD, VOCABULARY, METRICS, WEIGHTS, SNAPSHOTS)
@@ -174,6 +176,7 @@ class Run:
     def embeddings(self) -> Float[np.ndarray, "run node width"]:
         """Node embeddings after the last step, in float64: the node rows of the token table, or the subjects.
 
+        Of a graph told in sentences they are the means of the rows of each name's tokens.
         They have no column if the runs are of a module of which no embedding is known.
         """
         world = self.world
@@ -181,10 +184,17 @@ class Run:
         if not self.model.width:
             return np.zeros((len(self.seeds), rows, 0))
         table = "subject_embedding" if isinstance(self.model, Recall) else "token_embedding"
+        if isinstance(self.task, Telling):
+            return self._name_embeddings()
         if self.arrays is not None:
             return self.arrays[table][self.chosen].astype(np.float64)
         stored = read_array(self.place / WEIGHTS, table, rows=rows)
         return stored[self.chosen].astype(np.float64)
+
+    def _name_embeddings(self) -> Float[np.ndarray, "run node width"]:
+        names = read_told_vocabulary(self.place / VOCABULARY, self.graph.node_count).names
+        table = read_array(self.place / WEIGHTS, "token_embedding")[self.chosen].astype(np.float64)
+        return np.stack([table[:, list(tokens)].mean(axis=1) for tokens in names], axis=1)
 
     def snapshots(self) -> tuple[Int[np.ndarray, " snapshot"], Float[np.ndarray, "snapshot run node width"]]:
         """Steps at which embeddings were kept, and the embeddings (float32)."""
@@ -228,9 +238,11 @@ def write_run(
     snapshots: Float[np.ndarray, "snapshot run node width"] | None = None,
     snapshot_steps: Int[np.ndarray, " snapshot"] | None = None,
     recalled: Bool[np.ndarray, "run fact"] | None = None,
+    told: ToldVocabulary | None = None,
 ) -> Run:
     """Write finished runs into their directory, `DONE` last, and open it.
 
+    `told` is the vocabulary of a graph that was told in sentences.
     `manifest` has format, name, hash and configuration; `weights` have a run axis. Snapshots are those of a
     graph. Raises `InputError` when the disk is full or refuses.
     """
@@ -241,7 +253,11 @@ def write_run(
         vocabulary = Vocabulary(world.labels)
         tokens = [vocabulary.text(token) for token in range(vocabulary.size)]
         files[WORLD] = json_file(graph_to_json(world))
-        files[VOCABULARY] = json_file({"node_count": world.node_count, "tokens": tokens})
+        files[VOCABULARY] = json_file(
+            {"node_count": world.node_count, "tokens": tokens}
+            if told is None
+            else describe_told_vocabulary(told)
+        )
         kept = {"steps": np.asarray(snapshot_steps, dtype=np.int64), "embeddings": np.asarray(snapshots)}
         kept |= {} if recalled is None else {"recalled": recalled.astype(np.uint8)}
         files[SNAPSHOTS] = array_file(kept, described)
@@ -325,7 +341,8 @@ def _read_version(path: Path, version: str, holding: Holding) -> Run:
     seeds = check_manifest(place / MANIFEST, manifest)
     configuration = manifest["configuration"]
     digest = configuration["world"].get("digest")
-    world = _read_facts(place, digest) if facts else _read_graph(place, digest)
+    told = configuration["task"].get("kind") == "telling"
+    world = _read_facts(place, digest) if facts else _read_graph(place, digest, told=told)
     in_cells = isinstance(world, FactTable)
     counts, length = read_cells(place, configuration["training"], world) if in_cells else ((), 0)
     run = Run(path, manifest, world, seeds, cell_counts=counts, version=version)
@@ -342,13 +359,16 @@ def _read_version(path: Path, version: str, holding: Holding) -> Run:
     return run
 
 
-def _read_graph(path: Path, digest: Any) -> Graph:
+def _read_graph(path: Path, digest: Any, *, told: bool) -> Graph:
     try:
         graph = graph_from_json(read_json(path / WORLD))
     except InputError as error:
         raise damaged(path / WORLD, str(error).rstrip(".")) from error
     if graph.digest != digest:
         raise damaged(path / WORLD, "it holds another world than the manifest says")
+    if told:
+        read_told_vocabulary(path / VOCABULARY, graph.node_count)
+        return graph
     tokens = read_json(path / VOCABULARY)
     if not isinstance(tokens, dict) or tokens.get("tokens") != [*graph.labels, *SPECIAL_TOKENS]:
         raise damaged(path / VOCABULARY, "its tokens are not those of the world")

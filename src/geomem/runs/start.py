@@ -11,6 +11,7 @@ from geomem.runs.configuration import model_kind
 from geomem.runs.directory import configuration_hash
 from geomem.runs.run import Run, select_runs
 from geomem.worlds.graphs.graph import Graph
+from geomem.worlds.language.telling import Telling
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ def start_of(stored: Run, graph: Graph, model: Model, seeds: tuple[int, ...]) ->
         raise InputError(
             f"The run {stored.path} has another vocabulary, that of {stored.graph.name!r}, than "
             f"{graph.name!r}; start from a run on the same world."
+        )
+    if isinstance(stored.task, Telling):
+        raise InputError(
+            f"The run {stored.path} was told its graph in sentences and has other tokens; start from one of "
+            "`geomem memorize` or `geomem paths`."
         )
     if missing := [seed for seed in seeds if seed not in stored.seeds]:
         raise InputError(

@@ -150,6 +150,7 @@ def train(
             snapshots=trained.snapshots,
             snapshot_steps=trained.snapshot_steps,
             recalled=trained.recalled,
+            told=job.told,
         )
         remove_checkpoint(path)
     return run

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 from geomem.errors import InputError
 
-Track = Literal["edges", "paths", "facts"]
+Track = Literal["edges", "paths", "facts", "sentences"]
 """What is trained; prompts are paths in context."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -21,6 +21,7 @@ GIVEN: Mapping[Track, tuple[str, ...]] = MappingProxyType(
             *("units", "retrieved", "embeddings", "parameters"),
         ),
         "facts": ("losses", "recalled", "fact_counts", "margins", "embeddings", "parameters"),
+        "sentences": ("losses", "answers", "embeddings", "parameters"),
     }
 )
 """What a metric can ask for by the names of its parameters."""
@@ -69,7 +70,7 @@ def training_metric(
     place: int = 9,
     measured: bool = False,
 ) -> Callable[[Function], Function]:
-    """Register a function as a metric of every training of a track: "edges", "paths" (or prompts), "facts".
+    """Register a function as a metric of every training of a track, of the words of `Track`.
 
     Its name is the metric's, the first paragraph of its docstring the explanation. It gives a tensor [run],
     or [run, k] for the metrics `name_1` to `name_k`. What it takes is said by the names of its parameters:
@@ -85,6 +86,7 @@ def training_metric(
     | `answers` | paths | `Answers`; the metrics are then `held_out.name` and `train.name` |
     | `units` | paths | unit vectors of held-out paths [run, path, node, width] |
     | `retrieved` | paths | whether a leaf's own first hop is its nearest [run, path] |
+    | `answers` | sentences | `NameAnswers`, by part in the same way |
     | `recalled`, `fact_counts`, `margins` | facts | facts recalled, facts, and the smallest lead [run] |
 
     Where one is missing, as edges are in context, or the function returns None, the metric is left out.

@@ -50,6 +50,16 @@ class Answers:
     """Place of the node after the root."""
 
 
+@dataclass(frozen=True, eq=False)
+class NameAnswers:
+    """What the runs of a fleet answer when sentences end where a name is asked for, as tensors."""
+
+    recalled: Float[Any, "run question"]
+    """Share of a question's d right names among its d most likely ones."""
+    first: Bool[Any, "run question"]
+    """Whether the most likely name is right."""
+
+
 def metrics_of(track: Track) -> list[TrainingMetric]:
     """The metrics of a track, in the order of a row."""
     return [metric for metric in TRAINING_METRICS.values() if track in metric.tracks]
@@ -136,7 +146,7 @@ def lines_of(names: Iterable[str]) -> list[tuple[str, Line]]:
 
 
 @training_metric(
-    *("Loss", "edges", "paths", "facts"),
+    *("Loss", "edges", "paths", "facts", "sentences"),
     line=Line("Loss", "slate", "loss", drawn=True),
     column="loss",
     place=0,
@@ -369,6 +379,31 @@ def _own_and_other(
     own = (left * right).sum(dim=(1, 2))
     every = (left.sum(dim=1) * right.sum(dim=1)).sum(dim=-1)
     return own / count, (every - own) / max(1, count * (count - 1))
+
+
+# Of graphs told in sentences.
+
+
+@training_metric(
+    "Names recalled",
+    "sentences",
+    line={
+        "train": Line("Memory", "warm", "names recalled", drawn=True),
+        "held_out": Line("Memory", "accent", "in paraphrases", drawn=True),
+    },
+    column="paraphrased",
+    place=1,
+    measured=True,
+)
+def names_recalled(answers: NameAnswers) -> Float[Any, " run"]:
+    """Share of a question's d right names among its d most likely ones, mean over questions."""
+    return answers.recalled.double().mean(dim=1)
+
+
+@training_metric("First name", "sentences", column="first name", place=2)
+def first_name(answers: NameAnswers) -> Float[Any, " run"]:
+    """Share of questions whose most likely name is right."""
+    return answers.first.double().mean(dim=1)
 
 
 # Of tables of facts.

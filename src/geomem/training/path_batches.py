@@ -1,7 +1,8 @@
-"""Batches of edges and paths, gathered on the device by index: no collation, no wait for the device.
+"""Batches of edges, paths and texts, gathered on the device by index: no collation, no wait for the device.
 
-An epoch has every row of edges once and every training path once, in an order of each run's own; the batches
-of all runs have the same sizes, which differ by one row at most. Prompts in context are new at every step.
+An epoch has every row of edges, every training path, or every text once, in an order of each run's own;
+the batches of all runs have the same sizes, which differ by one row at most. Prompts in context are new at
+every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from geomem.models.randomness import generator_for
 from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows, in_context_vocabulary
+from geomem.worlds.language.telling import Told
 from geomem.worlds.path_finding import EdgeRows, PathFinding, PathRows, edge_rows, path_rows, split_paths
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -37,6 +39,10 @@ class PathExamples:
     """Root to leaf, whatever the task's target."""
     first_hops: Int[np.ndarray, " arm"]
     """The root's neighbours."""
+
+
+Examples = PathExamples | InContextPathFinding | Told
+"""What is trained in epochs: edges and paths of one graph, fresh prompts, or a graph told in sentences."""
 
 
 def path_examples(graph: Graph, task: PathFinding) -> PathExamples:
@@ -62,7 +68,7 @@ def path_examples(graph: Graph, task: PathFinding) -> PathExamples:
     )
 
 
-def context_length(examples: PathExamples | InContextPathFinding) -> int:
+def context_length(examples: Examples) -> int:
     """Positions of the longest input.
 
     >>> from geomem.worlds.graphs.families import path_star
@@ -71,10 +77,12 @@ def context_length(examples: PathExamples | InContextPathFinding) -> int:
     """
     if isinstance(examples, InContextPathFinding):
         return in_context_rows(examples, 1, seed=0, step=0).inputs.shape[1]
+    if isinstance(examples, Told):
+        return examples.context_length
     return max(2, examples.train.inputs.shape[1])
 
 
-def count_vocabulary(examples: PathExamples | InContextPathFinding) -> tuple[int, int]:
+def count_vocabulary(examples: Examples) -> tuple[int, int]:
     """Number of all tokens, and of those that are nodes.
 
     >>> count_vocabulary(InContextPathFinding(node_tokens=50))
@@ -128,7 +136,7 @@ Batches = Callable[[int], list[list[Part]]]
 
 
 def make_batches(
-    examples: PathExamples | InContextPathFinding,
+    examples: Examples,
     training: PathTraining,
     seeds: Sequence[int],
     *,
@@ -141,62 +149,88 @@ def make_batches(
     """
     if isinstance(examples, InContextPathFinding):
         return _prompt_batches(examples, training, seeds, device, dtype)
-    return _mixed_batches(examples, training, seeds, device, dtype)
+    return _epoch_batches(examples, training, seeds, device, dtype)
 
 
-def _mixed_batches(
-    examples: PathExamples,
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Rows of one kind, each once in an epoch, and what is asked for at the last positions of each."""
+
+    name: str
+    tokens: Int[np.ndarray, "row seq"]
+    first_read: int
+    targets: Int[np.ndarray, "row read slot"]
+    weights: Float[np.ndarray, "row read slot"]
+
+
+def streams_of(examples: PathExamples | Told) -> list[Stream]:
+    """What is trained on: edges and paths, as far as they have a weight, or texts."""
+    if isinstance(examples, Told):
+        texts, weights = examples.texts, examples.weights[..., None]
+        return [Stream("texts", texts[:, :-1], 0, texts[:, 1:, None], weights)]
+    task, edges, paths = examples.task, examples.edges, examples.train
+    found = []
+    if task.edge_weight:
+        weights = (edges.weights * task.edge_weight)[:, None]
+        found.append(Stream("edges", edges.prefixes, 1, edges.targets[:, None], weights))
+    if task.path_weight:
+        weights = np.full((*paths.targets.shape, 1), task.path_weight)
+        found.append(Stream("paths", paths.inputs, paths.first_read, paths.targets[..., None], weights))
+    return found
+
+
+def _epoch_batches(
+    examples: PathExamples | Told,
     training: PathTraining,
     seeds: Sequence[int],
     device: str | torch.device,
     dtype: torch.dtype,
 ) -> Batches:
-    task = examples.task
-    row_counts = {"edges": len(examples.edges.prefixes), "paths": len(examples.train.inputs)}
-    weights = {"edges": task.edge_weight, "paths": task.path_weight}
-    streams = [stream for stream in row_counts if weights[stream] > 0]
+    streams = streams_of(examples)
     pieces = training.batches * training.micro_batches
     for stream in streams:
-        if pieces > row_counts[stream]:
+        if pieces > len(stream.tokens):
             raise InputError(
                 f"batches is {training.batches} and micro_batches {training.micro_batches}, but there are "
-                f"{row_counts[stream]} rows of {stream} to put into them; give fewer of either."
+                f"{len(stream.tokens)} rows of {stream.name} to put into them; give fewer of either."
             )
-    most = {stream: ceil(count / pieces) for stream, count in row_counts.items()}
-    edge_tokens = torch.tensor(examples.edges.prefixes, device=device)
-    edge_targets = torch.tensor(examples.edges.targets, device=device)
-    edge_weights = torch.tensor(examples.edges.weights * task.edge_weight, device=device, dtype=dtype)
-    edge_sums = edge_weights.sum(dim=1)
-    path_tokens = torch.tensor(examples.train.inputs, device=device)
-    path_targets = torch.tensor(examples.train.targets, device=device)
-    read = path_targets.shape[1]
-    drawn: dict[str, Int[Tensor, "run row"]] = {}
+    tokens, targets, weights, sums = [], [], [], []
+    for stream in streams:
+        tokens.append(torch.tensor(stream.tokens, device=device))
+        targets.append(torch.tensor(stream.targets, device=device))
+        weights.append(torch.tensor(stream.weights, device=device, dtype=dtype))
+        sums.append(weights[-1].sum(dim=(1, 2)))
+    drawn: list[Int[Tensor, "run row"]] = []
     drawn_epoch = -1
 
     def draw_orders(epoch: int) -> None:
         nonlocal drawn_epoch
+        drawn.clear()
         for stream in streams:
             orders = [
-                torch.randperm(row_counts[stream], generator=generator_for(seed, f"order/{stream}/{epoch}"))
+                torch.randperm(
+                    len(stream.tokens), generator=generator_for(seed, f"order/{stream.name}/{epoch}")
+                )
                 for seed in seeds
             ]
-            drawn[stream] = torch.stack(orders).to(device)
+            drawn.append(torch.stack(orders).to(device))
         drawn_epoch = epoch
 
-    def cut(stream: str, first: int, last: int) -> Int[Tensor, "run row"]:
+    def cut(number: int, first: int, last: int) -> Int[Tensor, "run row"]:
         """The rows of pieces `first` to `last` of an epoch, in each run's order."""
-        count = row_counts[stream]
-        return drawn[stream][:, count * first // pieces : count * last // pieces]
+        count = len(streams[number].tokens)
+        return drawn[number][:, count * first // pieces : count * last // pieces]
 
-    def edge_part(rows: Int[Tensor, "run row"], totals: Float[Tensor, "run 1 1"]) -> Part:
-        return Part(edge_tokens[rows], 1, 1, edge_targets[rows], edge_weights[rows] / totals, most["edges"])
-
-    def path_part(rows: Int[Tensor, "run row"], totals: Float[Tensor, "run 1 1"]) -> Part:
-        targets = path_targets[rows].flatten(1).unsqueeze(-1)
-        shares = (task.path_weight / totals).expand(targets.shape)
-        return Part(path_tokens[rows], examples.train.first_read, 1, targets, shares, most["paths"])
-
-    make_part = {"edges": edge_part, "paths": path_part}
+    def make_part(number: int, piece: int, totals: Float[Tensor, "run 1 1"]) -> Part:
+        rows, stream = cut(number, piece, piece + 1), streams[number]
+        return Part(
+            tokens=tokens[number][rows],
+            first_read=stream.first_read,
+            shared=1,
+            targets=targets[number][rows].flatten(1, 2),
+            weights=weights[number][rows].flatten(1, 2) / totals,
+            most=ceil(len(stream.tokens) / pieces),
+        )
 
     def draw(step: int) -> list[list[Part]]:
         epoch, batch = divmod(step, training.batches)
@@ -204,13 +238,10 @@ def _mixed_batches(
             draw_orders(epoch)
         first = batch * training.micro_batches
         totals = torch.zeros(len(seeds), device=device, dtype=dtype)
-        for stream in streams:
-            rows = cut(stream, first, first + training.micro_batches)
-            totals = totals + (
-                edge_sums[rows].sum(dim=1) if stream == "edges" else task.path_weight * rows.shape[1] * read
-            )
+        for number in range(len(streams)):
+            totals = totals + sums[number][cut(number, first, first + training.micro_batches)].sum(dim=1)
         return [
-            [make_part[stream](cut(stream, piece, piece + 1), totals[:, None, None]) for stream in streams]
+            [make_part(number, piece, totals[:, None, None]) for number in range(len(streams))]
             for piece in range(first, first + training.micro_batches)
         ]
 

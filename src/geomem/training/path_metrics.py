@@ -23,13 +23,15 @@ from geomem.models.model import Parameters
 from geomem.models.sequences import read_out_table, read_states
 from geomem.training.loop import Row, to_row
 from geomem.training.metrics import Answers, compute_metrics
-from geomem.training.path_batches import PathExamples
+from geomem.training.path_batches import Examples, PathExamples
+from geomem.training.sentences import make_sentence_measure
 from geomem.worlds.in_context import (
     TEST_PROMPTS,
     InContextPathFinding,
     in_context_rows,
     in_context_vocabulary,
 )
+from geomem.worlds.language.telling import Told
 from geomem.worlds.path_finding import EdgeRows, PathRows, Target
 
 TRAIN_SAMPLE = 250
@@ -70,10 +72,10 @@ class EdgeQuestions:
     """How many sources each of them stands for: more than 1 where they are a sample."""
 
 
-def make_measure(
-    model: Model, parameters: Parameters, examples: PathExamples | InContextPathFinding
-) -> Callable[[], Row]:
+def make_measure(model: Model, parameters: Parameters, examples: Examples) -> Callable[[], Row]:
     """The metrics of a fleet as a function of its parameters, which change in place."""
+    if isinstance(examples, Told):
+        return make_sentence_measure(model, parameters, examples)
     device = next(iter(parameters.values())).device
     embeddings = parameters.get("token_embedding")
     given = {"parameters": parameters} | ({} if embeddings is None else {"embeddings": embeddings})

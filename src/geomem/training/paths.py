@@ -1,4 +1,4 @@
-"""Training a fleet on edges and paths: one program along the `run` axis, whatever the recipe.
+"""Training a fleet on edges and paths, or on texts: one program along the `run` axis, whatever the recipe.
 
 The loss of a batch is one mean over everything asked in it, an edge or a token of a path, each with its
 task's weight: edges and paths in every batch are the paper's mixed recipe, edges alone and then paths alone
@@ -34,6 +34,7 @@ from geomem.training.loop import (
     train_problem,
 )
 from geomem.training.path_batches import (
+    Examples,
     Part,
     PathExamples,
     context_length,
@@ -42,14 +43,15 @@ from geomem.training.path_batches import (
     pad_part,
 )
 from geomem.training.path_metrics import make_measure
+from geomem.training.sentences import name_embeddings
 from geomem.training.start import start_from
 from geomem.training.treated import UNTREATED, Treated, start_treated, treat_problem
-from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.language.telling import Told
 
 
 def train_paths(
     model: Model,
-    examples: PathExamples | InContextPathFinding,
+    examples: Examples,
     runs: Sequence[RunSettings],
     training: PathTraining,
     *,
@@ -61,7 +63,7 @@ def train_paths(
     should_stop: Callable[[], bool] | None = None,
     device: str = "cpu",
 ) -> Trained:
-    """Train every run on edges and paths of one graph, or on fresh prompts.
+    """Train every run on edges and paths of one graph, on fresh prompts, or on a graph told in sentences.
 
     `start` gives the weights to begin with, of every run (staged training); else they are drawn from the
     seeds; `treated` is what interventions do beside. Learning rate and weight decay are those of `runs`. The
@@ -107,7 +109,7 @@ def train_paths(
 
 def make_path_problem(
     model: Model,
-    examples: PathExamples | InContextPathFinding,
+    examples: Examples,
     flat: Float[Tensor, "run parameter"],
     parameters: Parameters,
     training: PathTraining,
@@ -186,7 +188,11 @@ def make_path_problem(
         gradient=gradient,
         differentiate=differentiate,
         measure=lambda step, found: measure(),
-        snapshot=lambda: node_embeddings(model, kept, node_count),
+        snapshot=lambda: (
+            name_embeddings(kept, examples)
+            if isinstance(examples, Told)
+            else node_embeddings(model, kept, node_count)
+        ),
         average=average,
         averaging=training.averaging,
     )
@@ -246,14 +252,17 @@ def product_names(parameters: Parameters) -> set[str]:
     return weights | (biases & parameters.keys())
 
 
-def is_enough(row: Row, examples: PathExamples | InContextPathFinding, training: PathTraining) -> bool:
+def is_enough(row: Row, examples: Examples, training: PathTraining) -> bool:
     """Whether every run answers as well as `stop_at` asks.
 
     That is its share of right first hops on held-out paths, and where whole paths are asked also of whole
-    paths, of which a share of 0.9 is enough; edges alone are known by `edge_recall`.
+    paths, of which a share of 0.9 is enough; edges alone are known by `edge_recall`, told facts by
+    `train.names_recalled`.
     """
     if not training.stop_at:
         return False
+    if isinstance(examples, Told):
+        return bool((row["train.names_recalled"] >= training.stop_at).all())
     if isinstance(examples, PathExamples) and not examples.task.path_weight:
         return bool((row["edge_recall"] >= training.stop_at).all())
     return bool(

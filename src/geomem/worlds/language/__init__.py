@@ -1,0 +1,1 @@
+"""Graphs told in sentences: templates, names of several tokens, tokenizers, texts and questions."""
