@@ -10,8 +10,20 @@ from geomem.claims.check import Check, check
 from geomem.claims.claim import OWN, Decorator, checked, claim, conditions, expects, needs
 from geomem.claims.counterexamples import imagine_arrays
 from geomem.claims.evidence import Evidence
-from geomem.studies.bias_cases import MODELS, PUBLISHED, Case, bias_needs, on_dial, on_everything, on_families
+from geomem.studies.bias_cases import (
+    MODELS,
+    NEW,
+    PUBLISHED,
+    REAL,
+    Case,
+    bias_needs,
+    on_dial,
+    on_everything,
+    on_families,
+    with_new,
+)
 from geomem.studies.bias_tables import (
+    MADE_UP,
     conclude,
     correlations,
     draw_dials,
@@ -89,6 +101,7 @@ def moves(
     return checks
 
 
+RATIO, LEFT_OUT = "error over the better baseline's", "left-out families"
 NODE2VEC, TRANSFORMER = ("node2vec",), ("transformer",)
 AT_FIXED_DEGREE = ("small worlds", "communities")
 """Families in which the gap moves and number of nodes and mean degree stand still."""
@@ -221,9 +234,9 @@ def recalled(runs: Evidence) -> None:
 def check_node2vec(runs: Evidence) -> Iterator[Check]:
     """That the predictor errs by half of what the better baseline does, and by less on real graphs."""
     predicted = tabulate_predicted(runs, NODE2VEC)
-    for real, bound in ((False, 0.5), (True, 0.75)):
-        ratio = relative_error(predicted, real=real)
-        yield check(f"error over the better baseline's, {_which(real)}", ratio, below=bound, over="mean")
+    for which, dials, bound in ((LEFT_OUT, MADE_UP, 0.5), ("real graphs", (REAL,), 0.75)):
+        ratio = relative_error(predicted, dials)
+        yield check(f"{RATIO}, {which}", ratio, below=bound, over="mean")
 
 
 @claim("bias/prediction-node2vec", place=PAGE)
@@ -241,9 +254,9 @@ def check_transformer(runs: Evidence) -> Iterator[Check]:
     predicted = tabulate_predicted(runs, TRANSFORMER)
     won = families_won(predicted)
     yield check("share of left-out families with a smaller error than both", won, at_least=0.75, over="mean")
-    ratio = relative_error(predicted, real=True)
-    yield check(f"error over the better baseline's, {_which(True)}", ratio, below=1, over="mean")
-    yield check(f"error over the better baseline's, {_which(False)}", relative_error(predicted))
+    ratio = relative_error(predicted, (REAL,))
+    yield check(f"{RATIO}, real graphs", ratio, below=1, over="mean")
+    yield check(f"{RATIO}, {LEFT_OUT}", relative_error(predicted))
 
 
 @claim("bias/prediction-transformer", place=PAGE)
@@ -256,8 +269,22 @@ def prediction_transformer(runs: Evidence) -> None:
     """
 
 
-def _which(real: bool) -> str:
-    return "real graphs" if real else "left-out families"
+def check_new(runs: Evidence) -> Iterator[Check]:
+    """That new graphs are predicted better than by the better baseline, the Transformer's with degrees."""
+    for model, guess, bound in (("node2vec", "spectrum", 0.75), ("transformer", "degrees", 0.85)):
+        ratio = relative_error(tabulate_predicted(runs, (model,)), (NEW,), guess)
+        yield check(f"{RATIO}, new graphs, {model}", ratio, below=bound, over="mean")
+
+
+@claim("bias/prediction-new", place=PAGE)
+@stated(check_new, with_new, "below .75; below .85")
+def prediction_new(runs: Evidence) -> None:
+    """New graphs are predicted.
+
+    On 17 graphs that nobody had looked at, constants of the families predict Node2Vec's level with three
+    quarters of the error of the better baseline, and the Transformer's with .85 of it once the predictor
+    looks at how uneven the degrees are; that was made after the other numbers and before these.
+    """
 
 
 STUDY = Study(
@@ -271,11 +298,11 @@ STUDY = Study(
     "interval over seeds. A prediction is judged on a family that its constants were not fitted to, by its "
     "root mean square error at the end of the training over that of the better of two baselines: the mean of "
     "the fitted graphs, and a line over the logarithm of their density, each at the same rate and step. Real "
-    "graphs are never fitted to.",
+    "and new graphs are never fitted to.",
     claims=(
         *(gap, diameter, degree, size, size_alignment, depth, width),
         *(reverse, reverse_alignment, zipf, noise, recalled),
-        *(prediction_node2vec, prediction_transformer),
+        *(prediction_node2vec, prediction_transformer, prediction_new),
     ),
     tabulate=tabulate,
     tables={"trends": trend_table, "errors": error_table, "all ends": ends_table},

@@ -113,6 +113,27 @@ FAMILIES: dict[str, Family] = {
 REAL = "real"
 REAL_GRAPHS = ("florentine-families", "karate-club", "davis-women", "les-miserables")
 REAL_GRAPHS += ("europe", "united-states", "fullerene")
+NEW = "new"
+NEW_GRAPHS: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = (
+    ("cycle", (("nodes", 24),)),
+    ("cycle", (("nodes", 48),)),
+    ("path", (("nodes", 40),)),
+    ("grid", (("rows", 5), ("columns", 9))),
+    ("grid", (("rows", 7), ("columns", 7))),
+    ("path-star", (("arms", 6), ("length", 8))),
+    ("tree-star", (("arms", 5), ("length", 4))),
+    ("tree-star", (("arms", 2), ("length", 5))),
+    ("random-regular", (("nodes", 48), ("degree", 5), ("world_seed", 1))),
+    ("random-regular", (("nodes", 40), ("degree", 8), ("world_seed", 1))),
+    ("watts-strogatz", (("nodes", 48), ("neighbours", 6), ("rewiring", 0.2), ("world_seed", 1))),
+    ("communities", (("nodes", 48), ("degree", 6), ("across", 0.1), ("world_seed", 1))),
+    ("barabasi-albert", (("nodes", 48), ("attachments", 3), ("world_seed", 1))),
+    ("barabasi-albert", (("nodes", 40), ("attachments", 1), ("world_seed", 1))),
+    ("erdos-renyi", (("nodes", 40), ("probability", 0.15), ("world_seed", 1))),
+    ("erdos-renyi", (("nodes", 56), ("probability", 0.25), ("world_seed", 1))),
+    ("irregular", ()),
+)
+"""Graphs that nobody had looked at when the predictor with degrees was made."""
 
 DIALS: dict[str, tuple[Literal["facts", "models"], tuple[float | int, ...]]] = {
     "reverse_share": ("facts", (0.0, 0.25, 0.5, 0.75, 1.0)),
@@ -126,11 +147,16 @@ DIAL_WORLDS = ("path-star", "grid", "europe")
 
 
 def family_cases(model: str, *families: str) -> tuple[Case, ...]:
-    """The trainings of a model on families of graphs, all of them and the real ones if none is named."""
+    """The trainings of a model on families of graphs; on all and on the real ones if none is named."""
     cases = []
     for name in families or (*FAMILIES, REAL):
         if name == REAL:
             cases += [Case(REAL, number, world, model) for number, world in enumerate(REAL_GRAPHS)]
+            continue
+        if name == NEW:
+            cases += [
+                Case(NEW, number, world, model, given) for number, (world, given) in enumerate(NEW_GRAPHS)
+            ]
             continue
         family = FAMILIES[name]
         for value in family.values:
@@ -173,6 +199,11 @@ def on_dial(dial: str) -> Callable[[str], tuple[Case, ...]]:
 def on_everything(model: str) -> tuple[Case, ...]:
     """All cases of a model."""
     return (*family_cases(model), *(case for dial in DIALS for case in dial_cases(model, dial)))
+
+
+def with_new(model: str) -> tuple[Case, ...]:
+    """The cases of a model on all graphs, new ones included."""
+    return (*family_cases(model), *family_cases(model, NEW))
 
 
 def ask_for(case: Case, scale: Scale) -> Experiment:

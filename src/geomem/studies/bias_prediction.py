@@ -5,7 +5,7 @@ Axis names: `graph`, `depth`, `own` (share of one's own), `moment` (a rate and a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -14,13 +14,16 @@ from scipy.optimize import least_squares
 
 from geomem.geometry.heat import heat_energies, heat_levels
 from geomem.geometry.spectrum import laplacian_spectrum
-from geomem.studies.bias_cases import REAL, Case
+from geomem.studies.bias_cases import NEW, REAL, Case
+from geomem.worlds.graphs.graph import node_degrees
 
 DEPTHS = np.concatenate([[0.0], np.geomspace(0.003, 300.0, 60)])
 OWN = np.concatenate([[0.0], np.geomspace(0.003, 300.0, 40)])
+WITH_DEGREES = "transformer, degrees"
 CONSTANTS: Mapping[str, tuple[tuple[float, float], ...]] = {
     "node2vec": ((0.05, 0.99), (0.1, 1.0)),
     "transformer": ((0.9, 300.0), (12.0, 1e4), (1.0, 5.0)),
+    WITH_DEGREES: ((0.9, 300.0), (12.0, 1e4), (1.0, 5.0), (1.0, 1e4)),
 }
 """Where the search for each constant begins, and the largest it may be."""
 
@@ -56,20 +59,26 @@ class Graphs:
     levels: Float[np.ndarray, "graph depth own"]
     energies: Float[np.ndarray, "graph depth"]
 
-    @property
+    @cached_property
     def time(self) -> Float[np.ndarray, "graph moment"]:
         """Rate times steps."""
         return np.array([curve.time for curve in self.curves])
 
-    @property
+    @cached_property
     def measured(self) -> Float[np.ndarray, "graph moment"]:
         """Mean level over seeds."""
         return np.array([curve.level.mean(axis=1) for curve in self.curves])
 
-    @property
+    @cached_property
     def nodes(self) -> Float[np.ndarray, "graph 1"]:
         """Their numbers."""
         return np.array([[curve.case.graph.node_count] for curve in self.curves], dtype=float)
+
+    @cached_property
+    def unevenness(self) -> Float[np.ndarray, "graph 1"]:
+        """Standard deviation of their degrees over the mean."""
+        degrees = [node_degrees(curve.case.graph) for curve in self.curves]
+        return np.array([[own.std() / own.mean()] for own in degrees])
 
     @property
     def density(self) -> Float[np.ndarray, " graph"]:
@@ -106,9 +115,19 @@ def predict_transformer(graphs: Graphs, constants: Float[np.ndarray, " three"]) 
     return _look(graphs, a, (k * graphs.time / graphs.nodes) ** b)
 
 
+def predict_with_degrees(graphs: Graphs, constants: Float[np.ndarray, " four"]) -> np.ndarray:
+    """The same with (k t (1 + m u) / n)^b of one's own; u: standard deviation of the degrees over their mean.
+
+    Nodes of equally many neighbours are pulled together for longest.
+    """
+    a, k, b, m = constants
+    return _look(graphs, a, (k * graphs.time * (1 + m * graphs.unevenness) / graphs.nodes) ** b)
+
+
 PREDICTORS: Mapping[str, Callable[[Graphs, np.ndarray], np.ndarray]] = {
     "node2vec": predict_node2vec,
     "transformer": predict_transformer,
+    WITH_DEGREES: predict_with_degrees,
 }
 
 
@@ -148,6 +167,8 @@ class Prediction:
     constants: Float[np.ndarray, " constant"]
     spectrum: Float[np.ndarray, "graph moment"]
     """By the predictor."""
+    degrees: Float[np.ndarray, "graph moment"]
+    """By the one that looks at degrees as well, of the Transformer; else the same."""
     mean: Float[np.ndarray, "graph moment"]
     """The mean level of the fitted graphs at the same moment."""
     density: Float[np.ndarray, "graph moment"]
@@ -155,20 +176,24 @@ class Prediction:
 
 
 def predict_families(model: str, curves: Sequence[Curve]) -> tuple[Prediction, ...]:
-    """Every family, predicted by what was fitted to the others; real graphs are never fitted to."""
+    """Every family, predicted by what was fitted to the others; real and new graphs are never fitted to."""
     families = dict.fromkeys(curve.case.dial for curve in curves)
     found = []
     for family in families:
-        others = gather([curve for curve in curves if curve.case.dial not in (family, REAL)])
+        others = gather([curve for curve in curves if curve.case.dial not in (family, REAL, NEW)])
         own = gather([curve for curve in curves if curve.case.dial == family])
         constants = fit(model, others)
+        spectrum = degrees = PREDICTORS[model](own, constants)
+        if model == "transformer":
+            degrees = PREDICTORS[WITH_DEGREES](own, fit(WITH_DEGREES, others))
         line = np.polynomial.polynomial.polyfit(np.log(others.density), others.measured, 1)
         found.append(
             Prediction(
                 family=family,
                 graphs=own,
                 constants=constants,
-                spectrum=PREDICTORS[model](own, constants),
+                spectrum=spectrum,
+                degrees=degrees,
                 mean=np.broadcast_to(others.measured.mean(axis=0), own.time.shape),
                 density=line[0] + np.log(own.density)[:, None] * line[1],
             )

@@ -12,7 +12,17 @@ from scipy.stats import rankdata
 from geomem.claims.evidence import Evidence
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.models.configuration import find_architecture
-from geomem.studies.bias_cases import DIALS, FAMILIES, MODELS, PUBLISHED, REAL, Case, on_everything
+from geomem.studies.bias_cases import (
+    DIALS,
+    FAMILIES,
+    MODELS,
+    NEW,
+    PUBLISHED,
+    REAL,
+    Case,
+    family_cases,
+    on_everything,
+)
 from geomem.studies.bias_prediction import Curve, predict_families
 from geomem.studies.markdown import format_cell
 from geomem.sweep.thresholds import mean_interval
@@ -22,8 +32,9 @@ if TYPE_CHECKING:
 
     from geomem.figures.palette import Theme
 
-GUESSES = ("spectrum", "mean", "density")
-"""What says the level beforehand: the predictor, the mean of the fitted graphs, their density alone."""
+GUESSES = ("spectrum", "degrees", "mean", "density")
+"""What says the level beforehand: the predictor, without and with degrees; mean and density of the fitted."""
+MADE_UP = tuple(FAMILIES)
 SOME_DIALS = ("cycles", "degrees", "small worlds", "rectangles", *DIALS)
 """Those that the figure shows."""
 
@@ -53,7 +64,8 @@ def tabulate_measured(runs: Evidence) -> pl.DataFrame:
 
 
 def _measured(runs: Evidence) -> Iterator[Case]:
-    return (case for model in MODELS for case in on_everything(model) if f"{case.key}.level" in runs.arrays)
+    cases = [case for model in MODELS for case in (*on_everything(model), *family_cases(model, NEW))]
+    return (case for case in cases if f"{case.key}.level" in runs.arrays)
 
 
 def _words(case: Case) -> dict[str, object]:
@@ -151,9 +163,9 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     return round(float(a @ b / lengths), 12) if lengths else 0.0
 
 
-def errors(predicted: pl.DataFrame, *, real: bool = False) -> dict[str, Float[np.ndarray, " run"]]:
-    """Root mean square error of each of `GUESSES` at the end, by seed: of made-up graphs, or of real ones."""
-    own = predicted.filter(pl.col("end"), (pl.col("dial") == REAL) == real)
+def errors(predicted: pl.DataFrame, dials: tuple[str, ...] = MADE_UP) -> dict[str, Float[np.ndarray, " run"]]:
+    """Root mean square error of each of `GUESSES` at the end, by seed, pooled over families."""
+    own = predicted.filter(pl.col("end"), pl.col("dial").is_in(dials))
     return {
         name: own.group_by("seed")
         .agg((pl.col(name) - pl.col("level")).pow(2).mean().sqrt().alias("error"))
@@ -163,16 +175,18 @@ def errors(predicted: pl.DataFrame, *, real: bool = False) -> dict[str, Float[np
     }
 
 
-def relative_error(predicted: pl.DataFrame, *, real: bool = False) -> Float[np.ndarray, " run"]:
-    """The predictor's error over that of the better baseline, by seed."""
-    found = errors(predicted, real=real)
-    return found["spectrum"] / np.minimum(found["mean"], found["density"])
+def relative_error(
+    predicted: pl.DataFrame, dials: tuple[str, ...] = MADE_UP, guess: str = "spectrum"
+) -> Float[np.ndarray, " run"]:
+    """A predictor's error over that of the better baseline, by seed."""
+    found = errors(predicted, dials)
+    return found[guess] / np.minimum(found["mean"], found["density"])
 
 
 def families_won(predicted: pl.DataFrame) -> Float[np.ndarray, " run"]:
     """Share of the made-up families in which the predictor errs less than both baselines, by seed."""
-    names = [name for name in predicted["dial"].unique(maintain_order=True) if name != REAL]
-    won = [relative_error(predicted.filter(pl.col("dial") == name)) < 1 for name in names]
+    names = [name for name in MADE_UP if name in predicted["dial"]]
+    won = [relative_error(predicted, (name,)) < 1 for name in names]
     return np.mean(won, axis=0)
 
 
@@ -213,7 +227,7 @@ def ends_table(table: pl.DataFrame) -> pl.DataFrame:
     means = measured.group_by(*index, "model", maintain_order=True).agg(pl.col(*parts).mean())
     wide = means.pivot("model", index=index, values=parts, maintain_order=True)
     columns = {f"{part}_{model}": f"{_title(model)} {part}" for model in MODELS for part in parts}
-    order = {name: number for number, name in enumerate((*FAMILIES, REAL, *DIALS))}
+    order = {name: number for number, name in enumerate((*FAMILIES, REAL, NEW, *DIALS))}
     return (
         wide.sort(pl.col("dial").replace_strict(order), "world", "value")
         .select(pl.col("dial").str.replace("_", " "), *index[1:], *columns)
@@ -223,15 +237,14 @@ def ends_table(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def error_table(table: pl.DataFrame) -> pl.DataFrame:
-    """Errors by family that was left out, means over seeds; the last row of a model: all made-up ones."""
+    """Errors by family that was left out, means over seeds; the last row of a model: all families."""
     predicted = table.filter(pl.col("part") == "predicted")
     rows = []
     for model in MODELS:
         own = predicted.filter(pl.col("model") == model)
-        families = [*own["dial"].unique(maintain_order=True), "all but the real ones"]
-        for family in families:
-            here = own.filter(pl.col("dial") == family) if family in own["dial"] else own
-            found = errors(here, real=family == REAL)
+        families = {name: (name,) for name in own["dial"].unique(maintain_order=True)}
+        for family, dials in (families | {"all families": MADE_UP}).items():
+            found = errors(own, dials)
             mean, low, high = mean_interval(found["spectrum"])
             rows.append(
                 {
@@ -239,6 +252,9 @@ def error_table(table: pl.DataFrame) -> pl.DataFrame:
                     "left out": family,
                     "spectrum": format_cell(mean, 3),
                     "interval": f"{format_cell(low, 3)} to {format_cell(high, 3)}",
+                    "with degrees": format_cell(
+                        float(found["degrees"].mean()) if model == "transformer" else None, 3
+                    ),
                     "mean of the others": format_cell(float(found["mean"].mean()), 3),
                     "density alone": format_cell(float(found["density"].mean()), 3),
                     "R²": float((1 - (found["spectrum"] / found["mean"]) ** 2).mean()),
@@ -269,13 +285,19 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
     predicted = table.filter(pl.col("part") == "predicted")
     for model in MODELS:
         own = predicted.filter(pl.col("model") == model)
-        for real in (False, True):
-            found = {name: float(values.mean()) for name, values in errors(own, real=real).items()}
-            which = "on the real graphs" if real else "on made-up families that were left out"
+        for which, dials in (
+            ("left-out families", MADE_UP),
+            ("real graphs", (REAL,)),
+            ("new graphs", (NEW,)),
+        ):
+            found = {
+                name: format_cell(float(values.mean()), 3) for name, values in errors(own, dials).items()
+            }
+            degrees = f" (with degrees {found['degrees']})" if model == "transformer" else ""
             sentences.append(
-                f"The spectrum predicts the level of {_title(model)} {which} with an error of "
-                f"{found['spectrum']:.3f}; the mean of the fitted graphs errs by {found['mean']:.3f}, a line "
-                f"over their density by {found['density']:.3f}."
+                f"The spectrum predicts the level of {_title(model)} on {which} with an error of "
+                f"{found['spectrum']}{degrees}; the mean of the fitted graphs errs by {found['mean']}, a "
+                f"line over their density by {found['density']}."
             )
     return tuple(sentences)
 
@@ -284,33 +306,34 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
 
 
 def draw_prediction(table: pl.DataFrame, theme: "Theme") -> "Figure":
-    """Level predicted against level measured at the end, a panel per model; squares: real graphs."""
+    """Level predicted against level measured at the end, a panel per predictor; squares: real, new."""
     from geomem.figures.drawing import dressed_axes, new_figure
 
     predicted = table.filter(pl.col("part") == "predicted", pl.col("end"))
     means = predicted.group_by("model", "dial", "world", "value", "time", maintain_order=True).agg(
-        pl.col("level", "spectrum").mean()
+        pl.col("level", "spectrum", "degrees").mean()
     )
-    figure = new_figure(3.7 * len(MODELS), 4.4, theme)
-    families = (*FAMILIES, REAL)
-    for panel, model in enumerate(MODELS):
-        axes = dressed_axes(figure, theme, 1, len(MODELS), panel + 1)
+    panels = (("node2vec", "spectrum"), ("transformer", "spectrum"), ("transformer", "degrees"))
+    figure = new_figure(3.3 * len(panels), 4.2, theme)
+    families = (*FAMILIES, REAL, NEW)
+    for panel, (model, guess) in enumerate(panels):
+        axes = dressed_axes(figure, theme, 1, len(panels), panel + 1)
         axes.plot([-1, 1], [-1, 1], color=theme.line, linewidth=1)
         for number, family in enumerate(families):
             own = means.filter(pl.col("model") == model, pl.col("dial") == family)
-            colour = theme.ink if family == REAL else theme.branches[number % 6]
-            face = theme.card if 6 <= number < len(FAMILIES) else colour
-            mark = "s" if family == REAL else "o"
+            colour = theme.branches[number % 6] if family in FAMILIES else theme.ink
+            face = colour if number < 6 or family == REAL else theme.card
+            mark = "o" if family in FAMILIES else "s"
             shape = {"markerfacecolor": face, "markersize": 4.5}
-            axes.plot(own["spectrum"], own["level"], mark, color=colour, label=family, **shape)
-        low = min(means.filter(pl.col("model") == model)[["level", "spectrum"]].min().row(0)) - 0.05
+            axes.plot(own[guess], own["level"], mark, color=colour, label=family, **shape)
+        low = min(means.filter(pl.col("model") == model)[["level", guess]].min().row(0)) - 0.05
         axes.set_xlim(low, 1.05)
         axes.set_ylim(low, 1.05)
-        axes.set_title(_title(model), fontsize=9)
+        axes.set_title(_title(model) + ", with degrees" * (guess == "degrees"), fontsize=9)
         axes.set_xlabel("level predicted")
     figure.axes[0].set_ylabel("level measured")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, labelcolor=theme.ink)
+    figure.legend(handles, labels, loc="outside lower center", ncols=7, frameon=False, labelcolor=theme.ink)
     return figure
 
 
