@@ -24,6 +24,7 @@ from geomem.training.configuration import PathTraining, RecallTraining, Training
 from geomem.worlds.facts.families import random_bijections
 from geomem.worlds.graphs.families import cycle, path_star
 from geomem.worlds.in_context import InContextPathFinding
+from geomem.worlds.tasks import EdgeMemorization
 
 KEPT = Path(__file__).parent / "kept_runs"
 SMALL = Transformer(layers=1, width=4, heads=1)
@@ -67,6 +68,15 @@ def test_the_same_job_is_found_again(name):
     )
     assert np.isfinite(run.final()["loss"]).all()
     assert run.curves()["loss"].shape == (len(run.steps), len(run.seeds))
+
+
+def test_a_later_field_is_in_the_hash_where_it_differs():
+    plain, noisy = (
+        edge_job(cycle(6), task=EdgeMemorization(noise_share=share)).configuration["task"]
+        for share in (0.0, 0.5)
+    )
+    assert noisy == {**plain, "noise_share": 0.5}
+    assert "noise_share" not in plain
 
 
 @pytest.mark.parametrize("name", ["edges", "paths", "prompts"])

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from math import inf, isfinite
 from operator import index
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from annotated_types import DocInfo, Ge, Gt, Interval, Le, Lt, Predicate, doc
@@ -35,8 +36,32 @@ Deviation = Annotated[NonNegative, doc("a finite standard deviation of at least 
 """A standard deviation."""
 ShareBelowOne = Annotated[float, Ge(0), Lt(1)]
 """A share of at least 0 and below 1."""
+Share = Annotated[float, Interval(ge=0, le=1), doc("a share from 0 to 1")]
+"""A share of at least 0 and at most 1."""
+
+LATER = MappingProxyType({"later": True})
+"""Metadata of a field that came after runs were kept: their hashes have it only where it differs."""
 
 Settings = TypeVar("Settings")
+
+
+def describe_fields(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, as manifests and hashes have them.
+
+    >>> from dataclasses import dataclass, field
+    >>> @dataclass
+    ... class Bath:
+    ...     taps: Count = 2
+    ...     salt: Share = field(default=0.0, metadata=LATER)
+    >>> describe_fields(Bath()), describe_fields(Bath(salt=0.5))
+    ({'taps': 2}, {'taps': 2, 'salt': 0.5})
+    """
+    unchanged = {
+        own.name
+        for own in fields(settings)
+        if own.metadata == LATER and getattr(settings, own.name) == own.default
+    }
+    return {name: value for name, value in asdict(settings).items() if name not in unchanged}
 
 
 @lru_cache(256)
@@ -115,7 +140,8 @@ def read_fields(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
     if unknown := values.keys() - names:
         raise InputError(f"{min(unknown)} is not a field of {kind.__name__}; leave it out.")
-    if missing := names - values.keys():
+    first = {own.name for own in fields(kind) if own.metadata != LATER}  # pyright: ignore[reportArgumentType]
+    if missing := first - values.keys():
         logging.getLogger(__name__).info(
             "%s has no %s; the defaults are taken", kind.__name__, ", ".join(sorted(missing))
         )

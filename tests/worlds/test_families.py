@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from geomem.errors import InputError
 from geomem.worlds.graphs.families import (
     barabasi_albert,
+    communities,
     complete,
     cycle,
     erdos_renyi,
@@ -140,6 +141,13 @@ def test_random_families(nodes, seed):
     assert {frozenset(edge) for edge in graph.edges.tolist()} == {frozenset(edge) for edge in oracle.edges}
 
 
+@pytest.mark.parametrize("across", [0.0, 0.1, 0.5])
+def test_communities_keep_degrees_and_move_edges_across(across):
+    graph = communities(32, 4, across, world_seed=3)
+    assert (node_degrees(graph) == 4).all()
+    assert (graph.edges // 16 == [0, 1]).all(axis=1).sum() == 2 * round(across * 32)
+
+
 @pytest.mark.parametrize(
     ("family", "arguments"),
     [
@@ -173,6 +181,9 @@ def test_random_families(nodes, seed):
         (random_regular, {"nodes": 5, "degree": 5}),
         (random_regular, {"degree": 0}),
         (random_regular, {"world_seed": -2}),
+        (communities, {"nodes": 15}),
+        (communities, {"across": 0.6}),
+        (communities, {"nodes": 6, "degree": 3}),
     ],
 )
 def test_bad_parameters_are_one_sentence(family, arguments):

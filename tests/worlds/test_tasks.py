@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomem.errors import InputError
-from geomem.worlds.graphs.families import cycle, grid, irregular, path_star
-from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+from geomem.worlds.graphs.families import complete, cycle, grid, irregular, path_star
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples, told_facts
 from geomem.worlds.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 GRAPHS = [path_star(), grid(), cycle(), irregular()]
@@ -142,3 +142,67 @@ def test_without_self_edges_their_weight_is_nothing():
 def test_a_weight_that_cannot_be_meant(weight):
     with pytest.raises(InputError, match="self_edge_weight is"):
         edge_examples(cycle(), EdgeMemorization(self_edges=True, self_edge_weight=weight))
+
+
+def as_set(facts):
+    return {tuple(fact) for fact in facts.tolist()}
+
+
+@given(st.sampled_from(GRAPHS), st.integers(0, 9))
+def test_a_share_of_reverses_lies_between_one_direction_and_both(graph, seed):
+    forward, both = (
+        as_set(directed_facts(graph, EdgeMemorization(directions=d))) for d in ("forward", "both")
+    )
+    fewer, more = (
+        as_set(directed_facts(graph, EdgeMemorization(reverse_share=share, task_seed=seed)))
+        for share in (0.25, 0.5)
+    )
+    assert forward < fewer < more < both
+    assert len(more) == graph.edge_count + -(-graph.edge_count // 2)
+    assert as_set(directed_facts(graph, EdgeMemorization(reverse_share=0.0))) == forward
+
+
+@given(st.sampled_from(GRAPHS), st.floats(0.1, 3), st.integers(0, 9))
+def test_edges_weigh_by_rank_in_both_directions(graph, exponent, seed):
+    task = EdgeMemorization(zipf_exponent=exponent, task_seed=seed)
+    examples = edge_examples(graph, task)
+    sources = examples.prefixes[examples.fact_examples, -1].tolist()
+    weights = {}
+    for pair, weight in zip(
+        zip(sources, examples.fact_targets.tolist(), strict=True), examples.fact_weights, strict=True
+    ):
+        weights.setdefault(frozenset(pair), set()).add(weight)
+    assert all(len(found) == 1 for found in weights.values())
+    found = np.sort([weight for (weight,) in weights.values()])[::-1]
+    assert found / found[0] == pytest.approx(np.arange(1.0, graph.edge_count + 1) ** -exponent)
+
+
+@given(st.sampled_from(GRAPHS), st.booleans(), st.integers(0, 9))
+def test_noise_tells_wrong_nodes_of_the_same_sources(graph, self_edges, seed):
+    facts = directed_facts(graph, EdgeMemorization(self_edges=self_edges))
+    true, wrong = as_set(facts), []
+    for share in (0.25, 0.5, 1.0):
+        task = EdgeMemorization(noise_share=share, task_seed=seed, self_edges=self_edges)
+        told = told_facts(graph, task)
+        assert (told[:, 0] == facts[:, 0]).all()
+        assert len(as_set(told)) == len(facts)
+        wrong.append(as_set(told) - true)
+        assert len(wrong[-1]) == round(share * 2 * graph.edge_count)
+        assert all(source != target for source, target in wrong[-1])
+        assert (directed_facts(graph, task) == facts).all()
+        assert (edge_examples(graph, task).fact_targets == told[:, 1]).all()
+    assert wrong[0] < wrong[1] < wrong[2]
+
+
+def test_where_every_node_is_right_none_is_wrong():
+    told = told_facts(complete(4), EdgeMemorization(noise_share=1.0))
+    assert (told == directed_facts(complete(4), EdgeMemorization())).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reverse_share": 1.5}, {"zipf_exponent": -1.0}, {"noise_share": float("nan")}, {"task_seed": -1}],
+)
+def test_a_dial_beyond_its_bounds(wrong):
+    with pytest.raises(InputError, match=f"^{next(iter(wrong))} is"):
+        edge_examples(cycle(), EdgeMemorization(**wrong))

@@ -21,7 +21,7 @@ from geomem.claims.memorize_geometrically import (
     zigzag,
 )
 from geomem.errors import unknown_name
-from geomem.studies import bipartite, headroom, helps, language, real_graphs
+from geomem.studies import bias, bipartite, headroom, helps, language, real_graphs, why_geometry
 
 SMALL_GRAPHS = "small-graphs"
 """The pattern of all claims about small graphs, which are checked in a minute or two."""
@@ -35,7 +35,7 @@ MODULES = (
     *ON_SMALL_GRAPHS,
     *(paths, in_context),
     *(recall, dense, chains, capacity, structure, transfer, hops, open),
-    *(headroom, helps, real_graphs, bipartite, language),
+    *(headroom, helps, real_graphs, bipartite, bias, why_geometry, language),
 )
 """The files of claims, in the order of the papers, and the studies."""
 

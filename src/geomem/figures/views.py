@@ -197,8 +197,9 @@ def describe_model(configuration: Mapping[str, Any]) -> str:
     """A run's model, task and treatment in a few words: the kind, and what differs from the plain form.
 
     >>> model = {"kind": "node2vec", "width": 100, "tied": False}
-    >>> describe_model({"model": model, "task": {"self_edges": True}, "treatment": {"dirichlet": 0.1}})
-    'Node2Vec, width 100, untied, self-edges, dirichlet 0.1'
+    >>> task, treatment = {"self_edges": True, "noise_share": 0.5}, {"dirichlet": 0.1}
+    >>> describe_model({"model": model, "task": task, "treatment": treatment})
+    'Node2Vec, width 100, untied, self-edges, noise share 0.5, dirichlet 0.1'
     >>> task = {"kind": "path-finding", "target": "first-hop", "path_weight": 1.0, "edge_weight": 0.0}
     >>> describe_model({"model": {"kind": "mamba", "width": 64}, "task": task})
     'Mamba, width 64, first hops, paths alone'
@@ -215,6 +216,8 @@ def describe_model(configuration: Mapping[str, Any]) -> str:
         words.append(f"{task['directions']} edges only")
     if task.get("self_edges"):
         words.append("self-edges")
+    dials = [name for name in ("reverse_share", "zipf_exponent", "noise_share") if name in task]
+    words += [f"{name.replace('_', ' ')} {task[name]}" for name in dials]
     treatment = configuration.get("treatment", {})
     words += _path_words(task)
     return ", ".join([*words, *(f"{name.replace('_', ' ')} {value}" for name, value in treatment.items())])

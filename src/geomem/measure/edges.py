@@ -36,7 +36,7 @@ from geomem.training.floor import lowest_loss
 from geomem.worlds.graphs.graph import Graph, induced_subgraph, node_degrees
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.language.telling import Telling
-from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
+from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples, told_facts
 
 MARGINS = (
     Definition(
@@ -135,7 +135,7 @@ def _fleet_signatures(
 ) -> tuple[Signature, ...]:
     """What is found in the curves of all runs, then what is found in the embeddings of the sound ones."""
     measured = np.isin(everything.seeds, sound.seeds)
-    facts = directed_facts(everything.graph, task)
+    facts = told_facts(everything.graph, task)
     # The same number; of paths and sentences that of a sample if there are many, and none in context.
     name = "associative_accuracy" if stored_path_task(everything) is None else "edge_recall"
     name = "train.names_recalled" if isinstance(everything.task, Telling) else name

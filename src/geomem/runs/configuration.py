@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from geomem.errors import InputError
-from geomem.fields import read_fields
+from geomem.fields import describe_fields, read_fields
 from geomem.models.configuration import MODELS, Model, Recall
 from geomem.models.own import OwnModule
 from geomem.training.configuration import AnyTraining
@@ -51,7 +51,10 @@ def describe_configuration(
     """
     return {
         "world": {"name": world.name, "digest": world.digest},
-        "task": {"kind": next(name for name, kind in TASKS.items() if type(task) is kind), **asdict(task)},
+        "task": {
+            "kind": next(name for name, kind in TASKS.items() if type(task) is kind),
+            **describe_fields(task),
+        },
         "model": {"kind": model_kind(model), **asdict(model)},
         "training": dict(training) if isinstance(training, Mapping) else asdict(training),
         "seeds": list(seeds),

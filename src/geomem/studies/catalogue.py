@@ -1,12 +1,15 @@
 """All studies by name."""
 
 from geomem.errors import unknown_name
-from geomem.studies import bipartite, headroom, helps, language, real_graphs
+from geomem.studies import bias, bipartite, headroom, helps, language, real_graphs, why_geometry
 from geomem.studies.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in (headroom.STUDY, helps.STUDY, real_graphs.STUDY, bipartite.STUDY, language.STUDY)
+    for study in (
+        *(headroom.STUDY, helps.STUDY, real_graphs.STUDY, bipartite.STUDY),
+        *(bias.STUDY, why_geometry.STUDY, language.STUDY),
+    )
 }
 """Every study by its name."""
 

@@ -73,13 +73,13 @@ def format_cell(value: Any, digits: int = 2) -> str:
 
     >>> format_cell(None), format_cell(0.0321, 3), format_cell(float("nan")), format_cell(-0.001)
     ('–', '.032', '–', '.00')
-    >>> format_cell(-0.5), format_cell(320.0)
-    ('−.50', '320.00')
+    >>> format_cell(10.0), format_cell(-0.5)
+    ('10.00', '−.50')
     """
     if value is None or (isinstance(value, float) and isnan(value)):
         return MISSING
     if not isinstance(value, float):
         return str(value)
     rounded = round(value, digits) + 0.0  # no minus before a zero
-    written = f"{abs(rounded):.{digits}f}"
-    return "−" * (rounded < 0) + (written[1:] if written.startswith("0.") else written)
+    sign, whole = "−" if rounded < 0 else "", f"{abs(rounded):.{digits}f}"
+    return sign + (whole[1:] if whole.startswith("0.") else whole)

@@ -8,7 +8,7 @@ The same seed gives the same world on every machine.
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Interval, doc
 from jaxtyping import Int
 
 from geomem.errors import InputError
@@ -18,6 +18,7 @@ from geomem.worlds.registry import Probability, world
 
 _Two = Annotated[int, Ge(2)]
 _Three = Annotated[int, Ge(3)]
+_AtMostHalf = Annotated[float, Interval(ge=0, le=0.5), doc("a share from 0 to 0.5")]
 
 
 @world
@@ -241,6 +242,39 @@ def random_regular(nodes: _Two = 32, degree: Count = 3, *, world_seed: WholeNumb
     name = f"random-regular-{nodes}-{degree}-seed{world_seed}"
     check_size(name, nodes, nodes * degree // 2)
     return _from_networkx(name, networkx.random_regular_graph(degree, nodes, seed=world_seed))
+
+
+@world
+def communities(
+    nodes: _Two = 64, degree: Count = 4, across: _AtMostHalf = 0.1, *, world_seed: WholeNumber = 0
+) -> Graph:
+    """Two communities: random regular graphs of half the nodes each, with some edges exchanged across.
+
+    Two edges ab and cd, one of each half, become ac and bd: every node keeps its degree, and only the gap of
+    the spectrum moves. `across` is the share of edges between the halves: 0 parts them, .5 leaves none.
+
+    Raises `InputError` as `random_regular` does for one half, or for an odd number of nodes.
+
+    >>> communities(16, 3, 0.25).edge_count
+    24
+    """
+    import networkx
+
+    name = f"communities-{nodes}-{degree}-{across:g}-seed{world_seed}"
+    if nodes % 2:
+        raise InputError(f"nodes is {nodes}, and both communities have half of them; give an even number.")
+    check_size(name, nodes, nodes * degree // 2)
+    generator = np.random.default_rng(world_seed)
+    halves = [random_regular(nodes // 2, degree, world_seed=2 * world_seed + half).edges for half in (0, 1)]
+    drawn = networkx.Graph([*halves[0].tolist(), *(halves[1] + nodes // 2).tolist()])
+    pairs = zip(generator.permutation(halves[0]), generator.permutation(halves[1]) + nodes // 2, strict=True)
+    left = round(across * drawn.number_of_edges() / 2)
+    for (a, b), (c, d) in pairs:
+        if left and not (drawn.has_edge(a, c) or drawn.has_edge(b, d)):
+            drawn.remove_edges_from([(a, b), (c, d)])
+            drawn.add_edges_from([(a, c), (b, d)])
+            left -= 1
+    return _from_networkx(name, drawn)
 
 
 def shuffled_ids(node_count: int, *, world_seed: int) -> Int[np.ndarray, " node"]:
