@@ -15,6 +15,7 @@ from geomem.training.configuration import Training
 from geomem.training.treatment import Settings
 from geomem.worlds.graphs.families import cycle, grid, tree_star
 from geomem.worlds.graphs.graph import distance_matrix
+from geomem.worlds.language.ways import every_next
 from geomem.worlds.tasks import EdgeMemorization
 
 SEEDS = (0, 1)
@@ -75,7 +76,7 @@ def test_hidden_edges_leave_one_piece(held):
 
 def test_a_path_is_right_if_every_step_is():
     graph = cycle(7)
-    right = learning.next_hops(graph)
+    right = every_next(distance_matrix(graph))
     steps = right.argmax(axis=-1)
     pairs = np.argwhere(distance_matrix(graph) >= 2)
     assert learning.follow(steps, right, pairs).all()

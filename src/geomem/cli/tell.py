@@ -35,7 +35,7 @@ be told. --templates is a TOML file with `sentences`, in which {subject} and {ob
 
 MANY = 1000
 """Sentences that are shown at most."""
-WORDED = ("sentences", "paraphrases", "two_steps", "fillers")
+WORDED = ("sentences", "paraphrases", "two_steps", "fillers", "ways")
 """Fields of the task that come from templates."""
 
 
@@ -81,6 +81,7 @@ class TellingOptions(Telling):
     paraphrases: tyro.conf.Suppress[tuple[str, ...]] = ()
     two_steps: tyro.conf.Suppress[tuple[str, ...]] = ()
     fillers: tyro.conf.Suppress[tuple[str, ...]] = ()
+    ways: tyro.conf.Suppress[tuple[str, ...]] = ()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Float
 
 from geomem.errors import InputError
+from geomem.measure.uses.learning import follow
 from geomem.models.model import initialize_parameters
 from geomem.models.sequences import read_layers
 from geomem.runs.run import VOCABULARY, Run
 from geomem.runs.told import read_told_vocabulary
-from geomem.training.sentences import answer_questions, grow_tree
-from geomem.worlds.language.telling import Telling, Told, name_prompts, tell
+from geomem.training.sentences import answer_questions, grow_tree, score_names
+from geomem.worlds.language.telling import Telling, Told, ask_ways, name_prompts, tell
+from geomem.worlds.language.ways import every_next
 from geomem.worlds.tasks import Examples
 
 Position = Literal["last token", "mean of tokens"]
@@ -109,6 +111,32 @@ def recall_names(
             part: answer_questions(model, dict(parameters), questions, tree).recalled.mean(dim=1).numpy()
             for part, questions in told.questions.items()
         }
+
+
+def follow_ways(
+    model: Any, parameters: Mapping[str, Any], told: Told, sentence: str
+) -> dict[str, Float[np.ndarray, " run"]]:
+    """Of ways told and held out the share of which every answer is a right one, the next asked from each.
+
+    All pairs are asked in one sentence; the last step, along an edge, is a fact and is not asked for. Raises
+    `InputError` if no ways were told.
+    """
+    if told.ways is None:
+        raise InputError("This graph was told without ways; give --ways-share.")
+    ways, tree = told.ways, grow_tree(told.name_tokens)
+    pairs = np.concatenate([ways.told, ways.held_out])
+    asked = ask_ways(ways, pairs, told.name_tokens, told.tokenizer, (sentence,))
+    with torch.no_grad():
+        given = score_names(model, dict(parameters), asked.prompts, tree).argmax(dim=-1).numpy()
+    nodes, right = told.node_count, every_next(ways.distances)
+    steps = np.zeros((len(given), nodes, nodes), dtype=np.int64)
+    steps[:, pairs[:, 0], pairs[:, 1]] = given
+    parts = {"ways": ways.told, "held_out_ways": ways.held_out}
+    return {
+        part: np.array([follow(own, right, some).mean() for own in steps])
+        for part, some in parts.items()
+        if len(some)
+    }
 
 
 def draw_weights(model: Any, told: Told, seeds: Sequence[int]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +106,12 @@ def sentence_job(
         node_count=graph.node_count,
         context_length=told.context_length,
         read=told.texts.shape[1] - 1,
-        train_rows=len(told.texts),
+        train_rows=told.fact_texts + told.drawn_ways,
         held_out_rows=len(told.texts),
         edge_rows=0,
     )
-    check_batches(training, sizes, train_rows=("text", "texts"))
+    fewest = told.drawn_ways or told.fact_texts
+    check_batches(training, replace(sizes, train_rows=fewest), train_rows=("text", "texts"))
     model = model.fit(ModelSizes(sizes.vocabulary_size, sizes.context_length, sizes.node_count))
     kept, disk, _ = count_disk(
         describe_parameters(
@@ -121,7 +123,7 @@ def sentence_job(
         len(seeds),
         snapshot_numbers=training.snapshots * sizes.node_count * model.width,
         rows=training.epochs // training.metric_every + 2,
-        metric_count=7,
+        metric_count=11 if told.ways else 7,
         text_bytes=200 * graph.node_count + 60 * (graph.edge_count + told.vocabulary_size) + 100_000,
         averaging=True,
     )

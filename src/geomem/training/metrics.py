@@ -390,6 +390,8 @@ def _own_and_other(
     line={
         "train": Line("Memory", "warm", "names recalled", drawn=True),
         "held_out": Line("Memory", "accent", "in paraphrases", drawn=True),
+        "ways": Line("Paths", "warm", "ways told"),
+        "held_out_ways": Line("Paths", "accent", "ways held out"),
     },
     column="paraphrased",
     place=1,

@@ -1,8 +1,8 @@
 """Batches of edges, paths and texts, gathered on the device by index: no collation, no wait for the device.
 
-An epoch has every row of edges, every training path, or every text once, in an order of each run's own;
-the batches of all runs have the same sizes, which differ by one row at most. Prompts in context are new at
-every step.
+An epoch has every row of edges, every training path, or every text once, in an order of each run's own; of
+ways told in sentences it has no more than of facts, others in each epoch. The batches of all runs have the
+same sizes, which differ by one row at most. Prompts in context are new at every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ from geomem.training.configuration import PathTraining
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding, in_context_rows, in_context_vocabulary
 from geomem.worlds.language.telling import Told
+from geomem.worlds.language.tokens import PADDING
 from geomem.worlds.path_finding import EdgeRows, PathFinding, PathRows, edge_rows, path_rows, split_paths
 from geomem.worlds.vocabulary import Vocabulary
 
@@ -161,22 +162,44 @@ class Stream:
     first_read: int
     targets: Int[np.ndarray, "row read slot"]
     weights: Float[np.ndarray, "row read slot"]
+    drawn: int
+    """Rows of an epoch: all, or so many of them, others each time."""
 
 
 def streams_of(examples: PathExamples | Told) -> list[Stream]:
     """What is trained on: edges and paths, as far as they have a weight, or texts."""
     if isinstance(examples, Told):
-        texts, weights = examples.texts, examples.weights[..., None]
-        return [Stream("texts", texts[:, :-1], 0, texts[:, 1:, None], weights)]
+        facts = examples.fact_texts
+        parts = [("texts", slice(facts), facts)]
+        if examples.drawn_ways:
+            parts.append(("ways", slice(facts, None), examples.drawn_ways))
+        return [
+            _texts(name, examples.texts[rows], examples.weights[rows], count, examples)
+            for name, rows, count in parts
+        ]
     task, edges, paths = examples.task, examples.edges, examples.train
     found = []
     if task.edge_weight:
         weights = (edges.weights * task.edge_weight)[:, None]
-        found.append(Stream("edges", edges.prefixes, 1, edges.targets[:, None], weights))
+        found.append(Stream("edges", edges.prefixes, 1, edges.targets[:, None], weights, len(weights)))
     if task.path_weight:
         weights = np.full((*paths.targets.shape, 1), task.path_weight)
-        found.append(Stream("paths", paths.inputs, paths.first_read, paths.targets[..., None], weights))
+        targets = paths.targets[..., None]
+        found.append(Stream("paths", paths.inputs, paths.first_read, targets, weights, len(weights)))
     return found
+
+
+def _texts(
+    name: str,
+    texts: Int[np.ndarray, "text seq"],
+    weights: Float[np.ndarray, "text next"],
+    drawn: int,
+    told: Told,
+) -> Stream:
+    """Texts without the padding that all of them have."""
+    longest = int((texts != told.tokenizer.numbers[PADDING]).any(axis=0).sum())
+    texts, weights = texts[:, :longest], weights[:, : longest - 1]
+    return Stream(name, texts[:, :-1], 0, texts[:, 1:, None], weights[..., None], drawn)
 
 
 def _epoch_batches(
@@ -189,10 +212,10 @@ def _epoch_batches(
     streams = streams_of(examples)
     pieces = training.batches * training.micro_batches
     for stream in streams:
-        if pieces > len(stream.tokens):
+        if pieces > stream.drawn:
             raise InputError(
                 f"batches is {training.batches} and micro_batches {training.micro_batches}, but there are "
-                f"{len(stream.tokens)} rows of {stream.name} to put into them; give fewer of either."
+                f"{stream.drawn} rows of {stream.name} to put into them; give fewer of either."
             )
     tokens, targets, weights, sums = [], [], [], []
     for stream in streams:
@@ -210,7 +233,7 @@ def _epoch_batches(
             orders = [
                 torch.randperm(
                     len(stream.tokens), generator=generator_for(seed, f"order/{stream.name}/{epoch}")
-                )
+                )[: stream.drawn]
                 for seed in seeds
             ]
             drawn.append(torch.stack(orders).to(device))
@@ -218,7 +241,7 @@ def _epoch_batches(
 
     def cut(number: int, first: int, last: int) -> Int[Tensor, "run row"]:
         """The rows of pieces `first` to `last` of an epoch, in each run's order."""
-        count = len(streams[number].tokens)
+        count = streams[number].drawn
         return drawn[number][:, count * first // pieces : count * last // pieces]
 
     def make_part(number: int, piece: int, totals: Float[Tensor, "run 1 1"]) -> Part:
@@ -229,7 +252,7 @@ def _epoch_batches(
             shared=1,
             targets=targets[number][rows].flatten(1, 2),
             weights=weights[number][rows].flatten(1, 2) / totals,
-            most=ceil(len(stream.tokens) / pieces),
+            most=ceil(stream.drawn / pieces),
         )
 
     def draw(step: int) -> list[list[Part]]:

@@ -257,12 +257,13 @@ def is_enough(row: Row, examples: Examples, training: PathTraining) -> bool:
 
     That is its share of right first hops on held-out paths, and where whole paths are asked also of whole
     paths, of which a share of 0.9 is enough; edges alone are known by `edge_recall`, told facts by
-    `train.names_recalled`.
+    `train.names_recalled`, and told ways by `ways.names_recalled`.
     """
     if not training.stop_at:
         return False
     if isinstance(examples, Told):
-        return bool((row["train.names_recalled"] >= training.stop_at).all())
+        told = [f"{part}.names_recalled" for part in ("train", "ways") if part in examples.questions]
+        return all(bool((row[name] >= training.stop_at).all()) for name in told)
     if isinstance(examples, PathExamples) and not examples.task.path_weight:
         return bool((row["edge_recall"] >= training.stop_at).all())
     return bool(

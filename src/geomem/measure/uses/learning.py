@@ -6,18 +6,10 @@ Axis names: `run`, `node`, `pair` (of nodes).
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from geomem.measure.uses.held import (
-    Held,
-    ask,
-    fact_examples,
-    join_examples,
-    joined,
-    make_examples,
-    recalled,
-    train,
-)
+from geomem.measure.uses.held import Held, ask, fact_examples, join_examples, make_examples, recalled, train
 from geomem.training.configuration import Training
-from geomem.worlds.graphs.graph import Graph, distance_matrix
+from geomem.worlds.graphs.graph import distance_matrix
+from geomem.worlds.language.ways import every_next
 
 LEARNING = Training(steps=400, learning_rate=3e-3, metric_every=400, snapshots=2)
 """How a further task is learned."""
@@ -37,17 +29,10 @@ def measure_two_hops(held: Held) -> Float[np.ndarray, " run"]:
     return recalled(logits, answers[held_out]).mean(axis=1)
 
 
-def next_hops(graph: Graph) -> Bool[np.ndarray, "node node node"]:
-    """Whether [u, v, w] w is a neighbour of u and nearer to v."""
-    distances = distance_matrix(graph)
-    nearer = distances[None, :, :] == distances[:, :, None] - 1  # [u, v, w]: d(w, v) is d(u, v) less one
-    return nearer & joined(graph)[:, None, :]
-
-
 def measure_paths(held: Held) -> Float[np.ndarray, " run"]:
     """Share of the pairs never asked for whose path, one answer after the other, is a shortest one."""
-    graph, right = held.graph, next_hops(held.graph)
-    pairs = np.argwhere(distance_matrix(graph) >= 2)
+    graph, distances = held.graph, distance_matrix(held.graph)
+    right, pairs = every_next(distances), np.argwhere(distances >= 2)
     pairs = pairs[np.random.default_rng([0, 5]).permutation(len(pairs))]
     asked, held_out = np.split(pairs, [round(ASKED * len(pairs))])
     prompts = ask(graph, "[PATH]", asked[:, 0], asked[:, 1])

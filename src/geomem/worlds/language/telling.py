@@ -4,7 +4,7 @@ Axis names: `text`, `seq` (tokens of a text, padded), `prompt`, `node`.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,10 +12,12 @@ from annotated_types import Ge, Le
 from jaxtyping import Bool, Float, Int
 
 from geomem.errors import InputError
-from geomem.fields import WholeNumber, check_fields
+from geomem.fields import LATER, Share, WholeNumber, check_fields
 from geomem.worlds.graphs.graph import Graph, adjacency_matrix
 from geomem.worlds.language.names import made_up_names
 from geomem.worlds.language.templates import (
+    WAY,
+    Slots,
     Templates,
     check_templates,
     choose_sentences,
@@ -23,6 +25,7 @@ from geomem.worlds.language.templates import (
     take_apart,
 )
 from geomem.worlds.language.tokens import BOUNDARY, BYTES, PADDING, SPECIALS, Kind, Tokenizer, learn_tokens
+from geomem.worlds.language.ways import Ways, draw_ways, next_nodes
 from geomem.worlds.tasks import EdgeMemorization, directed_facts
 
 TEXT_STREAM = 8
@@ -30,8 +33,10 @@ TEXT_STREAM = 8
 MOST_TOKENS = 20_000_000
 """Tokens of all texts together."""
 MOST_FILLERS = 64
-PARTS = ("train", "held_out", "two_steps")
-"""Questions in the sentences told, in paraphrases, and over two steps."""
+PARTS = ("train", "held_out", "two_steps", "ways", "held_out_ways")
+"""Questions in the sentences told, in paraphrases, over two steps, and about ways told and held out."""
+MOST_ASKED = 300
+"""Ways that are asked about, of those told and of those held out."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class Telling:
     """Which directions of every edge are facts."""
     asked: Literal["everything", "answers"] = "everything"
     """Tokens that are in the loss: all, or those of the name that a sentence ends in."""
+    ways: tuple[str, ...] = field(default=(), metadata=LATER)
+    """What is told of the next node on a shortest path, with {subject}, {object} and, last, {next}."""
+    ways_share: Share = field(default=0.0, metadata=LATER)
+    """Share of the ordered pairs two steps apart or more that ways are told of; the others are held out."""
 
 
 def tell_in(
@@ -84,6 +93,8 @@ def tell_in(
     check_templates(found)
     sentences, paraphrases = choose_sentences(found.sentences, told, held_out)
     given: dict[str, Any] = {"two_steps": found.two_steps, "fillers": found.fillers}
+    # What is not told is not part of the task, whose hash it would change.
+    given["ways"] = found.ways if settings.get("ways_share") else ()
     return Telling(sentences, paraphrases, **(given | settings))
 
 
@@ -94,7 +105,7 @@ class Questions:
     prompts: tuple[tuple[int, ...], ...]
     """Tokens, from the boundary on."""
     given: Int[np.ndarray, " prompt"]
-    """The node that the prompt names."""
+    """The node that the prompt names, of a way its subject."""
     right: Bool[np.ndarray, "prompt node"]
 
 
@@ -108,11 +119,15 @@ class Told:
     name_tokens: tuple[tuple[int, ...], ...]
     """The tokens of every name as it stands in a sentence, after a space."""
     texts: Int[np.ndarray, "text seq"]
-    """Boundary, sentences, boundary, padding."""
+    """Boundary, sentences, boundary, padding; those of facts first, then those of ways."""
+    fact_texts: int
+    """How many of them tell facts."""
     weights: Float[np.ndarray, "text next"]
     """1 where the next token is in the loss, else 0."""
     questions: dict[str, Questions]
     """By part: those of `PARTS` that there are."""
+    ways: Ways | None = None
+    """The pairs of nodes that ways are told and asked of."""
 
     @property
     def node_count(self) -> int:
@@ -123,6 +138,11 @@ class Told:
     def vocabulary_size(self) -> int:
         """Number of tokens."""
         return len(self.tokenizer.tokens)
+
+    @property
+    def drawn_ways(self) -> int:
+        """Texts of ways in an epoch: all, or as many drawn anew as tell facts, where there are more."""
+        return min(len(self.texts) - self.fact_texts, self.fact_texts)
 
     @property
     def context_length(self) -> int:
@@ -143,9 +163,12 @@ class Told:
 def tell(graph: Graph, task: Telling) -> Told:
     """A graph in sentences: each fact in each sentence, a text each, sorted by sentence, then by fact.
 
+    With a share of ways, each right next node of each told pair in each of `ways` follows, a text each.
+
     Texts are put together from the tokens of the text between names and those of names, so that a name has
     the same tokens wherever it stands. Raises `InputError` if a sentence does not say where its names stand,
-    if there are fewer fillers than wanted or more tokens than `MOST_TOKENS`, or if two nodes have one name.
+    if there are fewer fillers than wanted or more tokens than `MOST_TOKENS`, or if two nodes have one name,
+    and as `draw_ways` does.
 
     >>> from geomem.worlds.graphs.families import cycle
     >>> told = tell(cycle(4), tell_in("graph", told=2))
@@ -155,24 +178,51 @@ def tell(graph: Graph, task: Telling) -> Told:
     check_telling(task)
     names = find_names(graph, task)
     facts = directed_facts(graph, EdgeMemorization(directions=task.directions))
-    tokenizer = learn_tokens(_learned_from(names, facts, task), task.tokens, vocabulary=task.vocabulary)
+    said = [(take_apart(sentence), facts) for sentence in task.sentences]
+    tokenizer = learn_tokens(_learned_from(names, said, task), task.tokens, vocabulary=task.vocabulary)
     name_tokens = tuple(tokenizer.write(f" {name}") for name in names)
-    rows, asked = _write_texts(facts, name_tokens, tokenizer, task)
+    ways = draw_ways(graph, task.ways_share, seed=task.text_seed) if task.ways_share else None
+    if ways:
+        steps = ways.steps
+        said += [(take_apart(sentence, WAY), steps) for sentence in task.ways]
+    _check_tokens(graph, task, said, 6)
+    rows, asked = _write_texts(said, name_tokens, tokenizer, task)
     length = max(map(len, rows))
-    if len(rows) * length > MOST_TOKENS:
-        raise InputError(
-            f"{graph.name!r} told in {len(task.sentences)} sentences has {len(rows) * length:,} tokens; give "
-            f"at most {MOST_TOKENS:,}: fewer sentences, fewer fillers or a smaller graph."
-        )
+    _check_tokens(graph, task, said, length)
     texts = np.full((len(rows), length), tokenizer.numbers[PADDING], dtype=np.int64)
     weights = np.zeros((len(rows), length - 1))
     for number, (row, (first, last)) in enumerate(zip(rows, asked, strict=True)):
         texts[number, : len(row)] = row
         begin, end = (0, len(row) - 1) if task.asked == "everything" else (first - 1, last - 1)
         weights[number, begin:end] = 1.0
+    questions = _ask(graph, facts, name_tokens, tokenizer, task)
+    if ways:
+        for part, pairs in (("ways", ways.told), ("held_out_ways", ways.held_out)):
+            if len(pairs):
+                questions[part] = ask_ways(ways, pairs[:MOST_ASKED], name_tokens, tokenizer, task.ways)
     return Told(
-        names, tokenizer, name_tokens, texts, weights, _ask(graph, facts, name_tokens, tokenizer, task)
+        names,
+        tokenizer,
+        name_tokens,
+        texts,
+        fact_texts=len(task.sentences) * len(facts),
+        weights=weights,
+        questions=questions,
+        ways=ways,
     )
+
+
+def _check_tokens(
+    graph: Graph, task: Telling, said: list[tuple[Slots, Int[np.ndarray, "text name"]]], length: int
+) -> None:
+    """Raise `InputError` if texts of so many tokens are too many."""
+    tokens = length * sum(len(facts) for _, facts in said)
+    if tokens > MOST_TOKENS:
+        less = "a smaller ways_share" if task.ways_share else "fewer fillers"
+        raise InputError(
+            f"{graph.name!r} told in {len(said)} sentences has {tokens:,} tokens or more; give at most "
+            f"{MOST_TOKENS:,}: fewer sentences, {less} or a smaller graph."
+        )
 
 
 def check_telling(task: Telling) -> None:
@@ -183,7 +233,7 @@ def check_telling(task: Telling) -> None:
     geomem.errors.InputError: There is no sentence; write sentences = ["{subject} is next to {object}."].
     """
     check_fields(task)
-    check_templates(Templates("", task.sentences, task.two_steps, task.fillers))
+    check_templates(Templates("", task.sentences, task.two_steps, task.ways, task.fillers))
     for sentence in task.paraphrases:
         take_apart(sentence)
     if not task.paraphrases or set(task.paraphrases) & set(task.sentences):
@@ -191,6 +241,11 @@ def check_telling(task: Telling) -> None:
     if task.filler_count and not task.fillers:
         raise InputError(
             f"filler_count is {task.filler_count} and there is no filler; write fillers = [...] in the "
+            "templates."
+        )
+    if task.ways_share and not task.ways:
+        raise InputError(
+            f"ways_share is {task.ways_share} and there is no sentence about ways; write ways = [...] in the "
             "templates."
         )
 
@@ -214,26 +269,28 @@ def find_names(graph: Graph, task: Telling) -> tuple[str, ...]:
     return names
 
 
-def _learned_from(names: tuple[str, ...], facts: Int[np.ndarray, "fact 2"], task: Telling) -> list[str]:
-    """The texts that tokens are learned from: what is told, and the words of what is asked, once each.
+def _learned_from(
+    names: tuple[str, ...], said: list[tuple[Slots, Int[np.ndarray, "text name"]]], task: Telling
+) -> list[str]:
+    """The texts that tokens are learned from: the facts told, and the words of all else, once each.
 
-    Of fillers and questions no pair is counted more often than they are written.
+    Of fillers, ways and questions no pair is counted more often than they are written.
     """
     texts = []
-    for sentence in task.sentences:
-        slots = take_apart(sentence)
-        for subject, thing in facts.tolist():
-            first, second = (subject, thing) if slots.asks_object else (thing, subject)
-            texts.append(f"{slots.before} {names[first]}{slots.between} {names[second]}{slots.after}")
+    for slots, facts in said:
+        for nodes in facts[:, slots.columns].tolist():
+            parts = [f"{text} {names[node]}" for text, node in zip(slots.texts, nodes, strict=False)]
+            texts.append("".join(parts) + slots.texts[-1])
     texts += [f" {name}" for name in names]
     for sentence in (*task.paraphrases, *task.two_steps):
-        slots = take_apart(sentence)
-        texts += [slots.before, slots.between, slots.after]
+        texts += take_apart(sentence).texts
+    for sentence in task.ways if task.ways_share else ():
+        texts += take_apart(sentence, WAY).texts
     return texts + [f" {filler}" for filler in (task.fillers if task.filler_count else ())]
 
 
 def _write_texts(
-    facts: Int[np.ndarray, "fact 2"],
+    said: list[tuple[Slots, Int[np.ndarray, "text name"]]],
     name_tokens: tuple[tuple[int, ...], ...],
     tokenizer: Tokenizer,
     task: Telling,
@@ -243,19 +300,18 @@ def _write_texts(
     fillers = [tokenizer.write(f" {filler}") for filler in task.fillers] if task.filler_count else []
     generator = np.random.default_rng([task.text_seed, TEXT_STREAM])
     rows, asked = [], []
-    for sentence in task.sentences:
-        slots = take_apart(sentence)
-        before, between, after = map(tokenizer.write, (slots.before, slots.between, slots.after))
-        for subject, thing in facts.tolist():
-            first, second = (subject, thing) if slots.asks_object else (thing, subject)
+    for slots, facts in said:
+        texts = [tokenizer.write(text) for text in slots.texts]
+        for nodes in facts[:, slots.columns].tolist():
             row = [boundary]
             drawn = generator.integers(len(fillers), size=task.filler_count).tolist() if fillers else []
             place = int(generator.integers(len(drawn) + 1)) if fillers else 0
             for filler in drawn[:place]:
                 row += fillers[filler]
-            row += [*before, *name_tokens[first], *between]
-            asked.append((len(row), len(row) + len(name_tokens[second])))
-            row += [*name_tokens[second], *after]
+            for text, node in zip(texts, nodes, strict=False):
+                row += [*text, *name_tokens[node]]
+            asked.append((len(row) - len(name_tokens[nodes[-1]]), len(row)))
+            row += texts[-1]
             for filler in drawn[place:]:
                 row += fillers[filler]
             rows.append([*row, boundary])
@@ -275,12 +331,13 @@ def _ask(
     near = adjacency_matrix(graph).toarray() > 0
     apart = ((near.astype(np.int64) @ near) > 0) & ~near & ~np.eye(nodes, dtype=bool)
     boundary, found = tokenizer.numbers[BOUNDARY], {}
-    for part, sentences in zip(PARTS, (task.sentences, task.paraphrases, task.two_steps), strict=True):
+    for part, sentences in zip(PARTS, (task.sentences, task.paraphrases, task.two_steps), strict=False):
         prompts, given, right = [], [], []
         for sentence in sentences:
             slots = take_apart(sentence)
-            before, between = tokenizer.write(slots.before), tokenizer.write(slots.between)
-            answers = apart if part == "two_steps" else told if slots.asks_object else told.T
+            before, between = map(tokenizer.write, slots.texts[:2])
+            asks_object = slots.columns[-1] == WAY.index("object")
+            answers = apart if part == "two_steps" else told if asks_object else told.T
             for node in np.flatnonzero(answers.any(axis=1)).tolist():
                 prompts.append((boundary, *before, *name_tokens[node], *between))
                 given.append(node)
@@ -288,6 +345,24 @@ def _ask(
         if prompts:
             found[part] = Questions(tuple(prompts), np.array(given), np.array(right))
     return found
+
+
+def ask_ways(
+    ways: Ways,
+    pairs: Int[np.ndarray, "pair 2"],
+    name_tokens: tuple[tuple[int, ...], ...],
+    tokenizer: Tokenizer,
+    sentences: tuple[str, ...],
+) -> Questions:
+    """Questions about the next node on the way of each pair, in one sentence after the other."""
+    prompts, boundary = [], tokenizer.numbers[BOUNDARY]
+    forms = [take_apart(sentence, WAY) for sentence in sentences]
+    written = [[tokenizer.write(text) for text in slots.texts] for slots in forms]
+    for number, pair in enumerate(pairs.tolist()):
+        slots, texts = forms[number % len(forms)], written[number % len(forms)]
+        first, second = (name_tokens[pair[column]] for column in slots.columns[:2])
+        prompts.append((boundary, *texts[0], *first, *texts[1], *second, *texts[2]))
+    return Questions(tuple(prompts), pairs[:, 0], next_nodes(ways.distances, pairs))
 
 
 def name_prompts(
@@ -306,7 +381,7 @@ def name_prompts(
     boundary = told.tokenizer.numbers[BOUNDARY]
     prompts, places = [], []
     for sentence in sentences:
-        before = told.tokenizer.write(take_apart(sentence).before) if sentence else ()
+        before = told.tokenizer.write(take_apart(sentence).texts[0]) if sentence else ()
         for tokens in told.name_tokens:
             first = 1 + len(before)
             prompts.append((boundary, *before, *tokens))

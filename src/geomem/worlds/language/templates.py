@@ -16,8 +16,10 @@ BUILT_IN = ("graph", "borders")
 """Templates for any graph, and for borders of countries."""
 MOST_TEMPLATES = 1000
 LONGEST_TEMPLATE = 500
-SLOT = re.compile(r"\{(subject|object)\}")
-LISTS = ("sentences", "two_steps", "fillers")
+SLOT = re.compile(r"\{(subject|object|next)\}")
+LISTS = ("sentences", "two_steps", "ways", "fillers")
+FACT, WAY = ("subject", "object"), ("subject", "object", "next")
+"""The names in a sentence, and in one about a way."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,20 @@ class Templates:
     sentences: tuple[str, ...]
     two_steps: tuple[str, ...] = ()
     """Questions about a neighbour's neighbour."""
+    ways: tuple[str, ...] = ()
+    """What is told of the next node on a way, with `{next}` last."""
     fillers: tuple[str, ...] = ()
     """What may stand around a fact."""
 
 
 @dataclass(frozen=True)
 class Slots:
-    """A sentence taken apart: the text before its first name, between the two, and after the second."""
+    """A sentence taken apart."""
 
-    before: str
-    between: str
-    after: str
-    asks_object: bool
-    """Whether the second name is the object's: it is what the sentence asks for."""
+    texts: tuple[str, ...]
+    """The text before each of its names, and that after the last."""
+    columns: tuple[int, ...]
+    """Whose name stands where, a place in `WAY`; the last one is asked for."""
 
 
 def find_templates(templates: str | os.PathLike[str]) -> Templates:
@@ -99,13 +102,16 @@ def check_templates(templates: Templates) -> Templates:
     geomem.errors.InputError: The sentence '{subject} is near.' has no {object}; write {subject} and \
 {object} once each.
     """
-    for sentences in (templates.sentences, templates.two_steps, templates.fillers):
+    for sentences in (templates.sentences, templates.two_steps, templates.ways, templates.fillers):
         if len(sentences) > MOST_TEMPLATES:
             raise InputError(f"There are {len(sentences):,} sentences; give at most {MOST_TEMPLATES:,}.")
         if twice := next((one for one in sentences if sentences.count(one) > 1), ""):
             raise InputError(f"The sentence '{show_label(twice)}' stands there twice; remove one.")
     for sentence in (*templates.sentences, *templates.two_steps):
         take_apart(sentence)
+    for sentence in templates.ways:
+        if WAY[take_apart(sentence, WAY).columns[-1]] != "next":
+            raise InputError(f"The way '{show_label(sentence)}' does not end in {{next}}; write it last.")
     for filler in templates.fillers:
         _check_text(filler)
         if found := SLOT.search(filler):
@@ -117,35 +123,37 @@ def check_templates(templates: Templates) -> Templates:
     return templates
 
 
-def take_apart(sentence: str) -> Slots:
+def take_apart(sentence: str, names: tuple[str, ...] = FACT) -> Slots:
     """Where the names of a sentence stand; raises `InputError` if that is not clear.
 
     A name stands at the beginning or after a space, so that it is always written with the same tokens.
 
     >>> take_apart("{object} is by {subject}.")
-    Slots(before='', between=' is by', after='.', asks_object=False)
+    Slots(texts=('', ' is by', '.'), columns=(1, 0))
     """
     _check_text(sentence)
     found = [match[1] for match in SLOT.finditer(sentence)]
-    for name in ("subject", "object"):
-        if found.count(name) != 1:
+    *others, last = (f"{{{name}}}" for name in names)
+    wanted = f"{', '.join(others)} and {last}"
+    for name in (*names, *found):
+        if found.count(name) != names.count(name):
             has = f"has no {{{name}}}" if name not in found else f"has {{{name}}} {found.count(name)} times"
-            raise InputError(
-                f"The sentence '{show_label(sentence)}' {has}; write {{subject}} and {{object}} once each."
-            )
-    before, _, between, _, after = SLOT.split(sentence)
-    if (before and not before.endswith(" ")) or not between.endswith(" "):
+            has = has if name in names else f"has {{{name}}}, which stands in ways alone"
+            raise InputError(f"The sentence '{show_label(sentence)}' {has}; write {wanted} once each.")
+    first, *later = SLOT.split(sentence)[::2]
+    if (first and not first.endswith(" ")) or not all(text.endswith(" ") for text in later[:-1]):
         raise InputError(
             f"The sentence '{show_label(sentence)}' has a name that follows no space; write a space before "
-            "{subject} and {object}."
+            f"{wanted}."
         )
-    if after[:1].isalnum() or between[:1].isalnum():
+    if any(text[:1].isalnum() for text in later):
         raise InputError(
             f"The sentence '{show_label(sentence)}' goes on right after a name; write a space or a comma "
             "there."
         )
-    leading = f" {before.rstrip(' ')}" if before else ""
-    return Slots(leading, between.removesuffix(" "), after, asks_object=found[1] == "object")
+    leading = f" {first.rstrip(' ')}" if first else ""
+    between = (text.removesuffix(" ") for text in later[:-1])
+    return Slots((leading, *between, later[-1]), tuple(map(WAY.index, found)))
 
 
 def _check_text(sentence: str) -> None:
