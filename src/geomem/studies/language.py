@@ -17,10 +17,12 @@ from geomem.studies.language_measured import (
     POSITIONS,
     RECALLED,
     SYMBOLS,
+    WITH_WAYS,
     WORDS,
     tellings,
 )
 from geomem.studies.language_tables import (
+    WAYS,
     conclude,
     draw_layers,
     draw_maps,
@@ -29,6 +31,7 @@ from geomem.studies.language_tables import (
     tabulate_alignment,
     tabulate_arms,
     tabulate_layers,
+    tabulate_ways,
 )
 from geomem.studies.study import Study
 from geomem.worlds.graphs.atlas import europe
@@ -44,6 +47,7 @@ def imagine(arms: Sequence[str] = tuple(ARMS), **changed: float) -> Evidence:
     runs, layers = np.ones(3), len(LAYERS)
     one: dict[str, Any] = {"recall": runs, "paraphrases": runs, "two_steps": 0.2 * runs, "steps": 100 * runs}
     one["numbers"] = np.array([1000.0, 10.0, 2.0])
+    one |= dict.fromkeys(WAYS, runs) | {"often": np.array([0.5, 0.5])}
     one["map"] = np.zeros((layers, europe().node_count, 2))
     for prefix in POSITIONS.values():
         one[f"{prefix}_word"] = np.full(3, WORDS.index("no geometry"))
@@ -200,6 +204,23 @@ def price(runs: Evidence) -> Iterator[Check]:
         yield check(f"fall less that of symbols, {case}", told - base, at_least=-0.1)
 
 
+@claim("language/ways", place=PAGE)
+@needed((WITH_WAYS,), held_out_ways=0.5)
+@conditions(
+    f"{SETTING}; ways of .4 of the pairs two steps apart or more, in two sentences beside two of facts"
+)
+@expects("at least .1 more", OWN, PAGE)
+def ways(runs: Evidence) -> Iterator[Check]:
+    """Ways are found that were never told.
+
+    On Europe, of pairs whose way was never told, .1 more of the next nodes are named than by those most often
+    told of the subject, wherever the way leads. The grid is measured beside it, without a bound.
+    """
+    for case, bounds in ((f"europe/{WITH_WAYS}", {"at_least": 0.1}), (f"grid/{WITH_WAYS}", {})):
+        found, often = runs.arrays[f"{case}.held_out_ways"], runs.arrays[f"{case}.often"][0]
+        yield check(f"next nodes named less those most often told, {case}", found - often, **bounds)
+
+
 STUDY = Study(
     name="language",
     title="Language: a graph told in sentences, names of several tokens",
@@ -211,9 +232,14 @@ STUDY = Study(
     "names (after the maximum over layers and prompts), than in three re-initialised models and on rewired "
     "graphs of the same degrees. It counts if most seeds do, and is asked at a name's last token and of the "
     "mean over its tokens. The geometry survives if all ways with four sentences hold it in the mean.",
-    claims=(recalled, survives, one_sentence, paraphrases, last_token, composed, longer_texts, price),
+    claims=(recalled, survives, one_sentence, paraphrases, last_token, composed, longer_texts, price, ways),
     tabulate=tabulate,
-    tables={"ways of telling": tabulate_arms, "by layer": tabulate_layers, "alignment": tabulate_alignment},
+    tables={
+        "ways of telling": tabulate_arms,
+        "next nodes": tabulate_ways,
+        "by layer": tabulate_layers,
+        "alignment": tabulate_alignment,
+    },
     figures={"layers": draw_layers, "paraphrases": draw_paraphrases, "maps": draw_maps},
     conclude=conclude,
     seeds=3,

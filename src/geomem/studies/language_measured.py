@@ -20,7 +20,8 @@ from geomem.training.configuration import PathTraining, Training
 from geomem.worlds.graphs.atlas import europe, united_states
 from geomem.worlds.graphs.families import grid
 from geomem.worlds.graphs.graph import Graph
-from geomem.worlds.language.telling import Telling, tell_in
+from geomem.worlds.language.telling import Questions, Telling, tell_in
+from geomem.worlds.language.ways import Ways, every_next
 
 if TYPE_CHECKING:
     from geomem.measure.told import NameStates, Position
@@ -36,6 +37,8 @@ POSITIONS: "dict[Position, str]" = {"last token": "last", "mean of tokens": "mea
 """Where states are read, and how the arrays of an experiment call it."""
 SYMBOLS = "symbols"
 """The arm of one token per node and no sentence: `geomem memorize`."""
+WITH_WAYS = "facts and ways"
+"""The arm that is told ways too."""
 
 WORLDS: dict[str, Graph] = {"europe": europe(), "grid": grid(6, 7), "states": united_states()}
 """42 countries, 42 nodes without names, and 48 states, which the full scale alone has."""
@@ -49,7 +52,7 @@ class Arm:
     """Sentences; 0 for symbols."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     worlds: tuple[str, ...] = ("europe",)
-    seconds: float = 20.0
+    seconds: float = 15.0
     """About what a seed takes on one core."""
 
     def task(self, world: str) -> Telling:
@@ -59,16 +62,17 @@ class Arm:
 
 
 ARMS: dict[str, Arm] = {
-    SYMBOLS: Arm(0, worlds=("europe", "grid"), seconds=3.0),
-    "words, 1 sentence": Arm(1, seconds=8.0),
-    "words, 2 sentences": Arm(2, seconds=12.0),
+    SYMBOLS: Arm(0, worlds=("europe", "grid"), seconds=2.0),
+    "words, 1 sentence": Arm(1, seconds=6.0),
+    "words, 2 sentences": Arm(2, seconds=9.0),
     "words": Arm(),
     "words, 8 sentences": Arm(8),
-    "own last, 1 sentence": Arm(1, {"names": "own-last"}, ("grid",), seconds=8.0),
+    "own last, 1 sentence": Arm(1, {"names": "own-last"}, ("grid",), seconds=6.0),
     "own last": Arm(4, {"names": "own-last"}, ("europe", "grid")),
-    "shared last": Arm(4, {"names": "shared-last"}, ("europe", "grid"), seconds=25.0),
-    "byte pairs": Arm(4, {"tokens": "byte-pairs", "vocabulary": 400}, seconds=50.0),
-    "longer texts": Arm(4, {"filler_count": 3}, seconds=45.0),
+    "shared last": Arm(4, {"names": "shared-last"}, ("europe", "grid"), seconds=19.0),
+    "byte pairs": Arm(4, {"tokens": "byte-pairs", "vocabulary": 400}, seconds=38.0),
+    "longer texts": Arm(4, {"filler_count": 3}, seconds=34.0),
+    WITH_WAYS: Arm(2, {"ways_share": 0.4}, ("europe", "grid"), seconds=29.0),
 }
 """Ways to tell the worlds; those without a number have four sentences."""
 FOUR = ("words", "own last", "shared last", "byte pairs", "longer texts")
@@ -87,8 +91,11 @@ def measure_telling(
     never), and, with "last" or "mean" before them, `word` (its place in `WORDS`) and by layer `fall` (minus
     the correlation of similarity and distance, mean over prompts), `bare` (the same, name alone), `level`
     (cosine of neighbours as it is), `alignment` (of centred rows); of re-initialised twins `twin_fall`,
-    `twin_alignment`. `numbers` are trained parameters, tokens of a text, tokens of a name; `map` are the
-    states of the first seed along two directions, laid over the true map, by layer.
+    `twin_alignment`. Where ways are told, `ways` and `held_out_ways` (shares of right next names), `paths`
+    and `held_out_paths` (shares of whole paths that are right), and `often`, these two, held out, of the next
+    nodes most often told of the subject, wherever the way leads. `numbers` are trained parameters, tokens of
+    a text, tokens of a name; `map` are the states of the first seed along two directions, laid over the true
+    map, by layer.
     """
     world, arm = WORLDS[settings["world"]], ARMS[settings["arm"]]
     seeds, steps = list(settings["seeds"]), settings["steps"]
@@ -113,7 +120,14 @@ def measure_telling(
 def _hold_sentences(
     name: str, arm: Arm, seeds: list[int], steps: int, device: str
 ) -> "tuple[dict[str, np.ndarray], list[NameStates], list[NameStates], tuple[str, ...]]":
-    from geomem.measure.told import BARE, cut_after_name, draw_weights, read_name_states, recall_names
+    from geomem.measure.told import (
+        BARE,
+        cut_after_name,
+        draw_weights,
+        follow_ways,
+        read_name_states,
+        recall_names,
+    )
     from geomem.runs.sentences import sentence_job
     from geomem.worlds.language.telling import tell
 
@@ -134,7 +148,13 @@ def _hold_sentences(
     told = tell(WORLDS[name], task)
     answers = recall_names(MODEL, trained.parameters, told)
     parts = {"recall": "train", "paraphrases": "held_out", "two_steps": "two_steps"}
+    if told.ways:
+        parts |= {"ways": "ways", "held_out_ways": "held_out_ways"}
     found = {name: answers[part] for name, part in parts.items()}
+    if told.ways:
+        whole = follow_ways(MODEL, trained.parameters, told, task.ways[0])
+        found |= {"paths": whole["ways"], "held_out_paths": whole["held_out_ways"]}
+        found["often"] = _often_told(told.ways, told.questions["held_out_ways"])
     found["steps"] = _steps_to(trained.metrics["train.names_recalled"], trained.metric_steps)
     sizes = [sum(tensor[0].numel() for tensor in trained.parameters.values())]
     sizes += [int(told.weights.sum(axis=1).mean()), float(np.mean([len(own) for own in told.name_tokens]))]
@@ -175,6 +195,22 @@ def _hold_symbols(
     found |= {"steps": _steps_to(recall, trained.metric_steps), "numbers": np.array(sizes)}
     layers, twins = (read_symbol_states(MODEL, own, examples) for own in (trained.parameters, drawn))
     return found, layers, twins, ("[EDGE] {}",)
+
+
+def _often_told(ways: Ways, asked: Questions) -> np.ndarray:
+    """Shares of next names and of whole paths that are right if those most often told of a subject are given.
+
+    It needs no map and no object: what a table of subjects would answer.
+    """
+    from geomem.measure.uses.learning import follow
+
+    often = np.zeros(ways.distances.shape)
+    np.add.at(often, (ways.steps[:, 0], ways.steps[:, 2]), 1)
+    counts = asked.right.sum(axis=1, keepdims=True)
+    given = (-often).argsort(axis=1, kind="stable").argsort(axis=1)[asked.given] < counts
+    steps = np.repeat(often.argmax(axis=1)[:, None], len(often), axis=1)
+    followed = follow(steps, every_next(ways.distances), ways.held_out)
+    return np.array([((given & asked.right).sum(axis=1) / counts[:, 0]).mean(), followed.mean()])
 
 
 def _steps_to(curve: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from geomem.figures.palette import Theme
 
+WAYS = ("ways", "held_out_ways", "paths", "held_out_paths")
 MEASURED = ("fall", "bare", "level", "alignment", "twin_fall", "twin_alignment")
 
 
@@ -39,6 +40,9 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
             "steps": round(float(steps.mean())) if np.isfinite(steps).all() else None,
             **{part: float(here[part].mean()) for part in ("recall", "paraphrases", "two_steps")},
         }
+        if "ways" in here:
+            shared |= {part: float(here[part].mean()) for part in WAYS}
+            shared |= dict(zip(("often_ways", "often_paths"), here["often"].tolist(), strict=True))
         for position, prefix in POSITIONS.items():
             geometry = float((here[f"{prefix}_word"] == WORDS.index("geometry")).mean())
             for number, layer in enumerate(LAYERS):
@@ -50,11 +54,8 @@ def tabulate(runs: Evidence) -> pl.DataFrame:
             for number, layer in enumerate(LAYERS):
                 for label, (x, y) in zip(europe().labels, here["map"][number].tolist(), strict=True):
                     places.append({"world": world, "arm": arm, "layer": layer, "node": label, "x": x, "y": y})
-    return (
-        pl.concat([pl.DataFrame(rows), pl.DataFrame(places)], how="diagonal")
-        if places
-        else pl.DataFrame(rows)
-    )
+    found = pl.DataFrame(rows, infer_schema_length=None)
+    return pl.concat([found, pl.DataFrame(places)], how="diagonal") if places else found
 
 
 def layers_of(table: pl.DataFrame) -> pl.DataFrame:
@@ -97,6 +98,21 @@ def tabulate_arms(table: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def tabulate_ways(table: pl.DataFrame) -> pl.DataFrame:
+    """A row per world with ways: next nodes and whole paths, told, held out, and as most often told."""
+    rows = layers_of(table).filter(pl.col("ways").is_not_null()).unique("world", maintain_order=True)
+    return rows.select(
+        "world",
+        "recall",
+        pl.col("ways").alias("next: told"),
+        pl.col("held_out_ways").alias("next: held out"),
+        pl.col("often_ways").alias("next: most often told"),
+        pl.col("paths").alias("path: told"),
+        pl.col("held_out_paths").alias("path: held out"),
+        pl.col("often_paths").alias("path: most often told"),
+    )
+
+
 def tabulate_layers(table: pl.DataFrame) -> pl.DataFrame:
     """Of every layer: fall in sentences, of the name alone, of twins; level. A row per arm and position."""
     return _layer_cells(table, ("fall", "bare", "twin_fall", "level"))
@@ -123,7 +139,7 @@ def draw_layers(table: pl.DataFrame, theme: "Theme") -> "Figure":
     """Fall of similarity with distance by layer: a line per arm, a panel per world and position."""
     from geomem.figures.drawing import dressed_axes, new_figure
 
-    own = layers_of(table).filter(~pl.col("arm").str.contains("sentence"))
+    own = layers_of(table).filter(~pl.col("arm").str.contains("sentence|ways"))
     worlds = own["world"].unique(maintain_order=True).to_list()
     arms = own["arm"].unique(maintain_order=True).to_list()
     figure = new_figure(7.4, 0.7 + 2.6 * len(worlds), theme)
@@ -211,4 +227,11 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         own = best.filter(pl.col("world") == world, pl.col("position") == "mean of tokens")
         price = [f"{row['arm']} {format_cell(row['steps'])}" for row in own.iter_rows(named=True)]
         sentences.append(f"{world}, steps to .95 of the names: {'; '.join(price)}.")
+    for row in tabulate_ways(table).iter_rows(named=True):
+        found = {name: format_cell(value) for name, value in row.items()}
+        sentences.append(
+            f"{found['world']}, ways held out: {found['next: held out']} of the next nodes are named, "
+            f"{found['next: most often told']} by those most often told of the subject; whole paths "
+            f"{found['path: held out']} and {found['path: most often told']}."
+        )
     return tuple(sentences)
