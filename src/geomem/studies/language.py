@@ -216,7 +216,9 @@ def ways(runs: Evidence) -> Iterator[Check]:
     On Europe, of pairs whose way was never told, .1 more of the next nodes are named than by those most often
     told of the subject, wherever the way leads. The grid is measured beside it, without a bound.
     """
-    for case, bounds in ((f"europe/{WITH_WAYS}", {"at_least": 0.1}), (f"grid/{WITH_WAYS}", {})):
+    worlds: dict[str, dict[str, Any]] = {"europe": {"at_least": 0.1}, "grid": {}}
+    for world, bounds in worlds.items():
+        case = f"{world}/{WITH_WAYS}"
         found, often = runs.arrays[f"{case}.held_out_ways"], runs.arrays[f"{case}.often"][0]
         yield check(f"next nodes named less those most often told, {case}", found - often, **bounds)
 
