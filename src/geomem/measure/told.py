@@ -120,6 +120,15 @@ def follow_ways(
 
     All pairs are asked in one sentence; the last step, along an edge, is a fact and is not asked for. Raises
     `InputError` if no ways were told.
+
+    >>> from geomem.models.configuration import Transformer
+    >>> from geomem.worlds.graphs.families import cycle
+    >>> from geomem.worlds.language.telling import tell_in
+    >>> task, model = tell_in("graph", ways_share=0.5), Transformer(width=8)
+    >>> told = tell(cycle(5), task)
+    >>> found = follow_ways(model, draw_weights(model, told, seeds=[0, 1]), told, task.ways[0])
+    >>> {part: shares.shape for part, shares in found.items()}
+    {'ways': (2,), 'held_out_ways': (2,)}
     """
     if told.ways is None:
         raise InputError("This graph was told without ways; give --ways-share.")

@@ -354,7 +354,15 @@ def ask_ways(
     tokenizer: Tokenizer,
     sentences: tuple[str, ...],
 ) -> Questions:
-    """Questions about the next node on the way of each pair, in one sentence after the other."""
+    """Questions about the next node on the way of each pair, in one sentence after the other.
+
+    >>> from geomem.worlds.graphs.families import path
+    >>> task = tell_in("graph", ways_share=0.5)
+    >>> told = tell(path(3), task)
+    >>> asked = ask_ways(told.ways, np.array([[0, 2]]), told.name_tokens, told.tokenizer, task.ways)
+    >>> told.tokenizer.read(asked.prompts[0]), asked.right.tolist()
+    (' From Zata Ruta towards Lesu Munu, the next is', [[False, True, False]])
+    """
     prompts, boundary = [], tokenizer.numbers[BOUNDARY]
     forms = [take_apart(sentence, WAY) for sentence in sentences]
     written = [[tokenizer.write(text) for text in slots.texts] for slots in forms]

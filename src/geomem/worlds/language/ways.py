@@ -74,7 +74,12 @@ def next_nodes(
 
 
 def every_next(distances: Float[np.ndarray, "node node"]) -> Bool[np.ndarray, "node node node"]:
-    """Whether [u, v, w] w is right after u on the way to v."""
+    """Whether [u, v, w] w is right after u on the way to v.
+
+    >>> from geomem.worlds.graphs.families import path
+    >>> every_next(distance_matrix(path(3)))[0, 2].tolist()
+    [False, True, False]
+    """
     nodes = len(distances)
     return next_nodes(distances, np.indices((nodes, nodes)).reshape(2, -1).T).reshape(nodes, nodes, nodes)
 
