@@ -12,7 +12,7 @@ from geomem.measure.told import follow_ways, recall_names, told_again
 from geomem.models.configuration import Transformer
 from geomem.runs.sentences import sentence_job, tell_graph
 from geomem.training.configuration import PathTraining
-from geomem.training.path_batches import streams_of
+from geomem.training.path_batches import make_batches, streams_of
 from geomem.worlds.graphs.families import complete, cycle, grid, path, tree_star
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.language.telling import tell, tell_in
@@ -88,6 +88,15 @@ def test_an_epoch_has_no_more_ways_than_facts():
     for stream in (facts, ways):
         assert (stream.tokens[:, -1] != padding).any()
         assert stream.tokens.shape[1] == stream.weights.shape[1]
+    draw = make_batches(told, PathTraining(batches=4), [0], device="cpu", dtype=torch.float32)
+    seen: list[set[tuple[int, ...]]] = []
+    for epoch in range(2):
+        steps = [draw(4 * epoch + step) for step in range(4)]
+        assert {part.tokens.shape[1] for ((_, part),) in steps} == {told.fact_texts // 4}
+        assert {part.tokens.shape[1] for ((part, _),) in steps} == {told.fact_texts // 4}
+        seen.append({tuple(row) for ((_, part),) in steps for row in part.tokens[0].tolist()})
+        assert len(seen[-1]) == told.fact_texts
+    assert seen[0] != seen[1]
     few = tell(path(3), tell_in("graph", ways_share=0.5))
     assert [stream.drawn for stream in streams_of(few)] == [16, 2]
     with pytest.raises(InputError, match="only 2 texts"):
