@@ -6,8 +6,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
-from geomem.geometry.reading import read_embeddings
-from geomem.measure.edges import measure_snapshots
 from geomem.models.recall import count_trained, pad_models, pad_sizes
 from geomem.runs.checkpoint import StateShape, moments
 from geomem.runs.configuration import Task
@@ -100,6 +98,8 @@ def train_and_measure(fleet: AnyFleet, **hooks: Any) -> pl.DataFrame:
 
 
 def _measure_edges(fleet: Fleet, hooks: dict[str, Any]) -> dict[str, Any]:
+    from geomem.measure.edges import measure_snapshots
+
     job, graph = fleet.job, fleet.world
     with limit_threads(1):
         trained = job.train(runs=fleet.runs, **hooks)
@@ -182,6 +182,8 @@ def read_runs(embeddings: Float[np.ndarray, "run node width"], graph: Graph) -> 
     >>> read_runs(np.stack([circle, circle * np.nan]), cycle(15))
     ['geometric', None]
     """
+    from geomem.geometry.reading import read_embeddings
+
     sound = np.array([np.isfinite(run).all() for run in embeddings])
     words = iter(reading.word for reading in read_embeddings(embeddings[sound], graph))
     return [next(words) if finite else None for finite in sound]

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from geomem.geometry.crossing import crossing
 
@@ -28,7 +28,7 @@ def mean_interval(
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return mean, float("nan"), float("nan")
-    half = float(student.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    half = float(stdtrit(count - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(count))
     return mean, mean - half, mean + half
 
 

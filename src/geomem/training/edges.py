@@ -90,9 +90,7 @@ def train_fleet(
 
     static = StaticStep(gradient)
 
-    def differentiate(step: int) -> Evaluation | None:
-        if not objective.repeats or not replays(flat.device):
-            return objective.differentiate(step)
+    def replay(step: int) -> Evaluation | None:
         return static(lambda: objective.differentiate(step))
 
     def measure(step: int, found: Evaluation | None) -> Row:
@@ -111,7 +109,7 @@ def train_fleet(
     problem = Problem(
         flat=flat,
         gradient=gradient,
-        differentiate=differentiate,
+        differentiate=replay if objective.repeats and replays(flat.device) else objective.differentiate,
         measure=measure,
         snapshot=lambda: node_embeddings(model, parameters, node_count),
     )

@@ -8,8 +8,7 @@ loop knows nothing of models, examples or metrics' names.
 import os
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any
@@ -245,9 +244,9 @@ def train_problem(
             take_snapshot(step)
         return True
 
+    differentiate = with_same_sums(problem.differentiate, problem.flat.device)
     for step in range(first, training.steps):
-        with same_sums(problem.flat.device):
-            found = problem.differentiate(step)
+        found = differentiate(step)
         if write_down(step, found):
             return record.to_curves()
         update(step)
@@ -311,27 +310,29 @@ def _make_update(
     return update, remembered
 
 
-@contextmanager
-def same_sums(device: torch.device) -> Iterator[None]:
-    """Inside, a GPU adds in the same order every time, so that the same step gives the same bits.
+def with_same_sums(differentiate: Callable[[int], Any], device: torch.device) -> Callable[[int], Any]:
+    """The same, but a GPU adds in the same order every time, so that the same step gives the same bits.
 
     Rows of an embedding's gradient would otherwise be added in the order in which they are ready. On a CPU
     the order is always the same.
     """
     if device.type != "cuda":
-        yield
-        return
+        return differentiate
     # Torch asks for it, for the products that would otherwise share memory between streams.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    filling = deterministic.fill_uninitialized_memory  # pyright: ignore[reportAttributeAccessIssue]
-    torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        deterministic.fill_uninitialized_memory = filling  # pyright: ignore[reportAttributeAccessIssue]
+
+    def differentiate_alike(step: int) -> Any:
+        before = torch.are_deterministic_algorithms_enabled()
+        filling = deterministic.fill_uninitialized_memory  # pyright: ignore[reportAttributeAccessIssue]
+        torch.use_deterministic_algorithms(True)
+        deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            return differentiate(step)
+        finally:
+            torch.use_deterministic_algorithms(before)
+            deterministic.fill_uninitialized_memory = filling  # pyright: ignore[reportAttributeAccessIssue]
+
+    return differentiate_alike
 
 
 @dataclass(eq=False)
