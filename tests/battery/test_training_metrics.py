@@ -52,7 +52,7 @@ def draw(track):
         own = {"answers": {"train": answers(), "held_out": answers()}, "retrieved": truths(4)}
         return given | own | {"units": units, "edge_losses": tensor().abs(), "edge_recalls": tensor().abs()}
     if track == "sentences":
-        parts = ("train", "held_out", "two_steps")
+        parts = ("train", "held_out", "two_steps", "ways", "held_out_ways")
         return given | {"answers": {part: NameAnswers(tensor(5).abs(), truths(5)) for part in parts}}
     counts = torch.tensor([3, 9, 27, 81])
     return given | {"recalled": counts // 3, "fact_counts": counts, "margins": tensor()}
@@ -195,4 +195,5 @@ def test_every_metric_explains_itself(track, name):
     metric = TRAINING_METRICS[name]
     assert metric.explanation.endswith(".")
     assert metric.title[0].isupper()
-    assert set(metric.lines) <= ({"held_out", "train"} if "answers" in metric.needs else {""})
+    of_answers = {"train", "held_out"} | ({"ways", "held_out_ways"} if track == "sentences" else set())
+    assert set(metric.lines) <= (of_answers if "answers" in metric.needs else {""})
