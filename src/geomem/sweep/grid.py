@@ -29,6 +29,7 @@ from geomem.worlds.find import find_world
 from geomem.worlds.graphs.graph import Graph
 from geomem.worlds.in_context import InContextPathFinding
 from geomem.worlds.path_finding import PathFinding
+from geomem.worlds.tasks import EdgeMemorization
 
 FLEET_RUNS = 64
 """Runs of a fleet at most: larger fleets are no faster per run, and an interruption costs more."""
@@ -291,7 +292,9 @@ def make_job(world: Any, model: Any, task: Task, training: Any, run_count: int) 
             return path_job(task, **given)
         case PathFinding():
             return path_job(world, task=task, **given)
-    return edge_job(world, task=task, **given)
+        case EdgeMemorization():
+            return edge_job(world, task=task, **given)
+    raise InputError("Graphs told in sentences are not swept; train each of them with `geomem tell`.")
 
 
 def pack_runs(runs: Sequence[Any], arithmetic: Callable[[Sequence[Any]], int]) -> list[list[Any]]:
