@@ -81,9 +81,12 @@ def directed_facts(graph: Graph, task: EdgeMemorization) -> Int[np.ndarray, "fac
     check_fields(task)
     parts = [graph.edges[:, ::-1] if task.directions == "reverse" else graph.edges]
     if task.directions == "both":
-        reversed_too = _draws(task, 0).permutation(graph.edge_count) < task.reverse_share * graph.edge_count
-        reversed_too[graph.mutual] = True
-        parts.append(graph.edges[reversed_too, ::-1])
+        reverses = graph.edges[:, ::-1]
+        if task.reverse_share < 1:
+            told = _draws(task, 0).permutation(graph.edge_count) < task.reverse_share * graph.edge_count
+            told[graph.mutual] = True
+            reverses = reverses[told]
+        parts.append(reverses)
     else:
         # Given in both directions: each is forward for one line of the file, and the reverse of the other's.
         mutual = graph.edges[graph.mutual]

@@ -328,8 +328,9 @@ def _ask(
     nodes = graph.node_count
     told = np.zeros((nodes, nodes), dtype=bool)
     told[facts[:, 0], facts[:, 1]] = True
-    near = adjacency_matrix(graph).toarray() > 0
-    apart = ((near.astype(np.int64) @ near) > 0) & ~near & ~np.eye(nodes, dtype=bool)
+    adjacency = adjacency_matrix(graph)
+    near = adjacency.toarray()
+    apart = (adjacency @ near > 0) & (near == 0) & ~np.eye(nodes, dtype=bool)
     boundary, found = tokenizer.numbers[BOUNDARY], {}
     for part, sentences in zip(PARTS, (task.sentences, task.paraphrases, task.two_steps), strict=False):
         prompts, given, right = [], [], []
