@@ -59,14 +59,18 @@ def area(run: MeasuredRuns, metric: str) -> Float[np.ndarray, " run"]:
     return np.trapezoid(run.metrics[metric], run.steps, axis=0) / run.steps[-1]
 
 
-def rank_correlation(values: Float[np.ndarray, "place run"]) -> Float[np.ndarray, " run"]:
-    """Spearman's correlation of the values with their places; 0 where all values are the same.
+def rank_correlation(
+    values: Float[np.ndarray, "place run"], against: Float[np.ndarray, " place"] | None = None
+) -> Float[np.ndarray, " run"]:
+    """Spearman's correlation of the values with their places, or other numbers; 0 where nothing moves.
 
     >>> rank_correlation(np.array([[1.0, 3.0, 1.0], [2.0, 2.0, 1.0], [9.0, 1.0, 1.0]]))
     array([ 1., -1.,  0.])
     """
-    places = np.arange(len(values))
-    return np.array([spearmanr(places, run)[0] if np.ptp(run) else 0.0 for run in values.T])
+    places = np.arange(len(values)) if against is None else against
+    return np.array(
+        [spearmanr(places, run)[0] if np.ptp(run) and np.ptp(places) else 0.0 for run in values.T]
+    )
 
 
 def draw_curves(

@@ -79,11 +79,14 @@ def show_study(study: "Study", options: RunOptions) -> int:
         raise InputError(f"processes is {options.processes}; give a whole number of at least 1.")
     engine = options.engine.chosen()
     from geomem.cli.verdicts import ClaimTable, print_verdicts
+    from geomem.report.html import check_places
     from geomem.studies.markdown import format_cell
-    from geomem.studies.page import check_places, save_pictures, write_markdown, write_page
+    from geomem.studies.page import check_page, save_pictures, write_markdown, write_page
     from geomem.studies.running import run_study
 
-    check_places(study, out=options.out, figures=options.figures, page=options.page)
+    check_places(options.out, options.figures)
+    if options.page:
+        check_page(study, options.page)
     console = open_console()
     console.print(f"{study.question}\n\nRule: {study.rule}\n", soft_wrap=True, highlight=False)
     with ClaimTable() as table:

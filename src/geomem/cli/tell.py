@@ -35,8 +35,6 @@ be told. --templates is a TOML file with `sentences`, in which {subject} and {ob
 
 MANY = 1000
 """Sentences that are shown at most."""
-WORDED = ("sentences", "paraphrases", "two_steps", "fillers", "ways")
-"""Fields of the task that come from templates."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,7 @@ class TellOptions:
 class TellingOptions(Telling):
     """How a graph is told."""
 
+    # What comes from templates is no option.
     sentences: tyro.conf.Suppress[tuple[str, ...]] = ()
     paraphrases: tyro.conf.Suppress[tuple[str, ...]] = ()
     two_steps: tyro.conf.Suppress[tuple[str, ...]] = ()
@@ -91,8 +90,8 @@ def run(arguments: Sequence[str]) -> int:
     graph = WORLDS[world](**option_values(options.world)) if world in WORLDS else options.file.read(world)
     if not chosen.quiet:
         print_notes(graph)
-    own = {entry.name: getattr(options.task, entry.name) for entry in fields(Telling)}
-    settings = {name: value for name, value in own.items() if name not in WORDED}
+    given = [entry.name for entry in fields(Telling) if entry.name not in TellingOptions.__annotations__]
+    settings = {name: getattr(options.task, name) for name in given}
     templates = chosen.templates or ("borders" if world == "europe" else "graph")
     task = tell_in(templates, told=chosen.told, held_out=chosen.held_out, **settings)
     if chosen.show or chosen.out:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import orthogonal_procrustes
 
 Product = Callable[[Float[np.ndarray, "direction parameter"]], Float[np.ndarray, "direction parameter"]]
 """H v for every row v."""
@@ -69,5 +70,4 @@ def turn_onto(
     >>> bool(np.allclose(square @ turn_onto(square, square[::-1]), square[::-1]))
     True
     """
-    U, _, V = np.linalg.svd(embedding.T @ other)
-    return U @ V
+    return orthogonal_procrustes(embedding, other)[0]

@@ -169,16 +169,16 @@ def stored_task(fleet: Run) -> EdgeMemorization:
 
 
 def _recall_measurements(fleet: Run, task: EdgeMemorization, seed: int) -> list[Measurement]:
+    values = fleet.final()
+    if isinstance(fleet.task, Telling):
+        loss = Definition("loss", "Loss", "Cross-entropy in nats of a token of the texts.")
+        return [make_measurement(loss, values["loss"], seed=seed), *measure_metrics(fleet, seed=seed)]
     examples = edge_examples(fleet.graph, task)
     floor = lowest_loss(fleet.model, examples)
     # One fact of each example can be the single best answer; facts are sorted by example.
     starts = np.unique(examples.fact_examples, return_index=True)[1]
     highest = np.maximum.reduceat(examples.fact_weights, starts).sum()
 
-    values = fleet.final()
-    if isinstance(fleet.task, Telling):
-        loss = Definition("loss", "Loss", "Cross-entropy in nats of a token of the texts.")
-        return [make_measurement(loss, values["loss"], seed=seed), *measure_metrics(fleet, seed=seed)]
     definitions = (
         Definition(
             "associative_accuracy",

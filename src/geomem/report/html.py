@@ -72,9 +72,10 @@ def read_resource(name: str) -> str:
     return resources.files("geomem.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def check_places(out: Path, figures: str | os.PathLike[str] | None) -> None:
+def check_places(out: Path | None, figures: str | os.PathLike[str] | None) -> None:
     """Raise `InputError`, before anything is measured, where a page or its pictures could not be put."""
-    check_place(out)
+    if out is not None:
+        check_place(out)
     if figures is not None:
         check_place(Path(figures) / "figure.pdf")
 

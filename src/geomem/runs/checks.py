@@ -127,15 +127,13 @@ def check_fleet(place: Path, configuration: Mapping[str, Any], graph: Graph) -> 
         check_model(model)
         if model.layers > MAXIMUM_TENSORS:
             raise InputError("its model has more layers than fit in its file.")
-        size, length = Vocabulary(graph.labels).size, 0
         if isinstance(task, Telling):
             told = read_told_vocabulary(place / VOCABULARY, graph.node_count)
             size, length = len(told.tokens), told.context_length
+        else:
+            size, length = Vocabulary(graph.labels).size, task_length(graph, task)
         described = describe_parameters(
-            model,
-            vocabulary_size=size,
-            context_length=length or task_length(graph, task),
-            node_count=graph.node_count,
+            model, vocabulary_size=size, context_length=length, node_count=graph.node_count
         )
     except InputError as error:
         raise damaged(path, str(error).rstrip(".")) from error

@@ -138,19 +138,13 @@ def path_job(
         stored_path_model(stored)
         stored = start_of(stored, graph, model, seeds)
     cost = estimate_path_cost(model, sizes, training, run_count=len(seeds))
-    kept, disk, _ = count_disk(
-        describe_parameters(
-            model,
-            vocabulary_size=sizes.vocabulary_size,
-            context_length=sizes.context_length,
-            node_count=sizes.node_count,
-        ),
-        len(seeds),
-        snapshot_numbers=training.snapshots * sizes.node_count * model.width,
-        rows=training.epochs // training.metric_every + 2,
+    kept, disk = count_path_disk(
+        model,
+        sizes,
+        training,
+        run_count=len(seeds),
         metric_count=30,
         text_bytes=200 * graph.node_count + 60 * graph.edge_count + 10_000,
-        averaging=True,
     )
 
     return Job(
@@ -215,21 +209,48 @@ def path_sizes(graph: Graph, task: PathFinding) -> Sizes:
     )
 
 
+def count_path_disk(
+    model: Model, sizes: Sizes, training: PathTraining, *, run_count: int, metric_count: int, text_bytes: int
+) -> tuple[int, int]:
+    """Bytes of disk that runs trained in epochs keep and take at most, as `count_disk` counts."""
+    kept, most, _ = count_disk(
+        describe_parameters(
+            model,
+            vocabulary_size=sizes.vocabulary_size,
+            context_length=sizes.context_length,
+            node_count=sizes.node_count,
+        ),
+        run_count,
+        snapshot_numbers=training.snapshots * sizes.node_count * model.width,
+        rows=training.epochs // training.metric_every + 2,
+        metric_count=metric_count,
+        text_bytes=text_bytes,
+        averaging=True,
+    )
+    return kept, most
+
+
 def check_batches(
-    training: PathTraining, sizes: Sizes, *, train_rows: tuple[str, str] = ("training path", "training paths")
+    training: PathTraining,
+    sizes: Sizes,
+    *,
+    rows: tuple[str, str] = ("training path", "training paths"),
+    more: str = "arms",
 ) -> None:
-    """Raise `InputError` if there are more batches than rows to fill them."""
+    """Raise `InputError` if there are more batches than rows to fill them.
+
+    `rows` is what one and several of those trained are called, and `more` what would make more of them.
+    """
     pieces = training.batches * training.micro_batches
-    for count, one, more in (
-        (sizes.train_rows, *train_rows),
+    for count, one, several in (
+        (sizes.train_rows, *rows),
         (sizes.edge_rows, "row of edges", "rows of edges"),
     ):
         if 0 < count < pieces:
-            less = "sentences" if train_rows[0] == "text" else "arms"
-            there = f"there is only 1 {one}" if count == 1 else f"there are only {count} {more}"
+            there = f"there is only 1 {one}" if count == 1 else f"there are only {count} {several}"
             raise InputError(
                 f"batches is {training.batches} and micro_batches {training.micro_batches}, but "
-                f"{there}; give fewer of either, or more {less}."
+                f"{there}; give fewer of either, or more {more}."
             )
 
 

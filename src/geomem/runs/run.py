@@ -367,8 +367,7 @@ def _read_graph(path: Path, digest: Any, *, told: bool) -> Graph:
     if graph.digest != digest:
         raise damaged(path / WORLD, "it holds another world than the manifest says")
     if told:
-        read_told_vocabulary(path / VOCABULARY, graph.node_count)
-        return graph
+        return graph  # its tokens are read where its weights are checked
     tokens = read_json(path / VOCABULARY)
     if not isinstance(tokens, dict) or tokens.get("tokens") != [*graph.labels, *SPECIAL_TOKENS]:
         raise damaged(path / VOCABULARY, "its tokens are not those of the world")

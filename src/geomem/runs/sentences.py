@@ -11,11 +11,10 @@ from geomem.fields import coerce_fields
 from geomem.models.architecture import Sizes as ModelSizes
 from geomem.models.configuration import Model, check_model
 from geomem.models.own import Factory
-from geomem.models.parameters import describe_parameters
 from geomem.runs.configuration import model_kind
-from geomem.runs.job import Job, check_seeds, count_disk, job_name
+from geomem.runs.job import Job, check_seeds, job_name
 from geomem.runs.path_cost import Sizes, estimate_path_cost
-from geomem.runs.paths import check_batches, find_path_model
+from geomem.runs.paths import check_batches, count_path_disk, find_path_model
 from geomem.runs.run import Run
 from geomem.runs.told import told_vocabulary
 from geomem.training.configuration import PathTraining, RunSettings, check_training, run_settings
@@ -111,21 +110,15 @@ def sentence_job(
         edge_rows=0,
     )
     fewest = told.drawn_ways or told.fact_texts
-    check_batches(training, replace(sizes, train_rows=fewest), train_rows=("text", "texts"))
+    check_batches(training, replace(sizes, train_rows=fewest), rows=("text", "texts"), more="sentences")
     model = model.fit(ModelSizes(sizes.vocabulary_size, sizes.context_length, sizes.node_count))
-    kept, disk, _ = count_disk(
-        describe_parameters(
-            model,
-            vocabulary_size=sizes.vocabulary_size,
-            context_length=sizes.context_length,
-            node_count=sizes.node_count,
-        ),
-        len(seeds),
-        snapshot_numbers=training.snapshots * sizes.node_count * model.width,
-        rows=training.epochs // training.metric_every + 2,
+    kept, disk = count_path_disk(
+        model,
+        sizes,
+        training,
+        run_count=len(seeds),
         metric_count=11 if told.ways else 7,
         text_bytes=200 * graph.node_count + 60 * (graph.edge_count + told.vocabulary_size) + 100_000,
-        averaging=True,
     )
     return Job(
         world=graph,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from jaxtyping import Float
-from scipy.stats import rankdata
 
+from geomem.claims.curves import rank_correlation
 from geomem.claims.evidence import Evidence
 from geomem.geometry.spectrum import fiedler_modes, laplacian_spectrum
 from geomem.models.configuration import find_architecture
@@ -145,22 +145,10 @@ def correlations(
     own = own.filter(pl.col("rate") == PUBLISHED)
     found: dict[int, list[float]] = {}
     for (_, _, seed), rows in own.group_by("dial", "world", "seed", maintain_order=True):
-        found.setdefault(int(str(seed)), []).append(
-            rank_correlation(rows[against].to_numpy(), rows[what].to_numpy())
-        )
+        numbers = rows.select(what, against).cast(pl.Float64).to_numpy()
+        ranked = rank_correlation(numbers[:, :1], numbers[:, 1])[0]
+        found.setdefault(int(str(seed)), []).append(round(ranked, 12))
     return np.array([np.mean(found[seed]) for seed in sorted(found)])
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's; 0 if one of the two is constant.
-
-    >>> rank_correlation(np.array([1, 2, 3]), np.array([0.1, 0.9, 0.5]))
-    0.5
-    """
-    a, b = (rankdata(values) for values in (first, second))
-    a, b = a - a.mean(), b - b.mean()
-    lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    return round(float(a @ b / lengths), 12) if lengths else 0.0
 
 
 def errors(predicted: pl.DataFrame, dials: tuple[str, ...] = MADE_UP) -> dict[str, Float[np.ndarray, " run"]]:
@@ -198,15 +186,18 @@ def trend_table(table: pl.DataFrame) -> pl.DataFrame:
     measured = table.filter(pl.col("part") == "measured")
     rows = []
     for dial in (*FAMILIES, *DIALS):
-        for model in MODELS:
-            if dial == "layers" and model == "node2vec":
-                continue
+        for model in _moved(dial):
             row: dict[str, object] = {"moved": _name(dial), "model": model}
             for what in ("level", "alignment", "recall"):
                 mean, low, high = mean_interval(correlations(measured, model, (dial,), what))
                 row |= {what: mean, f"interval of {what}": f"{format_cell(low)} to {format_cell(high)}"}
             rows.append(row)
     return pl.DataFrame(rows).drop("interval of recall")
+
+
+def _moved(dial: str) -> tuple[str, ...]:
+    """The models that have a dial: Node2Vec has no layers."""
+    return tuple(model for model in MODELS if (dial, model) != ("layers", "node2vec"))
 
 
 def _title(model: str) -> str:
@@ -274,7 +265,7 @@ def conclude(table: pl.DataFrame) -> tuple[str, ...]:
         for model in MODELS:
             up, down, still = [], [], []
             for dial in (*FAMILIES, *DIALS):
-                if dial == "layers" and model == "node2vec":
+                if model not in _moved(dial):
                     continue
                 _, low, high = mean_interval(correlations(measured, model, (dial,), what))
                 (up if low > 0 else down if high < 0 else still).append(_name(dial))

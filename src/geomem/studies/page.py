@@ -13,7 +13,7 @@ from geomem.claims.page import write_page as write_claims
 from geomem.figures.drawing import save_figure, styled
 from geomem.figures.page_svg import page_svg
 from geomem.figures.palette import LIGHT, THEMES
-from geomem.files import check_place, check_replaceable
+from geomem.files import check_replaceable
 from geomem.studies.markdown import (
     exchange_sections,
     format_cell,
@@ -25,15 +25,10 @@ from geomem.studies.running import Finding
 from geomem.studies.study import Study
 
 
-def check_places(study: Study, *, out: Path | None, figures: Path | None, page: Path | None) -> None:
-    """Raise `InputError`, before the work begins, where a page, figures or sections could not be written."""
-    if out:
-        check_place(out)
-    if figures:
-        check_place(figures / "figure.pdf")
-    if page:
-        check_replaceable(page)
-        exchange_sections(page, dict.fromkeys((*study.tables, "answer", "verdicts"), ()))
+def check_page(study: Study, page: Path) -> None:
+    """Raise `InputError`, before the work begins, where the sections of a page could not be written."""
+    check_replaceable(page)
+    exchange_sections(page, dict.fromkeys((*study.tables, "answer", "verdicts"), ()))
 
 
 def write_page(finding: Finding, out: str | os.PathLike[str]) -> Path:
