@@ -62,7 +62,7 @@ def test_every_part_is_counted_once(monkeypatch, every):
     assert half == pytest.approx(3 + (found.seconds(training) - 3) / 2, rel=0.01)
 
 
-@pytest.mark.parametrize(("step", "timed"), [(1e-4, 4), (60.0, 1), (0.2, 4), (0.01, 51)])
+@pytest.mark.parametrize(("step", "timed"), [(1e-4, 4), (60.0, 2), (0.2, 4), (0.01, 51)])
 def test_timing_takes_half_a_second_or_a_few_steps(monkeypatch, step, timed):
     clock, steps = Clock(), []
     monkeypatch.setattr(pace, "perf_counter", clock)
@@ -73,6 +73,16 @@ def test_timing_takes_half_a_second_or_a_few_steps(monkeypatch, step, timed):
 
     measure_pace(counted, Training(steps=10_000))
     assert len(steps) + 1 == pytest.approx(timed, abs=1)
+
+
+def test_a_row_that_takes_long_is_not_taken_for_a_step(monkeypatch):
+    """Of 10,000 arms a row takes as long as thirty steps: half an hour was said to be thirty hours."""
+    clock = Clock()
+    monkeypatch.setattr(pace, "perf_counter", clock)
+    training = Training(steps=1536, metric_every=128)
+    found = measure_pace(imagined(clock, once=5.0, step=1.0, row=30.0, steps=1536, every=128), training)
+    assert clock.now == 5 + 30 + 2
+    assert found.seconds(training) == pytest.approx(5 + 1536 + 13 * 30)
 
 
 def test_what_follows_the_last_step_counts_where_it_is_seen(monkeypatch):

@@ -192,11 +192,34 @@ def test_presets_are_runs_that_can_be_planned(name):
     check_training(preset.training)
     world = path_star(preset.arms, preset.length)
     for kind, model in preset.models.items():
-        plan = path_job(world, model=model, task=preset.task, training=preset.training, seeds=1)
+        settings = {"model": model, "task": preset.task, "training": preset.training}
+        plan = path_job(world, **settings, interventions=preset.interventions, seeds=1)
         assert plan.kind == kind
+        assert ("treatment" in plan.configuration) == bool(preset.interventions)
         sizes = path_sizes(world, preset.task)
         assert sizes.held_out_rows == preset.arms // 4
         assert sizes.context_length == 2 + preset.task.pauses + preset.length - 1
+
+
+def test_a_preset_brings_its_interventions_and_the_command_line_takes_them_away():
+    preset = PATH_PRESETS["paper-5000x5-fast"]
+    assert preset.interventions == ("strong-dirichlet",)
+    for given, chosen in (
+        ((), preset.interventions),
+        (("--intervene",), ()),
+        (("--intervene", "noise", "muon"), ("noise", "muon")),
+    ):
+        assert read_arguments(["--preset", "paper-5000x5-fast", *given]).options.intervene == chosen
+    assert read_arguments(["--preset", "headline"]).options.intervene == ()
+
+
+def test_an_unknown_intervention_is_refused_before_anything_is_written(tmp_path, capsys):
+    assert (
+        main(["paths", "path-star", *QUICK, "--intervene", "nois", "--directory", str(tmp_path / "runs")])
+        == 2
+    )
+    assert "'nois' is not an intervention; did you mean noise?" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

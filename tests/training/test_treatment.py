@@ -1,5 +1,6 @@
 """Interventions: each does what it says, alone and in fleets, and resumes to the bit."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -208,6 +209,31 @@ def test_every_intervention_changes_the_training(name):
 def test_an_intervention_that_is_an_option_is_that_option(tmp_path):
     job = edge_job(STAR, interventions=["self-edges"])
     assert job.path(tmp_path) == edge_job(STAR, task=EdgeMemorization(self_edges=True)).path(tmp_path)
+
+
+def test_a_value_is_the_run_of_the_intervention_that_has_it(tmp_path):
+    job, named = (edge_job(STAR, interventions=[name]) for name in ("dirichlet=3", "strong-dirichlet"))
+    assert job.path(tmp_path) == named.path(tmp_path)
+    later = edge_job(
+        STAR, interventions=["strong-dirichlet", "dirichlet = 7", "network-rate=0.5", "muon=all"]
+    )
+    assert later.configuration["treatment"] == {"dirichlet": 7.0, "network_rate": 0.5, "muon": "all"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("dirichle=1", "'dirichle=1' sets no field of a treatment; did you mean dirichlet?"),
+        ("=1", "give a value to one of embedding-start, network-start"),
+        ("dirichlet=", "dirichlet is ''; give a finite number of at least 0."),
+        ("dirichlet=nan", "dirichlet is 'nan'; give a finite number of at least 0."),
+        ("dropout=1", "dropout is '1'; give a share of at least 0 and below 1."),
+        ("muon=some", "muon is 'some'; give one of 'none', 'network', 'all'."),
+    ],
+)
+def test_a_value_that_no_field_takes_is_said(given, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        edge_job(STAR, interventions=[given])
 
 
 def test_a_treated_fleet_is_kept_and_read(tmp_path):

@@ -48,7 +48,7 @@ class FleetOptions:
     start: Path | None = None
     """Go on from the weights of this run directory, on the same world."""
     intervene: tuple[str, ...] = ()
-    """What else the training does, by names such as self-edges, slow-network, dirichlet, muon."""
+    """What else the training does, by names such as self-edges, dirichlet, muon, or values: dirichlet=7."""
     seeds: Seeds | None = None
     """How many runs, with the seeds 0, 1, 2, ...; 3, or those of --start, if not given."""
     seed_list: tuple[int, ...] = ()

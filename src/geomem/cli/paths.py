@@ -64,7 +64,7 @@ class PathOptions:
     edges_first: int = 0
     """Train on edges only for this many epochs first; the main run starts from those weights."""
     intervene: tuple[str, ...] = ()
-    """What else the training does, by names such as self-edges, slow-network, dirichlet, muon."""
+    """What else the training does, by names such as self-edges, dirichlet, muon, or values: dirichlet=7."""
     compare: str = ""
     """One option with several values, as in pauses=0,2,4: all are trained and shown side by side."""
     figure: Path | None = None
@@ -114,6 +114,7 @@ class _Defaults:
     model: Model | OwnModuleOptions
     task: PathFinding
     training: PathTraining
+    interventions: tuple[str, ...]
     start: "Run | None"
 
 
@@ -170,6 +171,7 @@ def _check_jobs(jobs: list[PathJob]) -> None:
                 training=stage.training,
                 seeds=job.options.seed_list or job.options.seeds,
                 start=job.start,
+                interventions=job.options.intervene,
             )
             check_precision(planned, job.options.device)
 
@@ -281,15 +283,20 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str, module: s
         kind = configuration.name if isinstance(configuration, Model) else kind
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
-    return _Defaults(world, values, kind, configuration, settings.task, settings.training, stored)
+    return _Defaults(
+        *(world, values, kind, configuration, settings.task, settings.training),
+        interventions=settings.interventions if preset else (),
+        start=stored,
+    )
 
 
 def _option_groups(defaults: _Defaults) -> list[OptionGroup]:
     """Name, dataclass, defaults and title of every group of options that apply."""
     model, world = defaults.model, defaults.world
     options = with_choice(PathOptions, "model", path_models())
+    chosen = options(model=defaults.kind, intervene=defaults.interventions)
     groups: list[OptionGroup] = [
-        ("fleet", options, options(model=defaults.kind), "What is trained, and where it goes."),
+        ("fleet", options, chosen, "What is trained, and where it goes."),
         ("model", type(model), model, first_line(type(model))),
         ("task", PathFinding, defaults.task, first_line(PathFinding)),
         ("training", PathTraining, defaults.training, first_line(PathTraining)),

@@ -54,7 +54,7 @@ class TellOptions:
     model: str = "transformer"
     """The architecture; `geomem models` describes them."""
     intervene: tuple[str, ...] = ()
-    """What else the training does, by names such as slow-network or muon."""
+    """What else the training does, by names such as slow-network, muon, or values: network-rate=0.1."""
     seeds: Seeds = 3
     """How many runs, with the seeds 0, 1, 2, ..."""
     seed_list: tuple[int, ...] = ()

@@ -15,8 +15,10 @@ from geomem.training.loop import Progress
 
 LEAST_STEPS = 3
 """Steps that are timed at least, unless they take `MOST_SECONDS`: the first one also warms up torch."""
+FEWEST_STEPS = 2
+"""Of these one is without a row of the metrics, which of a large world takes as long as many steps."""
 ENOUGH_SECONDS, MOST_SECONDS = 0.5, 10.0
-"""What timing takes, and what it takes at most where a few steps take longer, save for one step."""
+"""What timing takes, and what it takes at most where `FEWEST_STEPS` do not take longer."""
 SHORT_SECONDS = 5.0
 """A training that takes less is timed for one step more than these: nobody plans with its estimate."""
 
@@ -72,7 +74,7 @@ def measure_pace(train: Callable[..., Any], training: AnyTraining, *, device: st
             torch.cuda.synchronize(device)
         ends.append(perf_counter())
         passed = ends[-1] - began
-        if passed > MOST_SECONDS or (
+        if (passed > MOST_SECONDS and len(ends) >= FEWEST_STEPS) or (
             len(ends) > LEAST_STEPS
             and (passed > ENOUGH_SECONDS or _pace(began, ends, rows).seconds(training) < SHORT_SECONDS)
         ):

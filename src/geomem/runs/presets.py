@@ -23,6 +23,7 @@ class PathPreset:
     """The architectures the setting is for, by the name the command line uses."""
     task: PathFinding
     training: PathTraining
+    interventions: tuple[str, ...] = ()
 
 
 def _both(width: int) -> Mapping[str, Model]:
@@ -59,18 +60,12 @@ NARROW_TRAINING = PathTraining(
 )
 """A constant learning rate, and the mean of the weights over about six epochs: annealing lets rote in."""
 
-NARROW_ON_CARD = replace(NARROW, width=64)
+AT_SCALE = replace(NARROW, width=64)
 
-NARROW_ON_CARD_TRAINING = replace(
-    NARROW_TRAINING,
-    epochs=600,
-    batches=64,
-    learning_rate=7e-4,
-    averaging=0.99,
-    metric_every=10,
-    precision="tf32",
+AT_SCALE_TRAINING = replace(
+    NARROW_TRAINING, epochs=24, batches=64, schedule="cosine", averaging=0.99, metric_every=2, stop_at=0.0
 )
-"""Of four settings on 10,000 arms of 6 nodes one of the best two (docs/gpu.md)."""
+"""With the Dirichlet energy annealing does not let rote in; a constant rate stays too noisy."""
 
 PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
     {
@@ -90,23 +85,26 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
             task=PathFinding(edge_weight=5.0),
             training=NARROW_TRAINING,
         ),
-        # The narrow setting at the paper's sizes; `docs/gpu.md` has what was measured.
+        # The narrow setting at the paper's sizes; `docs/path-finding.md` has what was measured.
         "paper-5000x5-fast": PathPreset(
-            about="5,000 arms of length 5 by a narrow model, for a GPU; not yet measured",
+            about="5,000 arms of length 5 by a narrow model with the Dirichlet energy in its loss; some "
+            "three minutes a seed on one core",
             arms=5000,
             length=5,
-            models=MappingProxyType({"transformer": NARROW_ON_CARD}),
+            models=MappingProxyType({"transformer": AT_SCALE}),
             task=PathFinding(edge_weight=5.0),
-            training=replace(NARROW_ON_CARD_TRAINING, batches=32),
+            training=replace(AT_SCALE_TRAINING, batches=32),
+            interventions=("strong-dirichlet",),
         ),
         "paper-10000x6-fast": PathPreset(
-            about="10,000 arms of length 6 by a narrow model, for a GPU; three seeds found .91, .97, .76 of "
-            "the held-out first hops in four minutes on one H200",
+            about="10,000 arms of length 6 by a narrow model with the Dirichlet energy in its loss; under "
+            "half an hour a seed on one core",
             arms=10_000,
             length=6,
-            models=MappingProxyType({"transformer": NARROW_ON_CARD}),
+            models=MappingProxyType({"transformer": AT_SCALE}),
             task=PathFinding(edge_weight=5.0),
-            training=NARROW_ON_CARD_TRAINING,
+            training=AT_SCALE_TRAINING,
+            interventions=("strong-dirichlet",),
         ),
         # Examples of an epoch (facts and training paths, notes B.0.3) by 1,024: 43,750, 107,500 and 187,500.
         "paper-5000x5": PathPreset(

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from geomem.errors import InputError, unknown_name
-from geomem.fields import NonNegative, ShareBelowOne, check_fields
+from geomem.fields import NonNegative, ShareBelowOne, check_fields, read_fields
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,19 @@ def intervene(
 ) -> Settings[SomeTask, SomeModel, SomeTraining]:
     """The settings after the named interventions, one after the other.
 
-    Raises `InputError` for an unknown name, or for one that cannot be on these settings.
+    A name with a value, as in `dirichlet=7`, sets that field of the treatment. Raises `InputError` for an
+    unknown name, for a value that the field does not take, or for one that cannot be on these settings.
 
+    >>> describe_treatment(intervene(["noise", "dirichlet=7"], Settings(None, None, None)).treatment)
+    {'dirichlet': 7.0, 'noise': 0.3}
     >>> intervene(["nois"], Settings(None, None, None))
     Traceback (most recent call last):
     geomem.errors.InputError: 'nois' is not an intervention; did you mean noise?
     """
     for name in names:
+        if "=" in name:
+            settings = replace(settings, treatment=_set_field(settings.treatment, name))
+            continue
         if name not in INTERVENTIONS:
             raise unknown_name(
                 f"{name!r} is not an intervention",
@@ -161,6 +167,21 @@ def intervene(
             raise InputError(f"The intervention {name!r} does not apply here. {error}") from error
     check_fields(settings.treatment)
     return settings
+
+
+def _set_field(treatment: Treatment, given: str) -> Treatment:
+    title, _, text = given.partition("=")
+    name, value = title.strip().replace("-", "_"), text.strip()
+    known = [field.name for field in fields(Treatment)]
+    if name not in known:
+        titles = [field.replace("_", "-") for field in known]
+        raise unknown_name(
+            f"{given!r} sets no field of a treatment",
+            title.strip(),
+            titles,
+            otherwise=f"give a value to one of {', '.join(titles)}",
+        )
+    return read_fields(Treatment, asdict(treatment) | {name: value})
 
 
 # The task.
