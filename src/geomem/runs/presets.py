@@ -87,8 +87,8 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
         ),
         # The narrow setting at the paper's sizes; `docs/path-finding.md` has what was measured.
         "paper-5000x5-fast": PathPreset(
-            about="5,000 arms of length 5 by a narrow model with the Dirichlet energy in its loss; three seeds "
-            "found .998, .997, .999 of the held-out first hops, six minutes a seed on one core",
+            about="5,000 arms of length 5 by a narrow model with the Dirichlet energy in its loss; three "
+            "seeds found .998, .997, .999 of the held-out first hops, six minutes a seed on one core",
             arms=5000,
             length=5,
             models=MappingProxyType({"transformer": AT_SCALE}),
@@ -97,8 +97,8 @@ PATH_PRESETS: Mapping[str, PathPreset] = MappingProxyType(
             interventions=("strong-dirichlet",),
         ),
         "paper-10000x6-fast": PathPreset(
-            about="10,000 arms of length 6 by a narrow model with the Dirichlet energy in its loss; three seeds "
-            "found .998, .997, .988 of the held-out first hops, half an hour a seed on one core",
+            about="10,000 arms of length 6 by a narrow model with the Dirichlet energy in its loss; three "
+            "seeds found .998, .997, .988 of the held-out first hops, half an hour a seed on one core",
             arms=10_000,
             length=6,
             models=MappingProxyType({"transformer": AT_SCALE}),
