@@ -520,6 +520,15 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == "geomem: interrupted; the same command starts again\n"
 
 
+def test_ctrl_c_before_the_first_step_is_one_word(tmp_path, capsys, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("geomem.runs.train.measure_pace", interrupt)
+    assert main(["memorize", "cycle", "--model", "node2vec", "--directory", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "geomem: interrupted\n"
+
+
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m geomem worlds --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -122,7 +122,7 @@ def _run(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt as error:
-        print(f"geomem: {error or 'interrupted'}", file=sys.stderr)
+        print(f"geomem: {str(error) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         if sentence := describe_failure(error):
