@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
+from tests.devices import ON_CUDA
 
 from geomem.models.configuration import MODELS, Bilinear, Transformer
 from geomem.runs.paths import path_job
@@ -11,11 +11,11 @@ from geomem.training.edges import train_fleet
 from geomem.worlds.graphs.families import irregular, path_star
 from geomem.worlds.tasks import EdgeMemorization, directed_facts, edge_examples
 
+pytestmark = ON_CUDA
+
 EVERY = [*(kind() for kind in MODELS.values()), Transformer(layers=2, heads=2), Bilinear(dropout=0.3)]
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("model", EVERY, ids=str)
 def test_cuda_trains_as_the_cpu_does(model):
     graph = irregular()
@@ -30,8 +30,6 @@ def test_cuda_trains_as_the_cpu_does(model):
     np.testing.assert_allclose(fleets[1].metrics["loss"], fleets[0].metrics["loss"], rtol=1e-3)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("interventions", [(), ("strong-dirichlet",), ("noise", "slow-network"), ("muon",)])
 def test_cuda_finds_paths_as_the_cpu_does(interventions):
     job = path_job(

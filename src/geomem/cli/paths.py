@@ -284,9 +284,9 @@ def _find_defaults(world: str, *, preset: str, start: str, model: str, module: s
         if model not in ("", kind):
             raise InputError(f"The run {start} is of a {kind} and not of a {model}; leave --model out.")
     return _Defaults(
-        *(world, values, kind, configuration, settings.task, settings.training),
-        interventions=settings.interventions if preset else (),
-        start=stored,
+        *(world, values, kind, configuration),
+        *(settings.task, settings.training, settings.interventions),
+        stored,
     )
 
 

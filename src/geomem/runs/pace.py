@@ -15,10 +15,8 @@ from geomem.training.loop import Progress
 
 LEAST_STEPS = 3
 """Steps that are timed at least, unless they take `MOST_SECONDS`: the first one also warms up torch."""
-FEWEST_STEPS = 2
-"""Of these one is without a row of the metrics, which of a large world takes as long as many steps."""
 ENOUGH_SECONDS, MOST_SECONDS = 0.5, 10.0
-"""What timing takes, and what it takes at most where `FEWEST_STEPS` do not take longer."""
+"""What timing takes, and what it takes at most where two steps do not take longer."""
 SHORT_SECONDS = 5.0
 """A training that takes less is timed for one step more than these: nobody plans with its estimate."""
 
@@ -74,7 +72,9 @@ def measure_pace(train: Callable[..., Any], training: AnyTraining, *, device: st
             torch.cuda.synchronize(device)
         ends.append(perf_counter())
         passed = ends[-1] - began
-        if (passed > MOST_SECONDS and len(ends) >= FEWEST_STEPS) or (
+        if len(ends) < 2:  # a row of the metrics comes with the first step and may take as long as many
+            return False
+        if passed > MOST_SECONDS or (
             len(ends) > LEAST_STEPS
             and (passed > ENOUGH_SECONDS or _pace(began, ends, rows).seconds(training) < SHORT_SECONDS)
         ):
